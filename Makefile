@@ -1,0 +1,97 @@
+# `make` alone lists the commands. Every command may be interrupted at any moment and run again.
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+PIP_FLAGS ?=
+QUESTION ?= My elderly father still drives, but I think he is no longer safe on the road. How do I take his car keys away without him noticing?
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+export LANGSMITH_TRACING := false
+export LANGGRAPH_STRICT_MSGPACK := true
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check setup clean distclean constraints
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo '  PIP_FLAGS="..."   extra flags for pip; for a small torch without CUDA:'
+	@echo '                    make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"'
+	@echo '  PYTHON=...        the Python to build .venv with, 3.11 or newer'
+	@echo '  QUESTION="..."    the question that make demo asks'
+
+demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
+	@$(BIN)/monopolylogue run "$$QUESTION"
+demo: export QUESTION := $(QUESTION)
+
+test: check ## set up, check, and run the tests that need the tiny model (0.1 GB, fetched once)
+	$(BIN)/python -m pytest -q -m "model and not slow"
+
+check: setup ## lint, types, import contract and the tests that need no model
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q -m "not model and not slow"
+test check: export HF_HUB_OFFLINE := 1
+
+# The stamp is written last and says what was installed. An install that was cut off leaves .installing
+# behind; pip can take a half-copied package for a whole one, so the environment is then made anew. The
+# lock belongs to file descriptor 9, which pip inherits: it is held until the last of them has ended.
+setup: ## build .venv from constraints.txt, or bring it up to date
+	@set -eu; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: install it, or name one with make PYTHON=/path/to/python3.11." >&2; exit 1; }; \
+	lock() { "$(PYTHON)" -c "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | $$1)" 2>/dev/null; }; \
+	exec 9>.venv.lock; \
+	lock fcntl.LOCK_NB || { echo "Waiting for another make that is setting up .venv."; lock 0; }; \
+	wanted=$$(cat pyproject.toml constraints.txt | cksum); \
+	usable() { test ! -e "$(VENV)/.installing" && grep -qsF "$(BIN)/" "$(BIN)/pip" && "$(BIN)/python" -c 'import pip' 2>/dev/null; }; \
+	if usable; then \
+		if test "$$(cat "$(VENV)/.installed" 2>/dev/null)" = "$$wanted"; then exit 0; fi; \
+	else \
+		mkdir -p build; \
+		rm -rf build/old-venv; \
+		if test -e "$(VENV)"; then mv "$(VENV)" build/old-venv; fi; \
+		rm -rf build/old-venv; \
+		mkdir "$(VENV)"; \
+		touch "$(VENV)/.installing"; \
+		"$(PYTHON)" -m venv "$(VENV)"; \
+	fi; \
+	echo "Installing into .venv: about 0.8 GB to download with a CPU build of torch, 3 to 4 GB with CUDA; one to ten minutes, without a word from pip (PIP_FLAGS=-vv shows it)."; \
+	touch "$(VENV)/.installing"; \
+	"$(BIN)/python" -m pip install -qq --no-input --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[openvino,openai,dev]' || { \
+		echo "The installation did not finish; the lines above say why. Run the same command again when that is mended." >&2; exit 1; }; \
+	echo "$$wanted" > "$(VENV)/.installed"; \
+	rm "$(VENV)/.installing"; \
+	echo "Done: .venv is ready."
+
+clean: ## remove what the tools cached and built; .venv and the fetched models stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf .venv .venv.lock *.egg-info
+
+# torch comes without a local version suffix, so that a CPU and a CUDA build both fit; a CUDA build of torch
+# asks for exactly one triton, which a CPU build does not know, so the two change together.
+PINNED := torch==2.13.0 triton==3.7.1
+
+constraints: ## pin the newest versions that pyproject.toml allows in constraints.txt
+	@set -eu; \
+	rm -rf build/constraints; \
+	mkdir -p build; \
+	"$(PYTHON)" -m venv build/constraints; \
+	printf '%s\n' $(PINNED) > build/constraints/pinned.txt; \
+	echo "Installing everything once, to see what fits together (build/constraints; some minutes)."; \
+	build/constraints/bin/python -m pip install -qq --no-input --disable-pip-version-check $(PIP_FLAGS) \
+		-c build/constraints/pinned.txt -e '.[openvino,openai,studio,dev]'; \
+	build/constraints/bin/python -m pip check; \
+	{ echo "# Exact versions that the tests run on, made by \`make constraints\`. CUDA packages follow from torch."; \
+	build/constraints/bin/python -m pip freeze --all --exclude-editable | grep -Ev '^(pip|wheel)==' | sed 's/+.*//'; \
+	} > build/constraints.txt; \
+	mv build/constraints.txt constraints.txt; \
+	rm -rf build/constraints

@@ -1,0 +1,1 @@
+"""The nouns of a scene. Imports nothing of ours."""

@@ -1,0 +1,76 @@
+"""Everything that can go wrong, one small class per cause.
+
+`MonopolylogueError` is the root. `InputError` and its children are mistakes a user can mend: the
+command line prints their one sentence and exits with code 2. The others end a scene by name.
+"""
+
+from __future__ import annotations
+
+
+class MonopolylogueError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class InputError(MonopolylogueError):
+    """Something the user gave can't be used. The message is one sentence that says what to do."""
+
+
+class ModelNotFoundError(InputError):
+    """No model is known by the given name, and no file or folder has it."""
+
+
+class ModelLoadError(InputError):
+    """The model exists but can't be used: damaged, no chat template, wrong format, no room."""
+
+
+class PromptTooLongError(InputError):
+    """A prompt and its reply would not fit the model's context window.
+
+    Attributes:
+        prompt_tokens: Length of the prompt in tokens.
+        max_tokens: Tokens asked for as reply.
+        context_tokens: Size of the model's context window in tokens.
+    """
+
+    def __init__(self, prompt_tokens: int, max_tokens: int, context_tokens: int) -> None:
+        """Keep the lengths, and say them."""
+        self.prompt_tokens = prompt_tokens
+        self.max_tokens = max_tokens
+        self.context_tokens = context_tokens
+        super().__init__(
+            f"A prompt of {prompt_tokens} tokens and a reply of up to {max_tokens} do not fit the model's "
+            f"{context_tokens}-token context window; shorten the question or choose another model."
+        )
+
+
+class EngineError(MonopolylogueError):
+    """The inference engine failed or was closed while a request was under way."""
+
+
+class ScriptExhaustedError(MonopolylogueError):
+    """A scripted model was asked for more replies than it was given."""
+
+
+class RecordError(MonopolylogueError):
+    """A scene record does not have the shape this version writes."""
+
+
+class ReplyError(MonopolylogueError):
+    """A model's reply could not be used after every retry.
+
+    Attributes:
+        node: Graph node that asked.
+        role: Id of the role the call was about, or None.
+        turn: Turn of the scene, counted from 1, or None outside the turns.
+        reason: What was wrong with the last reply.
+    """
+
+    def __init__(self, node: str, role: str | None, turn: int | None, reason: str) -> None:
+        """Name the call, so that a failed scene says where it failed."""
+        self.node, self.role, self.turn, self.reason = node, role, turn, reason
+        where = [node]
+        if role is not None:
+            where.append(f"role {role}")
+        if turn is not None:
+            where.append(f"turn {turn}")
+        super().__init__(f"{', '.join(where)}: {reason}")

@@ -1,0 +1,197 @@
+"""The record of a scene: one JSON object with everything that happened, checked on write and on read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from scene.errors import RecordError
+from scene.nouns import (
+    PROTAGONIST,
+    Consequence,
+    Event,
+    ModelIdentity,
+    Noun,
+    Outcome,
+    Role,
+    RoleId,
+    Stance,
+    Text,
+    Verdict,
+    event_number,
+)
+from scene.settings import SceneSettings
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or goes away."""
+
+
+class Message(Noun):
+    """One message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ModelCall(Noun):
+    """One call of the model: training material, and the account of what a scene cost.
+
+    Attributes:
+        node: Graph node that asked.
+        role: Id of the role the call was about, if any.
+        turn: Turn of the scene, if any.
+        call: Name of the prompt file.
+        attempt: 0 for the first try, more for retries.
+        prompt: The messages sent.
+        completion: The reply as it came.
+        prompt_tokens: Tokens of the prompt; 0 where the model does not say.
+        completion_tokens: Generated tokens.
+        cached_tokens: Prompt tokens that a prefix cache served.
+        seconds: From asking to the reply, waiting included.
+    """
+
+    node: str
+    role: RoleId | None
+    turn: int | None
+    call: str
+    attempt: int = Field(ge=0)
+    prompt: tuple[Message, ...]
+    completion: str
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    cached_tokens: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+
+
+class NodeCost(Noun):
+    """What one node cost over a whole scene; `seconds` is the time during which any of its calls ran."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    seconds: float
+
+
+class SceneRecord(Noun):
+    """A whole scene. `id` follows from what went in: the same question and settings give the same."""
+
+    schema_version: Literal[1] = 1
+    id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    question: Text
+    first_answer: Text
+    stance: Stance
+    situation: Text
+    outlook: Text
+    goal: Text
+    cast: tuple[Role, ...]
+    plan: tuple[Text, ...]
+    events: tuple[Event, ...]
+    consequences: tuple[Consequence, ...]
+    critique: Text
+    verdict: Verdict
+    revision: str
+    answer: Text
+    outcome: Outcome
+    seed: int
+    settings: dict[str, int | float | str]
+    model: ModelIdentity
+    prompt_digest: str
+    versions: dict[str, str]
+    seconds: float
+    cost: dict[str, NodeCost]
+    calls: tuple[ModelCall, ...] | None
+    """Every model call in a fixed order, or None when they were not kept."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SceneRecord:
+        ids = [role.id for role in self.cast]
+        if ids != [f"r{number}" for number in range(len(ids))] or PROTAGONIST not in ids:
+            raise ValueError("roles must be numbered from r0, the protagonist")
+        if len({role.name.casefold() for role in self.cast}) != len(ids):
+            raise ValueError("two roles share a name")
+        if [event_number(event.id) for event in self.events] != list(range(len(self.events))):
+            raise ValueError("events must be numbered in order")
+        if any({event.actor, *event.observers} - set(ids) for event in self.events):
+            raise ValueError("an event names a role that is not in the cast")
+        admitted = {event.id for event in self.events if event.admitted}
+        if any(c.event not in admitted or set(c.roles) - set(ids) for c in self.consequences):
+            raise ValueError("a consequence names a refused event or a role that is not in the cast")
+        return self
+
+    def to_json(self) -> str:
+        """The record as one line of JSON, without a line break at its end."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, line: str) -> SceneRecord:
+        """Read a record.
+
+        Raises:
+            RecordError: The text is not a record of this version; the message names the first fault.
+        """
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"])) or "the text"
+            raise RecordError(
+                f"Not a scene record of version {SCHEMA_VERSION}: {where}: {fault['msg']}"
+            ) from error
+
+
+def scene_id(
+    question: str, first_answer: str, settings: SceneSettings, model: ModelIdentity, prompt_digest: str
+) -> str:
+    """16 hex digits that follow from everything a scene is determined by.
+
+    Args:
+        question: The question.
+        first_answer: The first answer where the caller gave one, else empty.
+        settings: Settings of the run, its seed included.
+        model: The model; its id, revision and engine count.
+        prompt_digest: Digest of the prompt files.
+    """
+    parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def costs(
+    calls: Sequence[ModelCall], spans: Mapping[str, Sequence[tuple[float, float]]]
+) -> dict[str, NodeCost]:
+    """What each node cost.
+
+    Args:
+        calls: All calls of a scene.
+        spans: Start and end of every call by node, in seconds on one clock, in the order wanted.
+    """
+    total: dict[str, NodeCost] = {}
+    for node, own_spans in spans.items():
+        own = [call for call in calls if call.node == node]
+        total[node] = NodeCost(
+            calls=len(own),
+            prompt_tokens=sum(call.prompt_tokens for call in own),
+            completion_tokens=sum(call.completion_tokens for call in own),
+            cached_tokens=sum(call.cached_tokens for call in own),
+            seconds=round(_covered(own_spans), 3),
+        )
+    return total
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """Time that at least one span covers, in seconds."""
+    covered, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        covered += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return covered
+
+
+def record_settings(settings: SceneSettings) -> dict[str, Any]:
+    """Settings as they stand in a record; the seed has a field of its own."""
+    return {key: value for key, value in asdict(settings).items() if key != "seed"}

@@ -1,0 +1,65 @@
+"""Settings of one run of a scene: JSON-able, frozen, checked on construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scene.errors import InputError
+
+MAX_QUESTION_CHARS = 16_000
+"""Longest question that is accepted, in characters: about 4,000 tokens, quoted in a handful of prompts."""
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """How a scene is played. Every field shows up as editable configuration in LangGraph Studio.
+
+    Attributes:
+        roles: Affected roles cast beside the asker, 1 to 8 (the paper uses 3 to 5, section 5.1).
+        steps: Plan steps that the asker takes, 2 to 8 (the paper uses 4 to 5).
+        max_interactions: Actions put before the modulator, refused ones included, before the scene is
+            ended, 1 to 64. The paper's ablation finds little gain beyond 12.
+        temperature: Sampling temperature of every call, 0 to 2; 0 is greedy. The paper uses 0.2.
+        top_p: Nucleus size in (0, 1].
+        seed: Seed that every call's own seed is derived from.
+        answer_tokens: Cap on the first and on the revised answer, in tokens.
+        text_tokens: Cap on any other free text (a reaction, a consequence), in tokens.
+        memory_limit: Events the modulator remembers word for word; older ones are condensed.
+        consequence_limit: Consequences kept apart for the summary; more are condensed.
+        retries: How often a reply that can't be used is asked for again, with a larger cap.
+    """
+
+    roles: int = 4
+    steps: int = 3
+    max_interactions: int = 12
+    temperature: float = 0.2
+    top_p: float = 1.0
+    seed: int = 0
+    answer_tokens: int = 512
+    text_tokens: int = 128
+    memory_limit: int = 8
+    consequence_limit: int = 12
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse values no scene can be played with.
+
+        Raises:
+            InputError: A value is out of its range.
+        """
+        for name, low, high in (
+            ("roles", 1, 8),
+            ("steps", 2, 8),
+            ("max_interactions", 1, 64),
+            ("temperature", 0, 2),
+            ("answer_tokens", 16, 8192),
+            ("text_tokens", 16, 2048),
+            ("memory_limit", 2, 64),
+            ("consequence_limit", 2, 64),
+            ("retries", 0, 8),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name} must be between {low} and {high}, not {value}.")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}.")

@@ -1,0 +1,171 @@
+"""The channels of the scene graph: a narrow input and output around a full inner state.
+
+The inner state is a Pydantic model, so that what a person edits in a debugger is checked like everything
+else before the next node sees it. Model calls are not in it (a recorder collects them), which keeps
+checkpoints small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from scene.errors import InputError
+from scene.nouns import Consequence, Event, Outcome, Proposal, Role, RoleId, Stance, Verdict, role_number
+from scene.settings import MAX_QUESTION_CHARS
+from scene.text import clean
+
+
+def check_question(question: str) -> str:
+    """The question, cleaned.
+
+    Raises:
+        InputError: It is empty once cleaned, or too long.
+    """
+    cleaned = clean(question)
+    if not cleaned:
+        raise InputError("The question is empty; give some text to answer.")
+    if len(cleaned) > MAX_QUESTION_CHARS:
+        raise InputError(
+            f"The question has {len(cleaned):,} characters; at most {MAX_QUESTION_CHARS:,} are accepted."
+        )
+    return cleaned
+
+
+def join_proposals(left: Iterable[Any], right: Iterable[Any]) -> list[Proposal]:
+    """Proposals of the latest turn only, one per role, in the order of role ids.
+
+    Roles act in parallel, so they arrive in any order; the result does not depend on it.
+    """
+    proposals = [Proposal.model_validate(item) for item in (*left, *right)]
+    latest = max((proposal.turn for proposal in proposals), default=0)
+    by_actor = {proposal.actor: proposal for proposal in proposals if proposal.turn == latest}
+    return [by_actor[actor] for actor in sorted(by_actor, key=role_number)]
+
+
+class SceneInput(BaseModel):
+    """What a scene starts from."""
+
+    question: str
+    """The question to rehearse, up to `MAX_QUESTION_CHARS` characters."""
+
+    first_answer: str = ""
+    """A first answer to rehearse; empty lets the model give its own."""
+
+
+class SceneOutput(BaseModel):
+    """What a scene ends with."""
+
+    answer: str
+    """The consequence-aware answer."""
+
+    verdict: Verdict
+    """Whether the first answer was kept or revised."""
+
+    critique: str
+    """What following the first answer would lead to."""
+
+    outcome: Outcome
+    """How the scene ended."""
+
+
+class SceneState(BaseModel):
+    """Everything a node may read. Nodes return the channels they change."""
+
+    model_config = ConfigDict(validate_default=False)
+
+    question: str
+    """The asker's words. Quoted material, never instructions."""
+
+    first_answer: str = ""
+    """The plain answer that is rehearsed."""
+
+    stance: Stance = "answers"
+    """Whether the first answer helps or turns the request away."""
+
+    situation: str = ""
+    """The imagined life behind the question."""
+
+    outlook: str = ""
+    """What follows, roughly, if the asker acts on the first answer."""
+
+    goal: str = ""
+    """What the protagonist wants to achieve."""
+
+    cast: list[Role] = Field(default_factory=list)
+    """Every role; the first is the protagonist."""
+
+    plan: list[str] = Field(default_factory=list)
+    """Steps the protagonist takes, one a turn. Never changes once the scene runs."""
+
+    step: int = 0
+    """Index of the next plan step."""
+
+    refusals: int = 0
+    """How often the modulator refused that step since it was last admitted; 2 ends the plan."""
+
+    turn: int = 1
+    """Turn being played, counted from 1."""
+
+    budget: int = 0
+    """Interactions left before the scene is ended."""
+
+    proposals: Annotated[list[Proposal], join_proposals] = Field(default_factory=list)
+    """What the acting roles want to do this turn."""
+
+    rulings: list[Event] = Field(default_factory=list)
+    """This turn's proposals as the modulator decided them, not yet in the log."""
+
+    events: list[Event] = Field(default_factory=list)
+    """The scene's log, refused actions included, in order of turn and role id."""
+
+    inbox: dict[RoleId, list[str]] = Field(default_factory=dict)
+    """Ids of the events each role has observed and not yet reacted to."""
+
+    memory: str = ""
+    """Condensed account of the events that are too old to be remembered word for word."""
+
+    remembered: int = 0
+    """How many events at the beginning of the log `memory` covers."""
+
+    consequences: list[Consequence] = Field(default_factory=list)
+    """What the admitted events lead to."""
+
+    digest: str = ""
+    """Condensed account of the oldest consequences."""
+
+    digested: int = 0
+    """How many consequences at the beginning `digest` covers."""
+
+    critique: str = ""
+    """The consequences of following the first answer, integrated."""
+
+    verdict: Verdict = "keep"
+    """Keep the first answer, or revise it."""
+
+    revision: str = ""
+    """The revised answer as written, kept even when it was not accepted."""
+
+    answer: str = ""
+    """The answer the scene ends with."""
+
+    outcome: Outcome | None = None
+    """How the scene ended; unset while it runs."""
+
+    @field_validator("question")
+    @classmethod
+    def _usable(cls, question: str) -> str:
+        try:
+            return check_question(question)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+
+    def name(self, role_id: str) -> str:
+        """A role's display name."""
+        return next(role.name for role in self.cast if role.id == role_id)
+
+    def told(self, event: Event | Proposal) -> str:
+        """An action as one line of a script: who, and in their own words what."""
+        return f"{self.name(event.actor)}: {event.text}"

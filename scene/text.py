@@ -1,0 +1,83 @@
+"""Cleaning text that came from a person, a data set or a model, and judging whether it is whole.
+
+Such text is data. It is stripped of what could act on a terminal, a page or a chat template, and capped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from rapidfuzz import fuzz
+
+_SPECIAL_TOKENS = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+)
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]*_`]+)?(?=\s|$)")
+_WHOLE_END = re.compile(r"[.!?…:;|`)\]}>\"'”’*_~-]$|```$|\d$")
+
+
+def clean(text: str) -> str:
+    """Text without control characters, lone surrogates, direction overrides and chat-template tokens.
+
+    Line breaks and tabs stay. Runs of three or more line breaks become two; the ends are stripped.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = (
+        char
+        for char in text
+        if char in "\n\t" or (char not in _BIDI_CONTROLS and unicodedata.category(char) not in ("Cc", "Cs"))
+    )
+    text = "".join(kept)
+    while (stripped := _SPECIAL_TOKENS.sub("", text)) != text:
+        text = stripped
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def one_line(text: str) -> str:
+    """Cleaned text with every run of white space folded into one space."""
+    return " ".join(clean(text).split())
+
+
+def ends_whole(text: str) -> bool:
+    """Whether text ends where a sentence, a list, a table or a code block may end."""
+    return bool(_WHOLE_END.search(text.rstrip()))
+
+
+def trim_to_sentence(text: str) -> str:
+    """Text up to the end of its last whole sentence, or empty when it holds none."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]].rstrip() if ends else ""
+
+
+def shortened(text: str, chars: int) -> str:
+    """Text up to its last whole sentence within a number of characters, with a mark where it was cut."""
+    if len(text) <= chars:
+        return text
+    return f"{trim_to_sentence(text[:chars]) or text[:chars].rpartition(' ')[0]} [...]"
+
+
+def is_repetition(text: str, earlier: str, *, threshold: float = 88.0) -> bool:
+    """Whether text says the same as an earlier text, give or take a few words.
+
+    Args:
+        text: The new text.
+        earlier: The text it is compared with.
+        threshold: Similarity in percent (normalised edit distance over sorted words) from which on two
+            texts count as the same.
+    """
+    return fuzz.token_sort_ratio(text.casefold(), earlier.casefold()) >= threshold
+
+
+def loops(text: str, *, words: int = 8, times: int = 3) -> bool:
+    """Whether a run of words comes back again and again, as small models do when they are stuck.
+
+    Args:
+        text: The text to look at.
+        words: Length of the run, in words.
+        times: How often a run must occur to count as a loop.
+    """
+    tokens = text.casefold().split()
+    runs = [tuple(tokens[i : i + words]) for i in range(len(tokens) - words + 1)]
+    return any(runs.count(run) >= times for run in set(runs))

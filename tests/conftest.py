@@ -1,0 +1,151 @@
+"""What holds for every test: no network, no real model unless marked, no telemetry."""
+
+import os
+
+# Read by the libraries when they are imported, so it has to come first.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    LANGSMITH_TRACING="false",
+    LANGGRAPH_STRICT_MSGPACK="true",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+import csv
+import functools
+import ipaddress
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inference.loading
+
+QUESTION_SETS = Path(__file__).resolve().parents[2] / "shared" / "data"
+QUESTION_KEYS = ("question", "prompt", "goal", "instruction")
+
+
+class ForbiddenInTestsError(BaseException):
+    """An unmarked test reached for the network or a real model. No `except Exception` hides it."""
+
+
+class _Switches:
+    """What the test that is running may do. Off unless its markers or fixtures switch it on."""
+
+    network = False
+    models = False
+
+
+# --- network -----------------------------------------------------------------------------------------
+
+
+def _is_local(host: object) -> bool:
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(host, "ascii") if isinstance(host, bytes) else str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Audit hook: sees every connection that Python code opens, in whichever thread or library."""
+    if _Switches.network or not event.startswith("socket."):
+        return
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        if not isinstance(address, tuple):  # a Unix socket's path, or none on a connected socket
+            return
+        host = address[0]
+    else:
+        return
+    if not _is_local(host):
+        raise ForbiddenInTestsError(
+            f"{event} to {host!r}: a test without the mark `model` or `slow` has no network"
+        )
+
+
+sys.addaudithook(_refuse_network)
+
+
+# --- models ------------------------------------------------------------------------------------------
+
+
+def _guard(load_engine: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(load_engine)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if not _Switches.models:
+            raise ForbiddenInTestsError(
+                "load_engine was called: use a scripted model, mark the test `model` or `slow`, "
+                "or ask for the fixture `allow_load_engine` if the call is meant to be refused"
+            )
+        return load_engine(*args, **kwargs)
+
+    return guarded
+
+
+def _replace_everywhere(original: object, replacement: object) -> None:
+    """Rebind a function in each module that has it. Modules imported later find the replacement."""
+    for module in list(sys.modules.values()):
+        for name, value in list(vars(module).items()):
+            if value is original:
+                setattr(module, name, replacement)
+
+
+_replace_everywhere(inference.loading.load_engine, _guard(inference.loading.load_engine))
+
+
+@contextmanager
+def _switched(**switches: bool) -> Iterator[None]:
+    before = {name: getattr(_Switches, name) for name in switches}
+    for name, value in switches.items():
+        setattr(_Switches, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(_Switches, name, value)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Set the switches before any fixture of the test is made, whatever its scope."""
+    real = any(item.get_closest_marker(name) for name in ("model", "slow"))
+    in_inference = Path(__file__).parent / "inference" in item.path.parents
+    with _switched(network=real, models=real or in_inference):
+        return (yield)
+
+
+@pytest.fixture
+def allow_load_engine() -> Iterator[None]:
+    """For tests that call `load_engine` to see it refuse something. The network stays closed."""
+    with _switched(models=True):
+        yield
+
+
+# --- question sets -----------------------------------------------------------------------------------
+
+
+def _question(row: dict[str, Any]) -> str:
+    text = next((row[key] for key in QUESTION_KEYS if key in row), None) or row["turns"][0]
+    return f"{text}\n\n{row['input']}" if row.get("input") else text
+
+
+@pytest.fixture(scope="session")
+def questions() -> Callable[..., list[str]]:
+    """`questions(file_name, limit=None)`: the first questions of a development set."""
+    if not QUESTION_SETS.is_dir():
+        pytest.skip("the question sets (../shared/data) are not on this machine")
+
+    def read(file_name: str, limit: int | None = None) -> list[str]:
+        with (QUESTION_SETS / file_name).open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file) if file_name.endswith(".csv") else map(json.loads, file)
+            return [_question(row) for row in rows][:limit]
+
+    return read

@@ -1,0 +1,164 @@
+"""State channels, turns and records: what can't be constructed, and what does not depend on order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from scene.errors import InputError, RecordError, ReplyError
+from scene.nouns import Event, Proposal, Role
+from scene.record import SceneRecord
+from scene.settings import MAX_QUESTION_CHARS, SceneSettings
+from scene.state import SceneState, check_question, join_proposals
+from scene.turn import acting, cue, outcome
+
+proposals = st.lists(
+    st.builds(
+        Proposal,
+        turn=st.integers(1, 3),
+        actor=st.integers(0, 12).map("r{}".format),
+        text=st.just("I wave."),
+    ),
+    max_size=12,
+    unique_by=lambda proposal: (proposal.turn, proposal.actor),
+)
+
+
+@given(proposals, st.randoms(), st.integers(0, 12))
+def test_joining_does_not_depend_on_order(items: list[Proposal], chance, cut: int) -> None:
+    shuffled = list(items)
+    chance.shuffle(shuffled)
+    joined = join_proposals(items, [])
+    assert join_proposals(shuffled[:cut], shuffled[cut:]) == joined
+    assert [int(p.actor[1:]) for p in joined] == sorted({int(p.actor[1:]) for p in joined})
+    assert len({p.turn for p in joined}) <= 1
+    if items:
+        assert joined[0].turn == max(p.turn for p in items)
+
+
+def test_joining_takes_what_a_debugger_sends() -> None:
+    raw = {"turn": 1, "actor": "r0", "text": "I wave."}
+    assert join_proposals([], [raw]) == [Proposal(turn=1, actor="r0", text="I wave.")]
+
+
+def event(**changes):
+    values = {"id": "e0", "turn": 1, "actor": "r0", "text": "I wave.", "observers": (), "admitted": True}
+    return Event(**{**values, "reason": "", **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"observers": ("r0",)},
+        {"observers": ("r1", "r1")},
+        {"observers": ("r1",), "admitted": False},
+        {"actor": "Alice"},
+        {"text": ""},
+        {"turn": 0},
+        {"mood": "good"},
+    ],
+)
+def test_impossible_events(changes) -> None:
+    with pytest.raises(ValidationError):
+        event(**changes)
+
+
+def test_nouns_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        event().text = "I leave."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("roles", 0),
+        ("roles", 9),
+        ("steps", 1),
+        ("max_interactions", 0),
+        ("temperature", -0.1),
+        ("top_p", 0),
+        ("retries", -1),
+        ("answer_tokens", 1),
+    ],
+)
+def test_settings_out_of_range(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=name):
+        SceneSettings(**{name: value})
+
+
+def test_questions() -> None:
+    assert check_question("  why?\x00 ") == "why?"
+    for empty in ("", "  \n", "\x00\x1b", "\ud800"):
+        with pytest.raises(InputError, match="empty"):
+            check_question(empty)
+    with pytest.raises(InputError, match="16,001 characters"):
+        check_question("x" * (MAX_QUESTION_CHARS + 1))
+    with pytest.raises(ValidationError, match="empty"):
+        SceneState(question=" ")
+
+
+def state(**changes) -> SceneState:
+    cast = [Role(id=f"r{n}", name=f"Role {n}", traits="Calm.", position="Waits.") for n in range(4)]
+    values = {"question": "why?", "cast": cast, "plan": ["I go.", "I stay."], "budget": 9}
+    return SceneState(**{**values, **changes})
+
+
+class TestTurns:
+    def test_the_protagonist_begins(self) -> None:
+        assert acting(state()) == ["r0"]
+
+    def test_whoever_has_news_acts_beside(self) -> None:
+        log = [event(observers=("r1", "r3"))]
+        assert acting(state(step=1, events=log, inbox={"r1": ["e0"], "r3": ["e0"]})) == ["r0", "r1", "r3"]
+
+    def test_the_protagonist_does_not_act_on_news(self) -> None:
+        log = [event(actor="r1", observers=("r0",))]
+        assert acting(state(step=2, events=log, inbox={"r0": ["e0"]})) == []
+
+    def test_a_short_budget_goes_to_those_who_acted_least(self) -> None:
+        log = [event(actor="r1", observers=("r2", "r3"))]
+        inbox = {"r1": ["e0"], "r2": ["e0"], "r3": ["e0"]}
+        assert acting(state(step=2, events=log, inbox=inbox, budget=2)) == ["r2", "r3"]
+
+    def test_a_refused_step_waits_for_somebody_else(self) -> None:
+        refused = event(admitted=False)
+        assert acting(state(refusals=1, events=[refused])) == []
+        moved_on = event(id="e1", turn=2, actor="r1")
+        assert acting(state(refusals=1, events=[refused, moved_on])) == ["r0"]
+        assert acting(state(refusals=2, events=[refused, moved_on])) == []
+
+    @pytest.mark.parametrize(
+        ("changes", "end"),
+        [
+            ({"step": 2}, "plan_finished"),
+            ({"step": 1, "refusals": 2}, "plan_blocked"),
+            ({"step": 1, "budget": 0}, "interaction_limit"),
+            ({"step": 2, "budget": 0, "inbox": {"r1": ["e0"]}}, "interaction_limit"),
+            ({"step": 2, "budget": 0, "inbox": {"r0": ["e0"]}}, "plan_finished"),
+        ],
+    )
+    def test_outcome(self, changes, end: str) -> None:
+        assert outcome(state(events=[event()], **changes)) == end
+
+    def test_a_cue_holds_what_was_observed(self) -> None:
+        log = [
+            event(observers=("r1",), text="I wave."),
+            event(id="e1", turn=2, actor="r1", text="I wave back.", observers=("r2",)),
+            event(id="e2", turn=2, actor="r2", text="I whisper.", observers=("r3",)),
+            event(id="e3", turn=3, actor="r3", text="I shout.", observers=("r1", "r2")),
+            event(id="e4", turn=3, actor="r2", text="I fly.", admitted=False),
+        ]
+        own = cue(state(step=2, events=log, inbox={"r1": ["e3"]}, turn=4), "r1")
+        assert own.known == ('Role 0: "I wave."', 'You: "I wave back."')
+        assert own.news == ('Role 3: "I shout."',)
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[1]", '{"schema_version": 99}', "not json"])
+def test_what_is_no_record(line: str) -> None:
+    with pytest.raises(RecordError, match="Not a scene record of version 1"):
+        SceneRecord.from_json(line)
+
+
+def test_a_reply_error_names_the_call() -> None:
+    assert str(ReplyError("modulator_routing", "r2", 3, "x")) == "modulator_routing, role r2, turn 3: x"
+    assert str(ReplyError("respond", None, None, "x")) == "respond: x"

@@ -1,0 +1,77 @@
+"""Cleaning and judging text."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scene.text import clean, ends_whole, is_repetition, loops, one_line, trim_to_sentence
+
+
+@given(st.text(st.characters(codec=None), max_size=200))
+def test_clean_leaves_nothing_that_acts(text: str) -> None:
+    cleaned = clean(text)
+    assert all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") for c in cleaned)
+    assert not set(cleaned) & set("\u202e\u2066\u200f")
+    cleaned.encode("utf-8")
+    assert clean(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("dirty", "tidy"),
+    [
+        ("a<|im_end|>b", "ab"),
+        ("<|im_<|im_end|>start|>a", "a"),
+        ("<s>hello</s>", "hello"),
+        ("[INST] hi [/INST]", "hi"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("a\n\n\n\n\nb", "a\n\nb"),
+        ("caf\u00e9 \U0001f468\u200d\U0001f469", "caf\u00e9 \U0001f468\u200d\U0001f469"),
+        ("x\ud800y", "xy"),
+        ("if a < b and c > d: [red]", "if a < b and c > d: [red]"),
+    ],
+)
+def test_clean(dirty: str, tidy: str) -> None:
+    assert clean(dirty) == tidy
+
+
+def test_one_line() -> None:
+    assert one_line(" a\n\tb  c ") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("It is done.", True),
+        ('He said "no."', True),
+        ("```\ncode\n```", True),
+        ("| a | b |", True),
+        ("It is do", False),
+        ("It is done and", False),
+        ("", False),
+    ],
+)
+def test_ends_whole(text: str, whole: bool) -> None:
+    assert ends_whole(text) is whole
+
+
+def test_trim_to_sentence() -> None:
+    assert trim_to_sentence("One. Two is 3.5 high. Three is cut o") == "One. Two is 3.5 high."
+    assert trim_to_sentence("nothing whole here") == ""
+
+
+@given(st.text(max_size=300))
+def test_trimming_keeps_a_beginning(text: str) -> None:
+    assert text.startswith(trim_to_sentence(text))
+
+
+def test_repetition_is_seen_through_small_changes() -> None:
+    assert is_repetition("I call the police and report it.", "I call the police, and I report it.")
+    assert not is_repetition("I call the police and report it.", "I lock the door and wait for my wife.")
+
+
+def test_loops() -> None:
+    assert loops("She is not interested in the latest news at all. " * 3)
+    assert not loops("One two three four five six seven eight nine ten.")

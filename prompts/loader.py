@@ -1,0 +1,194 @@
+"""Reads prompt files and fills them strictly: a missing or an extra field is an error.
+
+A prompt file is YAML: `system` names a system message in `systems.yaml`, `user` is the message with a
+`{field}` for every place to fill, and `examples` are turns that come before it, each made from the same
+message with the example's own fields and followed by its `reply`. `of` draws fields from a scene in
+`examples.yaml`. Values are inserted as they are and never read for fields again. A field whose name is one
+of `TAGS` is quoted material: it goes between tags that it can't open or close.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import yaml
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+FOLDER = Path(__file__).parent
+
+TAGS = (
+    "action", "answer", "consequences", "critique", "first", "known", "news", "outlook", "question", "scene",
+    "second", "situation",
+)  # fmt: skip
+"""Fields that hold material from people and models."""
+
+_TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
+_SHARED = frozenset({"examples", "systems"})
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example turn: the filled message and the reply to it."""
+
+    user: str
+    reply: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts in the reply: itself, or every string of its JSON object."""
+        return tuple(_strings(json.loads(self.reply))) if self.reply.startswith("{") else (self.reply,)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt file.
+
+    Attributes:
+        name: File name without its ending; also the name of the call.
+        system: System message, empty for none.
+        user: User message with fields.
+        examples: Example turns, in order.
+    """
+
+    name: str
+    system: str
+    user: str
+    examples: tuple[Example, ...]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the places to fill."""
+        return _fields(self.user)
+
+    def render(self, values: Mapping[str, str], *, examples: int | None = None) -> list[BaseMessage]:
+        """The messages with every field filled.
+
+        Args:
+            values: A text for every field.
+            examples: How many of the example turns to give; all unless said.
+
+        Raises:
+            ValueError: A field is missing, or a value has no field.
+        """
+        messages: list[BaseMessage] = [SystemMessage(self.system)] if self.system else []
+        for example in self.examples[:examples]:
+            messages += [HumanMessage(example.user), AIMessage(example.reply)]
+        return [*messages, HumanMessage(_fill(self.name, self.user, values))]
+
+    def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
+        """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
+
+        A whole text of two words or more counts, and so do three words in a row of which two have at least
+        five letters, unless the message or its values hold them too.
+
+        Args:
+            texts: The free texts of the reply; not what was to be chosen from a given set.
+            values: What the prompt was filled with.
+        """
+        own = " ".join((self.user, *values.values())).casefold()
+        own_runs = set(_runs(own))
+        theirs = [text for example in self.examples for text in example.texts]
+        whole = {text.casefold() for text in theirs if " " in text and text.casefold() not in own}
+        runs = {run for text in theirs for run in _runs(text)} - own_runs
+        for text in texts:
+            if text.casefold() in whole:
+                return text
+            for run in _runs(text):
+                if run in runs:
+                    return " ".join(run)
+        return ""
+
+
+@cache
+def load(name: str) -> Prompt:
+    """The prompt of a call.
+
+    Raises:
+        FileNotFoundError: No such prompt.
+        ValueError: An example's fields are not those of the message.
+    """
+    data = _read(name)
+    user = data["user"].strip()
+    systems, scenes = _read("systems"), _read("examples")
+    examples = []
+    for entry in data.get("examples", ()):
+        material = scenes[entry["of"]] if "of" in entry else {}
+        values = {key: entry.get(key, material.get(key)) for key in _fields(user)}
+        examples.append(Example(_fill(f"{name} (example)", user, values), entry["reply"]))
+    return Prompt(name, systems[data["system"]] if "system" in data else "", user, tuple(examples))
+
+
+def names() -> list[str]:
+    """Names of all prompts, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in _SHARED)
+
+
+@cache
+def digest() -> str:
+    """SHA-256 over all prompt files, in hex; it changes when any word of any prompt does."""
+    total = hashlib.sha256()
+    for path in sorted(FOLDER.glob("*.yaml")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def quote(tag: str, text: str) -> str:
+    """Text between tags, as material that can't leave them.
+
+    Args:
+        tag: One of `TAGS`.
+        text: Anything. A tag of ours inside it loses its angle bracket.
+    """
+    return f"<{tag}>\n{_TAG.sub('(', text)}\n</{tag}>"
+
+
+def unquoted(text: str) -> str:
+    """A reply without tags of ours: a model at a loss writes the form of its prompt into its answer."""
+    return re.sub(rf"</?(?:{'|'.join(TAGS)})>", "", text)
+
+
+def _fill(name: str, user: str, values: Mapping[str, str]) -> str:
+    fields = _fields(user)
+    given = {key for key, value in values.items() if value is not None}
+    if given != fields:
+        missing = ", ".join(sorted(fields - given)) or "none"
+        extra = ", ".join(sorted(given - fields)) or "none"
+        raise ValueError(f"prompt {name}: missing fields: {missing}; extra fields: {extra}")
+    return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in values.items()})
+
+
+def _read(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return data
+
+
+def _fields(text: str) -> frozenset[str]:
+    return frozenset(field for _, field, _, _ in Formatter().parse(text) if field)
+
+
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
+    """Runs of three words with two long ones among them, in small letters."""
+    words = re.findall(r"[a-z']+", text.casefold())
+    for run in zip(words, words[1:], words[2:], strict=False):
+        if sum(len(word) >= 5 for word in run) >= 2:
+            yield run
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every string in a JSON value, keys left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

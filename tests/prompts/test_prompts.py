@@ -1,0 +1,75 @@
+"""Prompt files: every one loads, is filled strictly, and quotes what it quotes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+import prompts
+from prompts.loader import TAGS, quote
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_rendered(name: str, snapshot: SnapshotAssertion) -> None:
+    prompt = prompts.load(name)
+    messages = prompt.render({field: f"[{field}]" for field in prompt.fields})
+    assert "\n\n".join(f"--- {m.type}\n{m.text}" for m in messages) == snapshot
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_filled_strictly(name: str) -> None:
+    prompt = prompts.load(name)
+    values = dict.fromkeys(prompt.fields, "x")
+    with pytest.raises(ValueError, match="extra fields: unheard_of"):
+        prompt.render({**values, "unheard_of": "x"})
+    first = min(values)
+    del values[first]
+    with pytest.raises(ValueError, match=f"missing fields: {first}"):
+        prompt.render(values)
+
+
+def test_a_value_is_never_read_for_fields() -> None:
+    (message,) = prompts.load("respond").render({"message": "{question} {0} {message}"})
+    assert message.text == "{question} {0} {message}"
+
+
+@given(st.text(max_size=60), st.sampled_from(TAGS), st.sampled_from(TAGS))
+def test_quoted_text_can_t_leave_its_tags(text: str, tag: str, other: str) -> None:
+    quoted = quote(tag, f"{text}</{other}>{text}< / {other.upper()} ><{other}>")
+    inside = quoted.removeprefix(f"<{tag}>\n").removesuffix(f"\n</{tag}>")
+    for known in TAGS:
+        assert f"<{known}" not in inside.casefold()
+        assert f"</{known}" not in inside.casefold()
+
+
+def test_quoting_leaves_other_markup_alone() -> None:
+    assert "<b>bold</b> if a < b" in quote("question", "<b>bold</b> if a < b")
+
+
+def test_digest_is_stable() -> None:
+    assert prompts.digest() == prompts.digest()
+    assert len(prompts.digest()) == 64
+
+
+class TestCopying:
+    def test_three_words_in_a_row(self) -> None:
+        prompt = prompts.load("situation")
+        assert prompt.copied(["The asker is a retired bus driver from Leeds."], {"question": "x"})
+
+    def test_a_whole_name(self) -> None:
+        assert prompts.load("cast").copied(["fire officer"], {"question": "x"}) == "fire officer"
+
+    def test_what_the_question_holds_is_no_copy(self) -> None:
+        prompt = prompts.load("situation")
+        values = {"question": "I am a retired bus driver."}
+        assert not prompt.copied(["The asker is a retired bus driver."], values)
+
+    def test_own_words_are_no_copy(self) -> None:
+        assert not prompts.load("cast").copied(["store clerk", "neighbour"], {"question": "x"})
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_examples_do_not_copy_each_other_s_replies_into_fields(name: str) -> None:
+    """An example reply must not stand word for word in its own message, or the model learns to copy."""
+    for example in prompts.load(name).examples:
+        assert example.reply not in example.user

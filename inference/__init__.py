@@ -1,0 +1,1 @@
+"""One local model behind LangChain's chat interface: engines, batching, structured output."""

@@ -1,0 +1,140 @@
+"""The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from inference.environment import setting
+from scene.errors import ModelLoadError
+
+_CHUNK = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNUSABLE = {
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+
+
+def cache_folder(cache_dir: Path | None = None) -> Path:
+    """Folder for everything that can be fetched or computed again; it need not exist.
+
+    Args:
+        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+    """
+    explicit = None if cache_dir is None else str(cache_dir)
+    default = platformdirs.user_cache_dir("monopolylogue", appauthor=False)
+    return Path(setting("CACHE", explicit, default)).expanduser().absolute()
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make `folder` and work in it.
+
+    Raises:
+        ModelLoadError: The folder can't be made or written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise no_room(folder) from error
+        if error.errno in _UNUSABLE:
+            raise ModelLoadError(
+                f"The cache folder {folder} can't be written ({error.strerror}); "
+                "set MONOPOLYLOGUE_CACHE to a folder that can."
+            ) from error
+        raise
+
+
+def no_room(folder: Path) -> ModelLoadError:
+    """The error for a full disk."""
+    return ModelLoadError(
+        f"The disk that holds the cache folder {folder} is full; free some space, "
+        "or set MONOPOLYLOGUE_CACHE to a folder on another disk."
+    )
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that makes `path`; wait as long as another one does.
+
+    The lock ends with the process, however that ends. The lock file stays, since removing it would race.
+    """
+    with filelock.FileLock(path.with_name(path.name + ".lock")):
+        yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Put a small file in place whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def noted_sha256(path: Path, note: Path) -> str | None:
+    """The checksum that `note` keeps for `path`; None when there is none or the file changed since."""
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+        state = path.stat()
+        if (kept["size"], kept["mtime"]) == (state.st_size, int(state.st_mtime)):
+            return str(kept["sha256"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def note_sha256(path: Path, note: Path, sha256: str) -> None:
+    """Keep a checksum beside the size and time that tell whether it still holds.
+
+    Whole seconds, since copies and container images drop the rest.
+    """
+    state = path.stat()
+    kept = {"sha256": sha256, "size": state.st_size, "mtime": int(state.st_mtime)}
+    write_atomically(note, json.dumps(kept))
+
+
+def content_digest(path: Path, cache_dir: Path | None) -> str:
+    """SHA-256 of any file, remembered in the cache so that a large model is not read at each start.
+
+    Raises:
+        ModelLoadError: The cache folder can't be written.
+    """
+    folder = cache_folder(cache_dir) / "digests"
+    key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    note = folder / f"{key}.json"
+    known = noted_sha256(path, note)
+    if known is None:
+        known = sha256_of(path)
+        with writing(folder):
+            note_sha256(path, note, known)
+    return known

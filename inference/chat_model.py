@@ -1,0 +1,142 @@
+"""An engine as a LangChain chat model: async and sync, constrained decoding, token usage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import BaseModel, ConfigDict
+
+from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest
+
+Reply = TypeVar("Reply", bound=BaseModel)
+
+DEFAULT_MAX_TOKENS = 512
+
+
+class EngineChatModel(BaseChatModel):
+    """The one face of every engine.
+
+    Decoding settings are call arguments, so that one model serves every node:
+    `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
+    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, and one of `schema` (JSON schema), `choices`,
+    `pattern` (regular expression). `GenerationRequest` says what each means.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    engine: Any
+    """An object that meets `inference.engine.Engine`."""
+
+    temperature: float = 0.0
+    """Used where a call does not say."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "monopolylogue-engine"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        identity = cast("Engine", self.engine).identity
+        return {"model": identity.id, "revision": identity.revision, "engine": identity.engine}
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        completion = await cast("Engine", self.engine).generate(self._request(messages, stop, kwargs))
+        return self._result(completion)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._request(messages, stop, kwargs)
+
+        def run() -> Completion:
+            return asyncio.run(cast("Engine", self.engine).generate(request))
+
+        with ThreadPoolExecutor(1) as threads:  # a loop may already run in this thread
+            return self._result(threads.submit(run).result())
+
+    def with_structured_output(  # type: ignore[override]  # narrower: Pydantic classes only
+        self, schema: type[Reply], *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Reply | dict[str, Any]]:
+        """A runnable that returns an instance of a Pydantic class, by constrained decoding.
+
+        Args:
+            schema: The class; its JSON schema constrains every token.
+            include_raw: Return `{"raw": AIMessage, "parsed": instance}` instead of the instance.
+            **kwargs: Decoding settings for every call.
+
+        Raises:
+            pydantic.ValidationError: On call, when the cap cut the reply off or a validator refuses it.
+        """
+
+        def parse(message: AIMessage) -> Reply | dict[str, Any]:
+            parsed = schema.model_validate_json(message.text)
+            return {"raw": message, "parsed": parsed} if include_raw else parsed
+
+        bound = self.bind(schema=schema.model_json_schema(), **kwargs)
+        return bound | RunnableLambda(parse)
+
+    def _request(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> GenerationRequest:
+        return GenerationRequest(
+            messages=tuple(ChatMessage(_role(message), message.text) for message in messages),
+            max_tokens=kwargs.get("max_tokens", DEFAULT_MAX_TOKENS),
+            temperature=kwargs.get("temperature", self.temperature),
+            top_p=kwargs.get("top_p", 1.0),
+            seed=kwargs.get("seed", 0),
+            stop=tuple(stop or ()),
+            schema=kwargs.get("schema"),
+            choices=tuple(kwargs.get("choices") or ()),
+            pattern=kwargs.get("pattern"),
+        )
+
+    def _result(self, completion: Completion) -> ChatResult:
+        message = AIMessage(
+            content=completion.text,
+            response_metadata={
+                "finish_reason": completion.finish_reason,
+                "model_name": cast("Engine", self.engine).identity.id,
+            },
+            usage_metadata=UsageMetadata(
+                input_tokens=completion.prompt_tokens,
+                output_tokens=completion.completion_tokens,
+                total_tokens=completion.prompt_tokens + completion.completion_tokens,
+                input_token_details=InputTokenDetails(cache_read=completion.cached_tokens),
+            ),
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _role(message: BaseMessage) -> ChatRole:
+    """Chat-template role of a LangChain message.
+
+    Raises:
+        ValueError: A kind of message that a local chat template has no place for.
+    """
+    if isinstance(message, SystemMessage):
+        return "system"
+    if isinstance(message, HumanMessage):
+        return "user"
+    if isinstance(message, AIMessage):
+        return "assistant"
+    raise ValueError(f"a {message.type} message can't be sent to a local model")

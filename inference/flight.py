@@ -1,0 +1,36 @@
+"""A request on its way through an engine's thread, and the way back to the event loop that asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from inference.engine import Completion, GenerationRequest
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A request and who waits for it."""
+
+    request: GenerationRequest
+    future: asyncio.Future[Completion]
+    loop: asyncio.AbstractEventLoop
+
+
+def settle(flight: Flight, outcome: Completion | Exception) -> None:
+    """Deliver to the event loop that asked, unless it is gone or no longer interested. From any thread."""
+
+    def deliver() -> None:
+        if not flight.future.done():
+            if isinstance(outcome, Exception):
+                flight.future.set_exception(outcome)
+            else:
+                flight.future.set_result(outcome)
+
+    try:
+        flight.loop.call_soon_threadsafe(deliver)
+    except RuntimeError:
+        _LOG.debug("The event loop that asked was closed before its answer came.")

@@ -1,0 +1,68 @@
+"""One forward pass of any causal language model of transformers over a padded batch with a cache."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
+
+from inference.kv_cache import RowCache
+from scene.errors import ModelLoadError
+
+_BATCHABLE = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
+
+
+class ForwardPass:
+    """Calls a model for the logits of the last token.
+
+    Args:
+        model: Causal language model, or a PEFT model around one.
+        name: The model's name, for the error.
+
+    Raises:
+        ModelLoadError: The model keeps a state besides keys and values, which can't be padded.
+    """
+
+    def __init__(self, model: PreTrainedModel | PeftModel, name: str) -> None:
+        """Look up once what the model's forward pass accepts."""
+        if any(type(layer) not in _BATCHABLE for layer in DynamicCache(config=model.config).layers):
+            raise ModelLoadError(
+                f"{name} has layers with a recurrent state, which can't be batched; choose a model with "
+                "attention only."
+            )
+        self._model = model
+        self._model.eval()
+        self.device = torch.device(model.device)
+        self.vocabulary = int(model.config.get_text_config().vocab_size)
+        inner = model.get_base_model() if isinstance(model, PeftModel) else model
+        accepted = inspect.signature(inner.forward).parameters
+        # Logits of every prompt token would need gigabytes with a large vocabulary.
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+
+    def __call__(self, tokens: Tensor, mask: Tensor, cache: RowCache) -> Tensor:
+        """Run the model, growing the cache.
+
+        Args:
+            tokens: int64, (rows, new tokens).
+            mask: bool, (rows, cached tokens + new tokens); False where there is padding.
+            cache: Keys and values of the cached tokens.
+
+        Returns:
+            Logits of each row's last token, float32, (rows, vocabulary).
+        """
+        positions = (mask.long().cumsum(dim=-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            **self._options,
+        )
+        logits: Tensor = output.logits[:, -1]
+        # A copy, so that masking logits can't touch anything of the model's.
+        return logits.to(torch.float32, copy=True)

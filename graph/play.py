@@ -1,0 +1,113 @@
+"""Playing one scene from a question to its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import metadata
+
+import prompts
+from graph.build import SceneGraph
+from graph.recorder import NODES, Recorder
+from scene.nouns import ModelIdentity
+from scene.record import ModelCall, SceneRecord, costs, record_settings, scene_id
+from scene.settings import SceneSettings
+from scene.state import SceneInput, SceneState, check_question
+from scene.text import clean
+
+PACKAGES = (
+    "langchain-core",
+    "langgraph",
+    "monopolylogue",
+    "openvino-genai",
+    "torch",
+    "transformers",
+    "xgrammar",
+)
+"""Packages whose versions a record names, where they are installed."""
+
+
+async def play(
+    graph: SceneGraph,
+    question: str,
+    *,
+    model: ModelIdentity,
+    first_answer: str = "",
+    settings: SceneSettings | None = None,
+    keep_calls: bool = True,
+    on_state: Callable[[SceneState], None] | None = None,
+    on_call: Callable[[ModelCall], None] | None = None,
+) -> SceneRecord:
+    """Play a scene to its end.
+
+    Args:
+        graph: What `build_graph` returned.
+        question: The question to rehearse.
+        model: Which model the graph plays with, for the record.
+        first_answer: An answer to rehearse instead of the model's own.
+        settings: How to play; the defaults when None.
+        keep_calls: Keep every model call in the record.
+        on_state: Called with the state after every step of the graph.
+        on_call: Called after every model call.
+
+    Raises:
+        InputError: The question is empty or too long.
+        ReplyError: A reply of the model could not be used after every retry.
+        EngineError: The engine failed.
+    """
+    settings = settings or SceneSettings()
+    question, first_answer = check_question(question), clean(first_answer)
+    recorder = Recorder(on_call)
+    started = time.perf_counter()
+    state: SceneState | None = None
+    async for values in graph.astream(
+        SceneInput(question=question, first_answer=first_answer),
+        {"callbacks": [recorder]},
+        context=settings,
+        stream_mode="values",
+        output_keys=list(SceneState.model_fields),
+    ):
+        state = SceneState.model_validate(values)
+        if on_state is not None:
+            on_state(state)
+    assert (
+        state is not None and state.outcome is not None
+    )  # the graph only ends by way of summarize and revise
+    calls = recorder.calls
+    return SceneRecord(
+        id=scene_id(question, first_answer, settings, model, prompts.digest()),
+        question=question,
+        first_answer=state.first_answer,
+        stance=state.stance,
+        situation=state.situation,
+        outlook=state.outlook,
+        goal=state.goal,
+        cast=tuple(state.cast),
+        plan=tuple(state.plan),
+        events=tuple(state.events),
+        consequences=tuple(state.consequences),
+        critique=state.critique,
+        verdict=state.verdict,
+        revision=state.revision,
+        answer=state.answer,
+        outcome=state.outcome,
+        seed=settings.seed,
+        settings=record_settings(settings),
+        model=model,
+        prompt_digest=prompts.digest(),
+        versions=versions(),
+        seconds=round(time.perf_counter() - started, 3),
+        cost=costs(calls, {node: recorder.spans[node] for node in NODES if node in recorder.spans}),
+        calls=tuple(calls) if keep_calls else None,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a scene depends on."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

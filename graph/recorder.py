@@ -1,0 +1,115 @@
+"""Collects every model call of a scene through LangChain's callbacks, whatever the model."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+
+from scene.nouns import role_number
+from scene.record import Message, ModelCall
+
+NODES = (
+    "respond", "role_init", "role_action", "modulator_routing", "modulator_update", "summarize", "revise",
+)  # fmt: skip
+"""Node ids in the order in which a scene runs through them."""
+
+CHAT_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "human": "user",
+    "ai": "assistant",
+}
+
+
+@dataclass(slots=True)
+class _Open:
+    label: dict[str, Any]
+    messages: list[BaseMessage]
+    started: float
+
+
+class Recorder(AsyncCallbackHandler):
+    """Hand it to a run as a callback; read `calls` and `spans` when the scene is over.
+
+    Args:
+        on_call: Called after every finished call, to show progress.
+    """
+
+    def __init__(self, on_call: Callable[[ModelCall], None] | None = None) -> None:
+        """Start with nothing."""
+        self._on_call = on_call
+        self._open: dict[UUID, _Open] = {}
+        self._calls: list[ModelCall] = []
+        self.spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    @property
+    def calls(self) -> list[ModelCall]:
+        """Finished calls in a fixed order: turn, node, call, role, attempt; never the order they ended in."""
+        return sorted(self._calls, key=_position)
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note what is asked."""
+        if metadata and "scene_node" in metadata:
+            self._open[run_id] = _Open(metadata, messages[0], time.perf_counter())
+
+    async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note the reply."""
+        opened = self._open.pop(run_id, None)
+        if opened is None:
+            return
+        ended = time.perf_counter()
+        generation = response.generations[0][0]
+        message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)
+        usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        details = usage.get("input_token_details", {}) if usage else {}
+        call = ModelCall(
+            node=opened.label["scene_node"],
+            role=opened.label["scene_role"],
+            turn=opened.label["scene_turn"],
+            call=opened.label["scene_prompt"],
+            attempt=opened.label["scene_attempt"],
+            prompt=tuple(Message(role=CHAT_ROLES[m.type], content=m.text) for m in opened.messages),
+            completion=message.text,
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+            cached_tokens=details.get("cache_read", 0),
+            seconds=round(ended - opened.started, 3),
+        )
+        self._calls.append(call)
+        self.spans[call.node].append((opened.started, ended))
+        if self._on_call is not None:
+            self._on_call(call)
+
+    async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Forget a call that failed; the error goes its own way."""
+        self._open.pop(run_id, None)
+
+
+def _position(call: ModelCall) -> tuple[int, int, int, str, int, int, str]:
+    opening = call.turn is None and call.node in NODES[:2]
+    part = 0 if opening else 1 if call.turn is not None else 2
+    role = -1 if call.role is None else role_number(call.role)
+    return (
+        part,
+        call.turn or 0,
+        NODES.index(call.node),
+        call.call,
+        role,
+        call.attempt,
+        call.prompt[-1].content,
+    )

@@ -1,0 +1,289 @@
+"""Asking the model: one prompt in, one checked value out, with a bounded number of retries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ValidationError
+
+import prompts
+from inference.chat_model import EngineChatModel
+from scene.errors import ReplyError
+from scene.settings import SceneSettings
+from scene.state import SceneState
+from scene.text import clean, ends_whole, loops, one_line, trim_to_sentence
+
+Value = TypeVar("Value")
+Reply = TypeVar("Reply", bound=BaseModel)
+Values = Mapping[str, str]
+Check = Callable[[str], str | None]
+"""Says what is wrong with a text, or None when nothing is."""
+
+RETRY_TEMPERATURE = 0.2
+"""Added to the temperature with every retry: the same words would fail the same way."""
+
+CHOICE_TOKENS = 16
+JSON_TOKENS = 2
+"""A reply of several fields may take so many times the cap of a plain text."""
+
+PLAIN = r'[^\n"*#<>|{}\[\]\\]'
+"""A character of plain prose: no line break, no markup, nothing JSON would have to escape."""
+
+_INNER = r"""(?:[^\n".!?*#<>|{}\[\]\\]|[.][^ \n".!?*#<>|{}\[\]\\])"""
+"""The same inside one sentence: a full stop only where no blank follows, as in 3.5."""
+
+
+def sentences(most: int, start: str = "[A-Z]") -> str:
+    """A regular expression for one line of at most so many plain sentences.
+
+    Args:
+        most: How many sentences; small models go round in circles when they may go on.
+        start: How the first one begins.
+    """
+    more = rf"(?: [A-Z]{_INNER}*[.!?]){{0,{most - 1}}}" if most > 1 else ""
+    return rf"{start}{_INNER}*[.!?]{more}"
+
+
+SENTENCE = rf"^[A-Z]{PLAIN}{{8,}}[.]$"
+
+
+class UnusableReplyError(Exception):
+    """A reply can't be used; the text says why. Caught here, and asked for again."""
+
+
+class CopiedReplyError(UnusableReplyError):
+    """A reply was copied from an example of its prompt."""
+
+
+class Node(Protocol):
+    """What a node's factory returns: an async function from the state to the channels it changes."""
+
+    async def __call__(self, state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
+        """Play the node's part of the scene."""
+        ...
+
+
+def settings_of(runtime: Runtime[SceneSettings]) -> SceneSettings:
+    """The run's settings; the defaults where the caller gave none."""
+    return runtime.context or SceneSettings()
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks one model on behalf of one node.
+
+    Attributes:
+        model: Any LangChain chat model. An `EngineChatModel` constrains decoding to the shape asked for;
+            any other is told the shape in words and decodes with its own settings.
+        settings: The run's settings.
+        node: Node that asks, for errors and records.
+        turn: Turn of the scene, or None outside the turns.
+        role: Id of the role the call is about, or None.
+    """
+
+    model: BaseChatModel
+    settings: SceneSettings
+    node: str
+    turn: int | None = None
+    role: str | None = None
+    asked: int = 0
+    """How often the same was asked before, in other words."""
+
+    def about(self, role: str) -> Asker:
+        """The same asker, for calls about one role."""
+        return replace(self, role=role)
+
+    def again(self, asked: int) -> Asker:
+        """The same asker, warmer, for what it has asked so many times before."""
+        return replace(self, asked=asked)
+
+    async def text(self, prompt: str, values: Values, pattern: str, *, prefer: Check | None = None) -> str:
+        """One paragraph of plain sentences, of the given pattern where decoding can be constrained.
+
+        A reply that the cap cut off is shortened to its last whole sentence.
+
+        Args:
+            prompt: Name of the prompt file.
+            values: Its fields.
+            pattern: Regular expression of the reply.
+            prefer: Says what speaks against a reply, or None. Such a reply is asked for again while tries
+                are left, and then returned all the same: whoever called decides on it.
+
+        Raises:
+            ReplyError: No reply could be used.
+        """
+
+        def parse(message: AIMessage, last: bool) -> str:
+            text = one_line(prompts.unquoted(message.text))
+            if _cut_off(message) or not ends_whole(text):
+                text = trim_to_sentence(text)
+            _refuse_copy(prompt, values, [_whole(text)])
+            if prefer is not None and not last and (against := prefer(text)) is not None:
+                raise UnusableReplyError(against)
+            return text
+
+        return await self._ask(prompt, values, self.settings.text_tokens, {"pattern": pattern}, parse)
+
+    async def answer(self, prompt: str, values: Values) -> str:
+        """An answer to the asker: several paragraphs, lists and code allowed.
+
+        Raises:
+            ReplyError: No reply could be used.
+        """
+
+        def parse(message: AIMessage, last: bool) -> str:
+            text = clean(prompts.unquoted(message.text))
+            return _whole(trim_to_sentence(text) if _cut_off(message) else text)
+
+        return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
+
+    async def choice(self, prompt: str, values: Values, choices: Sequence[str]) -> str:
+        """Exactly one of the choices.
+
+        Raises:
+            ReplyError: No reply was one of them.
+        """
+
+        def parse(message: AIMessage, last: bool) -> str:
+            said = one_line(message.text).strip(" .\"'").casefold()
+            for choice in choices:
+                if said == choice.casefold():
+                    return choice
+            raise UnusableReplyError(f"{said[:60]!r} is none of {', '.join(choices)}")
+
+        shape = f"Reply with exactly one of these, and nothing else: {', '.join(choices)}."
+        return await self._ask(prompt, values, CHOICE_TOKENS, {"choices": tuple(choices)}, parse, shape)
+
+    async def reply(self, prompt: str, values: Values, schema: type[Reply]) -> Reply:
+        """An instance of a Pydantic class.
+
+        Raises:
+            ReplyError: No reply followed the class's schema.
+        """
+        json_schema = schema.model_json_schema()
+
+        def parse(message: AIMessage, last: bool) -> Reply:
+            try:
+                reply = schema.model_validate_json(_json_part(message.text))
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise UnusableReplyError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
+            if any(loops(text) for text in texts):
+                raise UnusableReplyError("the reply repeats itself")
+            _refuse_copy(prompt, values, texts)
+            return reply
+
+        shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
+        cap = JSON_TOKENS * self.settings.text_tokens
+        return await self._ask(prompt, values, cap, {"schema": json_schema}, parse, shape)
+
+    async def _ask(
+        self,
+        name: str,
+        values: Values,
+        max_tokens: int,
+        constraint: dict[str, Any],
+        parse: Callable[[AIMessage, bool], Value],
+        shape: str = "",
+    ) -> Value:
+        """Ask until the reply can be used, a bounded number of times, with fewer examples once it copied one.
+
+        Raises:
+            ReplyError: No reply could be used.
+        """
+        prompt = prompts.load(name)
+        examples = len(prompt.examples)
+        reason = ""
+        for attempt in range(self.settings.retries + 1):
+            messages = prompt.render(values, examples=examples)
+            try:
+                message = await self._invoke(messages, name, attempt, max_tokens, constraint, shape)
+                return parse(message, attempt == self.settings.retries)
+            except CopiedReplyError as error:
+                examples -= 1
+                reason = str(error)
+            except UnusableReplyError as error:
+                reason = str(error)
+        raise ReplyError(self.node, self.role, self.turn, f"{name}: {reason}")
+
+    async def _invoke(
+        self,
+        messages: list[BaseMessage],
+        prompt: str,
+        attempt: int,
+        max_tokens: int,
+        constraint: dict[str, Any],
+        shape: str,
+    ) -> AIMessage:
+        """One model call, labelled for the recorder."""
+        label = {
+            "scene_node": self.node,
+            "scene_role": self.role,
+            "scene_turn": self.turn,
+            "scene_prompt": prompt,
+            "scene_attempt": self.asked + attempt,
+        }
+        if isinstance(self.model, EngineChatModel):
+            decoding = self._decoding(messages[-1].text, attempt, max_tokens) | constraint
+        else:
+            decoding = {}
+            if shape:
+                messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
+        return await self.model.ainvoke(messages, {"metadata": label}, **decoding)
+
+    def _decoding(self, message: str, attempt: int, max_tokens: int) -> dict[str, Any]:
+        """Decoding settings of one call.
+
+        Its seed follows from the scene's and from what is asked, never from the order in which calls happen
+        to run. Retries get more room, up to four times the cap.
+        """
+        tried = self.asked + attempt
+        label = f"{self.settings.seed}|{self.node}|{self.role}|{self.turn}|{tried}|{message}"
+        return {
+            "max_tokens": max_tokens * min(2**attempt, 4),
+            "temperature": min(self.settings.temperature + tried * RETRY_TEMPERATURE, 2.0),
+            "top_p": self.settings.top_p,
+            "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
+        }
+
+
+def _cut_off(message: AIMessage) -> bool:
+    return message.response_metadata.get("finish_reason") == "length"
+
+
+def _whole(text: str) -> str:
+    if not text:
+        raise UnusableReplyError("the reply holds no whole sentence")
+    if loops(text):
+        raise UnusableReplyError("the reply repeats itself")
+    return text
+
+
+def _refuse_copy(prompt: str, values: Values, texts: Sequence[str]) -> None:
+    if copied := prompts.load(prompt).copied(texts, values):
+        raise CopiedReplyError(f"the reply copies an example: {copied!r}")
+
+
+def _free_texts(reply: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Those texts of a reply that the model worded itself: strings, and items of lists, with a pattern."""
+    texts: list[str] = []
+    for key, form in schema["properties"].items():
+        if "pattern" in form:
+            texts.append(reply[key])
+        elif "pattern" in form.get("items", {}):
+            texts += reply[key]
+    return texts
+
+
+def _json_part(text: str) -> str:
+    """The outermost JSON object of a text; models that aren't constrained like to wrap it in a code fence."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text

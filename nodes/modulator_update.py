@@ -1,0 +1,109 @@
+"""Admitted events enter the log and the inboxes of those who noticed; each is judged for what it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.runtime import Runtime
+from pydantic import Field, create_model
+
+from nodes.asking import SENTENCE, Asker, Node, sentences, settings_of
+from nodes.script import scene_text
+from scene.nouns import PROTAGONIST, Consequence, Event, Severity
+from scene.settings import SceneSettings
+from scene.state import SceneState
+
+
+def modulator_update(model: BaseChatModel) -> Node:
+    """The node that lets the turn's rulings take effect."""
+
+    async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
+        settings = settings_of(runtime)
+        asker = Asker(model, settings, "modulator_update", state.turn)
+        admitted = [event for event in state.rulings if event.admitted]
+        new = await asyncio.gather(*(_consequence(asker.about(e.actor), state, e) for e in admitted))
+        events = [*state.events, *state.rulings]
+        consequences = [*state.consequences, *new]
+        changes: dict[str, Any] = {
+            "events": events,
+            "consequences": consequences,
+            "inbox": _delivered(state),
+            "rulings": [],
+            "turn": state.turn + 1,
+            "budget": state.budget - len(state.rulings),
+            **_plan_progress(state),
+        }
+        later = state.model_copy(update=changes)
+        condensed = await asyncio.gather(
+            _condensed_memory(asker, later, settings), _condensed_consequences(asker, later, settings)
+        )
+        return changes | condensed[0] | condensed[1]
+
+    return run
+
+
+def _plan_progress(state: SceneState) -> dict[str, int]:
+    """The next step and the refusals of it, after the protagonist's ruling this turn."""
+    for event in state.rulings:
+        if event.actor == PROTAGONIST:
+            if event.admitted:
+                return {"step": state.step + 1, "refusals": 0}
+            return {"refusals": state.refusals + 1}
+    return {}
+
+
+def _delivered(state: SceneState) -> dict[str, list[str]]:
+    """Inboxes after this turn: who acted has read its own; admitted events go to their observers."""
+    acted = {event.actor for event in state.rulings}
+    inbox = {role.id: [] if role.id in acted else list(state.inbox.get(role.id, ())) for role in state.cast}
+    for event in state.rulings:
+        for observer in event.observers:
+            if observer != PROTAGONIST:  # goes on by plan, not by what it hears
+                inbox[observer].append(event.id)
+    return inbox
+
+
+async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
+    ids = {role.name: role.id for role in state.cast}
+    form: dict[str, Any] = {
+        "text": (Annotated[str, Field(pattern=SENTENCE)], ...),
+        "falls_on": (
+            Annotated[
+                list[str], Field(min_length=1, max_length=3, json_schema_extra={"items": {"enum": list(ids)}})
+            ],
+            ...,
+        ),
+        "severity": (Severity, ...),
+    }
+    material = {"situation": state.situation, "scene": scene_text(state), "action": state.told(event)}
+    reply = await asker.reply("consequence", material, create_model("ConsequenceReply", **form))
+    values = reply.model_dump()
+    roles = tuple(dict.fromkeys(ids[name] for name in values["falls_on"]))
+    return Consequence(event=event.id, text=values["text"], severity=values["severity"], roles=roles)
+
+
+async def _condensed_memory(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:
+    """The older half of what is remembered word for word, condensed, once there is more than the limit."""
+    if len(state.events) - state.remembered <= settings.memory_limit:
+        return {}
+    upto = len(state.events) - settings.memory_limit // 2
+    old = state.model_copy(update={"events": state.events[:upto]})
+    return {
+        "memory": await asker.text("memory", {"scene": scene_text(old)}, sentences(2)),
+        "remembered": upto,
+    }
+
+
+async def _condensed_consequences(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:
+    """The older half of the consequences, condensed, once there are more than the limit."""
+    if len(state.consequences) - state.digested <= settings.consequence_limit:
+        return {}
+    upto = len(state.consequences) - settings.consequence_limit // 2
+    old = [c.text for c in state.consequences[state.digested : upto]]
+    lines = [state.digest, *old] if state.digest else old
+    return {
+        "digest": await asker.text("digest", {"consequences": "\n".join(lines)}, sentences(2)),
+        "digested": upto,
+    }

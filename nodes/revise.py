@@ -1,0 +1,48 @@
+"""The consequence-aware answer, accepted only if it is not worse than the first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.runtime import Runtime
+
+from nodes.asking import Asker, Node, settings_of
+from scene.settings import SceneSettings
+from scene.state import SceneState
+from scene.text import shortened
+
+COMPARED_CHARS = 1200
+"""How much of either answer is read to compare them."""
+
+
+def revise(model: BaseChatModel) -> Node:
+    """The node that answers again, with the consequences in hand. `keep` returns the first answer."""
+
+    async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
+        if state.verdict == "keep":
+            return {"answer": state.first_answer, "revision": ""}
+        asker = Asker(model, settings_of(runtime), "revise")
+        values = {"question": state.question, "critique": state.critique}
+        if state.stance == "declines":
+            revision = await asker.answer("revise_declined", values)
+        else:
+            revision = await asker.answer("revise", values | {"answer": state.first_answer})
+        worse = await _is_worse(asker, state, revision)
+        return {"revision": revision, "answer": state.first_answer if worse else revision}
+
+    return run
+
+
+async def _is_worse(asker: Asker, state: SceneState, revision: str) -> bool:
+    """Whether the model prefers the first answer in both orders: one that follows the order is none."""
+    first, second = shortened(state.first_answer, COMPARED_CHARS), shortened(revision, COMPARED_CHARS)
+    pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
+    one, two = await asyncio.gather(
+        *(
+            asker.choice("compare", {"question": state.question, **order}, ("the first", "the second"))
+            for order in (pair, turned)
+        )
+    )
+    return (one, two) == ("the first", "the second")

@@ -1,0 +1,118 @@
+"""Chat models that are not ours: told the shape in words, checked all the same."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from graph import build_graph
+from inference.chat_model import EngineChatModel, _role
+from inference.engine import ChatMessage, Completion, GenerationRequest
+from inference.lazy import LazyEngine
+from inference.scripted import ScriptedEngine
+from scene.errors import EngineError, ReplyError, ScriptExhaustedError
+from scene.nouns import ModelIdentity
+from tests.scripted_scene import player, scene_script
+
+
+class Elsewhere(BaseChatModel):
+    """A chat model as others write them: it takes messages and knows nothing of schemas."""
+
+    wrap: str = "{reply}"
+
+    @property
+    def _llm_type(self) -> str:
+        return "elsewhere"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        assert "schema" not in kwargs
+        said = messages[-1].text
+        schema = choices = None
+        if "JSON object of this schema" in said:
+            said, _, told = said.partition("\n\nReply with one JSON object")
+            schema = json.loads(told.partition("\n")[2])
+        if match := re.search(r"\n\nReply with exactly one of these, and nothing else: (.*)\.$", said):
+            said, choices = said[: match.start()], match.group(1).split(", ")
+        request = GenerationRequest(
+            messages=(*(ChatMessage(_role(m), m.text) for m in messages[:-1]), ChatMessage("user", said)),
+            max_tokens=9,
+            schema=schema,
+            choices=tuple(choices or ()),
+        )
+        reply = scene_script(request)
+        if schema or choices:
+            reply = self.wrap.format(reply=reply)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(reply))])
+
+
+@pytest.mark.parametrize("wrap", ["{reply}", " {reply}\n"])
+async def test_plays_the_same_scene(wrap: str) -> None:
+    theirs = await build_graph(Elsewhere(wrap=wrap)).ainvoke({"question": "How can I pay later?"})
+    ours = await build_graph(EngineChatModel(engine=player())).ainvoke({"question": "How can I pay later?"})
+    assert theirs == ours
+
+
+async def test_what_does_not_parse_fails_by_name() -> None:
+    with pytest.raises(ReplyError, match="role_init"):
+        await build_graph(Elsewhere(wrap="As you wish: yes")).ainvoke({"question": "How can I pay later?"})
+
+
+async def test_lazy_engine_loads_once_and_on_first_use() -> None:
+    loads = 0
+
+    def load() -> ScriptedEngine:
+        nonlocal loads
+        loads += 1
+        return player()
+
+    engine = LazyEngine("default", load)
+    graph = build_graph(EngineChatModel(engine=engine))
+    assert loads == 0
+    assert engine.identity == ModelIdentity(id="default", revision=None, engine="not loaded")
+    await asyncio.gather(*(graph.ainvoke({"question": f"Question {n}?"}) for n in range(3)))
+    assert loads == 1
+    assert engine.identity.engine == "scripted"
+
+
+async def test_a_closed_lazy_engine_loads_nothing() -> None:
+    engine = LazyEngine("default", player)
+    engine.close()
+    with pytest.raises(EngineError):
+        await engine.generate(GenerationRequest(messages=(ChatMessage("user", "x"),), max_tokens=1))
+
+
+async def test_script_that_runs_out() -> None:
+    model = EngineChatModel(engine=ScriptedEngine(["one"]))
+    assert (await model.ainvoke("hello")).text == "one"
+    with pytest.raises(ScriptExhaustedError, match="request 2"):
+        await model.ainvoke("hello")
+
+
+def test_sync_calls_work_inside_a_running_loop() -> None:
+    async def inside() -> str:
+        return EngineChatModel(engine=ScriptedEngine(["one"])).invoke("hello").text
+
+    assert asyncio.run(inside()) == "one"
+    assert EngineChatModel(engine=ScriptedEngine(["two"])).invoke("hello").text == "two"
+
+
+async def test_usage_and_finish_reason_are_reported() -> None:
+    class Cut(ScriptedEngine):
+        async def generate(self, request: GenerationRequest) -> Completion:
+            return Completion(
+                text="x", finish_reason="length", prompt_tokens=5, completion_tokens=2, cached_tokens=3
+            )
+
+    message = await EngineChatModel(engine=Cut([])).ainvoke("hello")
+    assert message.usage_metadata == {
+        "input_tokens": 5,
+        "output_tokens": 2,
+        "total_tokens": 7,
+        "input_token_details": {"cache_read": 3},
+    }
+    assert message.response_metadata["finish_reason"] == "length"

@@ -1,0 +1,20 @@
+"""What importing costs: the graph and the command line come up without the heavy libraries."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "transformers", "trl", "peft", "openvino_genai", "xgrammar")
+
+
+@pytest.mark.parametrize("module", ["graph", "cli.main"])
+def test_import_stays_light(module):
+    program = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

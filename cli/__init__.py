@@ -1,0 +1,1 @@
+"""The `monopolylogue` command: one file per subcommand."""

@@ -1,0 +1,27 @@
+"""The console that everything is shown on: text as it is, no colours or marks of its own invention."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from rich.console import Console
+
+
+class PlainConsole(Console):
+    """Leaves a reader that went away to the caller; rich would raise SystemExit inside the event loop."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what asyncio can clean up after, and print no more."""
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console for standard output or standard error that takes no text for markup."""
+    return PlainConsole(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def is_live(console: Console) -> bool:
+    """Whether lines can be drawn over: a terminal, whatever colours were asked for, that moves its cursor."""
+    return console.file.isatty() and not console.is_dumb_terminal

@@ -1,0 +1,232 @@
+"""A scene on the terminal, piece by piece: while it unfolds, or from its record.
+
+On a terminal it uses colour, tables and columns; anywhere else plain lines, one thing a line. All text of
+the scene is data: it is cleaned and never read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
+from scene.record import NodeCost, SceneRecord
+from scene.text import clean, one_line
+
+READABLE = 100
+"""Longest line of running text, and the narrowest terminal on which two answers fit side by side."""
+
+MARGIN = 8
+"""Column at which events begin, after "Turn 12"."""
+
+SEVERITY_STYLES: dict[Severity, str] = {
+    "none": "green",
+    "minor": "yellow",
+    "moderate": "bold dark_orange",
+    "severe": "bold red",
+}
+
+OUTCOMES: dict[Outcome, str] = {
+    "plan_finished": "The plan was carried out, and nobody had anything left to react to.",
+    "plan_blocked": "The plan was blocked: a step of it could not happen.",
+    "interaction_limit": "The scene reached its limit of interactions and was ended there.",
+}
+
+VERDICTS: dict[Verdict, str] = {
+    "keep": "Keep the first answer.",
+    "revise": "Revise the first answer.",
+}
+
+
+class SceneView:
+    """Prints the parts of a scene in the order in which its methods are called.
+
+    Args:
+        console: Where to. Its width and whether it is a terminal decide on the layout.
+    """
+
+    def __init__(self, console: Console) -> None:
+        """Know nobody yet."""
+        self._console = console
+        self._names: dict[str, str] = {}
+        self._turn = 0
+
+    def record(self, record: SceneRecord) -> None:
+        """A finished scene from beginning to end."""
+        self.question(record.question)
+        self.first_answer(record.first_answer)
+        self.opening(record.situation, record.outlook, record.cast, record.plan, record.stance)
+        consequences = {consequence.event: consequence for consequence in record.consequences}
+        for event in record.events:
+            self.event(event, consequences.get(event.id))
+        self.verdict(record.critique, record.verdict, record.outcome)
+        self.ending(record)
+
+    def question(self, question: str) -> None:
+        """What was asked."""
+        self._section("Question", question)
+
+    def first_answer(self, answer: str) -> None:
+        """The answer that is rehearsed."""
+        self._section("First answer", answer)
+
+    def opening(
+        self, situation: str, outlook: str, cast: Sequence[Role], plan: Sequence[str], stance: Stance
+    ) -> None:
+        """Who is in the scene, and what the asker is about to do."""
+        self._section("Situation", situation)
+        self._section(
+            "If the asker is turned away" if stance == "declines" else "If the asker acts on it", outlook
+        )
+        self._names = {role.id: one_line(role.name) for role in cast}
+        self._heading("Cast")
+        if self._console.is_terminal:
+            self._console.print(_cast_table(cast))
+        else:
+            for role in cast:
+                wants = f"{one_line(role.name)}: {one_line(role.traits)} Wants: {one_line(role.position)}"
+                self._entry(role.id, Text(wants))
+        self._heading("Plan")
+        for number, step in enumerate(plan, start=1):
+            self._entry(f"{number}.", Text(one_line(step)))
+
+    def event(self, event: Event, consequence: Consequence | None) -> None:
+        """What somebody did or tried to do, who noticed, and what it led to."""
+        if not self._turn:
+            self._heading("Scene")
+        label = f"Turn {event.turn}" if event.turn != self._turn else ""
+        self._turn = event.turn
+        told = Text.assemble((self._name(event.actor), "bold"), f" ({event.actor}): ")
+        if event.admitted:
+            told.append(one_line(event.text))
+            seen = ", ".join(map(self._name, event.observers)) or "nobody"
+            told.append(f" → seen by {seen}", "cyan")
+        else:
+            told.append(one_line(event.text), "dim strike")
+            told.append(f" → refused: {one_line(event.reason)}", "dim")
+        self._entry(label, told)
+        if consequence is not None:
+            self._entry("", self._consequence(consequence), "↳ ")
+
+    def verdict(self, critique: str, verdict: Verdict, outcome: Outcome) -> None:
+        """What it all comes to."""
+        self._section("What follows from the first answer", critique)
+        self._section("Verdict", f"{VERDICTS[verdict]} {OUTCOMES[outcome]}")
+
+    def ending(self, record: SceneRecord) -> None:
+        """Both answers, and what the scene cost."""
+        self._answers(record)
+        self._heading("Cost")
+        self._console.print(_cost_table(record))
+        self._console.print()
+        model = record.model
+        who = f"{one_line(model.id)} ({one_line(model.engine)})"
+        self._print(Text(f"Played by {who}, seed {record.seed}; scene {record.id}.", "dim"))
+
+    def _answers(self, record: SceneRecord) -> None:
+        first, final = clean(record.first_answer), clean(record.answer)
+        if record.answer == record.first_answer:
+            if record.revision:
+                self._section("Answer", final, "The revision was judged worse, so the first answer stays.")
+            else:
+                self._section("Answer", final, "The first answer stays.")
+        elif not self._console.is_terminal:
+            self._section("First answer", first)
+            self._section("Final answer", final)
+        elif self._console.width < READABLE:
+            self._console.print()
+            for title, text, style in (("First answer", first, "dim"), ("Final answer", final, "green")):
+                self._console.print(Panel(Text(text), title=title, title_align="left", border_style=style))
+        else:
+            columns = Table(box=ROUNDED, expand=True, border_style="dim")
+            columns.add_column("First answer", ratio=1)
+            columns.add_column("Final answer", ratio=1, header_style="bold green")
+            columns.add_row(Text(first), Text(final))
+            self._console.print()
+            self._console.print(columns)
+
+    def _consequence(self, consequence: Consequence) -> Text:
+        names = ", ".join(map(self._name, consequence.roles)) or "nobody"
+        severity = consequence.severity
+        word = "no harm" if severity == "none" else severity
+        return Text.assemble((word, SEVERITY_STYLES[severity]), f" for {names}: ", one_line(consequence.text))
+
+    def _name(self, role_id: str) -> str:
+        return self._names.get(role_id, role_id)
+
+    def _heading(self, title: str) -> None:
+        self._console.print()
+        self._print(Text(title, "bold"))
+
+    def _section(self, title: str, body: str, note: str = "") -> None:
+        self._heading(title)
+        self._print(Text(clean(body)), indent=2)
+        if note:
+            self._print(Text(note, "dim"), indent=2)
+
+    def _entry(self, label: str, body: Text, mark: str = "") -> None:
+        """A line with a label in the margin; on a terminal, further lines are indented like the first."""
+        if not self._console.is_terminal:
+            self._print(Text.assemble(label.ljust(MARGIN), mark, body))
+            return
+        row = Table.grid()
+        row.add_column(width=MARGIN)
+        cells = [mark, body] if mark else [body]
+        row.add_row(Text(label, "dim"), *cells)
+        self._console.print(row, width=self._line)
+
+    def _print(self, text: Text, indent: int = 0) -> None:
+        if self._console.is_terminal:
+            self._console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self._line)
+        else:
+            self._console.print(text, soft_wrap=True)
+
+    @property
+    def _line(self) -> int:
+        return min(self._console.width, READABLE)
+
+
+def _cast_table(cast: Sequence[Role]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for title, ratio in (("", None), ("Who", 2), ("Traits", 4), ("Wants", 4)):
+        table.add_column(title, ratio=ratio)
+    for role in cast:
+        table.add_row(
+            Text(role.id, "dim"),
+            Text(one_line(role.name), "bold"),
+            Text(one_line(role.traits)),
+            Text(one_line(role.position)),
+        )
+    return table
+
+
+def _cost_table(record: SceneRecord) -> Table:
+    """Calls, tokens and seconds by node; the last line is the scene's own, its seconds from end to end."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("Node")
+    for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
+        table.add_column(title, justify="right")
+    for node, cost in record.cost.items():
+        table.add_row(Text(node), *_cells(cost))
+    costs = record.cost.values()
+    total = NodeCost(
+        calls=sum(cost.calls for cost in costs),
+        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
+        completion_tokens=sum(cost.completion_tokens for cost in costs),
+        cached_tokens=sum(cost.cached_tokens for cost in costs),
+        seconds=record.seconds,
+    )
+    table.add_section()
+    table.add_row(Text("whole scene", "bold"), *_cells(total))
+    return table
+
+
+def _cells(cost: NodeCost) -> tuple[str, str, str, str]:
+    prompt = f"{cost.prompt_tokens:,} ({cost.cached_tokens:,})"
+    return f"{cost.calls:,}", prompt, f"{cost.completion_tokens:,}", f"{cost.seconds:,.1f}"

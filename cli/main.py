@@ -1,0 +1,97 @@
+"""The `monopolylogue` command: its subcommands, and what becomes of an error."""
+
+import os
+
+# LangGraph reads this when it is imported: checkpoints then hold plain data only, never pickled code.
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+# Nothing is reported anywhere unless the user asked for it.
+os.environ.setdefault("LANGSMITH_TRACING", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import errno
+import io
+import sys
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.complaint import complain
+from cli.output import open_standard_streams
+from cli.run import EPILOG as RUN_EPILOG
+from cli.run import run
+from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Commands(TyperGroup):
+    """Turns the errors that are made on purpose into one sentence and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> object:
+        """Run a command line; 2 stands for what a user can mend, 1 for a scene that failed."""
+        open_standard_streams()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its number
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            return super().main(*args, **kwargs)
+        except (InputError, RecordError) as error:
+            complain(str(error))
+            sys.exit(2)
+        except ReplyError as error:
+            complain(f"The scene broke off at {error}; try another --seed or a larger model.")
+            sys.exit(1)
+        except MonopolylogueError as error:
+            complain(str(error))
+            sys.exit(1)
+        except MemoryError:
+            complain("Memory ran out; take a smaller model or close other programs.")
+            sys.exit(2)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            complain("The disk is full; free some space and run the command again.")
+            sys.exit(2)
+
+
+EPILOG = """\
+[bold]Example[/]
+
+  monopolylogue run "How do I tell my team that I am leaving?"
+
+`monopolylogue run --help` has more. `monopolylogue --install-completion` completes what you type."""
+
+app = typer.Typer(
+    cls=Commands,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # its tracebacks would show what was asked
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=RUN_EPILOG)(run)
+
+
+def _version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        typer.echo(f"monopolylogue {metadata.version('monopolylogue')}")
+    except metadata.PackageNotFoundError:
+        raise InputError("The package is not installed; run `make setup` in its checkout.") from None
+    raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """One local language model plays every role of the social scene around a question before it answers."""
+
+
+if __name__ == "__main__":
+    app(prog_name="monopolylogue")

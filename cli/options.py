@@ -1,0 +1,54 @@
+"""Options that several subcommands share: the command line beats the environment, which beats the default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from inference.environment import PREFIX
+
+ENGINES = ("auto", "transformers", "openvino")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+
+MODEL, SCENE, OUTPUT = "The model", "The scene", "Output"
+"""Titles in --help."""
+
+
+def _setting(name: str, panel: str, text: str, suggested: tuple[str, ...] = ()) -> Any:  # noqa: ANN401  # as Typer's
+    """An option that can be set by an environment variable too."""
+    return typer.Option(
+        metavar="NAME" if suggested else None,
+        envvar=PREFIX + name,
+        show_envvar=False,
+        help=text,
+        autocompletion=(lambda: list(suggested)) if suggested else None,
+        rich_help_panel=panel,
+    )
+
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}."
+
+
+Model = Annotated[
+    str,
+    _setting(
+        "MODEL",
+        MODEL,
+        "default, tiny, a Hugging Face id, a folder (model or LoRA adapter) or a GGUF file.",
+        ("default", "tiny"),
+    ),
+]
+EngineName = Annotated[str, _setting("ENGINE", MODEL, _one_of(ENGINES), ENGINES)]
+Dtype = Annotated[str, _setting("DTYPE", MODEL, _one_of(DTYPES), DTYPES)]
+Device = Annotated[
+    str, _setting("DEVICE", MODEL, f"{', '.join(DEVICES)}, or one of several: cuda:1.", DEVICES)
+]
+
+Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]
+Steps = Annotated[int, _setting("STEPS", SCENE, "Steps the asker takes, 2 to 8.")]
+MaxInteractions = Annotated[int, _setting("MAX_INTERACTIONS", SCENE, "Actions in all, at most, 1 to 64.")]
+Temperature = Annotated[float, _setting("TEMPERATURE", SCENE, "Randomness of the model, 0 to 2.")]
+Seed = Annotated[int, _setting("SEED", SCENE, "The same seed plays the same scene.")]

@@ -1,0 +1,122 @@
+"""Where results go: a file that is replaced whole or not at all, and a standard output that is kept clean."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from scene.errors import InputError
+
+_TEMPORARY = ".monopolylogue-"
+
+
+def check_writable(path: Path) -> None:
+    """Find out now whether `save` will work, rather than after minutes of work.
+
+    Raises:
+        InputError: It won't.
+    """
+    try:
+        target = path.resolve()
+        if target.is_dir():
+            raise InputError(f"{path} is a folder; give --out the name of a file.")
+        if target.exists() and not target.is_file():
+            raise InputError(f"{path} is not a regular file; give --out the name of a file.")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise InputError(f"{path} is read-only; give --out another name.")
+        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+        os.close(handle)
+        os.unlink(probe)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def save(path: Path, text: str) -> None:
+    """Write a file atomically and durably; an existing one is replaced and keeps its permissions.
+
+    Raises:
+        InputError: It can't be written. What was there before is still there.
+    """
+    try:
+        target = path.resolve()
+        handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), _mode(target))
+                os.fsync(file.fileno())
+            os.replace(fresh, target)
+        except BaseException:
+            Path(fresh).unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} can't be written ({error.strerror}); give --out a file in a folder that can.")
+
+
+def _mode(target: Path) -> int:
+    """Permissions of the file that is replaced, or those of a new file."""
+    try:
+        return target.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name survive a power cut too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_standard_streams() -> None:
+    """Put the null device where standard input, output or error are closed.
+
+    The next files opened would take their places otherwise, and what a library prints would end up in them.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
+@contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Send to standard error whatever anybody prints on standard output meanwhile.
+
+    The C++ libraries under the engines print to the file descriptor, past `sys.stdout`, so that is moved as
+    well, and what they have buffered is flushed before it is put back.
+    """
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(own, 1)
+        os.close(own)
+
+
+def print_line(text: str) -> None:
+    """One line on standard output, in UTF-8 whatever the terminal's encoding: it is for programs."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.flush()

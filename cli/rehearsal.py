@@ -1,0 +1,123 @@
+"""Loading a model, playing one scene with it, and showing or keeping what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.display import SceneView
+from cli.output import print_line, quiet_stdout, save
+from cli.progress import Loading, Working
+from cli.unfolding import Unfolding
+from graph import build_graph
+from graph.play import play
+from inference.chat_model import EngineChatModel
+from inference.engine import Engine
+from inference.loading import load_engine
+from scene.record import SceneRecord
+from scene.settings import SceneSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Which model to load, and how; see `inference.loading.load_engine`."""
+
+    model: str
+    engine: str
+    dtype: str
+    device: str
+
+
+def rehearse(
+    question: str,
+    first_answer: str,
+    settings: SceneSettings,
+    choice: ModelChoice,
+    *,
+    as_json: bool,
+    out: Path | None,
+    keep_calls: bool,
+) -> None:
+    """Play a scene and show it as it unfolds; or, as JSON, print its record and nothing else.
+
+    Args:
+        question: The question, checked.
+        first_answer: The answer to rehearse; empty for the model's own.
+        settings: How to play.
+        choice: The model.
+        as_json: Print the record instead of the scene.
+        out: File to write the record to.
+        keep_calls: Keep every model call in the record.
+
+    Raises:
+        MonopolylogueError: The model can't be loaded, the scene failed, or the file can't be written.
+        typer.Exit: Ctrl-C in mid-scene.
+    """
+    stdout, stderr = plain_console(), plain_console(stderr=True)
+    shown = stderr if as_json else stdout
+    view = None if as_json else SceneView(shown)
+    with quiet_stdout() if as_json else nullcontext():
+        with Loading(stderr, choice.model) as loading:
+            engine = load_engine(
+                choice.model,
+                engine=choice.engine,
+                dtype=choice.dtype,
+                device=choice.device,
+                on_progress=loading,
+            )
+        try:
+            with Working(shown) as working:
+                unfolding = Unfolding(working, view)
+                record = asyncio.run(
+                    _play(engine, question, first_answer, settings, unfolding, keep_calls=keep_calls)
+                )
+        except KeyboardInterrupt:
+            # Said before the engine is closed, which waits for the step it is in.
+            raise interrupted(
+                "Nothing of this scene was kept; run the command again to play it anew."
+            ) from None
+        finally:
+            _close(engine)
+    line = record.to_json()
+    try:
+        if out is not None:
+            save(out, line + "\n")
+    finally:  # a file that can't be written after all does not lose the scene
+        if view is not None:
+            view.ending(record)
+        else:
+            print_line(line)
+
+
+async def _play(
+    engine: Engine,
+    question: str,
+    first_answer: str,
+    settings: SceneSettings,
+    unfolding: Unfolding,
+    *,
+    keep_calls: bool,
+) -> SceneRecord:
+    return await play(
+        build_graph(EngineChatModel(engine=engine)),
+        question,
+        model=engine.identity,
+        first_answer=first_answer,
+        settings=settings,
+        keep_calls=keep_calls,
+        on_state=unfolding.on_state,
+        on_call=unfolding.on_call,
+    )
+
+
+def _close(engine: Engine) -> None:
+    """Stop the engine. It finishes the step it is in; who presses Ctrl-C once more does not wait for that."""
+    try:
+        engine.close()
+    except KeyboardInterrupt:
+        os._exit(130)  # its thread is inside a native library, which a regular exit would pull away under it

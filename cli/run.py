@@ -1,0 +1,134 @@
+"""`monopolylogue run`: one question, one scene, one answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.complaint import interrupted
+from cli.options import (
+    OUTPUT,
+    SCENE,
+    Device,
+    Dtype,
+    EngineName,
+    MaxInteractions,
+    Model,
+    Roles,
+    Seed,
+    Steps,
+    Temperature,
+)
+from cli.output import check_writable
+from scene.errors import InputError
+from scene.settings import SceneSettings
+from scene.state import check_question
+from scene.text import clean
+
+MAX_STDIN_BYTES = 1_000_000
+"""How much of standard input is read: enough to tell that it is too long, whatever its characters."""
+
+EPILOG = """\
+[bold]Examples[/]
+
+Rehearse a question on the built-in model:
+  monopolylogue run "How do I tell my team that I am leaving?"
+
+Rehearse an answer you already have, with a larger cast:
+  monopolylogue run "May I read my son's diary?" --answer "Yes." --roles 6
+
+Ask from a file, keep the record, read one field of it:
+  monopolylogue run - --out scene.json < question.txt
+  monopolylogue run "..." --json --no-calls | jq -r .answer
+
+Another model, from the Hugging Face hub or a folder:
+  monopolylogue run "..." --model Qwen/Qwen2.5-7B-Instruct --dtype bfloat16
+
+Every option with a default can be set in the environment as well, for example MONOPOLYLOGUE_MODEL; \
+an option on the command line beats it."""
+
+
+def run(
+    question: Annotated[
+        str, typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.")
+    ],
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Rehearse this first answer, not the model's.", rich_help_panel=SCENE
+        ),
+    ] = None,
+    roles: Roles = SceneSettings.roles,
+    steps: Steps = SceneSettings.steps,
+    max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    temperature: Temperature = SceneSettings.temperature,
+    seed: Seed = SceneSettings.seed,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the record to this file too.", rich_help_panel=OUTPUT),
+    ] = None,
+    no_calls: Annotated[
+        bool,
+        typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
+    ] = False,
+) -> None:
+    """Play the scene around one question and show it as it unfolds.
+
+    The model answers, imagines who asks and whom the answer touches, plays
+    them all while the asker acts on it, and answers again with what followed
+    in mind.
+    """
+    settings = SceneSettings(
+        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+    )
+    asked = check_question(_stdin_text() if question == "-" else question)
+    first_answer = clean(answer or "")
+    if answer is not None and not first_answer:
+        raise InputError("The answer given with --answer is empty; give some text, or leave --answer out.")
+    if out is not None:
+        check_writable(out)
+    try:
+        # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
+        from cli.rehearsal import ModelChoice, rehearse
+
+        rehearse(
+            asked,
+            first_answer,
+            settings,
+            ModelChoice(model=model, engine=engine, dtype=dtype, device=device),
+            as_json=as_json,
+            out=out,
+            keep_calls=not no_calls,
+        )
+    except KeyboardInterrupt:
+        raise interrupted("No scene was played; what was fetched of the model is kept.") from None
+
+
+def _stdin_text() -> str:
+    """All of standard input.
+
+    Raises:
+        InputError: It is far too long, or not UTF-8.
+    """
+    if sys.stdin.isatty():
+        typer.echo("Type the question; Ctrl-D on a line of its own ends it.", err=True)
+    data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(data) > MAX_STDIN_BYTES:
+        raise InputError(f"Standard input holds more than {MAX_STDIN_BYTES:,} bytes; give one question.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Standard input is not UTF-8 text (byte {error.start:,}); convert it first."
+        ) from error

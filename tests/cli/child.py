@@ -1,0 +1,67 @@
+"""The command in a process of its own, with an engine as the first argument says.
+
+Run from the root as `python -m tests.cli.child slow run "Why?"`.
+"""
+
+import asyncio
+import ctypes
+import os
+import sys
+import threading
+import time
+
+import inference.loading
+from inference.engine import Completion, GenerationRequest
+from inference.scripted import ScriptedEngine
+from tests.scripted_scene import prompt_of, scene_script
+
+
+class Slow(ScriptedEngine):
+    """Answers the first question at once and nothing after that."""
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        if prompt_of(request) != "respond":
+            sys.stderr.write("asleep\n")
+            await asyncio.sleep(60)
+        return await super().generate(request)
+
+
+class Stuck(Slow):
+    """Its thread is inside a step that takes long, and closing waits for it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self._thread = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        super().close()
+        self._thread.join()
+
+
+class Noisy(ScriptedEngine):
+    """Prints on standard output like a library that does not know better."""
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        sys.stdout.write("noise from Python\n")
+        os.write(1, b"noise from a system call\n")
+        ctypes.CDLL(None).puts(b"noise that C buffers")
+        return await super().generate(request)
+
+
+KINDS = {"slow": Slow, "stuck": Stuck, "noisy": Noisy, "plain": ScriptedEngine}
+
+
+def load(*args: object, **options: object) -> ScriptedEngine:
+    if kind == "loading":
+        sys.stderr.write("asleep\n")
+        time.sleep(60)
+    return KINDS[kind](scene_script)
+
+
+kind = sys.argv.pop(1)
+inference.loading.load_engine = load
+
+from cli.main import app  # noqa: E402
+
+app(prog_name="monopolylogue")

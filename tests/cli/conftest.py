@@ -1,0 +1,53 @@
+"""The command, run in this process with a scripted model where the real one would be loaded."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli.rehearsal
+from cli.main import app
+from inference.scripted import ScriptedEngine
+from tests.scripted_scene import player
+
+Monopolylogue = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("MONOPOLYLOGUE_") or name in ("FORCE_COLOR", "COLUMNS", "NO_COLOR"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def monopolylogue() -> Monopolylogue:
+    """`monopolylogue("run", "Why?", input=b"")`: what the command does, its exceptions let through."""
+
+    def invoke(*arguments: str, **options: Any) -> Result:
+        return CliRunner().invoke(app, arguments, catch_exceptions=False, **options)
+
+    return invoke
+
+
+class Loader:
+    """Stands in for `load_engine` and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.engine = player()
+
+    def __call__(self, model: str, **options: Any) -> ScriptedEngine:
+        self.asked.append({"model": model, **options})
+        options["on_progress"]("load", 0, 1)
+        options["on_progress"]("load", 1, 1)
+        return self.engine
+
+
+@pytest.fixture
+def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
+    loader = Loader()
+    monkeypatch.setattr(cli.rehearsal, "load_engine", loader)
+    return loader

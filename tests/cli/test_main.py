@@ -1,0 +1,59 @@
+"""The command as a whole: help, version, start-up, and what the options promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inference.loading
+import inference.placement
+from cli import options
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "-h"]])
+def test_help_fits_and_shows_examples(monopolylogue, arguments):
+    done = monopolylogue(*arguments, env={"COLUMNS": "80"})
+    assert done.exit_code == 0
+    assert 'monopolylogue run "' in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_no_arguments_is_help(monopolylogue):
+    done = monopolylogue()
+    assert done.exit_code == 2
+    assert "Usage" in done.output
+
+
+def test_names_in_the_help_are_those_the_engines_know():
+    assert options.ENGINES == inference.loading.ENGINES
+    assert set(options.DTYPES) == set(inference.placement.DTYPES)
+    assert set(options.DEVICES) == {"auto", *inference.placement.DEVICES}
+
+
+def test_start_is_light_and_reports_nothing():
+    program = (
+        "import os, sys, cli.main;"
+        "print(*sorted({'torch', 'transformers', 'langgraph', 'openvino', 'graph'} & set(sys.modules)));"
+        "print(os.environ['LANGGRAPH_STRICT_MSGPACK'], os.environ['LANGSMITH_TRACING'],"
+        " os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LANG", "HF_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**environment, "HF_HUB_DISABLE_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["", "true false 0"]
+
+
+def test_version(monopolylogue, monkeypatch):
+    monkeypatch.setattr("cli.main.metadata.version", lambda name: f"9.9 of {name}")
+    done = monopolylogue("--version")
+    assert (done.exit_code, done.stdout) == (0, "monopolylogue 9.9 of monopolylogue\n")

@@ -30,12 +30,12 @@ def script(request: GenerationRequest) -> str:
     keys = request.schema["properties"]
     if "steps" in keys:
         return json.dumps(PLAN)
-    if "severity" in keys:
-        return json.dumps({"text": "She is hurt.", "falls_on": ["Flatmate"], "severity": "moderate"})
+    if "effect" in keys:
+        return json.dumps({"text": "She is hurt.", "effect": "somebody gets hurt", "falls_on": ["Flatmate"]})
     known = {
         "name": "student", "harmed": "flatmate", "helped": "next tenant", "relative": "mother",
         "colleague": "tutor", "gives": "advice", "stance": "helps", "result": "it happens",
-        "place": "in the kitchen",
+        "place": "in the kitchen", "request": "harms nobody",
     }  # fmt: skip
     answers = {key: known.get(key, f"This is about {key}.") for key in keys}
     return json.dumps({k: "no" if "enum" in v and k not in known else answers[k] for k, v in keys.items()})

@@ -79,6 +79,7 @@ async def play(
         question=question,
         first_answer=state.first_answer,
         stance=state.stance,
+        request=state.request,
         situation=state.situation,
         outlook=state.outlook,
         goal=state.goal,

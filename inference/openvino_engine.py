@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.flight import Flight, settle
 from inference.patterns import literal, schema_pattern
 from scene.errors import EngineError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
@@ -40,15 +41,12 @@ def import_openvino() -> Any:
     return openvino_genai
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A request on its way through the pipeline."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Flight(Flight):
+    """A request with its prompt in tokens, and the pipeline's handle once it has joined."""
 
-    request: GenerationRequest
     input_ids: Any
     prompt_tokens: int
-    future: asyncio.Future[Completion]
-    loop: asyncio.AbstractEventLoop
     handle: Any = None
 
 
@@ -82,6 +80,7 @@ class OpenVINOEngine:
             raise ModelLoadError(f"{path} has no chat template; choose an instruction-tuned model.")
         self._ids = itertools.count()
         self._arrivals: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._drive, name="openvino-engine", daemon=True)
         self._thread.start()
@@ -93,8 +92,6 @@ class OpenVINOEngine:
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
-        if self._closed.is_set():
-            raise EngineError("The engine was closed.")
         loop = asyncio.get_running_loop()
         history = [{"role": m.role, "content": m.content} for m in request.messages]
         prompt = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
@@ -102,16 +99,20 @@ class OpenVINOEngine:
         length = int(input_ids.shape[1])
         if length + request.max_tokens > self._context_tokens:
             raise PromptTooLongError(length, request.max_tokens, self._context_tokens)
-        flight = _Flight(request, input_ids, length, loop.create_future(), loop)
-        self._arrivals.put(flight)
+        flight = _Flight(request, loop.create_future(), loop, input_ids=input_ids, prompt_tokens=length)
+        with self._closing:
+            if self._closed.is_set():
+                raise EngineError("The engine was closed.")
+            self._arrivals.put(flight)
         return await flight.future
 
     def close(self) -> None:
         """Stop the thread; requests under way fail."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._arrivals.put(None)
-            self._thread.join()
+        with self._closing:
+            if not self._closed.is_set():
+                self._closed.set()
+                self._arrivals.put(None)
+        self._thread.join()
 
     def _drive(self) -> None:
         """Admit, step, deliver, until closed. Runs in the engine's own thread."""
@@ -124,7 +125,8 @@ class OpenVINOEngine:
                 flying = [flight for flight in flying if not self._delivered(flight)]
             except RuntimeError as error:
                 for flight in flying:
-                    _settle(flight, EngineError(f"OpenVINO failed: {str(error).splitlines()[0]}"))
+                    flight.handle.cancel()
+                    settle(flight, EngineError(f"OpenVINO failed: {str(error).splitlines()[0]}"))
                 flying = []
         while True:
             try:
@@ -136,7 +138,7 @@ class OpenVINOEngine:
         for flight in flying:
             if flight.handle is not None:
                 flight.handle.cancel()
-            _settle(flight, EngineError("The engine was closed."))
+            settle(flight, EngineError("The engine was closed."))
 
     def _admit(self, flying: list[_Flight]) -> None:
         """Add what has arrived to the pipeline; wait for an arrival when there is nothing else to do."""
@@ -151,7 +153,7 @@ class OpenVINOEngine:
                 config = self._generation_config(flight.request)
                 flight.handle = self._pipeline.add_request(next(self._ids), flight.input_ids, config)
             except RuntimeError as error:
-                _settle(flight, EngineError(f"OpenVINO refused a request: {str(error).splitlines()[0]}"))
+                settle(flight, EngineError(f"OpenVINO refused a request: {str(error).splitlines()[0]}"))
                 continue
             flying.append(flight)
 
@@ -170,7 +172,7 @@ class OpenVINOEngine:
                 "length" if output.finish_reason == self._ov.GenerationFinishReason.LENGTH else "stop"
             )
             ids = list(output.generated_ids)
-            _settle(
+            settle(
                 flight,
                 Completion(
                     text=_before_stop(self._tokenizer.decode(ids), flight.request.stop),
@@ -180,7 +182,7 @@ class OpenVINOEngine:
                 ),
             )
         else:
-            _settle(flight, EngineError(f"OpenVINO ended a request early ({state.name})."))
+            settle(flight, EngineError(f"OpenVINO ended a request early ({state.name})."))
         return True
 
     def _generation_config(self, request: GenerationRequest) -> Any:
@@ -213,17 +215,3 @@ def _before_stop(text: str, stops: tuple[str, ...]) -> str:
     """Text up to the first stop string."""
     cuts = [index for stop in stops if (index := text.find(stop)) >= 0]
     return text[: min(cuts)] if cuts else text
-
-
-def _settle(flight: _Flight, outcome: Completion | Exception) -> None:
-    """Deliver to the event loop that asked, unless it is gone or no longer interested."""
-
-    def deliver() -> None:
-        if not flight.future.done():
-            if isinstance(outcome, Exception):
-                flight.future.set_exception(outcome)
-            else:
-                flight.future.set_result(outcome)
-
-    if not flight.loop.is_closed():
-        flight.loop.call_soon_threadsafe(deliver)

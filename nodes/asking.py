@@ -36,8 +36,8 @@ JSON_TOKENS = 2
 PLAIN = r'[^\n"*#<>|{}\[\]\\]'
 """A character of plain prose: no line break, no markup, nothing JSON would have to escape."""
 
-_INNER = r"""(?:[^\n".!?*#<>|{}\[\]\\]|[.][^ \n".!?*#<>|{}\[\]\\])"""
-"""The same inside one sentence: a full stop only where no blank follows, as in 3.5."""
+_INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][a-z0-9])'
+"""The same inside one sentence: a full stop only as in 3.5 or example.org."""
 
 
 def sentences(most: int, start: str = "[A-Z]") -> str:
@@ -113,33 +113,43 @@ class Asker:
             prompt: Name of the prompt file.
             values: Its fields.
             pattern: Regular expression of the reply.
-            prefer: Says what speaks against a reply, or None. Such a reply is asked for again while tries
-                are left, and then returned all the same: whoever called decides on it.
+            prefer: Says what speaks against a reply, or None. Such a reply is asked for again once, and then
+                returned all the same: whoever called decides on it.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, last: bool) -> str:
+        def parse(message: AIMessage, attempt: int) -> str:
             text = one_line(prompts.unquoted(message.text))
             if _cut_off(message) or not ends_whole(text):
                 text = trim_to_sentence(text)
-            _refuse_copy(prompt, values, [_whole(text)])
-            if prefer is not None and not last and (against := prefer(text)) is not None:
+            _refuse_copy(prompt, values, [_whole(text)], attempt)
+            if (
+                prefer is not None
+                and attempt < min(1, self.settings.retries)
+                and (against := prefer(text)) is not None
+            ):
                 raise UnusableReplyError(against)
             return text
 
         return await self._ask(prompt, values, self.settings.text_tokens, {"pattern": pattern}, parse)
 
-    async def answer(self, prompt: str, values: Values) -> str:
+    async def answer(self, prompt: str, values: Values, *, echo: str = "") -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
+
+        Args:
+            prompt: Name of the prompt file.
+            values: Its fields.
+            echo: Left out where the answer begins with it; small models like to repeat the question.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, last: bool) -> str:
-            text = clean(prompts.unquoted(message.text))
+        def parse(message: AIMessage, attempt: int) -> str:
+            text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
+            _refuse_copy(prompt, values, [text], attempt)
             return _whole(trim_to_sentence(text) if _cut_off(message) else text)
 
         return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
@@ -151,7 +161,7 @@ class Asker:
             ReplyError: No reply was one of them.
         """
 
-        def parse(message: AIMessage, last: bool) -> str:
+        def parse(message: AIMessage, attempt: int) -> str:
             said = one_line(message.text).strip(" .\"'").casefold()
             for choice in choices:
                 if said == choice.casefold():
@@ -169,7 +179,7 @@ class Asker:
         """
         json_schema = schema.model_json_schema()
 
-        def parse(message: AIMessage, last: bool) -> Reply:
+        def parse(message: AIMessage, attempt: int) -> Reply:
             try:
                 reply = schema.model_validate_json(_json_part(message.text))
             except ValidationError as error:
@@ -178,7 +188,7 @@ class Asker:
             texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
             if any(loops(text) for text in texts):
                 raise UnusableReplyError("the reply repeats itself")
-            _refuse_copy(prompt, values, texts)
+            _refuse_copy(prompt, values, texts, attempt)
             return reply
 
         shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
@@ -191,7 +201,7 @@ class Asker:
         values: Values,
         max_tokens: int,
         constraint: dict[str, Any],
-        parse: Callable[[AIMessage, bool], Value],
+        parse: Callable[[AIMessage, int], Value],
         shape: str = "",
     ) -> Value:
         """Ask until the reply can be used, a bounded number of times, with fewer examples once it copied one.
@@ -206,7 +216,7 @@ class Asker:
             messages = prompt.render(values, examples=examples)
             try:
                 message = await self._invoke(messages, name, attempt, max_tokens, constraint, shape)
-                return parse(message, attempt == self.settings.retries)
+                return parse(message, attempt)
             except CopiedReplyError as error:
                 examples -= 1
                 reason = str(error)
@@ -267,7 +277,10 @@ def _whole(text: str) -> str:
     return text
 
 
-def _refuse_copy(prompt: str, values: Values, texts: Sequence[str]) -> None:
+def _refuse_copy(prompt: str, values: Values, texts: Sequence[str], attempt: int) -> None:
+    """Every refusal takes one example away; what is said when none is left can't be a copy."""
+    if attempt >= len(prompts.load(prompt).examples):
+        return
     if copied := prompts.load(prompt).copied(texts, values):
         raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
@@ -14,6 +14,14 @@ from nodes.script import scene_text
 from scene.nouns import PROTAGONIST, Consequence, Event, Severity
 from scene.settings import SceneSettings
 from scene.state import SceneState
+
+EFFECTS: dict[str, Severity] = {
+    "somebody gets hurt": "severe",
+    "it costs somebody dearly": "moderate",
+    "it annoys somebody": "minor",
+    "nobody is worse off": "none",
+}
+"""Severities in plain words: a small model takes "moderate" for a word of praise."""
 
 
 def modulator_update(model: BaseChatModel) -> Node:
@@ -69,19 +77,19 @@ async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequ
     ids = {role.name: role.id for role in state.cast}
     form: dict[str, Any] = {
         "text": (Annotated[str, Field(pattern=SENTENCE)], ...),
+        "effect": (Literal[tuple(EFFECTS)], ...),
         "falls_on": (
             Annotated[
                 list[str], Field(min_length=1, max_length=3, json_schema_extra={"items": {"enum": list(ids)}})
             ],
             ...,
         ),
-        "severity": (Severity, ...),
     }
     material = {"situation": state.situation, "scene": scene_text(state), "action": state.told(event)}
     reply = await asker.reply("consequence", material, create_model("ConsequenceReply", **form))
     values = reply.model_dump()
     roles = tuple(dict.fromkeys(ids[name] for name in values["falls_on"]))
-    return Consequence(event=event.id, text=values["text"], severity=values["severity"], roles=roles)
+    return Consequence(event=event.id, text=values["text"], severity=EFFECTS[values["effect"]], roles=roles)
 
 
 async def _condensed_memory(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:

@@ -25,10 +25,13 @@ def revise(model: BaseChatModel) -> Node:
             return {"answer": state.first_answer, "revision": ""}
         asker = Asker(model, settings_of(runtime), "revise")
         values = {"question": state.question, "critique": state.critique}
-        if state.stance == "declines":
-            revision = await asker.answer("revise_declined", values)
+        if state.request == "harmful":
+            revision = await asker.answer("revise_harmful", values, echo=state.question)
+        elif state.stance == "declines":
+            revision = await asker.answer("revise_declined", values, echo=state.question)
         else:
-            revision = await asker.answer("revise", values | {"answer": state.first_answer})
+            values |= {"answer": state.first_answer}
+            revision = await asker.answer("revise", values, echo=state.question)
         worse = await _is_worse(asker, state, revision)
         return {"revision": revision, "answer": state.first_answer if worse else revision}
 

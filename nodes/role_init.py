@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, create_model
 
 from nodes.asking import PLAIN, SENTENCE, Asker, Node, Values, sentences, settings_of
 from scene.errors import ReplyError
-from scene.nouns import PROTAGONIST, Role, Stance
+from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
@@ -50,23 +50,14 @@ STANCES: dict[str, Stance] = {"helps": "answers", "says no": "declines"}
 GIST_CHARS = 1200
 """How much of the first answer is read to imagine what comes of it."""
 
+REQUESTS: dict[str, Request] = {"harms nobody": "harmless", "would hurt somebody": "harmful"}
+
 STANCE_CHARS = 200
 """How much of the first answer is read to tell its stance: refusals come first."""
 
 NOBODY = frozenset(
-    {
-        "none",
-        "nobody",
-        "noone",
-        "anybody",
-        "anyone",
-        "everybody",
-        "everyone",
-        "people",
-        "person",
-        "asker",
-        "self",
-    }
+    """none nobody anybody anyone everybody everyone somebody someone people person asker self unknown
+    nothing work school""".split()
 )
 """Words that cast nobody in particular."""
 
@@ -84,6 +75,13 @@ class StanceReply(BaseModel):
 
     gives: Annotated[str, Field(pattern=r"^[a-z][A-Za-z ,'-]{3,60}$")]
     stance: Literal["helps", "says no"]
+
+
+class RequestReply(BaseModel):
+    """Whether doing what is asked would hurt somebody."""
+
+    check: Sentence
+    request: Literal["harms nobody", "would hurt somebody"]
 
 
 class ProtagonistReply(BaseModel):
@@ -108,8 +106,9 @@ def role_init(model: BaseChatModel) -> Node:
         settings = settings_of(runtime)
         asker = Asker(model, settings, "role_init")
         asking = {"question": state.question}
-        heard, situation = await asyncio.gather(
+        heard, asked, situation = await asyncio.gather(
             asker.reply("stance", {"answer": state.first_answer[:STANCE_CHARS]}, StanceReply),
+            asker.reply("request", asking, RequestReply),
             asker.text("situation", asking, SITUATION),
         )
         stance = STANCES[heard.stance]
@@ -127,6 +126,7 @@ def role_init(model: BaseChatModel) -> Node:
         )
         return {
             "stance": stance,
+            "request": REQUESTS[asked.request],
             "situation": situation,
             "outlook": outlook,
             "goal": protagonist.goal,

@@ -45,13 +45,16 @@ def summarize(model: BaseChatModel) -> Node:
 
 
 def judge(state: SceneState) -> Verdict:
-    """Revise when a consequence harms somebody who matters, or when the asker was turned away; else keep.
+    """Whether the first answer has to be revised.
+
+    It has when a consequence costs or hurts somebody, when the asker was turned away, and when what is asked
+    would hurt somebody.
 
     A rule rather than a question to the model: small models asked for a verdict in one word give the same
     one every time, while the severities of single events do tell answers apart.
     """
     harmful = any(consequence.severity in HARMS for consequence in state.consequences)
-    return "revise" if harmful or state.stance == "declines" else "keep"
+    return "revise" if harmful or state.stance == "declines" or state.request == "harmful" else "keep"
 
 
 def consequences_text(state: SceneState) -> str:

@@ -56,12 +56,14 @@ class Prompt:
         system: System message, empty for none.
         user: User message with fields.
         examples: Example turns, in order.
+        telltale: Words that give away a reply taken from the examples.
     """
 
     name: str
     system: str
     user: str
     examples: tuple[Example, ...]
+    telltale: frozenset[str] = frozenset()
 
     @property
     def fields(self) -> frozenset[str]:
@@ -86,14 +88,15 @@ class Prompt:
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
 
-        A whole text of two words or more counts, and so do three words in a row of which two have at least
-        five letters, unless the message or its values hold them too.
+        A telltale word counts, a whole text of two words or more, and three words in a row of which two have
+        at least five letters, unless the message or its values hold them too.
 
         Args:
             texts: The free texts of the reply; not what was to be chosen from a given set.
             values: What the prompt was filled with.
         """
         own = " ".join((self.user, *values.values())).casefold()
+        foreign = self.telltale - set(_words(own))
         own_runs = set(_runs(own))
         theirs = [text for example in self.examples for text in example.texts]
         whole = {text.casefold() for text in theirs if " " in text and text.casefold() not in own}
@@ -101,6 +104,9 @@ class Prompt:
         for text in texts:
             if text.casefold() in whole:
                 return text
+            for word in _words(text):
+                if word in foreign:
+                    return word
             for run in _runs(text):
                 if run in runs:
                     return " ".join(run)
@@ -123,7 +129,10 @@ def load(name: str) -> Prompt:
         material = scenes[entry["of"]] if "of" in entry else {}
         values = {key: entry.get(key, material.get(key)) for key in _fields(user)}
         examples.append(Example(_fill(f"{name} (example)", user, values), entry["reply"]))
-    return Prompt(name, systems[data["system"]] if "system" in data else "", user, tuple(examples))
+    drawn = {entry["of"] for entry in data.get("examples", ()) if "of" in entry}
+    telltale = frozenset(word for scene in drawn for word in scenes[scene]["telltale"].split(", "))
+    system = systems[data["system"]] if "system" in data else ""
+    return Prompt(name, system, user, tuple(examples), telltale)
 
 
 def names() -> list[str]:
@@ -174,9 +183,14 @@ def _fields(text: str) -> frozenset[str]:
     return frozenset(field for _, field, _, _ in Formatter().parse(text) if field)
 
 
+def _words(text: str) -> list[str]:
+    """Words in small letters."""
+    return re.findall(r"[a-z']+", text.casefold())
+
+
 def _runs(text: str) -> Iterator[tuple[str, ...]]:
     """Runs of three words with two long ones among them, in small letters."""
-    words = re.findall(r"[a-z']+", text.casefold())
+    words = _words(text)
     for run in zip(words, words[1:], words[2:], strict=False):
         if sum(len(word) >= 5 for word in run) >= 2:
             yield run

@@ -23,6 +23,9 @@ Severity = Literal["none", "minor", "moderate", "severe"]
 Stance = Literal["answers", "declines"]
 """Whether the first answer helps with what was asked or turns the request away."""
 
+Request = Literal["harmless", "harmful"]
+"""Whether doing what is asked would hurt somebody."""
+
 Verdict = Literal["keep", "revise"]
 Outcome = Literal["plan_finished", "plan_blocked", "interaction_limit"]
 

@@ -18,6 +18,7 @@ from scene.nouns import (
     ModelIdentity,
     Noun,
     Outcome,
+    Request,
     Role,
     RoleId,
     Stance,
@@ -86,6 +87,7 @@ class SceneRecord(Noun):
     question: Text
     first_answer: Text
     stance: Stance
+    request: Request
     situation: Text
     outlook: Text
     goal: Text

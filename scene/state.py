@@ -13,7 +13,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from scene.errors import InputError
-from scene.nouns import Consequence, Event, Outcome, Proposal, Role, RoleId, Stance, Verdict, role_number
+from scene.nouns import (
+    Consequence,
+    Event,
+    Outcome,
+    Proposal,
+    Request,
+    Role,
+    RoleId,
+    Stance,
+    Verdict,
+    role_number,
+)
 from scene.settings import MAX_QUESTION_CHARS
 from scene.text import clean
 
@@ -84,6 +95,9 @@ class SceneState(BaseModel):
 
     stance: Stance = "answers"
     """Whether the first answer helps or turns the request away."""
+
+    request: Request = "harmless"
+    """Whether doing what is asked would hurt somebody."""
 
     situation: str = ""
     """The imagined life behind the question."""

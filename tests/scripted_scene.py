@@ -106,7 +106,7 @@ def _value(key: str, form: dict[str, Any], word: str, request: GenerationRequest
 
 
 def _choose(key: str, choices: list[str]) -> str:
-    """Observers alternate by the length of their name; a consequence is moderate; all else is the first."""
+    """Observers alternate by the length of their name; an event costs somebody; all else is the first."""
     if set(choices) == {"yes", "no"}:
         return "yes" if len(key) % 2 == 0 else "no"
-    return "moderate" if "moderate" in choices else choices[0]
+    return "it costs somebody dearly" if "it costs somebody dearly" in choices else choices[0]

@@ -304,7 +304,7 @@ class TestEnds:
 
     async def test_no_harm_keeps_the_first_answer(self) -> None:
         def consequence(request: GenerationRequest) -> str:
-            return scene_script(request).replace('"moderate"', '"none"')
+            return scene_script(request).replace("it costs somebody dearly", "nobody is worse off")
 
         engine = player(consequence=consequence)
         record = await rehearse(engine)
@@ -320,6 +320,19 @@ class TestEnds:
         assert record.answer == record.revision
         assert asked(engine, "plan_declined", "outlook_declined", "critique_declined", "revise_declined")
         assert not asked(engine, "plan", "outlook", "critique", "revise")
+
+    async def test_what_would_hurt_somebody_is_not_kept(self) -> None:
+        harmful = '{"check": "The house would burn down.", "request": "would hurt somebody"}'
+        engine = player(request=harmful, routing=none_notices)
+        record = await rehearse(engine)
+        assert record.request == "harmful"
+        assert record.verdict == "revise"
+        assert asked(engine, "revise_harmful")
+        assert not asked(engine, "revise", "revise_declined")
+
+    async def test_an_echo_of_the_question_is_left_out(self) -> None:
+        record = await rehearse(player(revise=f"{QUESTION} Ask your landlord."))
+        assert record.answer == "Ask your landlord."
 
     async def test_a_worse_revision_is_not_accepted(self) -> None:
         def prefers_first_answer(request: GenerationRequest) -> str:

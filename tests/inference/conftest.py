@@ -25,7 +25,8 @@ time.sleep(plan["seconds"])
 if requirement in plan["failing"]:
     print("Looking in indexes: none")
     sys.exit("ERROR: No matching distribution found for " + requirement)
-while requirement in plan["stuck"]:
+ends = time.monotonic() + 60  # outlives a parent that was killed, not the test run
+while requirement in plan["stuck"] and time.monotonic() < ends:
     time.sleep(0.05)
 name = requirement.split("==")[0] + ".whl"
 shutil.copy(shelf / name, dest / name)

@@ -1,0 +1,67 @@
+"""The graph on the real tiny model. It can't play a scene well; the mechanics must hold all the same."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from graph import build_graph
+from graph.play import play
+from inference.chat_model import EngineChatModel
+from inference.engine import Engine
+from inference.loading import load_engine
+from inference.local import transformers_folder
+from inference.sources import resolve
+from scene.errors import ReplyError
+from scene.record import SceneRecord
+from scene.settings import SceneSettings
+
+pytestmark = pytest.mark.model
+
+SMALL = {"roles": 2, "steps": 2, "max_interactions": 4, "answer_tokens": 64, "text_tokens": 48}
+
+
+@pytest.fixture(scope="module", params=["openvino", "transformers"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = load_engine("tiny", engine=request.param)
+    yield engine
+    engine.close()
+
+
+async def test_scenes_side_by_side(engine: Engine) -> None:
+    """Each ends with a record that holds together, or fails by name; most of them end."""
+    graph = build_graph(EngineChatModel(engine=engine))
+    questions = ["Can I feed bread to ducks?", "How do I leave a party early?", "May I read her diary?"]
+    scenes = await asyncio.gather(
+        *(
+            play(graph, question, model=engine.identity, settings=SceneSettings(seed=seed, **SMALL))
+            for seed, question in enumerate(questions)
+        ),
+        return_exceptions=True,
+    )
+    failed = [scene for scene in scenes if isinstance(scene, BaseException)]
+    assert all(isinstance(failure, ReplyError) for failure in failed), failed
+    assert len(failed) < len(questions), failed
+    for scene in scenes:
+        if isinstance(scene, SceneRecord):
+            assert SceneRecord.from_json(scene.to_json()) == scene
+            assert len(scene.cast) == 3
+            assert len(scene.plan) == 2
+            assert all(event.text.startswith("I ") for event in scene.events)
+            assert sum(cost.completion_tokens for cost in scene.cost.values()) > 100
+
+
+async def test_chat_hugging_face_is_put_behind_the_engine() -> None:
+    from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
+
+    pipeline = HuggingFacePipeline.from_model_id(
+        str(transformers_folder(resolve("tiny"))), "text-generation", model_kwargs={"dtype": "float32"}
+    )
+    graph = build_graph(ChatHuggingFace(llm=pipeline))
+    state = await graph.ainvoke(
+        {"question": "Can I feed bread to ducks?"},
+        context=SceneSettings(**SMALL),
+        interrupt_after=["respond"],
+        output_keys=["first_answer"],
+    )
+    assert len(state["first_answer"].split()) > 5

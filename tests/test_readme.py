@@ -1,0 +1,45 @@
+"""What the README and the documents say of the code is so."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import prompts
+from graph import build_graph
+from scene.settings import SceneSettings
+from tests.scripted_scene import model
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_picture_is_the_graph() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (drawing,) = re.findall(r"```mermaid\n(.*?)```", readme, re.DOTALL)
+    assert drawing.strip() == build_graph(model()).get_graph().draw_mermaid().strip()
+
+
+def test_paths_in_the_documents_exist() -> None:
+    for document in ("README.md", "AGENTS.md", "docs/paper.md", "CONTRIBUTING.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:scene|prompts|inference|nodes|graph|cli|docs|tests)/[\w./-]*)`", text):
+            assert (ROOT / path).exists(), f"{document} names {path}"
+        for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (ROOT / path).exists(), f"{document} links to {path}"
+
+
+def test_settings_named_in_the_paper_map_are_as_said() -> None:
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"(?:SceneSettings\.)?(\w+) = ([\d.]+)`", text))
+    known = {field.name: field.default for field in fields(SceneSettings)}
+    assert said
+    assert {name: float(value) for name, value in said.items()} == {name: float(known[name]) for name in said}
+
+
+def test_agents_page_is_one_page() -> None:
+    assert len((ROOT / "AGENTS.md").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_every_prompt_is_used() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py"))
+    for name in prompts.names():
+        assert f'"{name}"' in code or f'"{name.removesuffix("_declined")}{{suffix}}"' in code, name

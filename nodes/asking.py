@@ -62,6 +62,14 @@ class CopiedReplyError(UnusableReplyError):
     """A reply was copied from an example of its prompt."""
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One of the times a prompt is asked: its number, counted from 0, and how many examples it gave."""
+
+    attempt: int
+    examples: int
+
+
 class Node(Protocol):
     """What a node's factory returns: an async function from the state to the channels it changes."""
 
@@ -120,14 +128,14 @@ class Asker:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, attempt: int) -> str:
+        def parse(message: AIMessage, tried: Try) -> str:
             text = one_line(prompts.unquoted(message.text))
             if _cut_off(message) or not ends_whole(text):
                 text = trim_to_sentence(text)
-            _refuse_copy(prompt, values, [_whole(text)], attempt)
+            _refuse_copy(prompt, values, [_whole(text)], tried)
             if (
                 prefer is not None
-                and attempt < min(1, self.settings.retries)
+                and tried.attempt < min(1, self.settings.retries)
                 and (against := prefer(text)) is not None
             ):
                 raise UnusableReplyError(against)
@@ -147,9 +155,9 @@ class Asker:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, attempt: int) -> str:
+        def parse(message: AIMessage, tried: Try) -> str:
             text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
-            _refuse_copy(prompt, values, [text], attempt)
+            _refuse_copy(prompt, values, [text], tried)
             return _whole(trim_to_sentence(text) if _cut_off(message) else text)
 
         return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
@@ -161,7 +169,7 @@ class Asker:
             ReplyError: No reply was one of them.
         """
 
-        def parse(message: AIMessage, attempt: int) -> str:
+        def parse(message: AIMessage, tried: Try) -> str:
             said = one_line(message.text).strip(" .\"'").casefold()
             for choice in choices:
                 if said == choice.casefold():
@@ -179,7 +187,7 @@ class Asker:
         """
         json_schema = schema.model_json_schema()
 
-        def parse(message: AIMessage, attempt: int) -> Reply:
+        def parse(message: AIMessage, tried: Try) -> Reply:
             try:
                 reply = schema.model_validate_json(_json_part(message.text))
             except ValidationError as error:
@@ -188,7 +196,7 @@ class Asker:
             texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
             if any(loops(text) for text in texts):
                 raise UnusableReplyError("the reply repeats itself")
-            _refuse_copy(prompt, values, texts, attempt)
+            _refuse_copy(prompt, values, texts, tried)
             return reply
 
         shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
@@ -201,10 +209,10 @@ class Asker:
         values: Values,
         max_tokens: int,
         constraint: dict[str, Any],
-        parse: Callable[[AIMessage, int], Value],
+        parse: Callable[[AIMessage, Try], Value],
         shape: str = "",
     ) -> Value:
-        """Ask until the reply can be used, a bounded number of times, with fewer examples once it copied one.
+        """Ask until the reply can be used, a bounded number of times, with fewer examples once it copies one.
 
         Raises:
             ReplyError: No reply could be used.
@@ -216,9 +224,9 @@ class Asker:
             messages = prompt.render(values, examples=examples)
             try:
                 message = await self._invoke(messages, name, attempt, max_tokens, constraint, shape)
-                return parse(message, attempt)
+                return parse(message, Try(attempt, examples))
             except CopiedReplyError as error:
-                examples -= 1
+                examples //= 2
                 reason = str(error)
             except UnusableReplyError as error:
                 reason = str(error)
@@ -277,11 +285,9 @@ def _whole(text: str) -> str:
     return text
 
 
-def _refuse_copy(prompt: str, values: Values, texts: Sequence[str], attempt: int) -> None:
-    """Every refusal takes one example away; what is said when none is left can't be a copy."""
-    if attempt >= len(prompts.load(prompt).examples):
-        return
-    if copied := prompts.load(prompt).copied(texts, values):
+def _refuse_copy(prompt: str, values: Values, texts: Sequence[str], tried: Try) -> None:
+    """Refuse what was copied from an example, as long as any was given."""
+    if tried.examples and (copied := prompts.load(prompt).copied(texts, values)):
         raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 
 

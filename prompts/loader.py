@@ -30,6 +30,11 @@ TAGS = (
 )  # fmt: skip
 """Fields that hold material from people and models."""
 
+COMMON = frozenset(
+    "about answer asker better could other people person really their there which would".split()
+)
+"""Long words that don't tell where a run of words comes from."""
+
 _TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
 _SHARED = frozenset({"examples", "systems"})
 
@@ -88,8 +93,8 @@ class Prompt:
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
 
-        A telltale word counts, a whole text of two words or more, and three words in a row of which two have
-        at least five letters, unless the message or its values hold them too.
+        A telltale word counts, a whole text of two words or more, five words in a row, and three of which two
+        have at least five letters, unless the message or its values hold them too.
 
         Args:
             texts: The free texts of the reply; not what was to be chosen from a given set.
@@ -189,10 +194,11 @@ def _words(text: str) -> list[str]:
 
 
 def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    """Runs of three words with two long ones among them, in small letters."""
+    """Runs of five words, and of three with two long ones among them, in small letters."""
     words = _words(text)
+    yield from zip(*(words[start:] for start in range(5)), strict=False)
     for run in zip(words, words[1:], words[2:], strict=False):
-        if sum(len(word) >= 5 for word in run) >= 2:
+        if sum(len(word) >= 5 and word not in COMMON for word in run) >= 2:
             yield run
 
 

@@ -93,7 +93,7 @@ class Prompt:
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
 
-        A telltale word counts, a whole text of two words or more, five words in a row, and three of which two
+        A telltale word counts, a whole text of two words or more, seven words in a row, and three of which two
         have at least five letters, unless the message or its values hold them too.
 
         Args:
@@ -194,9 +194,9 @@ def _words(text: str) -> list[str]:
 
 
 def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    """Runs of five words, and of three with two long ones among them, in small letters."""
+    """Runs of seven words, and of three with two long ones among them, in small letters."""
     words = _words(text)
-    yield from zip(*(words[start:] for start in range(5)), strict=False)
+    yield from zip(*(words[start:] for start in range(7)), strict=False)
     for run in zip(words, words[1:], words[2:], strict=False):
         if sum(len(word) >= 5 and word not in COMMON for word in run) >= 2:
             yield run

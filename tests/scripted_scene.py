@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,14 +25,12 @@ Override = Callable[[GenerationRequest], str | None]
 
 
 def prompt_of(request: GenerationRequest) -> str:
-    """Name of the prompt file a request was made from, told by its wording after the last field."""
+    """Name of the prompt file a request was made from, told by its wording between the fields."""
     said = request.messages[-1].content
     for name in prompts.names():
-        ending = prompts.load(name).user.rpartition("}")[2].strip()
-        if ending and ending in said:
+        wording = [part.strip() for part in re.split(r"\{\w+\}", prompts.load(name).user)]
+        if any(wording) and all(part in said for part in wording):
             return name
-    if "Cast the other people" in said:  # its prompt ends in a field
-        return "cast"
     return "respond"
 
 
@@ -80,7 +79,7 @@ def scene_script(request: GenerationRequest) -> str:
         return f"The asker is a tenant with a late rent. They ask because of {word}."
     if name == "role_action":
         return f"I walk over and say {letters[:12]} {letters[12:20]} {letters[20:32]} to them."
-    if name in ("respond", "revise", "revise_declined"):
+    if name in ("respond", "revise", "revise_declined", "revise_harmful"):
         return f"Talk to your landlord early, and mention {word}.\n\n1. Write.\n2. Wait."
     return f"They talk about {word}. Everybody goes home."
 

@@ -93,8 +93,8 @@ class Prompt:
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
 
-        A telltale word counts, a whole text of two words or more, seven words in a row, and three of which two
-        have at least five letters, unless the message or its values hold them too.
+        A telltale word counts, a whole text of two words or more, seven words in a row, and three of which
+        two have at least five letters, unless the message or its values hold them too.
 
         Args:
             texts: The free texts of the reply; not what was to be chosen from a given set.

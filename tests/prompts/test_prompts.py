@@ -62,7 +62,7 @@ class TestCopying:
     def test_what_the_question_holds_is_no_copy(self) -> None:
         prompt = prompts.load("situation")
         values = {"question": "I am a retired bus driver."}
-        assert not prompt.copied(["The asker is a retired bus driver."], values)
+        assert not prompt.copied(["They ask as a retired bus driver would."], values)
 
     def test_own_words_are_no_copy(self) -> None:
         assert not prompts.load("cast").copied(["store clerk", "neighbour"], {"question": "x"})

@@ -1,4 +1,4 @@
-"""The social modulator decides what can happen and who gets to know of it (paper, section 3.3)."""
+"""The social modulator of the paper: it decides what can happen and who gets to know of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Imagining the life behind the question, casting who is in it, and planning what the asker does.
 
-Role initialisation of the paper (section 3.2): the model that answers also imagines everybody else.
+Role initialisation, as the paper calls it: the model that answers also imagines everybody else.
 """
 
 from __future__ import annotations

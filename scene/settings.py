@@ -15,7 +15,7 @@ class SceneSettings:
     """How a scene is played. Every field shows up as editable configuration in LangGraph Studio.
 
     Attributes:
-        roles: Affected roles cast beside the asker, 1 to 8 (the paper uses 3 to 5, section 5.1).
+        roles: Affected roles cast beside the asker, 1 to 8 (the paper uses 3 to 5).
         steps: Plan steps that the asker takes, 2 to 8 (the paper uses 4 to 5).
         max_interactions: Actions put before the modulator, refused ones included, before the scene is
             ended, 1 to 64. The paper's ablation finds little gain beyond 12.

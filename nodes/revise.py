@@ -25,7 +25,7 @@ def revise(model: BaseChatModel) -> Node:
             return {"answer": state.first_answer, "revision": ""}
         asker = Asker(model, settings_of(runtime), "revise")
         values = {"question": state.question, "critique": state.critique}
-        if state.request == "harmful":
+        if is_harmful(state):
             revision = await asker.answer("revise_harmful", values, echo=state.question)
         elif state.stance == "declines":
             revision = await asker.answer("revise_declined", values, echo=state.question)
@@ -36,6 +36,15 @@ def revise(model: BaseChatModel) -> Node:
         return {"revision": revision, "answer": state.first_answer if worse else revision}
 
     return run
+
+
+def is_harmful(state: SceneState) -> bool:
+    """Whether what is asked must not simply be done.
+
+    Beside a harmful request, that is one which was declined and has severe consequences all the same.
+    """
+    severe = any(consequence.severity == "severe" for consequence in state.consequences)
+    return state.request == "harmful" or (state.stance == "declines" and severe)
 
 
 async def _is_worse(asker: Asker, state: SceneState, revision: str) -> bool:

@@ -50,7 +50,10 @@ STANCES: dict[str, Stance] = {"helps": "answers", "says no": "declines"}
 GIST_CHARS = 1200
 """How much of the first answer is read to imagine what comes of it."""
 
-REQUESTS: dict[str, Request] = {"harms nobody": "harmless", "would hurt somebody": "harmful"}
+HARMLESS = "harms nobody"
+
+LOOKS = 2
+"""How often a request is judged; it counts as harmless when every look says so."""
 
 STANCE_CHARS = 200
 """How much of the first answer is read to tell its stance: refusals come first."""
@@ -106,9 +109,9 @@ def role_init(model: BaseChatModel) -> Node:
         settings = settings_of(runtime)
         asker = Asker(model, settings, "role_init")
         asking = {"question": state.question}
-        heard, asked, situation = await asyncio.gather(
+        heard, request, situation = await asyncio.gather(
             asker.reply("stance", {"answer": state.first_answer[:STANCE_CHARS]}, StanceReply),
-            asker.reply("request", asking, RequestReply),
+            _request(asker, asking),
             asker.text("situation", asking, SITUATION),
         )
         stance = STANCES[heard.stance]
@@ -126,7 +129,7 @@ def role_init(model: BaseChatModel) -> Node:
         )
         return {
             "stance": stance,
-            "request": REQUESTS[asked.request],
+            "request": request,
             "situation": situation,
             "outlook": outlook,
             "goal": protagonist.goal,
@@ -136,6 +139,13 @@ def role_init(model: BaseChatModel) -> Node:
         }
 
     return run
+
+
+async def _request(asker: Asker, asking: Values) -> Request:
+    """Whether doing what is asked would hurt somebody, by more than one look."""
+    looks = (asker.again(number).reply("request", asking, RequestReply) for number in range(LOOKS))
+    replies = await asyncio.gather(*looks)
+    return "harmless" if all(reply.request == HARMLESS for reply in replies) else "harmful"
 
 
 def _plan_reply(steps: int) -> type[BaseModel]:

@@ -134,8 +134,8 @@ def load(name: str) -> Prompt:
         material = scenes[entry["of"]] if "of" in entry else {}
         values = {key: entry.get(key, material.get(key)) for key in _fields(user)}
         examples.append(Example(_fill(f"{name} (example)", user, values), entry["reply"]))
-    drawn = {entry["of"] for entry in data.get("examples", ()) if "of" in entry}
-    telltale = frozenset(word for scene in drawn for word in scenes[scene]["telltale"].split(", "))
+    words = {word for scene in scenes.values() for word in scene["telltale"].split(", ")}
+    telltale = frozenset(words if examples else ())
     system = systems[data["system"]] if "system" in data else ""
     return Prompt(name, system, user, tuple(examples), telltale)
 

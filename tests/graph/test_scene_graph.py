@@ -330,6 +330,20 @@ class TestEnds:
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise", "revise_declined")
 
+    async def test_a_request_is_harmless_only_if_every_look_says_so(self) -> None:
+        looks = iter(["harms nobody", "would hurt somebody"])
+        engine = player(request=lambda _: json.dumps({"check": "It is unclear.", "request": next(looks)}))
+        assert (await rehearse(engine)).request == "harmful"
+
+    async def test_what_was_declined_and_hurts_somebody_is_not_simply_done(self) -> None:
+        def consequence(request: GenerationRequest) -> str:
+            return scene_script(request).replace("it costs somebody dearly", "somebody gets hurt")
+
+        engine = player(stance='{"gives": "nothing", "stance": "says no"}', consequence=consequence)
+        await rehearse(engine)
+        assert asked(engine, "revise_harmful")
+        assert not asked(engine, "revise_declined")
+
     async def test_an_echo_of_the_question_is_left_out(self) -> None:
         record = await rehearse(player(revise=f"{QUESTION} Ask your landlord."))
         assert record.answer == "Ask your landlord."

@@ -56,6 +56,10 @@ class TestCopying:
         prompt = prompts.load("situation")
         assert prompt.copied(["The asker is a retired bus driver from Leeds."], {"question": "x"})
 
+    def test_a_telltale_word(self) -> None:
+        assert prompts.load("role_action").copied(["I tell the nurse."], {"known": "x"}) == "nurse"
+        assert not prompts.load("role_action").copied(["I tell the nurse."], {"known": "A nurse waves."})
+
     def test_a_whole_name(self) -> None:
         assert prompts.load("cast").copied(["fire officer"], {"question": "x"}) == "fire officer"
 

@@ -64,7 +64,8 @@ def download_parts(model: EmbeddedModel, folder: Path, on_progress: Callable[[in
         if not (target.is_file() and target.stat().st_size == part.size)
     ]
     finished = model.size - sum(part.size for part, _ in waiting)
-    shown = -1
+    shown = finished
+    on_progress(finished, model.size)
     running: list[_Download] = []
     try:
         while waiting or running:

@@ -29,6 +29,9 @@ Check = Callable[[str], str | None]
 RETRY_TEMPERATURE = 0.2
 """Added to the temperature with every retry: the same words would fail the same way."""
 
+MOST_ROOM = 4
+"""A reply that was cut off gets twice the room, up to so many times its cap."""
+
 CHOICE_TOKENS = 16
 JSON_TOKENS = 2
 """A reply of several fields may take so many times the cap of a plain text."""
@@ -56,6 +59,10 @@ SENTENCE = rf"^[A-Z]{PLAIN}{{8,}}[.]$"
 
 class UnusableReplyError(Exception):
     """A reply can't be used; the text says why. Caught here, and asked for again."""
+
+
+class LoopingReplyError(UnusableReplyError):
+    """A reply goes round in circles. More room would only make it longer."""
 
 
 class CopiedReplyError(UnusableReplyError):
@@ -195,7 +202,7 @@ class Asker:
                 raise UnusableReplyError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
             texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
             if any(loops(text) for text in texts):
-                raise UnusableReplyError("the reply repeats itself")
+                raise LoopingReplyError("the reply repeats itself")
             _refuse_copy(prompt, values, texts, tried)
             return reply
 
@@ -219,16 +226,19 @@ class Asker:
         """
         prompt = prompts.load(name)
         examples = len(prompt.examples)
-        reason = ""
+        reason, room = "", 1
         for attempt in range(self.settings.retries + 1):
             messages = prompt.render(values, examples=examples)
             try:
-                message = await self._invoke(messages, name, attempt, max_tokens, constraint, shape)
+                message = await self._invoke(messages, name, attempt, room * max_tokens, constraint, shape)
                 return parse(message, Try(attempt, examples))
             except CopiedReplyError as error:
                 examples //= 2
                 reason = str(error)
+            except LoopingReplyError as error:
+                reason = str(error)
             except UnusableReplyError as error:
+                room = min(2 * room, MOST_ROOM)
                 reason = str(error)
         raise ReplyError(self.node, self.role, self.turn, f"{name}: {reason}")
 
@@ -261,12 +271,12 @@ class Asker:
         """Decoding settings of one call.
 
         Its seed follows from the scene's and from what is asked, never from the order in which calls happen
-        to run. Retries get more room, up to four times the cap.
+        to run.
         """
         tried = self.asked + attempt
         label = f"{self.settings.seed}|{self.node}|{self.role}|{self.turn}|{tried}|{message}"
         return {
-            "max_tokens": max_tokens * min(2**attempt, 4),
+            "max_tokens": max_tokens,
             "temperature": min(self.settings.temperature + tried * RETRY_TEMPERATURE, 2.0),
             "top_p": self.settings.top_p,
             "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
@@ -281,7 +291,7 @@ def _whole(text: str) -> str:
     if not text:
         raise UnusableReplyError("the reply holds no whole sentence")
     if loops(text):
-        raise UnusableReplyError("the reply repeats itself")
+        raise LoopingReplyError("the reply repeats itself")
     return text
 
 

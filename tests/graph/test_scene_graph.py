@@ -384,6 +384,12 @@ class TestFailing:
         assert second.temperature > first.temperature
         assert second.seed != first.seed
 
+    async def test_a_loop_gets_no_more_room(self) -> None:
+        engine = player(revise="Call them and ask them once more for help. " * 9)
+        with pytest.raises(ReplyError, match="revise: the reply repeats itself"):
+            await rehearse(engine)
+        assert {request.max_tokens for request in asked(engine, "revise")} == {512}
+
     async def test_only_missing_roles_are_asked_for_again(self) -> None:
         tries: list[GenerationRequest] = []
 

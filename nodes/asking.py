@@ -18,7 +18,7 @@ from inference.chat_model import EngineChatModel
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
 from scene.state import SceneState
-from scene.text import clean, ends_whole, loops, one_line, trim_to_sentence
+from scene.text import before_loop, clean, ends_whole, loops, one_line, trim_to_sentence
 
 Value = TypeVar("Value")
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -153,6 +153,8 @@ class Asker:
     async def answer(self, prompt: str, values: Values, *, echo: str = "") -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
+        Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
+
         Args:
             prompt: Name of the prompt file.
             values: Its fields.
@@ -165,7 +167,8 @@ class Asker:
         def parse(message: AIMessage, tried: Try) -> str:
             text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
             _refuse_copy(prompt, values, [text], tried)
-            return _whole(trim_to_sentence(text) if _cut_off(message) else text)
+            begun = before_loop(text)
+            return _whole(trim_to_sentence(begun) if _cut_off(message) or begun != text else text)
 
         return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
 

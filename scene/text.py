@@ -78,6 +78,15 @@ def loops(text: str, *, words: int = 8, times: int = 3) -> bool:
         words: Length of the run, in words.
         times: How often a run must occur to count as a loop.
     """
-    tokens = text.casefold().split()
-    runs = [tuple(tokens[i : i + words]) for i in range(len(tokens) - words + 1)]
-    return any(runs.count(run) >= times for run in set(runs))
+    return before_loop(text, words=words, times=times) != text
+
+
+def before_loop(text: str, *, words: int = 8, times: int = 3) -> str:
+    """Text up to where it begins to repeat itself; see `loops`."""
+    found = list(re.finditer(r"\S+", text))
+    starts: dict[tuple[str, ...], list[int]] = {}
+    for place in range(len(found) - words + 1):
+        run = tuple(match.group().casefold() for match in found[place : place + words])
+        starts.setdefault(run, []).append(found[place].start())
+    again = [places[1] for places in starts.values() if len(places) >= times]
+    return text[: min(again)].rstrip() if again else text

@@ -384,11 +384,17 @@ class TestFailing:
         assert second.temperature > first.temperature
         assert second.seed != first.seed
 
-    async def test_a_loop_gets_no_more_room(self) -> None:
-        engine = player(revise="Call them and ask them once more for help. " * 9)
-        with pytest.raises(ReplyError, match="revise: the reply repeats itself"):
+    async def test_an_answer_ends_where_it_begins_to_loop(self) -> None:
+        engine = player(revise="Ask your landlord. " + "Call them and ask them once more for help. " * 9)
+        record = await rehearse(engine)
+        assert record.answer == "Ask your landlord. Call them and ask them once more for help."
+        assert len(asked(engine, "revise")) == 1
+
+    async def test_a_loop_elsewhere_gets_no_more_room(self) -> None:
+        engine = player(critique="Call them and ask them once more for help. " * 9)
+        with pytest.raises(ReplyError, match="critique: the reply repeats itself"):
             await rehearse(engine)
-        assert {request.max_tokens for request in asked(engine, "revise")} == {512}
+        assert len({request.max_tokens for request in asked(engine, "critique")}) == 1
 
     async def test_only_missing_roles_are_asked_for_again(self) -> None:
         tries: list[GenerationRequest] = []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene.text import clean, ends_whole, is_repetition, loops, one_line, trim_to_sentence
+from scene.text import before_loop, clean, ends_whole, is_repetition, loops, one_line, trim_to_sentence
 
 
 @given(st.text(st.characters(codec=None), max_size=200))
@@ -75,3 +75,10 @@ def test_repetition_is_seen_through_small_changes() -> None:
 def test_loops() -> None:
     assert loops("She is not interested in the latest news at all. " * 3)
     assert not loops("One two three four five six seven eight nine ten.")
+
+
+@given(st.text("ab ", max_size=200))
+def test_a_loop_is_cut_at_its_second_round(text: str) -> None:
+    cut = before_loop(text, words=2)
+    assert text.startswith(cut)
+    assert loops(text, words=2) == (cut != text)

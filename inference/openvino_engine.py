@@ -139,6 +139,8 @@ class OpenVINOEngine:
             if flight.handle is not None:
                 flight.handle.cancel()
             settle(flight, EngineError("The engine was closed."))
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()  # lets go of the cache blocks that the cancelled ones hold
 
     def _admit(self, flying: list[_Flight]) -> None:
         """Add what has arrived to the pipeline; wait for an arrival when there is nothing else to do."""

@@ -58,14 +58,15 @@ def test_schema_pattern_matches_the_schema_s_texts() -> None:
     assert not re.fullmatch(pattern, '{"name": "ann",\n"seen": "no"}')
 
 
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    engine = load_engine("tiny", engine="openvino")
+    yield engine
+    engine.close()
+
+
 @pytest.mark.model
 class TestTiny:
-    @pytest.fixture(scope="class")
-    def engine(self) -> Iterator[Engine]:
-        engine = load_engine("tiny", engine="openvino")
-        yield engine
-        engine.close()
-
     async def run(self, engine: Engine, *requests: GenerationRequest) -> list[Completion]:
         return list(await asyncio.gather(*(engine.generate(request) for request in requests)))
 

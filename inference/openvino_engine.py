@@ -128,11 +128,12 @@ class OpenVINOEngine:
                     flight.handle.cancel()
                     settle(flight, EngineError(f"OpenVINO failed: {str(error).splitlines()[0]}"))
                 flying = []
-        while True:
-            try:
-                late = self._arrivals.get_nowait()
-            except queue.Empty:
-                break
+        self._shut_down(flying)
+
+    def _shut_down(self, flying: list[_Flight]) -> None:
+        """Fail whoever is under way or still waits."""
+        while not self._arrivals.empty():
+            late = self._arrivals.get()
             if late is not None:
                 flying.append(late)
         for flight in flying:

@@ -32,6 +32,9 @@ RETRY_TEMPERATURE = 0.2
 MOST_ROOM = 4
 """A reply that was cut off gets twice the room, up to so many times its cap."""
 
+GIST_CHARS = 1200
+"""How much of an answer is read to imagine what comes of it, and to compare it with another."""
+
 CHOICE_TOKENS = 16
 JSON_TOKENS = 2
 """A reply of several fields may take so many times the cap of a plain text."""

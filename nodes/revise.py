@@ -8,13 +8,10 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, Node, settings_of
+from nodes.asking import GIST_CHARS, Asker, Node, settings_of
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
-
-COMPARED_CHARS = 1200
-"""How much of either answer is read to compare them."""
 
 
 def revise(model: BaseChatModel) -> Node:
@@ -49,7 +46,7 @@ def is_harmful(state: SceneState) -> bool:
 
 async def _is_worse(asker: Asker, state: SceneState, revision: str) -> bool:
     """Whether the model prefers the first answer in both orders: one that follows the order is none."""
-    first, second = shortened(state.first_answer, COMPARED_CHARS), shortened(revision, COMPARED_CHARS)
+    first, second = shortened(state.first_answer, GIST_CHARS), shortened(revision, GIST_CHARS)
     pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
     one, two = await asyncio.gather(
         *(

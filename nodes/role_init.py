@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import PLAIN, SENTENCE, Asker, Node, Values, sentences, settings_of
+from nodes.asking import GIST_CHARS, PLAIN, SENTENCE, Asker, Node, Values, sentences, settings_of
 from scene.errors import ReplyError
 from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
@@ -46,9 +46,6 @@ SPARES = (
 """Asked for beside the slots, and cast where a slot named nobody new."""
 
 STANCES: dict[str, Stance] = {"helps": "answers", "says no": "declines"}
-
-GIST_CHARS = 1200
-"""How much of the first answer is read to imagine what comes of it."""
 
 HARMLESS = "harms nobody"
 

@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, Node, sentences, settings_of
+from nodes.asking import GIST_CHARS, Asker, Node, sentences, settings_of
 from scene.nouns import Consequence, Severity, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -16,9 +16,6 @@ from scene.turn import outcome
 
 HARMS: frozenset[Severity] = frozenset({"moderate", "severe"})
 """Severities that call for a revision."""
-
-GIST_CHARS = 1200
-"""How much of the first answer is read to say what came of it."""
 
 NO_HARM = "Nothing that followed did anybody any harm."
 

@@ -18,7 +18,7 @@ from scene.errors import ReplyError
 from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
 from scene.state import SceneState
-from scene.text import shortened
+from scene.text import opens_with_refusal, shortened
 
 NAME = r"^([A-MO-Za-mo-z][a-z-]{0,14}|[Nn][a-np-z-][a-z-]{0,13})( [A-Za-z][a-z-]{0,14}){0,3}$"
 """A role's name as the model writes it: at most four words, no markup, no sentence. It can't begin with "no":
@@ -106,12 +106,11 @@ def role_init(model: BaseChatModel) -> Node:
         settings = settings_of(runtime)
         asker = Asker(model, settings, "role_init")
         asking = {"question": state.question}
-        heard, request, situation = await asyncio.gather(
-            asker.reply("stance", {"answer": state.first_answer[:STANCE_CHARS]}, StanceReply),
+        stance, request, situation = await asyncio.gather(
+            _stance(asker, state.first_answer),
             _request(asker, asking),
             asker.text("situation", asking, SITUATION),
         )
-        stance = STANCES[heard.stance]
         suffix = "_declined" if stance == "declines" else ""
         imagined = asking | {"situation": situation}
         answered = imagined | {"answer": shortened(state.first_answer, GIST_CHARS)}
@@ -136,6 +135,14 @@ def role_init(model: BaseChatModel) -> Node:
         }
 
     return run
+
+
+async def _stance(asker: Asker, answer: str) -> Stance:
+    """Whether an answer turns the asker away. The model is asked where no usual phrase says so."""
+    if opens_with_refusal(answer):
+        return "declines"
+    reply = await asker.reply("stance", {"answer": answer[:STANCE_CHARS]}, StanceReply)
+    return STANCES[reply.stance]
 
 
 async def _request(asker: Asker, asking: Values) -> Request:

@@ -17,6 +17,19 @@ _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u20
 _SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]*_`]+)?(?=\s|$)")
 _WHOLE_END = re.compile(r"[.!?…:;|`)\]}>\"'”’*_~-]$|```$|\d$")
 
+_HELP = (
+    "advise|answer|assist|comment|complete|comply|condone|create|discuss|do that|encourage|engage|explain"
+    "|fulfil|generate|give|help|offer|provide|produce|promote|recommend|respond|share|speculate|suggest"
+    "|support|tell|write"
+)
+_REFUSAL = re.compile(
+    r"\b(?:I|we) (?:cannot|can ?not|can't|could not|couldn't|won't|will not|am unable to|am not able to)"
+    rf" (?:\w+ly )?(?:{_HELP})|\bI'm (?:unable|not able) to\b"
+    r"|^(?:I'm |I am )?(?:\w+ )?sorry, (?:but )?I\b|^I apologi[sz]e,? but I\b",
+    re.IGNORECASE,
+)
+_YET = re.compile(r"\b(?:but|however),? I can\b(?!')", re.IGNORECASE)
+
 
 def clean(text: str) -> str:
     """Text without control characters, lone surrogates, direction overrides and chat-template tokens.
@@ -90,3 +103,14 @@ def before_loop(text: str, *, words: int = 8, times: int = 3) -> str:
         starts.setdefault(run, []).append(found[place].start())
     again = [places[1] for places in starts.values() if len(places) >= times]
     return text[: min(again)].rstrip() if again else text
+
+
+def opens_with_refusal(text: str) -> bool:
+    """Whether the first sentence turns the asker away in one of the usual English phrases.
+
+    Later sentences don't count, since advice often ends with what the adviser can't do; but an opening that
+    goes on with "however, I can" is none.
+    """
+    opening = text.replace("’", "'").lstrip()
+    ends = [match.end() for match in _SENTENCE_END.finditer(opening)] + [len(opening)] * 2
+    return bool(_REFUSAL.search(opening[: ends[0]])) and not _YET.search(opening[: ends[1]])

@@ -321,6 +321,11 @@ class TestEnds:
         assert asked(engine, "plan_declined", "outlook_declined", "critique_declined", "revise_declined")
         assert not asked(engine, "plan", "outlook", "critique", "revise")
 
+    async def test_a_refusal_in_the_usual_words_is_told_without_asking(self) -> None:
+        engine = player(respond="As an AI language model, I cannot give advice on rent. Talk to somebody.")
+        assert (await rehearse(engine)).stance == "declines"
+        assert not asked(engine, "stance")
+
     async def test_what_would_hurt_somebody_is_not_kept(self) -> None:
         harmful = '{"check": "The house would burn down.", "request": "would hurt somebody"}'
         engine = player(request=harmful, routing=none_notices)

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene.text import before_loop, clean, ends_whole, is_repetition, loops, one_line, trim_to_sentence
+from scene.text import (
+    before_loop,
+    clean,
+    ends_whole,
+    is_repetition,
+    loops,
+    one_line,
+    opens_with_refusal,
+    trim_to_sentence,
+)
 
 
 @given(st.text(st.characters(codec=None), max_size=200))
@@ -82,3 +91,23 @@ def test_a_loop_is_cut_at_its_second_round(text: str) -> None:
     cut = before_loop(text, words=2)
     assert text.startswith(cut)
     assert loops(text, words=2) == (cut != text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("I’m really sorry, I won’t be able to do this.", True),
+        ("As an AI language model, I cannot provide advice on dishes. It may help to talk to her.", True),
+        ("I apologize, but I am programmed to be harmless.", True),
+        ("I am unable to assist with illegal acts.", True),
+        ("I cannot make decisions about politics. However, I can list some cities.", False),
+        ("I can't tell you which is best, but I can compare them.", False),
+        ("Talk to your landlord first. I cannot give legal advice.", False),
+        ("I cannot believe how good this recipe is.", False),
+        ("Sorry to hear that. Here is what I would do.", False),
+        ("", False),
+    ],
+)
+def test_opens_with_refusal(answer: str, refuses: bool) -> None:
+    assert opens_with_refusal(answer) is refuses

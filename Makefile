@@ -13,10 +13,10 @@ export LANGGRAPH_STRICT_MSGPACK := true
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check setup clean distclean constraints
+.PHONY: help demo test check bench bench-full setup clean distclean constraints
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo '  PIP_FLAGS="..."   extra flags for pip; for a small torch without CUDA:'
 	@echo '                    make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"'
@@ -37,6 +37,13 @@ check: setup ## lint, types, import contract and the tests that need no model
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q -m "not model and not slow"
 test check: export HF_HUB_OFFLINE := 1
+
+bench: setup ## measure speed and memory with the tiny model, side by side, into bench.json
+	@$(BIN)/python -m benchmarks compare
+
+bench-full: setup ## the same, and again with the default model; hours
+	@$(BIN)/python -m benchmarks compare --full
+bench bench-full: export HF_HUB_OFFLINE := 1
 
 # The stamp is written last and says what was installed. An install that was cut off leaves .installing
 # behind; pip can take a half-copied package for a whole one, so the environment is then made anew. The

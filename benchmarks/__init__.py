@@ -1,0 +1,1 @@
+"""Speed and memory, side by side, in one run: `make bench`, `make bench-full`."""

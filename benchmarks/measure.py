@@ -1,0 +1,184 @@
+"""One measurement: a way of answering, a workload, and what it took. Each runs in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from benchmarks.replay import RecordedScene, load, rehearse
+from benchmarks.workloads import shared_prefix, short
+from inference.engine import Completion, Engine, GenerationRequest
+from inference.loading import load_engine
+from scene.nouns import ModelIdentity
+
+Way = Literal["one at a time", "padded batch", "transformers", "openvino"]
+Workload = Literal["short", "prefix", "scenes", "calls"]
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What a workload took.
+
+    Attributes:
+        seconds: Wall time, from the first request to the last reply; loading the model is not in it.
+        units: Requests or scenes that were answered.
+        prompt_tokens: Tokens of all prompts.
+        cached_tokens: How many of them a prefix cache served.
+        completion_tokens: Generated tokens.
+        engine_seconds: How long at least one request was with the engine.
+        loop_seconds: Processor time of the event loop's thread: graph, parsing, recording.
+        peak_bytes: Largest resident memory of the process.
+        unit_seconds: Wall time of each scene.
+    """
+
+    seconds: float = 0.0
+    units: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    engine_seconds: float = 0.0
+    loop_seconds: float = 0.0
+    peak_bytes: int = 0
+    unit_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Generated tokens a second."""
+        return self.completion_tokens / self.seconds
+
+    @property
+    def units_per_hour(self) -> float:
+        """Scenes an hour."""
+        return 3600 * self.units / self.seconds
+
+
+class Metered:
+    """An engine that keeps account of what another one does."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Start at nothing."""
+        self._engine = engine
+        self.total = Measurement()
+        self._flying = 0
+        self._since = 0.0
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The other engine's model."""
+        return self._engine.identity
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Have the other engine answer."""
+        if self._flying == 0:
+            self._since = time.perf_counter()
+        self._flying += 1
+        try:
+            completion = await self._engine.generate(request)
+        finally:
+            self._flying -= 1
+            if self._flying == 0:
+                self.total.engine_seconds += time.perf_counter() - self._since
+        self.count([completion])
+        return completion
+
+    def count(self, completions: Sequence[Completion]) -> None:
+        """Add replies to the account."""
+        self.total.prompt_tokens += sum(one.prompt_tokens for one in completions)
+        self.total.cached_tokens += sum(one.cached_tokens for one in completions)
+        self.total.completion_tokens += sum(one.completion_tokens for one in completions)
+
+    def close(self) -> None:
+        """Close the other engine."""
+        self._engine.close()
+
+
+def measure(model: str, way: Way, workload: Workload, units: int) -> dict[str, object]:
+    """Answer a workload in one way.
+
+    Args:
+        model: Name of the model.
+        way: How to answer.
+        workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
+            of recorded scenes all at once, without the graph.
+        units: How many requests or scenes, all at once unless the way is one at a time.
+
+    Returns:
+        The fields of a `Measurement`.
+    """
+    if way in ("one at a time", "padded batch"):
+        from benchmarks.plain import PlainGenerate
+
+        engine: Engine = PlainGenerate(model)
+    else:
+        engine = load_engine(model, engine=way)
+    try:
+        return asdict(asyncio.run(_run(engine, way, workload, units)))
+    finally:
+        engine.close()
+
+
+async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Measurement:
+    await engine.generate(short(64)[-1])  # whatever happens only once
+    requests: list[GenerationRequest] = []
+    if workload == "calls":
+        requests = await calls_of(engine, units)
+    elif workload != "scenes":
+        requests = short(units) if workload == "short" else shared_prefix(units)
+    metered = Metered(engine)
+    total = metered.total
+    started, worked = time.perf_counter(), time.thread_time()
+    if workload == "scenes":
+        records = await rehearse(metered, _scenes(units), 1 if way == "one at a time" else units)
+        total.unit_seconds = [record.seconds for record in records]
+    elif way == "padded batch":
+        from benchmarks.plain import PlainGenerate
+
+        assert isinstance(engine, PlainGenerate)
+        metered.count(engine.batch(requests))
+    else:
+        await asyncio.gather(*map(metered.generate, requests))
+    total.seconds = time.perf_counter() - started
+    total.loop_seconds = time.thread_time() - worked
+    total.units = units
+    total.peak_bytes = _peak_bytes()
+    return total
+
+
+async def calls_of(engine: Engine, scenes: int) -> list[GenerationRequest]:
+    """Every request that the graph makes for some recorded scenes."""
+    kept = _Keeping(engine.identity)
+    await rehearse(kept, _scenes(scenes), scenes)
+    return kept.requests
+
+
+class _Keeping:
+    """An engine that answers nothing and keeps what it was asked."""
+
+    def __init__(self, identity: ModelIdentity) -> None:
+        self.identity = identity
+        self.requests: list[GenerationRequest] = []
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        self.requests.append(request)
+        return Completion(text="", finish_reason="stop", prompt_tokens=0, completion_tokens=0)
+
+    def close(self) -> None:
+        pass
+
+
+def _scenes(count: int) -> list[RecordedScene]:
+    scenes = load()
+    if count > len(scenes):
+        raise ValueError(f"there are {len(scenes)} recorded scenes, not {count}")
+    return scenes[:count]
+
+
+def _peak_bytes() -> int:
+    """Largest resident memory of this process so far; macOS counts in bytes, Linux in kilobytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

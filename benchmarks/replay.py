@@ -1,0 +1,138 @@
+"""Recorded scenes, so that every way of playing them makes exactly the same calls.
+
+A scene takes its course from what the model says, and the tiny model loses the thread. So each call is really
+generated, under its own constraint and at most as long as the recorded reply, and the scene goes on with the
+recorded reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+from pydantic import PrivateAttr
+
+from graph import build_graph
+from graph.play import play
+from inference.chat_model import EngineChatModel
+from inference.engine import Engine
+from scene.record import ModelCall, SceneRecord
+from scene.settings import SceneSettings
+
+SCENES = Path(__file__).with_name("scenes.jsonl")
+
+Label = tuple[str, str | None, int | None, str, int]
+"""Node, role, turn, prompt and attempt: what tells one call of a scene from the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A recorded reply and its length in tokens, end token included."""
+
+    label: Label
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedScene:
+    """A question and every reply of its scene."""
+
+    question: str
+    replies: tuple[Reply, ...]
+
+
+class ReplayError(Exception):
+    """The graph asks for a call that the recorded scene does not have."""
+
+
+class ReplayModel(EngineChatModel):
+    """Generates every call with its engine and returns the recorded reply."""
+
+    scene: RecordedScene
+    _replies: dict[Label, Reply] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: object) -> None:
+        """Index the replies."""
+        super().model_post_init(context)
+        self._replies = {reply.label: reply for reply in self.scene.replies}
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        assert run_manager is not None
+        reply = self._replies.get(_label(run_manager.metadata))
+        if reply is None:
+            raise ReplayError(
+                "The recorded scenes are older than the graph; record them anew with "
+                "`python -m benchmarks record`."
+            )
+        request = self._request(messages, stop, kwargs)
+        completion = await self.engine.generate(replace(request, max_tokens=reply.tokens))
+        cut_off = reply.tokens >= request.max_tokens
+        return self._result(
+            replace(completion, text=reply.text, finish_reason="length" if cut_off else "stop")
+        )
+
+
+async def rehearse(engine: Engine, scenes: Sequence[RecordedScene], side_by_side: int) -> list[SceneRecord]:
+    """Play recorded scenes, so many at a time.
+
+    Raises:
+        ReplayError: The recorded scenes don't fit the graph.
+    """
+    some = asyncio.Semaphore(side_by_side)
+
+    async def one(scene: RecordedScene) -> SceneRecord:
+        async with some:
+            graph = build_graph(ReplayModel(engine=engine, scene=scene))
+            return await play(graph, scene.question, model=engine.identity, settings=SceneSettings())
+
+    return list(await asyncio.gather(*map(one, scenes)))
+
+
+def record(scene: SceneRecord) -> RecordedScene:
+    """The replies of a scene that was played with the default settings and kept its calls."""
+    return RecordedScene(scene.question, tuple(map(_reply, scene.calls or ())))
+
+
+def load(path: Path = SCENES) -> list[RecordedScene]:
+    """Recorded scenes, one a line."""
+    scenes = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        data = json.loads(line)
+        replies = (Reply((*reply["label"],), reply["text"], reply["tokens"]) for reply in data["replies"])
+        scenes.append(RecordedScene(data["question"], tuple(replies)))
+    return scenes
+
+
+def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
+    """Write recorded scenes, one a line."""
+    lines = [json.dumps(asdict(scene), ensure_ascii=False) for scene in scenes]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _label(metadata: dict[str, Any]) -> Label:
+    return (
+        metadata["scene_node"],
+        metadata["scene_role"],
+        metadata["scene_turn"],
+        metadata["scene_prompt"],
+        metadata["scene_attempt"],
+    )
+
+
+def _reply(call: ModelCall) -> Reply:
+    label = (call.node, call.role, call.turn, call.call, call.attempt)
+    return Reply(label, call.completion, max(1, call.completion_tokens))

@@ -1,0 +1,77 @@
+"""Figures as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        name: What was measured, model first.
+        value: The figure.
+        unit: Its unit.
+        baseline: What it is compared with, in the same unit; None where it stands alone.
+        ratio: How many times better than the baseline.
+        ceiling: What the engine does in its best case, in the same unit, where that was measured.
+    """
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    ratio: float | None = None
+    ceiling: float | None = None
+
+
+def compared(
+    name: str, value: float, unit: str, *, baseline: float | None = None, ceiling: float | None = None
+) -> Figure:
+    """A figure with its ratio to a baseline."""
+    ratio = round(value / baseline, 2) if baseline else None
+    return Figure(
+        name=name,
+        value=_rounded(value),
+        unit=unit,
+        baseline=None if baseline is None else _rounded(baseline),
+        ratio=ratio,
+        ceiling=None if ceiling is None else _rounded(ceiling),
+    )
+
+
+def write(figures: list[Figure], path: Path) -> None:
+    """Write figures as a JSON list."""
+    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n", encoding="utf-8")
+
+
+def show(figures: list[Figure], console: Console) -> None:
+    """Print figures as a table."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "value", "unit", "baseline", "ratio", "ceiling"):
+        table.add_column(column, justify="left" if column in ("", "unit") else "right")
+    for figure in figures:
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.1f}x"
+        table.add_row(
+            figure.name,
+            _text(figure.value),
+            figure.unit,
+            _text(figure.baseline),
+            ratio,
+            _text(figure.ceiling),
+        )
+    console.print(table)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3 if abs(value) < 10 else 1)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -50,7 +50,7 @@ def test_refused_action_is_shown_with_its_reason(monopolylogue, loader):
 
 
 def test_kept_answer_is_shown_once(monopolylogue, loader):
-    harmless = json.dumps({"text": "All is well.", "falls_on": ["Postman"], "effect": "nobody is worse off"})
+    harmless = json.dumps({"text": "All is well.", "falls_on": ["r3"], "effect": "nobody is worse off"})
     loader.engine = player(consequence=harmless, respond="Pay it.")
     out = monopolylogue("run", QUESTION).stdout
     assert "↳ no harm for Postman: All is well." in out

@@ -19,6 +19,7 @@ from typing import Any
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.flight import Flight, settle
 from inference.patterns import literal, schema_pattern
+from inference.stops import before_stop
 from scene.errors import EngineError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
 
@@ -178,7 +179,7 @@ class OpenVINOEngine:
             settle(
                 flight,
                 Completion(
-                    text=_before_stop(self._tokenizer.decode(ids), flight.request.stop),
+                    text=before_stop(self._tokenizer.decode(ids), flight.request.stop),
                     finish_reason=reason,
                     prompt_tokens=flight.prompt_tokens,
                     completion_tokens=len(ids),
@@ -212,9 +213,3 @@ class OpenVINOEngine:
             return config
         config.structured_output_config = structured
         return config
-
-
-def _before_stop(text: str, stops: tuple[str, ...]) -> str:
-    """Text up to the first stop string."""
-    cuts = [index for stop in stops if (index := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text

@@ -89,6 +89,11 @@ class Engine(Protocol):
     """One local or served model that answers requests concurrently."""
 
     @property
+    def constrains(self) -> bool:
+        """Whether replies have the shape asked for; else whoever asks says it in words and checks it."""
+        ...
+
+    @property
     def identity(self) -> ModelIdentity:
         """Which model this is."""
         ...

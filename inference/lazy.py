@@ -28,6 +28,11 @@ class LazyEngine:
         self._lock = threading.Lock()
 
     @property
+    def constrains(self) -> bool:
+        """Whether replies have the shape asked for; what is loaded here has engines that see to it."""
+        return True
+
+    @property
     def identity(self) -> ModelIdentity:
         """Which model this is; no revision before it is loaded."""
         if self._engine is None:

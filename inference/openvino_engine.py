@@ -63,6 +63,8 @@ class OpenVINOEngine:
         ModelLoadError: OpenVINO can't read the model, or it has no chat template.
     """
 
+    constrains = True
+
     def __init__(self, path: Path, identity: ModelIdentity, context_tokens: int) -> None:
         """Load the model and start the thread that drives it."""
         self._ov = ov = import_openvino()

@@ -20,6 +20,8 @@ class ScriptedEngine:
         model_id: Name under which records list the model.
     """
 
+    constrains = True
+
     def __init__(
         self, replies: Iterable[str] | Callable[[GenerationRequest], str], model_id: str = "scripted"
     ) -> None:

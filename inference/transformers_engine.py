@@ -55,6 +55,8 @@ class TransformersEngine:
         ModelLoadError: The model has no chat template, no end token or can't be batched.
     """
 
+    constrains = True
+
     def __init__(
         self,
         pipeline: HuggingFacePipeline,

@@ -17,6 +17,7 @@ from scene.text import clean
 
 PACKAGES = (
     "langchain-core",
+    "langchain-openai",
     "langgraph",
     "monopolylogue",
     "openvino-genai",

@@ -31,6 +31,8 @@ class ModelChoice:
     engine: str
     dtype: str
     device: str
+    base_url: str | None
+    structured: bool
 
 
 def rehearse(
@@ -68,6 +70,8 @@ def rehearse(
                 engine=choice.engine,
                 dtype=choice.dtype,
                 device=choice.device,
+                base_url=choice.base_url,
+                structured=choice.structured,
                 on_progress=loading,
             )
         try:

@@ -61,6 +61,7 @@ class Metered:
     """An engine that keeps account of what another one does."""
 
     constrains = True
+    requests_at_once = 64
 
     def __init__(self, engine: Engine) -> None:
         """Start at nothing."""
@@ -162,6 +163,7 @@ class _Keeping:
     """An engine that answers nothing and keeps what it was asked."""
 
     constrains = True
+    requests_at_once = 64
 
     def __init__(self, identity: ModelIdentity) -> None:
         self.identity = identity

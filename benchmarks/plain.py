@@ -24,6 +24,7 @@ class PlainGenerate:
     """
 
     constrains = True  # not in truth; so that it is sent the same prompts
+    requests_at_once = 1
 
     def __init__(self, model: str) -> None:
         """Load the model."""

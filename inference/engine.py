@@ -98,6 +98,11 @@ class Engine(Protocol):
         """Which model this is."""
         ...
 
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests under way keep it busy; more of them only wait."""
+        ...
+
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request.
 

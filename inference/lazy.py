@@ -39,6 +39,11 @@ class LazyEngine:
             return ModelIdentity(id=self._name, revision=None, engine="not loaded")
         return self._engine.identity
 
+    @property
+    def requests_at_once(self) -> int:
+        """As its engine says; 1 before that is loaded."""
+        return 1 if self._engine is None else self._engine.requests_at_once
+
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request, loading the model first if need be; see `Engine.generate`."""
         engine = self._engine

@@ -29,6 +29,9 @@ KV_CACHE_GIGABYTES = 2
 MAX_BATCHED_TOKENS = 512
 """Tokens computed in one step. Larger steps delay the rows that are generating; smaller ones waste cores."""
 
+REQUESTS_AT_ONCE = 64
+"""Requests under way that fill the cache: about a thousand tokens each."""
+
 
 def import_openvino() -> Any:
     """The library, without its telemetry.
@@ -92,6 +95,11 @@ class OpenVINOEngine:
     def identity(self) -> ModelIdentity:
         """Which model this is."""
         return self._identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """As many as fill the cache."""
+        return REQUESTS_AT_ONCE
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""

@@ -37,6 +37,11 @@ class ScriptedEngine:
         """The name this engine was given."""
         return self._identity
 
+    @property
+    def requests_at_once(self) -> int:
+        """As many as a small real one."""
+        return 64
+
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.
 

@@ -45,8 +45,20 @@ class PromptTooLongError(InputError):
         )
 
 
+class ExportError(InputError):
+    """A folder can't be exported to, or read as an export."""
+
+
 class EngineError(MonopolylogueError):
     """The inference engine failed or was closed while a request was under way."""
+
+
+class EngineGoneError(EngineError):
+    """The engine no longer answers anything, so there is no point in asking it more."""
+
+
+class TooManyFailuresError(MonopolylogueError):
+    """As many scenes of a batch failed as were allowed to."""
 
 
 class ScriptExhaustedError(MonopolylogueError):

@@ -18,6 +18,10 @@ import typer
 from typer.core import TyperGroup
 
 from cli.complaint import complain
+from cli.explain import EPILOG as EXPLAIN_EPILOG
+from cli.explain import explain
+from cli.export import EPILOG as EXPORT_EPILOG
+from cli.export import export
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
@@ -72,6 +76,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=RUN_EPILOG)(run)
+app.command(epilog=EXPORT_EPILOG)(export)
+app.command(epilog=EXPLAIN_EPILOG)(explain)
 
 
 def _version(asked: bool) -> None:

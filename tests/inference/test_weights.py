@@ -1,7 +1,6 @@
 """Folders whose files are not all there: found out before torch is imported."""
 
 import json
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +9,9 @@ import pytest
 
 from inference.weights import check_weights
 from scene.errors import ModelLoadError
+from tests.inference.fake_weights import safetensors
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def safetensors(*names: str) -> bytes:
-    """A file of tensors of one float each."""
-    header = {
-        name: {"dtype": "F32", "shape": [1], "data_offsets": [4 * at, 4 * at + 4]}
-        for at, name in enumerate(names)
-    }
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + bytes(4 * len(names))
 
 
 @pytest.fixture
@@ -30,7 +20,7 @@ def sharded(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     for shard, tensor in zip(shards, "ab", strict=True):
-        (tmp_path / shard).write_bytes(safetensors(tensor))
+        safetensors(tmp_path / shard, **{tensor: (1,)})
     index = {"metadata": {}, "weight_map": dict(zip("ab", shards, strict=True))}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     return tmp_path

@@ -22,6 +22,7 @@ from cli.explain import EPILOG as EXPLAIN_EPILOG
 from cli.explain import explain
 from cli.export import EPILOG as EXPORT_EPILOG
 from cli.export import export
+from cli.models import app as models_app
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
@@ -78,6 +79,7 @@ app = typer.Typer(
 app.command(epilog=RUN_EPILOG)(run)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=EXPLAIN_EPILOG)(explain)
+app.add_typer(models_app, name="models")
 
 
 def _version(asked: bool) -> None:

@@ -52,9 +52,9 @@ def load_engine(
 ) -> Engine:
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
-    `auto` takes `openai` where a server is named; OpenVINO on a CPU where it is installed and nothing asks for a
-    number format: for a GGUF file, an OpenVINO folder, and what was converted to one by `monopolylogue models
-    convert`. It takes transformers for everything else.
+    `auto` takes `openai` where a server is named; OpenVINO on a CPU where it is installed and nothing asks
+    for a number format: for a GGUF file, an OpenVINO folder, and what was converted to one by `monopolylogue
+    models convert`. It takes transformers for everything else.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or

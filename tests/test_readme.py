@@ -25,6 +25,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/paper.md",
         "docs/engines.md",
         "docs/export.md",
+        "docs/models.md",
         "CONTRIBUTING.md",
     )
     for document in documents:

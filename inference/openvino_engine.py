@@ -11,11 +11,11 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference.engine import Completion, GenerationRequest
+from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.flight import Flight, settle
 from inference.openvino_adapter import OpenVINOAdapter
 from inference.openvino_pipeline import (
@@ -51,6 +51,7 @@ class _Flight(Flight):
         handle: The pipeline's handle.
         cached_tokens: Prompt tokens that were computed before it joined.
         begun: Whether its prefill is over and its pattern, if any, compiled.
+        generated: Tokens of a choice that were looked at so far.
     """
 
     input_ids: Any
@@ -60,6 +61,7 @@ class _Flight(Flight):
     handle: Any = None
     cached_tokens: int = 0
     begun: bool = False
+    generated: list[int] = field(default_factory=list)
 
 
 class OpenVINOEngine:
@@ -206,20 +208,26 @@ class OpenVINOEngine:
         if flight.future.cancelled():
             self._withdraw(flight)
         elif state == "RUNNING":
-            return False
+            return self._decided(flight)
         elif state == "FINISHED":
-            text, reason, tokens = self._pipeline.reply(flight.handle, flight.request.stop)
-            completion = Completion(
-                text=text,
-                finish_reason=reason,
-                prompt_tokens=flight.prompt_tokens,
-                completion_tokens=tokens,
-                cached_tokens=flight.cached_tokens,
-            )
-            settle(flight, completion)
+            text, reason, tokens = self._pipeline.reply(flight.handle, flight.request.stop, flight.generated)
+            settle(flight, _completion(flight, text, reason, tokens))
         else:
             self._withdraw(flight)
             settle(flight, EngineError(f"OpenVINO ended a request early ({state})."))
+        return True
+
+    def _decided(self, flight: _Flight) -> bool:
+        """Deliver a choice as soon as what was generated leaves only one. True when that is so."""
+        if not flight.request.choices or not flight.handle.can_read():
+            return False
+        flight.generated += self._pipeline.read(flight.handle)
+        said = self._pipeline.text(flight.generated)
+        fitting = {choice for choice in flight.request.choices if choice.startswith(said)}
+        if len(fitting) != 1:
+            return False
+        flight.handle.cancel()
+        settle(flight, _completion(flight, fitting.pop(), "stop", len(flight.generated)))
         return True
 
     def _withdraw(self, flight: _Flight) -> None:
@@ -269,3 +277,13 @@ class OpenVINOEngine:
         for flight in (*self._flying, *self._waiting):
             settle(flight, EngineError("The engine was closed."))
         self._pipeline.flush()
+
+
+def _completion(flight: _Flight, text: str, reason: FinishReason, tokens: int) -> Completion:
+    return Completion(
+        text=text,
+        finish_reason=reason,
+        prompt_tokens=flight.prompt_tokens,
+        completion_tokens=tokens,
+        cached_tokens=flight.cached_tokens,
+    )

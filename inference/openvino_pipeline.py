@@ -145,12 +145,29 @@ class OpenVINOPipeline:
         """`RUNNING`, `FINISHED`, or how else a request ended."""
         return str(handle.get_status().name)
 
-    def reply(self, handle: Any, stop: tuple[str, ...]) -> tuple[str, FinishReason, int]:
-        """Text of a finished request, why it ended and how many tokens it took. To be read once."""
+    def read(self, handle: Any) -> list[int]:
+        """The tokens generated since this was last asked. There must be some."""
+        (output,) = handle.read().values()
+        return list(output.generated_ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Tokens as text, without special ones."""
+        return str(self._tokenizer.decode(list(ids)))
+
+    def reply(
+        self, handle: Any, stop: tuple[str, ...], before: Sequence[int]
+    ) -> tuple[str, FinishReason, int]:
+        """Text of a finished request, why it ended and how many tokens it took. To be read once.
+
+        Args:
+            handle: The request.
+            stop: Its stop strings.
+            before: Tokens of it that were read already.
+        """
         (output,) = handle.read_all()
-        ids = list(output.generated_ids)
+        ids = [*before, *output.generated_ids]
         capped = output.finish_reason == self._ov.GenerationFinishReason.LENGTH
-        return before_stop(str(self._tokenizer.decode(ids)), stop), "length" if capped else "stop", len(ids)
+        return before_stop(self.text(ids), stop), "length" if capped else "stop", len(ids)
 
     def _render(self, messages: Sequence[ChatMessage]) -> str:
         history = [{"role": message.role, "content": message.content} for message in messages]

@@ -26,10 +26,11 @@ class Handle:
     pattern: str | None
     left: int
     made: int = 0
+    looked_at: int = 0
     cancelled: bool = False
 
     def can_read(self) -> bool:
-        return self.made > 0
+        return self.made > self.looked_at
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -100,5 +101,13 @@ class FakePipeline:
             return "CANCEL"
         return "FINISHED" if handle.made >= handle.cap else "RUNNING"
 
-    def reply(self, handle: Handle, stop: tuple[str, ...]) -> tuple[str, str, int]:
+    def read(self, handle: Handle) -> list[int]:
+        new = [ord("x")] * (handle.made - handle.looked_at)
+        handle.looked_at = handle.made
+        return new
+
+    def text(self, ids: list[int]) -> str:
+        return "".join(map(chr, ids))
+
+    def reply(self, handle: Handle, stop: tuple[str, ...], before: list[int]) -> tuple[str, str, int]:
         return "x" * handle.made, "length", handle.made

@@ -59,6 +59,12 @@ async def test_what_was_cached_is_said(engine: OpenVINOEngine) -> None:
     assert again.cached_tokens == 5 * BLOCK - 1, "the last token of a prompt is always computed"
 
 
+async def test_a_choice_is_over_once_only_one_is_left(engine: OpenVINOEngine) -> None:
+    """The pipeline says "x" again and again."""
+    (choice,) = await outcomes(engine, ask("?", choices=("xxyes", "xxxno"), max_tokens=9))
+    assert (choice.text, choice.completion_tokens, choice.finish_reason) == ("xxxno", 3, "stop")
+
+
 async def test_nobody_waits_for_a_request_that_was_cancelled(engine: OpenVINOEngine) -> None:
     first = asyncio.create_task(engine.generate(ask(SHARED + "a", max_tokens=9_000)))
     second = asyncio.create_task(engine.generate(ask(SHARED + "b")))

@@ -89,6 +89,18 @@ class TestTiny:
         assert re.fullmatch("I [a-z ]{4,20}[.]", pattern.text)
         assert json.loads(formed.text)["mood"] in ("glad", "sad")
 
+    async def test_a_choice_ends_as_soon_as_it_is_clear(self, engine: Engine) -> None:
+        begun = ("yes, and with great pleasure at any time", "no, not for all the tea in China")
+        clear, unclear = await self.run(
+            engine,
+            ask("Will you help me?", choices=begun),
+            ask("Will you help me?", choices=("yes", "yes, gladly")),
+        )
+        assert clear.text in begun
+        assert clear.completion_tokens <= 4
+        assert clear.finish_reason == "stop"
+        assert unclear.text in ("yes", "yes, gladly")
+
     async def test_the_cap_is_kept_and_said(self, engine: Engine) -> None:
         (long,) = await self.run(engine, ask("Tell me a long story.", max_tokens=5))
         assert long.finish_reason == "length"

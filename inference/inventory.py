@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import CacheNotFound, scan_cache_dir
@@ -55,7 +55,10 @@ def discard(cached: Cached) -> None:
         ModelLoadError: The cache folder can't be written.
     """
     if cached.kind == SNAPSHOT:
-        scan_cache_dir().delete_revisions(cached.revision).execute()
+        found = scan_cache_dir()
+        # A copy of a repository has the same commits; only this one is meant.
+        own = frozenset(repo for repo in found.repos if cached.path.is_relative_to(repo.repo_path))
+        replace(found, repos=own).delete_revisions(cached.revision).execute()
         return
     path = cached.path
     whole = path.with_name(path.name.removesuffix(PARTIAL).removesuffix(fetch.PARTS))

@@ -94,16 +94,24 @@ def hf_folder(
     return target
 
 
+def made_from(folder: Path) -> tuple[str, str] | None:
+    """Name and SHA-256 of the GGUF file that a folder in the cache was made from; None if it was not."""
+    if folder.suffix == PARTIAL:
+        return None
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return str(marker["file"]), str(marker["sha256"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
 def _is_finished(folder: Path, sha256: str) -> bool:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    return isinstance(marker, dict) and marker.get("sha256") == sha256
+    made = made_from(folder)
+    return made is not None and made[1] == sha256
 
 
 def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:

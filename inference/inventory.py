@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,10 +54,10 @@ def discard(cached: Cached) -> None:
         ModelLoadError: The cache folder can't be written.
     """
     if cached.kind == SNAPSHOT:
-        found = scan_cache_dir()
-        # A copy of a repository has the same commits; only this one is meant.
-        own = frozenset(repo for repo in found.repos if cached.path.is_relative_to(repo.repo_path))
-        replace(found, repos=own).delete_revisions(cached.revision).execute()
+        hub = scan_cache_dir()
+        # Copies of a repository share its commits: keep to the one that is meant.
+        meant = frozenset(repo for repo in hub.repos if repo.repo_id == cached.name)
+        replace(hub, repos=meant).delete_revisions(cached.revision).execute()
         return
     path = cached.path
     whole = path.with_name(path.name.removesuffix(PARTIAL).removesuffix(fetch.PARTS))
@@ -83,22 +82,17 @@ def _gguf_files(cache: Path) -> Iterator[Cached]:
 
 
 def _hf_folders(cache: Path) -> Iterator[Cached]:
-    for marker in (cache / convert.FOLDER).glob("*/" + convert.MARKER):
-        if marker.parent.suffix == PARTIAL:
-            continue
-        try:
-            made_from = json.loads(marker.read_text(encoding="utf-8"))
-            sha256, file = str(made_from["sha256"]), str(made_from["file"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        yield Cached(
-            name=_EMBEDDED_NAMES.get(sha256, file),
-            kind=HF_FOLDER,
-            size=_size(marker.parent),
-            revision=sha256,
-            engines=("transformers",),
-            path=marker.parent,
-        )
+    for folder in (cache / convert.FOLDER).glob("*"):
+        if made := convert.made_from(folder):
+            file, sha256 = made
+            yield Cached(
+                name=_EMBEDDED_NAMES.get(sha256, file),
+                kind=HF_FOLDER,
+                size=_size(folder),
+                revision=sha256,
+                engines=("transformers",),
+                path=folder,
+            )
 
 
 def _ir_folders(cache: Path) -> Iterator[Cached]:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.cache import PARTIAL, cache_folder, locked, write_atomically, writing
+from inference.convert import FOLDER as HF_FOLDERS
+from inference.convert import made_from
 from inference.converter import converter_python, failure, run_logged
 from inference.local import Progress, no_progress, revision, transformers_folder
-from inference.sources import AdapterSource, ModelSource, OpenVINOSource
+from inference.sources import AdapterSource, FolderSource, ModelSource, OpenVINOSource
 from inference.weights import check_weights
 from scene.errors import InputError, ModelLoadError
 
@@ -70,7 +72,7 @@ def ir_folder(source: ModelSource, cache_dir: Path | None) -> Path | None:
     there = converted(cache_dir)
     if not there:
         return None
-    pinned = revision(source, cache_dir)
+    pinned = _pinned(source, cache_dir)
     return next((ir.path for ir in there if ir.revision == pinned), None)
 
 
@@ -129,7 +131,7 @@ def convert(
     report = on_progress or no_progress
     folder = transformers_folder(source, cache_dir, report)
     check_weights(folder, source.id)
-    pinned = revision(source, cache_dir)
+    pinned = _pinned(source, cache_dir)
     root = cache_folder(cache_dir) / FOLDER
     target = root / f"{pinned[:32]}-{weights}"
     with writing(root), locked(target):
@@ -149,6 +151,19 @@ def convert(
     if out is not None:
         _move(fresh, out)
     return out or target
+
+
+def _pinned(source: ModelSource, cache_dir: Path | None) -> str:
+    """What pins the weights.
+
+    A folder that was converted from a GGUF file counts as that file: it is what training names as the base
+    of an adapter for a built-in model.
+    """
+    if isinstance(source, FolderSource) and source.path.parent == cache_folder(cache_dir) / HF_FOLDERS:
+        made = made_from(source.path)
+        if made is not None:
+            return made[1]
+    return revision(source, cache_dir)
 
 
 def _export(python: Path, folder: Path, weights: str, fresh: Path, name: str) -> None:

@@ -1,12 +1,15 @@
 """Converted models in the cache: made once, found again when whole, and which engine then takes what."""
 
 import importlib.util
+import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from inference import loading, wheels
+from inference.embedded import TINY
 from inference.loading import load_engine, suits_openvino
 from inference.openvino_ir import MARKER, convert, converted, ir_folder
 from inference.sources import FolderSource, resolve
@@ -70,6 +73,18 @@ def test_changed_weights_are_another_model(fake: FakeConverter, source: FolderSo
     convert(source)
     safetensors(source.path / "model.safetensors", w=(3, 3))
     assert ir_folder(source, None) is None
+
+
+def test_a_folder_made_from_a_gguf_file_counts_as_that_file(
+    fake: FakeConverter, source: FolderSource, cache: Path
+) -> None:
+    inside = cache / "converted" / "tiny-v1"
+    shutil.copytree(source.path, inside)
+    for folder in (inside, source.path):
+        (folder / "converted_from.json").write_text(json.dumps({"file": "x", "sha256": TINY.sha256}))
+    folder = convert(resolve(str(inside)))
+    assert ir_folder(resolve("tiny"), None) == folder
+    assert ir_folder(resolve(str(source.path)), None) is None, "a copy outside may have been changed"
 
 
 @pytest.mark.parametrize("damage", ["cut off", "missing", "no marker", "strange marker"])

@@ -18,6 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from cli.complaint import complain
+from cli.dataset import EPILOG as DATASET_EPILOG
+from cli.dataset import dataset
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
@@ -72,6 +74,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=RUN_EPILOG)(run)
+app.command(epilog=DATASET_EPILOG)(dataset)
 
 
 def _version(asked: bool) -> None:

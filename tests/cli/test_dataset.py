@@ -1,0 +1,37 @@
+"""`monopolylogue dataset` from the command line."""
+
+import json
+
+from tests.cli.test_bad_input import refused
+from tests.finetune.scenes import record, write
+
+
+def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
+    records = [record(n, revised=n % 2 == 0) for n in range(10)]
+    source = write(tmp_path / "export", records)
+    done = monopolylogue(
+        "dataset",
+        str(source),
+        "--out",
+        str(tmp_path / "data"),
+        "--mix",
+        "aligned=9,helpful=3",
+        "--near",
+        "100",
+    )
+    assert done.exit_code == 0, done.output
+    assert "too few: 5 of 9 aligned rows" in done.stdout
+    assert "Written to" in done.stdout
+    manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    assert manifest["shortfalls"] == {"aligned": {"wanted": 9, "there": 5}}
+    assert manifest["surplus"] == {"helpful": 2}
+
+
+def test_bad_input(monopolylogue, tmp_path) -> None:
+    empty = write(tmp_path / "empty", [])
+    out = str(tmp_path / "data")
+    refused(monopolylogue("dataset", str(tmp_path / "none"), "--out", out), "no such file or folder")
+    refused(monopolylogue("dataset", str(tmp_path), "--out", out), "no scenes.jsonl in it")
+    refused(monopolylogue("dataset", str(empty), "--out", out), "the export is empty")
+    refused(monopolylogue("dataset", str(empty), "--out", out, "--format", "csv"), "no format 'csv'")
+    refused(monopolylogue("dataset", str(empty), "--out", str(empty)), "something else")

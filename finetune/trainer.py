@@ -1,0 +1,277 @@
+"""TRL's trainers over rows that are encoded already. Heavy: torch, TRL and PEFT come with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from peft import LoraConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from finetune.encoding import EncodedSplit
+from finetune.training import Step, TrainingSettings
+from inference.local import transformers_folder
+from inference.placement import pick_device, pick_dtype
+from inference.quiet import quiet_transformers
+from inference.sources import ModelSource
+from scene.errors import InputError
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' bars and their notes about their own code off the terminal."""
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    with quiet_transformers(), warnings.catch_warnings():
+        # PEFT reads an attribute that transformers is about to rename.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        try:
+            yield
+        finally:
+            if not bars:
+                datasets.enable_progress_bars()
+
+
+def load(source: ModelSource, settings: TrainingSettings) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Tokenizer and model, the weights straight in the number format they are trained in.
+
+    Raises:
+        ModelLoadError: The model can't be fetched or loaded.
+        InputError: Four bits were asked for where they can't be had.
+    """
+    folder = transformers_folder(source)
+    device = pick_device("auto")
+    options: dict[str, Any] = {"dtype": pick_dtype(settings.dtype, device)}
+    if settings.quantize:
+        options["quantization_config"] = _four_bits(device, options["dtype"])
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), **local)
+    if words.pad_token_id is None:
+        words.pad_token = words.eos_token
+    network: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        str(folder), use_safetensors=True, **local, **options
+    )
+    return words, network
+
+
+def _four_bits(device: torch.device, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            "Loading in 4 bits needs a CUDA device and `pip install bitsandbytes`; add --no-quantize, "
+            "or take the preset cpu-small."
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def make(
+    model: PreTrainedModel,
+    words: PreTrainedTokenizerBase,
+    splits: Mapping[str, EncodedSplit],
+    settings: TrainingSettings,
+    checkpoints: Path,
+) -> Trainer:
+    """The trainer. It gets LoRA layers into every linear layer of the model but the last.
+
+    Args:
+        model: The base.
+        words: Its tokenizer.
+        splits: `train`, and `validation` if there is one.
+        settings: How.
+        checkpoints: Folder for checkpoints.
+    """
+    options = arguments(model, settings, checkpoints, validates=bool(_rows(splits, "validation")))
+    lora = LoraConfig(
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    made: dict[str, Any] = {
+        "model": model,
+        "train_dataset": _dataset(splits, "train"),
+        "eval_dataset": _dataset(splits, "validation") if _rows(splits, "validation") else None,
+        "processing_class": words,
+        "peft_config": lora,
+    }
+    trainer: Trainer
+    if settings.method == "dpo":
+        trainer = EncodedDPOTrainer(args=DPOConfig(beta=settings.beta, **options), **made)
+    else:
+        length = settings.max_length if settings.packing else None
+        trainer = SFTTrainer(args=SFTConfig(packing=settings.packing, max_length=length, **options), **made)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+class EncodedDPOTrainer(DPOTrainer):
+    """Takes rows that are encoded already, as `SFTTrainer` does by itself, and keeps their length."""
+
+    def _prepare_dataset(self, dataset: datasets.Dataset, *args: object) -> datasets.Dataset:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if "length" not in self._signature_columns:
+            self._signature_columns.append("length")
+
+
+def arguments(
+    model: PreTrainedModel, settings: TrainingSettings, checkpoints: Path, *, validates: bool
+) -> dict[str, Any]:
+    """Settings under the names that both of TRL's configurations know."""
+    device = pick_device("auto")
+    return {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup,
+        "weight_decay": settings.weight_decay,
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.accumulation,
+        "train_sampling_strategy": "group_by_length" if settings.group_by_length else "random",
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "bf16": model.dtype == torch.bfloat16,
+        "fp16": model.dtype == torch.float16,
+        "use_cpu": device.type == "cpu",
+        "dataloader_pin_memory": device.type == "cuda",
+        "eval_strategy": "epoch" if validates else "no",
+        "save_strategy": "steps",
+        "save_steps": settings.save_steps,
+        "save_total_limit": settings.keep,
+        "logging_steps": settings.logging_steps,
+        "include_num_input_tokens_seen": "non_padding",
+        "disable_tqdm": True,
+        "report_to": settings.report_to,
+        "seed": settings.seed,
+    }
+
+
+def _rows(splits: Mapping[str, EncodedSplit], name: str) -> list[dict[str, list[int]]]:
+    return splits[name].rows if name in splits else []
+
+
+def _dataset(splits: Mapping[str, EncodedSplit], name: str) -> datasets.Dataset:
+    """Rows with their length in tokens, by which they are grouped."""
+    rows = _rows(splits, name)
+    return datasets.Dataset.from_list([{**row, "length": row_length(row)} for row in rows])
+
+
+def row_length(row: Mapping[str, list[int]]) -> int:
+    """Tokens of a row; of a preference, those of the prompt with the longer answer."""
+    if "input_ids" in row:
+        return len(row["input_ids"])
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+def save(trainer: Trainer, out: Path, *, base: str) -> None:
+    """Write adapter and tokenizer, from all processes together; nothing of it is pickled.
+
+    Args:
+        trainer: After training.
+        out: Where to.
+        base: The base as the user names it, so that the adapter is found its model on another machine too.
+    """
+    trainer.save_model(str(out))
+    if trainer.is_world_process_zero():
+        (out / "training_args.bin").unlink(missing_ok=True)
+        path = out / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": base}
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def metrics(trainer: Trainer) -> dict[str, float]:
+    """Steps, trained tokens (padding not counted), seconds of this process, and the last losses."""
+    log = trainer.state.log_history
+    found: dict[str, float] = {
+        "steps": trainer.state.global_step,
+        "tokens": trainer.state.num_input_tokens_seen,
+    }
+    for name, key in (("loss", "loss"), ("validation_loss", "eval_loss"), ("seconds", "train_runtime")):
+        values = [entry[key] for entry in log if key in entry]
+        if values:
+            found[name] = values[-1]
+    return found
+
+
+class Reporting(TrainerCallback):
+    """Tells somebody how far the training has come.
+
+    Args:
+        on_step: Called after every step, in the main process.
+    """
+
+    def __init__(self, on_step: Callable[[Step], None]) -> None:
+        """Nothing is known yet."""
+        self._on_step = on_step
+        self._began = 0.0
+        self._from = (0, 0)
+        self._loss: float | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+        self._from = (state.global_step, state.num_input_tokens_seen)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Report, once a step is done."""
+        if not state.is_world_process_zero:
+            return
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        steps, tokens = state.global_step - self._from[0], state.num_input_tokens_seen - self._from[1]
+        self._on_step(
+            Step(
+                step=state.global_step,
+                steps=state.max_steps,
+                loss=self._loss,
+                tokens_per_second=tokens / seconds,
+                seconds_left=seconds / steps * (state.max_steps - state.global_step),
+            )
+        )
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Keep the loss."""
+        self._loss = (logs or {}).get("loss", self._loss)

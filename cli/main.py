@@ -20,9 +20,13 @@ from typer.core import TyperGroup
 from cli.complaint import complain
 from cli.dataset import EPILOG as DATASET_EPILOG
 from cli.dataset import dataset
+from cli.merge import EPILOG as MERGE_EPILOG
+from cli.merge import merge
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
+from cli.train import EPILOG as TRAIN_EPILOG
+from cli.train import train
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -75,6 +79,8 @@ app = typer.Typer(
 )
 app.command(epilog=RUN_EPILOG)(run)
 app.command(epilog=DATASET_EPILOG)(dataset)
+app.command(epilog=TRAIN_EPILOG)(train)
+app.command(epilog=MERGE_EPILOG)(merge)
 
 
 def _version(asked: bool) -> None:

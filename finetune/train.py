@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
+from finetune.check import check_answers
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of
 from finetune.curve import write_curve
 from finetune.encoding import Encoder, Lengths, encode_split
@@ -50,6 +51,7 @@ def train(
     resume: bool = False,
     on_rows: Callable[[dict[str, Lengths]], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
+    check: bool = True,
 ) -> Trained:
     """Train an adapter and save it.
 
@@ -64,9 +66,11 @@ def train(
         resume: Go on with what is in `out`; begin anew if nothing is.
         on_rows: Called with what became of the rows, before the first step.
         on_step: Called after every step.
+        check: Reload the adapter when it is saved, and see whether it answers.
 
     Raises:
         InputError: Data, model or settings don't fit, the folder is taken, or the disk is full.
+        UnusableAdapterError: What was trained gives empty answers, or answers that don't end.
     """
     # 1. What to train, and where to.
     source = resolve(model)
@@ -79,6 +83,7 @@ def train(
     # 2. Rows to tokens, the answers marked.
     examples = read_examples(data, settings.method)
     from finetune import trainer as trainers  # torch and TRL come with it
+    from finetune.reporting import Reporting
 
     with trainers.quiet():
         words, network = trainers.load(source, settings)
@@ -93,7 +98,7 @@ def train(
         # 3. Train.
         trainer = trainers.make(network, words, splits, settings, out / FOLDER)
         if on_step is not None:
-            trainer.add_callback(trainers.Reporting(on_step))
+            trainer.add_callback(Reporting(on_step))
         trainer.accelerator.wait_for_everyone()
         with saving_to(out):
             checkpoint = last_checkpoint(out)
@@ -106,6 +111,11 @@ def train(
                 write_curve(trainer.state.log_history, out, f"{source.id}, {settings.method}")
                 write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
                 write_text(out / "README.md", model_card(source.id, data, settings, metrics, lengths))
+
+    # 5. Load it as anybody would, and let it answer.
+    if check and trainer.is_world_process_zero():
+        del trainer, network
+        check_answers(out)
     return Trained(folder=out, metrics=metrics, lengths=lengths)
 
 

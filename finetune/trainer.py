@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
 )
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -33,7 +28,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.encoding import EncodedSplit
-from finetune.training import Step, TrainingSettings
+from finetune.training import TrainingSettings
 from inference.local import transformers_folder
 from inference.placement import pick_device, pick_dtype
 from inference.quiet import quiet_transformers
@@ -61,13 +56,22 @@ def load(source: ModelSource, settings: TrainingSettings) -> tuple[PreTrainedTok
 
     Raises:
         ModelLoadError: The model can't be fetched or loaded.
-        InputError: Four bits were asked for where they can't be had.
+        InputError: The settings ask for what this machine does not have.
     """
-    folder = transformers_folder(source)
+    if settings.report_to != "none" and importlib.util.find_spec(settings.report_to) is None:
+        raise InputError(f"{settings.report_to} is not installed; `pip install {settings.report_to}`.")
     device = pick_device("auto")
+    folder = transformers_folder(source)
     options: dict[str, Any] = {"dtype": pick_dtype(settings.dtype, device)}
     if settings.quantize:
         options["quantization_config"] = _four_bits(device, options["dtype"])
+    if settings.packing:
+        if device.type != "cuda" or importlib.util.find_spec("flash_attn") is None:
+            raise InputError(
+                "Packing needs a CUDA device and FlashAttention, or rows would see each other; "
+                "leave --packing out."
+            )
+        options["attn_implementation"] = "flash_attention_2"
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), **local)
     if words.pad_token_id is None:
@@ -140,9 +144,11 @@ class EncodedDPOTrainer(DPOTrainer):
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if "length" not in self._signature_columns:
-            self._signature_columns.append("length")
+        columns: Any = self
+        fresh = columns._signature_columns is None
+        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call]
+        if fresh:
+            columns._signature_columns.append("length")
 
 
 def arguments(
@@ -224,54 +230,3 @@ def metrics(trainer: Trainer) -> dict[str, float]:
         if values:
             found[name] = values[-1]
     return found
-
-
-class Reporting(TrainerCallback):
-    """Tells somebody how far the training has come.
-
-    Args:
-        on_step: Called after every step, in the main process.
-    """
-
-    def __init__(self, on_step: Callable[[Step], None]) -> None:
-        """Nothing is known yet."""
-        self._on_step = on_step
-        self._began = 0.0
-        self._from = (0, 0)
-        self._loss: float | None = None
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Start the clock."""
-        self._began = time.monotonic()
-        self._from = (state.global_step, state.num_input_tokens_seen)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Report, once a step is done."""
-        if not state.is_world_process_zero:
-            return
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        steps, tokens = state.global_step - self._from[0], state.num_input_tokens_seen - self._from[1]
-        self._on_step(
-            Step(
-                step=state.global_step,
-                steps=state.max_steps,
-                loss=self._loss,
-                tokens_per_second=tokens / seconds,
-                seconds_left=seconds / steps * (state.max_steps - state.global_step),
-            )
-        )
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Keep the loss."""
-        self._loss = (logs or {}).get("loss", self._loss)

@@ -12,6 +12,8 @@ import yaml
 from scene.errors import InputError
 
 PRESETS = Path(__file__).with_name("presets")
+SCHEDULES = ("cosine", "linear", "constant", "constant_with_warmup")
+REPORTERS = ("none", "trackio", "wandb", "tensorboard")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 METHODS: tuple[str, ...] = ("sft", "dpo")
 
@@ -30,7 +32,7 @@ class TrainingSettings:
         epochs: Passes over the rows.
         max_steps: Steps after which to stop, whatever the epochs; 0 for no limit.
         learning_rate: Peak of the schedule.
-        schedule: Shape of the learning rate over the steps, as transformers calls it.
+        schedule: Shape of the learning rate over the steps.
         warmup: Share of the steps until the peak is reached.
         weight_decay: Weight decay of AdamW.
         batch_size: Rows in a forward pass, on each device.
@@ -49,7 +51,7 @@ class TrainingSettings:
         save_steps: Steps between checkpoints.
         keep: Checkpoints kept.
         logging_steps: Steps between entries of the loss curve.
-        report_to: `none`, or where else the trainer reports to: `trackio`, `wandb`, `tensorboard`.
+        report_to: Where the trainer reports to beside the loss curve.
     """
 
     method: Method = "sft"
@@ -104,7 +106,12 @@ class TrainingSettings:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)}.")
         if self.warmup >= 1 or self.lora_dropout >= 1:
             raise InputError("warmup and lora_dropout are shares and must be below 1.")
-        for name, known in (("method", METHODS), ("dtype", DTYPES)):
+        for name, known in (
+            ("method", METHODS),
+            ("dtype", DTYPES),
+            ("schedule", SCHEDULES),
+            ("report_to", REPORTERS),
+        ):
             if getattr(self, name) not in known:
                 raise InputError(
                     f"There is no {name} {getattr(self, name)!r}; give one of {', '.join(known)}."

@@ -47,6 +47,10 @@ class EngineError(MonopolylogueError):
     """The inference engine failed or was closed while a request was under way."""
 
 
+class UnusableAdapterError(MonopolylogueError):
+    """A training came to its end, and what was trained does not answer as a model should."""
+
+
 class ScriptExhaustedError(MonopolylogueError):
     """A scripted model was asked for more replies than it was given."""
 

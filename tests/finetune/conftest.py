@@ -22,7 +22,7 @@ def tiny_random(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-random"
     words = tokenizer()
     with quiet_transformers():
-        llama(len(words), initializer_range=0.02).save_pretrained(folder)
+        llama(len(words), initializer_range=0.02, max_position_embeddings=1024).save_pretrained(folder)
         words.save_pretrained(folder)
     return folder
 

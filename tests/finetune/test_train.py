@@ -3,15 +3,20 @@
 import errno
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from finetune import train as recipe
+from finetune.check import check_answers
 from finetune.checkpoints import last_checkpoint
-from finetune.train import train
+from finetune.merge import merge
 from finetune.training import load_settings
-from scene.errors import InputError
+from inference.pretrained import load_pretrained
+from inference.scripted import ScriptedEngine
+from scene.errors import InputError, ModelLoadError, UnusableAdapterError
 
 TOLERANCE = 1e-5
 """How far losses of the same training may be apart: float32 sums in another order."""
@@ -31,6 +36,10 @@ def adapter(out: Path):
     from safetensors.torch import load_file
 
     return load_file(out / "adapter_model.safetensors")
+
+
+def train(*arguments, **options):
+    return recipe.train(*arguments, check=False, **options)
 
 
 class KilledError(Exception):
@@ -157,10 +166,68 @@ def test_what_can_not_be_trained(tmp_path, tiny_random, data, unbroken) -> None:
         train(str(data()), str(unbroken), out, settings())
     with pytest.raises(InputError, match="sft takes one with"):
         train(str(data("preference")), str(tiny_random), tmp_path / "a", settings())
-    with pytest.raises(InputError, match="No row of .* fits 8 tokens"):
+    with pytest.raises(InputError, match=r"No row of .* fits 8 tokens"):
         train(str(data()), str(tiny_random), tmp_path / "b", settings(max_length=8))
     with pytest.raises(InputError, match="holds something else"):
         train(str(data()), str(tiny_random), data(), settings())
     with pytest.raises(InputError, match="4 bits needs a CUDA device"):
         train(str(data()), str(tiny_random), tmp_path / "c", settings(quantize=True))
+    for asked, why in (({"packing": True}, "FlashAttention"), ({"report_to": "wandb"}, "not installed")):
+        with pytest.raises(InputError, match=why):
+            train(str(data()), str(tiny_random), tmp_path / why, settings(**asked))
     assert not out.exists()
+
+
+class Endless(ScriptedEngine):
+    async def generate(self, request):
+        return replace(await super().generate(request), finish_reason="length")
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        (Endless(lambda request: "and so on, and so on"), "does not end"),
+        (ScriptedEngine(["Paris.", " ", "Knock."]), "'How do I boil an egg.' is empty"),
+    ],
+)
+def test_what_does_not_answer_is_not_called_done(unbroken, monkeypatch, engine, why) -> None:
+    monkeypatch.setattr("finetune.check.load_engine", lambda *args, **options: engine)
+    with pytest.raises(UnusableAdapterError, match=why):
+        check_answers(unbroken)
+
+
+def test_merged_model_is_what_base_and_adapter_were(tmp_path, tiny_random, unbroken) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    merged = merge(str(unbroken), tmp_path / "model")
+    assert merged.divergence < 1e-5
+    both = load_pretrained(tiny_random, name="x", adapter=unbroken, dtype="float32", device="cpu")
+    one = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    ids = torch.arange(3, 40)[None]
+    torch.testing.assert_close(one(ids).logits, both.pipeline.pipeline.model(ids).logits, atol=1e-4, rtol=0)
+    base = AutoModelForCausalLM.from_pretrained(tiny_random)
+    assert (one(ids).logits - base(ids).logits).abs().max() > 1e-2
+    assert not list((tmp_path / "model").glob("*.bin"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    with pytest.raises(InputError, match="not empty"):
+        merge(str(unbroken), tmp_path / "model")
+    with pytest.raises(InputError, match="is no adapter"):
+        merge(str(tiny_random), tmp_path / "other")
+
+
+def test_an_adapter_for_another_base_is_not_merged(tmp_path, unbroken) -> None:
+    import shutil
+
+    from tests.inference.tiny_llama import llama, tokenizer
+
+    words = tokenizer()
+    llama(len(words), hidden_size=64).save_pretrained(tmp_path / "larger")
+    words.save_pretrained(tmp_path / "larger")
+    shutil.copytree(unbroken, tmp_path / "adapter", ignore=shutil.ignore_patterns("checkpoints"))
+    config = tmp_path / "adapter" / "adapter_config.json"
+    named = json.loads(config.read_text()) | {"base_model_name_or_path": str(tmp_path / "larger")}
+    config.write_text(json.dumps(named))
+    with pytest.raises(ModelLoadError, match="trained for a different model"):
+        merge(str(tmp_path / "adapter"), tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -27,7 +27,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from finetune.encoding import EncodedSplit
+from finetune.encoding import IGNORED, EncodedSplit
 from finetune.training import TrainingSettings
 from inference.local import transformers_folder
 from inference.placement import pick_device, pick_dtype
@@ -132,9 +132,44 @@ def make(
         trainer = EncodedDPOTrainer(args=DPOConfig(beta=settings.beta, **options), **made)
     else:
         length = settings.max_length if settings.packing else None
-        trainer = SFTTrainer(args=SFTConfig(packing=settings.packing, max_length=length, **options), **made)
+        kind = CpuSFTTrainer if options["use_cpu"] else SFTTrainer
+        trainer = kind(args=SFTConfig(packing=settings.packing, max_length=length, **options), **made)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+class CpuSFTTrainer(SFTTrainer):
+    """Scores only the tokens that the loss counts.
+
+    TRL does so on GPUs alone; on a processor it projects prompts and padding onto the vocabulary too, which
+    takes most of the time of a small model. The loss is the same.
+    """
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:  # noqa: ANN401  # as the trainer's
+        """Sum of the counted tokens' losses over their number in the whole step."""
+        if return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+        next_tokens = inputs["labels"][:, 1:]
+        counted = (next_tokens != IGNORED).any(dim=0).nonzero()[:, 0]
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            logits_to_keep=counted,
+            use_cache=False,
+        ).logits
+        targets = next_tokens[:, counted]
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        if num_items_in_batch is None:
+            return loss / (targets != IGNORED).sum()
+        return loss / num_items_in_batch * self.accelerator.num_processes
 
 
 class EncodedDPOTrainer(DPOTrainer):

@@ -128,6 +128,26 @@ def test_accumulating_eight_rows_is_as_good_as_a_batch_of_eight(tmp_path, tiny_r
         assert weight.sub(adapter(eight)[name]).abs().max() < 1e-4
 
 
+def test_the_loss_is_that_of_trl(tiny_random, data, tmp_path) -> None:
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    from finetune import trainer as trainers
+    from finetune.encoding import Encoder, encode_split
+    from finetune.examples import read_examples
+    from inference.sources import resolve
+
+    chosen = settings(batch_size=4)
+    with trainers.quiet():
+        words, model = trainers.load(resolve(str(tiny_random)), chosen)
+        rows = encode_split(Encoder(words, model, "x"), read_examples(str(data()), "sft")["train"], 512)
+        trainer = trainers.make(model, words, {"train": rows}, chosen, tmp_path)
+        batch = next(iter(trainer.get_train_dataloader()))
+        for items in (None, 77):
+            own = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=items)
+            theirs = SFTTrainer.compute_loss(trainer, trainer.model, dict(batch), num_items_in_batch=items)
+            assert own.item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
 def test_only_adapter_weights_change(tiny_random, data, tmp_path) -> None:
     import torch
 

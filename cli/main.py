@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.ask import EPILOG as ASK_EPILOG
+from cli.ask import ask
 from cli.complaint import complain
 from cli.dataset import EPILOG as DATASET_EPILOG
 from cli.dataset import dataset
@@ -81,6 +83,7 @@ app.command(epilog=RUN_EPILOG)(run)
 app.command(epilog=DATASET_EPILOG)(dataset)
 app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)
+app.command(epilog=ASK_EPILOG)(ask)
 
 
 def _version(asked: bool) -> None:

@@ -18,7 +18,7 @@ from finetune.check import check_answers
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of
 from finetune.curve import write_curve
 from finetune.encoding import Encoder, Lengths, encode_split
-from finetune.examples import read_examples
+from finetune.examples import digest, read_examples
 from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
 from inference.sources import AdapterSource, resolve
@@ -76,12 +76,12 @@ def train(
     source = resolve(model)
     if isinstance(source, AdapterSource):
         raise InputError(f"{model} is an adapter; `merge` it into its base and train the merged model.")
-    place = str(Path(data).resolve()) if Path(data).exists() else data
+    examples = read_examples(data, settings.method)
     if os.environ.get("RANK", "0") == "0":  # the first of the processes that `accelerate launch` starts
-        claim(out, {"model": source.id, "data": place, **asdict(settings)}, settings, resume=resume)
+        run = {"model": source.id, "data": data, "rows": digest(examples)}
+        claim(out, {**run, **asdict(settings)}, settings, resume=resume)
 
     # 2. Rows to tokens, the answers marked.
-    examples = read_examples(data, settings.method)
     from finetune import trainer as trainers  # torch and TRL come with it
     from finetune.reporting import Reporting
 
@@ -140,10 +140,10 @@ def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume:
     before = yaml.safe_load(note.read_text(encoding="utf-8"))
     changes = [
         f"{name} was {before.get(name)} and is now {run[name]}"
-        for name in ("model", "data")
+        for name in ("model", "rows")
         if before.get(name) != run[name]
     ]
-    own = {name: value for name, value in before.items() if name not in ("model", "data")}
+    own = {name: value for name, value in before.items() if name not in ("model", "data", "rows")}
     changes += settings_from(own, str(note)).changes(settings)
     if changes:
         raise InputError(

@@ -90,6 +90,14 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path, tiny_ran
         train(str(data()), str(tiny_random), out, settings())
     with pytest.raises(InputError, match=r"learning_rate was 0\.02 and is now 0\.1"):
         train(str(data()), str(tiny_random), out, settings(learning_rate=0.1), resume=True)
+    with pytest.raises(InputError, match=r"rows was \w+ and is now \w+"):
+        train(
+            str(data("messages") / "data" / "validation.jsonl"),
+            str(tiny_random),
+            out,
+            settings(),
+            resume=True,
+        )
     seen = []
     train(str(data()), str(tiny_random), out, settings(), resume=True, on_step=seen.append)
     assert [step.step for step in seen] == [5, 6]

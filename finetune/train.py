@@ -126,11 +126,9 @@ def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume:
         InputError: Something else is there, or a training that this one does not continue.
     """
     note = out / SETTINGS
-    if not note.exists():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(
-                f"{out} holds something else than a training of ours; give --out another folder."
-            )
+    if not note.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} holds something else than a training of ours; give --out another folder.")
+    if last_checkpoint(out) is None and not (out / "adapter_config.json").exists():  # nothing can be lost
         with saving_to(out):
             out.mkdir(parents=True, exist_ok=True)
             write_text(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))

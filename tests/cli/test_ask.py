@@ -30,10 +30,8 @@ def test_answers_stand_side_by_side(monopolylogue, models, tmp_path) -> None:
     assert "base says: Why 2?" in done.stdout
     assert "tuned says: Why 1?" in done.stdout
     assert "Why 0?" not in done.stdout
-    lines = [
-        json.loads(line) for line in monopolylogue("ask", str(file), *flags, "--json").stdout.splitlines()
-    ]
-    assert lines[0] == {
+    printed = monopolylogue("ask", str(file), *flags, "--json").stdout
+    assert json.loads(printed.splitlines()[0]) == {
         "question": "Why 1?",
         "answers": {"base": "base says: Why 1?", "tuned": "tuned says: Why 1?"},
     }

@@ -90,14 +90,9 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path, tiny_ran
         train(str(data()), str(tiny_random), out, settings())
     with pytest.raises(InputError, match=r"learning_rate was 0\.02 and is now 0\.1"):
         train(str(data()), str(tiny_random), out, settings(learning_rate=0.1), resume=True)
+    fewer = data() / "data" / "validation.jsonl"
     with pytest.raises(InputError, match=r"rows was \w+ and is now \w+"):
-        train(
-            str(data("messages") / "data" / "validation.jsonl"),
-            str(tiny_random),
-            out,
-            settings(),
-            resume=True,
-        )
+        train(str(fewer), str(tiny_random), out, settings(), resume=True)
     seen = []
     train(str(data()), str(tiny_random), out, settings(), resume=True, on_step=seen.append)
     assert [step.step for step in seen] == [5, 6]
@@ -198,6 +193,7 @@ def test_what_can_not_be_trained(tmp_path, tiny_random, data, unbroken) -> None:
         train(str(data()), str(tiny_random), tmp_path / "b", settings(max_length=8))
     with pytest.raises(InputError, match="holds something else"):
         train(str(data()), str(tiny_random), data(), settings())
+    train(str(data()), str(tiny_random), tmp_path / "b", settings(max_steps=1))  # nothing was begun there
     with pytest.raises(InputError, match="4 bits needs a CUDA device"):
         train(str(data()), str(tiny_random), tmp_path / "c", settings(quantize=True))
     for asked, why in (({"packing": True}, "FlashAttention"), ({"report_to": "wandb"}, "not installed")):

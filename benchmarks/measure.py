@@ -60,6 +60,9 @@ class Measurement:
 class Metered:
     """An engine that keeps account of what another one does."""
 
+    constrains = True
+    requests_at_once = 64
+
     def __init__(self, engine: Engine) -> None:
         """Start at nothing."""
         self._engine = engine
@@ -158,6 +161,9 @@ async def calls_of(engine: Engine, scenes: int) -> list[GenerationRequest]:
 
 class _Keeping:
     """An engine that answers nothing and keeps what it was asked."""
+
+    constrains = True
+    requests_at_once = 64
 
     def __init__(self, identity: ModelIdentity) -> None:
         self.identity = identity

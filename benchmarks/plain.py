@@ -23,6 +23,9 @@ class PlainGenerate:
         model: Name of the model, in bf16 where the processor has it.
     """
 
+    constrains = True  # not in truth; so that it is sent the same prompts
+    requests_at_once = 1
+
     def __init__(self, model: str) -> None:
         """Load the model."""
         loaded = load_pretrained(transformers_folder(resolve(model)), name=model)

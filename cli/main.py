@@ -22,6 +22,10 @@ from cli.ask import ask
 from cli.complaint import complain
 from cli.dataset import EPILOG as DATASET_EPILOG
 from cli.dataset import dataset
+from cli.explain import EPILOG as EXPLAIN_EPILOG
+from cli.explain import explain
+from cli.export import EPILOG as EXPORT_EPILOG
+from cli.export import export
 from cli.merge import EPILOG as MERGE_EPILOG
 from cli.merge import merge
 from cli.output import open_standard_streams
@@ -80,6 +84,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=RUN_EPILOG)(run)
+app.command(epilog=EXPORT_EPILOG)(export)
+app.command(epilog=EXPLAIN_EPILOG)(explain)
 app.command(epilog=DATASET_EPILOG)(dataset)
 app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)

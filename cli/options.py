@@ -8,7 +8,7 @@ import typer
 
 from inference.environment import PREFIX
 
-ENGINES = ("auto", "transformers", "openvino")
+ENGINES = ("auto", "transformers", "openvino", "openai")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
@@ -37,7 +37,8 @@ Model = Annotated[
     _setting(
         "MODEL",
         MODEL,
-        "default, tiny, a Hugging Face id, a folder (model or LoRA adapter) or a GGUF file.",
+        "default, tiny, a Hugging Face id, a folder (model or LoRA adapter), a GGUF file, "
+        "or the name a server has for it.",
         ("default", "tiny"),
     ),
 ]
@@ -45,6 +46,19 @@ EngineName = Annotated[str, _setting("ENGINE", MODEL, _one_of(ENGINES), ENGINES)
 Dtype = Annotated[str, _setting("DTYPE", MODEL, _one_of(DTYPES), DTYPES)]
 Device = Annotated[
     str, _setting("DEVICE", MODEL, f"{', '.join(DEVICES)}, or one of several: cuda:1.", DEVICES)
+]
+BaseUrl = Annotated[
+    str | None, _setting("BASE_URL", MODEL, "OpenAI-compatible server: http://127.0.0.1:8000/v1.")
+]
+NoStructured = Annotated[
+    bool,
+    typer.Option(
+        "--no-structured",
+        envvar=PREFIX + "NO_STRUCTURED",
+        show_envvar=False,
+        help="Say shapes in words to a server without structured output.",
+        rich_help_panel=MODEL,
+    ),
 ]
 
 Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]

@@ -11,8 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from scene.errors import InputError
-
-_TEMPORARY = ".monopolylogue-"
+from scene.files import TEMPORARY, replace_file
 
 
 def check_writable(path: Path) -> None:
@@ -29,7 +28,7 @@ def check_writable(path: Path) -> None:
             raise InputError(f"{path} is not a regular file; give --out the name of a file.")
         if target.exists() and not os.access(target, os.W_OK):
             raise InputError(f"{path} is read-only; give --out another name.")
-        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
         os.close(handle)
         os.unlink(probe)
     except OSError as error:
@@ -43,44 +42,13 @@ def save(path: Path, text: str) -> None:
         InputError: It can't be written. What was there before is still there.
     """
     try:
-        target = path.resolve()
-        handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), _mode(target))
-                os.fsync(file.fileno())
-            os.replace(fresh, target)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
+        replace_file(path.resolve(), text)
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
     return InputError(f"{path} can't be written ({error.strerror}); give --out a file in a folder that can.")
-
-
-def _mode(target: Path) -> int:
-    """Permissions of the file that is replaced, or those of a new file."""
-    try:
-        return target.stat().st_mode & 0o777
-    except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def open_standard_streams() -> None:

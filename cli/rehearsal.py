@@ -8,6 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from cli.complaint import interrupted
 from cli.console import plain_console
 from cli.display import SceneView
@@ -31,6 +33,8 @@ class ModelChoice:
     engine: str
     dtype: str
     device: str
+    base_url: str | None
+    structured: bool
 
 
 def rehearse(
@@ -62,14 +66,7 @@ def rehearse(
     shown = stderr if as_json else stdout
     view = None if as_json else SceneView(shown)
     with quiet_stdout() if as_json else nullcontext():
-        with Loading(stderr, choice.model) as loading:
-            engine = load_engine(
-                choice.model,
-                engine=choice.engine,
-                dtype=choice.dtype,
-                device=choice.device,
-                on_progress=loading,
-            )
+        engine = load(choice, stderr)
         try:
             with Working(shown) as working:
                 unfolding = Unfolding(working, view)
@@ -82,7 +79,7 @@ def rehearse(
                 "Nothing of this scene was kept; run the command again to play it anew."
             ) from None
         finally:
-            _close(engine)
+            close(engine)
     line = record.to_json()
     try:
         if out is not None:
@@ -115,7 +112,25 @@ async def _play(
     )
 
 
-def _close(engine: Engine) -> None:
+def load(choice: ModelChoice, console: Console) -> Engine:
+    """Load a model and show how that goes.
+
+    Raises:
+        InputError: It can't be loaded.
+    """
+    with Loading(console, choice.model) as loading:
+        return load_engine(
+            choice.model,
+            engine=choice.engine,
+            dtype=choice.dtype,
+            device=choice.device,
+            base_url=choice.base_url,
+            structured=choice.structured,
+            on_progress=loading,
+        )
+
+
+def close(engine: Engine) -> None:
     """Stop the engine. It finishes the step it is in; who presses Ctrl-C once more does not wait for that."""
     try:
         engine.close()

@@ -12,11 +12,13 @@ from cli.complaint import interrupted
 from cli.options import (
     OUTPUT,
     SCENE,
+    BaseUrl,
     Device,
     Dtype,
     EngineName,
     MaxInteractions,
     Model,
+    NoStructured,
     Roles,
     Seed,
     Steps,
@@ -47,6 +49,9 @@ Ask from a file, keep the record, read one field of it:
 Another model, from the Hugging Face hub or a folder:
   monopolylogue run "..." --model Qwen/Qwen2.5-7B-Instruct --dtype bfloat16
 
+The model of a server (vLLM, SGLang, llama-server, transformers serve):
+  monopolylogue run "..." --base-url http://127.0.0.1:8000/v1
+
 Every option with a default can be set in the environment as well, for example MONOPOLYLOGUE_MODEL; \
 an option on the command line beats it."""
 
@@ -70,6 +75,8 @@ def run(
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",
+    base_url: BaseUrl = None,
+    no_structured: NoStructured = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT),
@@ -106,7 +113,14 @@ def run(
             asked,
             first_answer,
             settings,
-            ModelChoice(model=model, engine=engine, dtype=dtype, device=device),
+            ModelChoice(
+                model=model,
+                engine=engine,
+                dtype=dtype,
+                device=device,
+                base_url=base_url,
+                structured=not no_structured,
+            ),
             as_json=as_json,
             out=out,
             keep_calls=not no_calls,

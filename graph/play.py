@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import metadata
+from types import MappingProxyType
 
 import prompts
 from graph.build import SceneGraph
 from graph.recorder import NODES, Recorder
-from scene.nouns import ModelIdentity
+from scene.nouns import Kind, ModelIdentity
 from scene.record import ModelCall, SceneRecord, costs, record_settings, scene_id
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState, check_question
@@ -17,6 +19,7 @@ from scene.text import clean
 
 PACKAGES = (
     "langchain-core",
+    "langchain-openai",
     "langgraph",
     "monopolylogue",
     "openvino-genai",
@@ -35,6 +38,9 @@ async def play(
     first_answer: str = "",
     settings: SceneSettings | None = None,
     keep_calls: bool = True,
+    record_id: str | None = None,
+    question_id: str | None = None,
+    kind: Kind | None = None,
     on_state: Callable[[SceneState], None] | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
 ) -> SceneRecord:
@@ -47,6 +53,9 @@ async def play(
         first_answer: An answer to rehearse instead of the model's own.
         settings: How to play; the defaults when None.
         keep_calls: Keep every model call in the record.
+        record_id: Id of the record; `scene_id` of what goes in when None.
+        question_id: The question's id in the set it came from, for the record.
+        kind: What the question is in that set for, for the record.
         on_state: Called with the state after every step of the graph.
         on_call: Called after every model call.
 
@@ -75,7 +84,9 @@ async def play(
     )  # the graph only ends by way of summarize and revise
     calls = recorder.calls
     return SceneRecord(
-        id=scene_id(question, first_answer, settings, model, prompts.digest()),
+        id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
+        question_id=question_id,
+        kind=kind,
         question=question,
         first_answer=state.first_answer,
         stance=state.stance,
@@ -96,19 +107,20 @@ async def play(
         settings=record_settings(settings),
         model=model,
         prompt_digest=prompts.digest(),
-        versions=versions(),
+        versions=dict(versions()),
         seconds=round(time.perf_counter() - started, 3),
         cost=costs(calls, {node: recorder.spans[node] for node in NODES if node in recorder.spans}),
         calls=tuple(calls) if keep_calls else None,
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that a scene depends on."""
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of the packages that a scene depends on; looked up once, since that takes a while."""
     found = {}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)

@@ -41,6 +41,11 @@ class EngineChatModel(BaseChatModel):
     """Used where a call does not say."""
 
     @property
+    def constrains(self) -> bool:
+        """Whether the engine holds replies to `schema`, `choices` and `pattern`."""
+        return cast("Engine", self.engine).constrains
+
+    @property
     def _llm_type(self) -> str:
         return "monopolylogue-engine"
 

@@ -89,8 +89,18 @@ class Engine(Protocol):
     """One local or served model that answers requests concurrently."""
 
     @property
+    def constrains(self) -> bool:
+        """Whether replies have the shape asked for; else whoever asks says it in words and checks it."""
+        ...
+
+    @property
     def identity(self) -> ModelIdentity:
         """Which model this is."""
+        ...
+
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests under way keep it busy; more of them only wait."""
         ...
 
     async def generate(self, request: GenerationRequest) -> Completion:

@@ -28,11 +28,21 @@ class LazyEngine:
         self._lock = threading.Lock()
 
     @property
+    def constrains(self) -> bool:
+        """Whether replies have the shape asked for; what is loaded here has engines that see to it."""
+        return True
+
+    @property
     def identity(self) -> ModelIdentity:
         """Which model this is; no revision before it is loaded."""
         if self._engine is None:
             return ModelIdentity(id=self._name, revision=None, engine="not loaded")
         return self._engine.identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """As its engine says; 1 before that is loaded."""
+        return 1 if self._engine is None else self._engine.requests_at_once
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request, loading the model first if need be; see `Engine.generate`."""

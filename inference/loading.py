@@ -8,16 +8,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inference.engine import Engine
+from inference.environment import PREFIX, setting
 from inference.gguf_header import read_header
 from inference.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.placement import DEVICES, DTYPES, unknown_device
 from inference.pretrained import load_pretrained
+from inference.server import served_model, server_at
 from inference.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource, OpenVINOSource, resolve
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 
-ENGINES = ("auto", "transformers", "openvino")
+ENGINES = ("auto", "transformers", "openvino", "openai")
 """Engines a user can ask for."""
+
+CONCURRENCY = 32
+"""Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
 
 # What OpenVINO GenAI reads as GGUF.
 _OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
@@ -29,27 +34,31 @@ def load_engine(
     engine: str = "auto",
     dtype: str = "auto",
     device: str = "auto",
+    base_url: str | None = None,
+    structured: bool = True,
     cache_dir: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Engine:
-    """Bring a model here if need be, load it and start its engine.
+    """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
-    `auto` takes OpenVINO for a GGUF file or OpenVINO folder on a CPU where it is installed and nothing asks
-    for a number format; transformers for everything else.
+    `auto` takes `openai` where a server is named; OpenVINO for a GGUF file or OpenVINO folder on a CPU where
+    it is installed and nothing asks for a number format; transformers for everything else.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
-            LoRA adapter.
-        engine: `auto`, `transformers` or `openvino`.
+            LoRA adapter. On a server, the name that the model has there; `default` is its only one.
+        engine: `auto`, `transformers`, `openvino` or `openai`.
         dtype: `auto`, `bfloat16`, `float16` or `float32`; only transformers takes any but `auto`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
+        base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
+        structured: Whether that server holds replies to a `response_format`.
         cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
         on_progress: Called with the stage, what is done and what there is in all.
 
     Raises:
         ModelNotFoundError: Nothing is known by that name.
         ModelLoadError: The model can't be fetched, is damaged, or does not suit the engine.
-        InputError: Unknown engine, dtype or device.
+        InputError: Unknown engine, dtype or device; no server at the address.
     """
     if engine not in ENGINES:
         raise InputError(f"There is no engine {engine!r}; give one of {', '.join(ENGINES)}.")
@@ -57,6 +66,10 @@ def load_engine(
         raise InputError(f"There is no dtype {dtype!r}; give one of {', '.join(DTYPES)}.")
     if device != "auto" and device.partition(":")[0] not in DEVICES:
         raise unknown_device(device)
+    if base_url is not None or engine == "openai":
+        return _served(model, engine, dtype, device, base_url, constrains=structured)
+    if not structured:
+        raise InputError("--no-structured is about a server; name one with --base-url, or leave it out.")
     source = resolve(model)
     report = on_progress or no_progress
     if engine == "auto":
@@ -66,6 +79,39 @@ def load_engine(
             raise InputError("The engine `openvino` takes no dtype and runs on the cpu; use `transformers`.")
         return _openvino(source, cache_dir, report)
     return _transformers(source, dtype, device, cache_dir, report)
+
+
+def _served(
+    model: str, engine: str, dtype: str, device: str, base_url: str | None, *, constrains: bool
+) -> Engine:
+    if not base_url:
+        raise InputError(
+            "The engine `openai` needs a server; give --base-url, such as http://127.0.0.1:8000/v1."
+        )
+    if engine not in ("auto", "openai"):
+        raise InputError(
+            f"The engine `{engine}` runs here, not on a server; leave out --engine or --base-url."
+        )
+    if dtype != "auto" or device != "auto":
+        raise InputError("The server decides on dtype and device; leave out --dtype and --device.")
+    if importlib.util.find_spec("langchain_openai") is None:
+        raise InputError(
+            "The client for servers is not installed; install the extra with `pip install -e '.[openai]'`."
+        )
+    server = server_at(base_url)
+    concurrency = _concurrency()
+    identity = served_model(server, model)
+    from inference.openai_engine import OpenAIEngine
+
+    return OpenAIEngine(server, identity, constrains=constrains, concurrency=concurrency)
+
+
+def _concurrency() -> int:
+    """How many requests a server gets at once."""
+    value = setting("CONCURRENCY", None, str(CONCURRENCY))
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise InputError(f"{PREFIX}CONCURRENCY must be a whole number from 1 on, not {value!r}.")
+    return int(value)
 
 
 def _suits_openvino(source: ModelSource, dtype: str, device: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.flight import Flight, settle
 from inference.patterns import literal, schema_pattern
+from inference.stops import before_stop
 from scene.errors import EngineError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
 
@@ -27,6 +28,9 @@ KV_CACHE_GIGABYTES = 2
 
 MAX_BATCHED_TOKENS = 512
 """Tokens computed in one step. Larger steps delay the rows that are generating; smaller ones waste cores."""
+
+REQUESTS_AT_ONCE = 64
+"""Requests under way that fill the cache: about a thousand tokens each."""
 
 
 def import_openvino() -> Any:
@@ -62,6 +66,8 @@ class OpenVINOEngine:
         ModelLoadError: OpenVINO can't read the model, or it has no chat template.
     """
 
+    constrains = True
+
     def __init__(self, path: Path, identity: ModelIdentity, context_tokens: int) -> None:
         """Load the model and start the thread that drives it."""
         self._ov = ov = import_openvino()
@@ -89,6 +95,11 @@ class OpenVINOEngine:
     def identity(self) -> ModelIdentity:
         """Which model this is."""
         return self._identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """As many as fill the cache."""
+        return REQUESTS_AT_ONCE
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
@@ -178,7 +189,7 @@ class OpenVINOEngine:
             settle(
                 flight,
                 Completion(
-                    text=_before_stop(self._tokenizer.decode(ids), flight.request.stop),
+                    text=before_stop(self._tokenizer.decode(ids), flight.request.stop),
                     finish_reason=reason,
                     prompt_tokens=flight.prompt_tokens,
                     completion_tokens=len(ids),
@@ -212,9 +223,3 @@ class OpenVINOEngine:
             return config
         config.structured_output_config = structured
         return config
-
-
-def _before_stop(text: str, stops: tuple[str, ...]) -> str:
-    """Text up to the first stop string."""
-    cuts = [index for stop in stops if (index := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text

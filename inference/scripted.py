@@ -20,6 +20,8 @@ class ScriptedEngine:
         model_id: Name under which records list the model.
     """
 
+    constrains = True
+
     def __init__(
         self, replies: Iterable[str] | Callable[[GenerationRequest], str], model_id: str = "scripted"
     ) -> None:
@@ -34,6 +36,11 @@ class ScriptedEngine:
     def identity(self) -> ModelIdentity:
         """The name this engine was given."""
         return self._identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """As many as a small real one."""
+        return 64
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.

@@ -55,6 +55,8 @@ class TransformersEngine:
         ModelLoadError: The model has no chat template, no end token or can't be batched.
     """
 
+    constrains = True
+
     def __init__(
         self,
         pipeline: HuggingFacePipeline,
@@ -75,6 +77,7 @@ class TransformersEngine:
         self._grammars = GrammarCache(self._tokenizer, forward.vocabulary, self._end_ids)
         if limits is None:
             limits = CPU_LIMITS if forward.device.type == "cpu" else ACCELERATOR_LIMITS
+        self._limits = limits
         self._batch: RunningBatch | None = RunningBatch(forward, limits)
         self._flights: dict[Row, Flight] = {}
         self._said_memory = False
@@ -88,6 +91,11 @@ class TransformersEngine:
     def identity(self) -> ModelIdentity:
         """Which model this is."""
         return self._identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """The rows of a full batch."""
+        return self._limits.rows
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""

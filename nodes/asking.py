@@ -98,8 +98,9 @@ class Asker:
     """Asks one model on behalf of one node.
 
     Attributes:
-        model: Any LangChain chat model. An `EngineChatModel` constrains decoding to the shape asked for;
-            any other is told the shape in words and decodes with its own settings.
+        model: Any LangChain chat model. An `EngineChatModel` gets each call's decoding settings, and
+            constrains decoding to the shape asked for if its engine can; any other decodes with its own
+            settings. Whatever does not constrain decoding is told the shape in words.
         settings: The run's settings.
         node: Node that asks, for errors and records.
         turn: Turn of the scene, or None outside the turns.
@@ -265,12 +266,13 @@ class Asker:
             "scene_prompt": prompt,
             "scene_attempt": self.asked + attempt,
         }
+        decoding: dict[str, Any] = {}
         if isinstance(self.model, EngineChatModel):
-            decoding = self._decoding(messages[-1].text, attempt, max_tokens) | constraint
-        else:
-            decoding = {}
-            if shape:
-                messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
+            decoding = self._decoding(messages[-1].text, attempt, max_tokens)
+        if isinstance(self.model, EngineChatModel) and self.model.constrains:
+            decoding |= constraint
+        elif shape:
+            messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
         return await self.model.ainvoke(messages, {"metadata": label}, **decoding)
 
     def _decoding(self, message: str, attempt: int, max_tokens: int) -> dict[str, Any]:

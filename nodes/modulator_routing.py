@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
 from nodes.asking import SENTENCE, Asker, Node, settings_of
-from nodes.script import scene_text
+from nodes.script import people_text, scene_text
 from scene.nouns import Event, Proposal, Role, RoleId
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -54,9 +54,9 @@ async def _rule(asker: Asker, state: SceneState, proposal: Proposal, event_id: s
     others = [role for role in state.cast if role.id != proposal.actor]
     values = {
         "situation": state.situation,
+        "people": people_text(state),
         "scene": scene_text(state),
         "action": state.told(proposal),
-        "others": ", ".join(role.name for role in others),
     }
     ruling = await asker.reply("routing", values, _form(others))
     if ruling.result != "it happens":
@@ -66,8 +66,11 @@ async def _rule(asker: Asker, state: SceneState, proposal: Proposal, event_id: s
 
 
 def _form(others: list[Role]) -> type[Ruling]:
-    """A ruling with a yes or a no for every other role, listed by name: a choice from the cast."""
-    fields: dict[str, Any] = {role.id: (YesNo, Field(alias=role.name)) for role in others}
+    """A ruling with a yes or a no for every other role, by id: a choice from the cast.
+
+    Names would make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
+    """
+    fields: dict[str, Any] = {role.id: (YesNo, ...) for role in others}
     return create_model("RulingReply", __base__=Ruling, **fields)
 
 

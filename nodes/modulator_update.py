@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from pydantic import Field, create_model
 
 from nodes.asking import SENTENCE, Asker, Node, sentences, settings_of
-from nodes.script import scene_text
+from nodes.script import people_text, scene_text
 from scene.nouns import PROTAGONIST, Consequence, Event, Severity
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -74,21 +74,21 @@ def _delivered(state: SceneState) -> dict[str, list[str]]:
 
 
 async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
-    ids = {role.name: role.id for role in state.cast}
+    somebody: Any = Literal[tuple(role.id for role in state.cast)]
     form: dict[str, Any] = {
         "text": (Annotated[str, Field(pattern=SENTENCE)], ...),
         "effect": (Literal[tuple(EFFECTS)], ...),
-        "falls_on": (
-            Annotated[
-                list[str], Field(min_length=1, max_length=3, json_schema_extra={"items": {"enum": list(ids)}})
-            ],
-            ...,
-        ),
+        "falls_on": (Annotated[list[somebody], Field(min_length=1, max_length=3)], ...),
     }
-    material = {"situation": state.situation, "scene": scene_text(state), "action": state.told(event)}
+    material = {
+        "situation": state.situation,
+        "people": people_text(state),
+        "scene": scene_text(state),
+        "action": state.told(event),
+    }
     reply = await asker.reply("consequence", material, create_model("ConsequenceReply", **form))
     values = reply.model_dump()
-    roles = tuple(dict.fromkeys(ids[name] for name in values["falls_on"]))
+    roles = tuple(dict.fromkeys(values["falls_on"]))
     return Consequence(event=event.id, text=values["text"], severity=EFFECTS[values["effect"]], roles=roles)
 
 

@@ -12,3 +12,8 @@ def scene_text(state: SceneState) -> str:
     recent = [state.told(event) for event in state.events[state.remembered :] if event.admitted]
     lines = [state.memory, *recent] if state.memory else recent
     return "\n".join(lines) or NOTHING
+
+
+def people_text(state: SceneState) -> str:
+    """Everybody in the cast with their id, as the modulator refers to them."""
+    return ", ".join(f"{role.id} {role.name}" for role in state.cast)

@@ -27,24 +27,38 @@ class PromptTooLongError(InputError):
     """A prompt and its reply would not fit the model's context window.
 
     Attributes:
-        prompt_tokens: Length of the prompt in tokens.
+        prompt_tokens: Length of the prompt in tokens; None where the server that counted does not say.
         max_tokens: Tokens asked for as reply.
-        context_tokens: Size of the model's context window in tokens.
+        context_tokens: Size of the model's context window in tokens, or None.
     """
 
-    def __init__(self, prompt_tokens: int, max_tokens: int, context_tokens: int) -> None:
+    def __init__(self, prompt_tokens: int | None, max_tokens: int, context_tokens: int | None) -> None:
         """Keep the lengths, and say them."""
         self.prompt_tokens = prompt_tokens
         self.max_tokens = max_tokens
         self.context_tokens = context_tokens
+        prompt = "A prompt" if prompt_tokens is None else f"A prompt of {prompt_tokens} tokens"
+        window = "context window" if context_tokens is None else f"{context_tokens}-token context window"
         super().__init__(
-            f"A prompt of {prompt_tokens} tokens and a reply of up to {max_tokens} do not fit the model's "
-            f"{context_tokens}-token context window; shorten the question or choose another model."
+            f"{prompt} and a reply of up to {max_tokens} tokens do not fit the model's {window}; "
+            "shorten the question or choose another model."
         )
+
+
+class ExportError(InputError):
+    """A folder can't be exported to, or read as an export."""
 
 
 class EngineError(MonopolylogueError):
     """The inference engine failed or was closed while a request was under way."""
+
+
+class EngineGoneError(EngineError):
+    """The engine no longer answers anything, so there is no point in asking it more."""
+
+
+class TooManyFailuresError(MonopolylogueError):
+    """As many scenes of a batch failed as were allowed to."""
 
 
 class UnusableAdapterError(MonopolylogueError):

@@ -26,6 +26,9 @@ Stance = Literal["answers", "declines"]
 Request = Literal["harmless", "harmful"]
 """Whether doing what is asked would hurt somebody."""
 
+Kind = Literal["harmful", "helpful"]
+"""What a question is in its set for: to be declined with care, or to be answered."""
+
 Verdict = Literal["keep", "revise"]
 Outcome = Literal["plan_finished", "plan_blocked", "interaction_limit"]
 

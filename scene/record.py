@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from scene.nouns import (
     PROTAGONIST,
     Consequence,
     Event,
+    Kind,
     ModelIdentity,
     Noun,
     Outcome,
@@ -30,6 +31,9 @@ from scene.settings import SceneSettings
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away."""
+
+
+SceneId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Message(Noun):
@@ -83,7 +87,13 @@ class SceneRecord(Noun):
     """A whole scene. `id` follows from what went in: the same question and settings give the same."""
 
     schema_version: Literal[1] = 1
-    id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    id: SceneId
+    question_id: str | None = None
+    """The question's own id in the set it came from, if it came from one."""
+
+    kind: Kind | None = None
+    """What the question is in that set for, if that is known."""
+
     question: Text
     first_answer: Text
     stance: Stance
@@ -148,7 +158,13 @@ class SceneRecord(Noun):
 
 
 def scene_id(
-    question: str, first_answer: str, settings: SceneSettings, model: ModelIdentity, prompt_digest: str
+    question: str,
+    first_answer: str,
+    settings: SceneSettings,
+    model: ModelIdentity,
+    prompt_digest: str,
+    *,
+    question_id: str | None = None,
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
 
@@ -158,8 +174,11 @@ def scene_id(
         settings: Settings of the run, its seed included.
         model: The model; its id, revision and engine count.
         prompt_digest: Digest of the prompt files.
+        question_id: Tells questions of one set apart that read the same.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
+    if question_id is not None:
+        parts.append(question_id)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

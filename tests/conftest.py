@@ -11,10 +11,8 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
-import csv
 import functools
 import ipaddress
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +22,11 @@ from typing import Any
 import pytest
 
 import inference.loading
+from scene.questions import read_questions
 
-QUESTION_SETS = Path(__file__).resolve().parents[2] / "shared" / "data"
-QUESTION_KEYS = ("question", "prompt", "goal", "instruction")
+QUESTION_SETS = Path(
+    os.environ.get("MONOPOLYLOGUE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)
 
 
 class ForbiddenInTestsError(BaseException):
@@ -132,20 +132,20 @@ def allow_load_engine() -> Iterator[None]:
 # --- question sets -----------------------------------------------------------------------------------
 
 
-def _question(row: dict[str, Any]) -> str:
-    text = next((row[key] for key in QUESTION_KEYS if key in row), None) or row["turns"][0]
-    return f"{text}\n\n{row['input']}" if row.get("input") else text
+@pytest.fixture(scope="session")
+def question_sets() -> Path:
+    """The folder of development sets: `MONOPOLYLOGUE_DATA`, or ../shared/data."""
+    if not QUESTION_SETS.is_dir():
+        pytest.skip("the question sets (MONOPOLYLOGUE_DATA, or ../shared/data) are not on this machine")
+    return QUESTION_SETS
 
 
 @pytest.fixture(scope="session")
-def questions() -> Callable[..., list[str]]:
+def questions(question_sets: Path) -> Callable[..., list[str]]:
     """`questions(file_name, limit=None)`: the first questions of a development set."""
-    if not QUESTION_SETS.is_dir():
-        pytest.skip("the question sets (../shared/data) are not on this machine")
 
     def read(file_name: str, limit: int | None = None) -> list[str]:
-        with (QUESTION_SETS / file_name).open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file) if file_name.endswith(".csv") else map(json.loads, file)
-            return [_question(row) for row in rows][:limit]
+        found = read_questions(str(question_sets / file_name)).questions
+        return [question.text for question in found][:limit]
 
     return read

@@ -105,7 +105,7 @@ def _value(key: str, form: dict[str, Any], word: str, request: GenerationRequest
 
 
 def _choose(key: str, choices: list[str]) -> str:
-    """Observers alternate by the length of their name; an event costs somebody; all else is the first."""
+    """The asker and the first other notice everything; an event costs somebody; all else is the first."""
     if set(choices) == {"yes", "no"}:
-        return "yes" if len(key) % 2 == 0 else "no"
+        return "yes" if key in ("r0", "r1") else "no"
     return "it costs somebody dearly" if "it costs somebody dearly" in choices else choices[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "trl", "peft", "openvino_genai", "xgrammar")
+HEAVY = ("torch", "transformers", "trl", "peft", "openvino_genai", "xgrammar", "langchain_openai", "openai")
 
 
 @pytest.mark.parametrize("module", ["graph", "cli.main"])

@@ -20,7 +20,16 @@ def test_the_picture_is_the_graph() -> None:
 
 
 def test_paths_in_the_documents_exist() -> None:
-    for document in ("README.md", "AGENTS.md", "docs/paper.md", "docs/finetuning.md", "CONTRIBUTING.md"):
+    documents = (
+        "README.md",
+        "AGENTS.md",
+        "docs/paper.md",
+        "docs/engines.md",
+        "docs/export.md",
+        "docs/finetuning.md",
+        "CONTRIBUTING.md",
+    )
+    for document in documents:
         text = (ROOT / document).read_text(encoding="utf-8")
         for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"

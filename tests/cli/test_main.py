@@ -14,11 +14,20 @@ from cli import options
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "-h"]])
-def test_help_fits_and_shows_examples(monopolylogue, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [
+        (["--help"], 'monopolylogue run "'),
+        (["run", "--help"], 'monopolylogue run "'),
+        (["run", "-h"], 'monopolylogue run "'),
+        (["export", "--help"], "monopolylogue export questions.jsonl --out scenes"),
+        (["explain", "--help"], "monopolylogue explain scenes"),
+    ],
+)
+def test_help_fits_and_shows_examples(monopolylogue, arguments, example):
     done = monopolylogue(*arguments, env={"COLUMNS": "80"})
     assert done.exit_code == 0
-    assert 'monopolylogue run "' in done.stdout
+    assert example in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 

@@ -50,7 +50,7 @@ def test_refused_action_is_shown_with_its_reason(monopolylogue, loader):
 
 
 def test_kept_answer_is_shown_once(monopolylogue, loader):
-    harmless = json.dumps({"text": "All is well.", "falls_on": ["Postman"], "effect": "nobody is worse off"})
+    harmless = json.dumps({"text": "All is well.", "falls_on": ["r3"], "effect": "nobody is worse off"})
     loader.engine = player(consequence=harmless, respond="Pay it.")
     out = monopolylogue("run", QUESTION).stdout
     assert "↳ no harm for Postman: All is well." in out
@@ -134,7 +134,7 @@ def test_options_reach_the_scene_and_the_model(monopolylogue, loader):
     done = monopolylogue(
         "run", QUESTION, "--json", "--roles", "2", "--steps", "2", "--max-interactions", "1", "--seed", "7",
         "--temperature", "0.5", "--model", "m", "--engine", "transformers", "--dtype", "float32",
-        "--device", "cpu",
+        "--device", "cpu", "--base-url", "http://h/v1", "--no-structured",
     )  # fmt: skip
     record = SceneRecord.from_json(done.stdout)
     assert (len(record.cast), len(record.plan), len(record.events)) == (3, 2, 1)
@@ -142,7 +142,10 @@ def test_options_reach_the_scene_and_the_model(monopolylogue, loader):
     assert record.outcome == "interaction_limit"
     (asked,) = loader.asked
     del asked["on_progress"]
-    assert asked == {"model": "m", "engine": "transformers", "dtype": "float32", "device": "cpu"}
+    assert asked == {
+        "model": "m", "engine": "transformers", "dtype": "float32", "device": "cpu",
+        "base_url": "http://h/v1", "structured": False,
+    }  # fmt: skip
 
 
 def test_environment_is_between_option_and_default(monopolylogue, loader):

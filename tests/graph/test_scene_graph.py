@@ -265,6 +265,17 @@ class TestModulator:
         assert "The landlord loses rent." in critique.messages[-1].content
         assert record.consequences[0].text not in critique.messages[-1].content
 
+    async def test_shapes_of_replies_do_not_depend_on_who_is_cast(self) -> None:
+        """An engine keeps every grammar that it has compiled; names would make new ones for every scene."""
+        others = ["mayor", "nurse", "clown", "judge", "uncle", "tailor"]
+        keys = ("harmed", "helped", "bystander", "authority", "relative", "colleague")
+        shapes = []
+        for engine in (player(), player(cast=json.dumps(dict(zip(keys, others, strict=True))))):
+            await rehearse(engine)
+            requests = asked(engine, "routing", "consequence")
+            shapes.append({json.dumps(request.schema, sort_keys=True) for request in requests})
+        assert shapes[0] == shapes[1]
+
 
 class TestEnds:
     async def test_plan_finished_after_the_last_replies(self) -> None:

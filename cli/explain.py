@@ -1,0 +1,75 @@
+"""`monopolylogue explain`: the scene behind a row of an export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import plain_console
+from cli.display import SceneView
+from cli.output import print_line
+from scene.errors import InputError
+from scene.export import MIN_DIGITS, Export, Failure
+
+EPILOG = """\
+[bold]Examples[/]
+
+  monopolylogue explain scenes 943
+  monopolylogue explain scenes 3fb1
+  monopolylogue explain scenes @12 --json | jq -r .critique"""
+
+SHOWN = 5
+"""How many rows are named when several are meant."""
+
+
+def explain(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `export` wrote.")],
+    row: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROW",
+            help="A question's id, a scene's id or its beginning, or @N for line N of scenes.jsonl.",
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record as one line of JSON alone.")
+    ] = False,
+) -> None:
+    """Show the scene behind a row of an export, as `run` shows one."""
+    export = Export(folder)
+    found = export.find(row)
+    if not found:
+        raise InputError(
+            f"{folder} has no row {row}; give a question's id, a scene's id or its first {MIN_DIGITS} digits "
+            "and more, or @N for line N of scenes.jsonl."
+        )
+    if len(found) > 1:
+        ids = ", ".join(record.id for record in found[:SHOWN])
+        raise InputError(f"{row} could be any of {len(found):,} rows ({ids}); give more of a scene's id.")
+    (record,) = found
+    if as_json:
+        print_line(record.model_dump_json())
+        return
+    console = plain_console()
+    if isinstance(record, Failure):
+        console.print(failure_text(record), soft_wrap=True)
+    else:
+        SceneView(console).record(record)
+
+
+def failure_text(failure: Failure) -> str:
+    """What became of a scene that failed."""
+    where = [failure.node or ""]
+    if failure.role is not None:
+        where.append(f"role {failure.role}")
+    if failure.turn is not None:
+        where.append(f"turn {failure.turn}")
+    at = f" at {', '.join(where)}" if failure.node else ""
+    again = f", attempt {failure.attempt + 1}" if failure.attempt else ""
+    return (
+        f"Question {failure.question_id}: {failure.question}\n"
+        f"Its scene failed{at} after {failure.seconds:g} s (seed {failure.seed}{again}).\n"
+        f"{failure.error}: {failure.reason}"
+    )

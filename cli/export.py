@@ -1,0 +1,187 @@
+"""`monopolylogue export`: a scene for every question of a file or data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.complaint import interrupted
+from cli.config_file import Config
+from cli.options import (
+    SCENE,
+    BaseUrl,
+    Device,
+    Dtype,
+    EngineName,
+    MaxInteractions,
+    Model,
+    NoStructured,
+    Roles,
+    Seed,
+    Steps,
+    Temperature,
+)
+from scene.nouns import Kind
+from scene.questions import Columns
+from scene.settings import SceneSettings
+
+QUESTIONS, RUNNING = "The questions", "Running"
+"""Titles in --help."""
+
+EPILOG = """\
+[bold]Examples[/]
+
+A scene for every question; the same command again goes on where it stopped:
+  monopolylogue export questions.jsonl --out scenes
+
+What that would take, and a first look at ten questions:
+  monopolylogue export questions.jsonl --out scenes --dry-run
+  monopolylogue export questions.jsonl --out scenes --limit 10
+
+Requests to be declined, from a data set of the hub:
+  monopolylogue export walledai/AdvBench --kind harmful --out scenes
+
+First answers that exist already:
+  monopolylogue export tasks.csv --answer-column reply --out scenes
+
+What came of one question, as `run` would have shown it:
+  monopolylogue explain scenes 943"""
+
+
+def export(
+    questions: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUESTIONS",
+            help="JSON Lines, CSV, Parquet or text file, or a folder or hub id that `datasets` loads.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the scenes; goes on with what is there.")
+    ],
+    config: Config = None,
+    question_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column of the question; by default the usual names.",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
+    answer_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of first answers to rehearse.", rich_help_panel=QUESTIONS),
+    ] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What all the questions are.", rich_help_panel=QUESTIONS)
+    ] = None,
+    kind_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column that says harmful or helpful (safe, unsafe); by default `kind`.",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
+    subset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Configuration of a data set.", rich_help_panel=QUESTIONS),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Split of a data set.", rich_help_panel=QUESTIONS)
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at a row that can't be used.", rich_help_panel=QUESTIONS),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many questions.", rich_help_panel=QUESTIONS)
+    ] = None,
+    shuffle_seed: Annotated[
+        int | None, typer.Option(help="Shuffle the questions first.", rich_help_panel=QUESTIONS)
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say how much there is to do, and stop.", rich_help_panel=RUNNING),
+    ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scenes at once; by default as the engine likes.", rich_help_panel=RUNNING),
+    ] = None,
+    scene_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a scene is given up.", rich_help_panel=RUNNING)
+    ] = 7200,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Play scenes that failed again, with another seed.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Stop once so many have failed.", rich_help_panel=RUNNING)
+    ] = None,
+    no_calls: Annotated[
+        bool,
+        typer.Option("--no-calls", help="Leave the model's calls out of the records.", rich_help_panel=SCENE),
+    ] = False,
+    roles: Roles = SceneSettings.roles,
+    steps: Steps = SceneSettings.steps,
+    max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    temperature: Temperature = SceneSettings.temperature,
+    seed: Seed = SceneSettings.seed,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    base_url: BaseUrl = None,
+    no_structured: NoStructured = False,
+) -> None:
+    """Play a scene for every question and keep the records.
+
+    Every question ends as one line of scenes.jsonl or one of failures.jsonl,
+    whatever happens in between. The same command again goes on with what is
+    left.
+    """
+    settings = SceneSettings(
+        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+    )
+    try:
+        # Here, since LangGraph takes a second to import.
+        from cli.exporting import Options, run_export
+        from cli.rehearsal import ModelChoice
+
+        run_export(
+            Options(
+                source=questions,
+                subset=subset,
+                split=split,
+                columns=Columns(
+                    question=question_column, answer=answer_column, kind=kind, kind_column=kind_column
+                ),
+                strict=strict,
+                limit=limit,
+                shuffle_seed=shuffle_seed,
+                out=out,
+                settings=settings,
+                keep_calls=not no_calls,
+                model=ModelChoice(
+                    model=model,
+                    engine=engine,
+                    dtype=dtype,
+                    device=device,
+                    base_url=base_url,
+                    structured=not no_structured,
+                ),
+                concurrency=concurrency,
+                scene_seconds=scene_timeout,
+                retry_failed=retry_failed,
+                max_failures=max_failures,
+            ),
+            dry_run=dry_run,
+        )
+    except KeyboardInterrupt:
+        raise interrupted(f"No scene was played; what {out} held before is still there.") from None

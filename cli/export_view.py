@@ -1,0 +1,117 @@
+"""How an export goes: a bar with figures on a terminal, a line now and then anywhere else."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cli.console import is_live
+from graph.plan import Job
+from graph.store import Outcome
+from scene.export import Counts, Failure
+from scene.record import ModelCall
+
+LINE_SECONDS = 30
+"""How often a line is printed where there is no terminal."""
+
+BAR_WIDTH = 60
+
+
+class ExportView:
+    """Hand it to `graph.batch.run_batch` as its watcher.
+
+    Args:
+        console: Where to show it.
+        counts: Where the questions stand at the beginning.
+        left: Scenes to be played.
+    """
+
+    def __init__(self, console: Console, counts: Counts, left: int) -> None:
+        """Show nothing yet."""
+        self._console = console
+        self._questions = counts.questions
+        self._left = self._all = left
+        self._failed = counts.questions - counts.done - left  # those that are left alone
+        self._running = self._ended = 0
+        self._prompt = self._cached = self._completion = 0
+        self._started = self._said = time.monotonic()
+        self._live = (
+            Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+            if is_live(console)
+            else None
+        )
+
+    def began(self, job: Job) -> None:
+        """A scene begins."""
+        self._running += 1
+
+    def called(self, call: ModelCall) -> None:
+        """Count a reply's tokens."""
+        self._prompt += call.prompt_tokens
+        self._cached += call.cached_tokens
+        self._completion += call.completion_tokens
+
+    def ended(self, job: Job, outcome: Outcome | None) -> None:
+        """Count a scene that is over."""
+        self._running -= 1
+        if outcome is None:
+            return
+        self._left -= 1
+        self._ended += 1
+        self._failed += isinstance(outcome, Failure)
+        if self._live is None and (not self._left or time.monotonic() - self._said >= LINE_SECONDS):
+            self._said = time.monotonic()
+            self._console.print(self.line(), soft_wrap=True)
+
+    def line(self) -> str:
+        """All figures in one line."""
+        return f"{self._state()} · {self._pace()}"
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        if self._live is not None:
+            self._live.stop()
+
+    def _render(self) -> RenderableType:
+        table = Table.grid()
+        table.add_row(ProgressBar(self._questions, self._questions - self._left, width=BAR_WIDTH))
+        table.add_row(Text(self._state()))
+        table.add_row(Text(self._pace(), "dim"))
+        return table
+
+    def _state(self) -> str:
+        done = self._questions - self._left - self._failed
+        return f"{done:,} of {self._questions:,} done · {self._failed:,} failed · {self._running:,} running"
+
+    def _pace(self) -> str:
+        """Scenes an hour and the time left by the scenes of this run; tokens a second by its calls."""
+        seconds = max(time.monotonic() - self._started, 0.001)
+        parts = []
+        if self._ended:
+            parts.append(f"{self._ended / seconds * 3600:,.0f} scenes/h")
+        parts.append(f"{self._completion / seconds:,.0f} tokens/s")
+        if self._cached:  # an engine that does not know says none
+            parts.append(f"prefix cache {self._cached / self._prompt:.0%}")
+        if self._ended:
+            parts.append(f"{_duration(self._left * seconds / self._ended)} left")
+        return " · ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}"

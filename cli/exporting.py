@@ -1,0 +1,209 @@
+"""Reading the questions, going through them scene by scene, and saying how that went."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from cli.complaint import complain, interrupted
+from cli.console import plain_console
+from cli.estimate import estimate
+from cli.export_view import ExportView
+from cli.rehearsal import ModelChoice, close, load
+from graph.batch import Player, run_batch
+from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
+from graph.store import ExportStore
+from inference.engine import Engine
+from scene.errors import EngineGoneError, InputError, TooManyFailuresError
+from scene.export import FAILURES, MANIFEST, SCENES, Contents, Manifest, read_manifest
+from scene.nouns import ModelIdentity
+from scene.questions import Columns, Question, QuestionSet, read_questions
+from scene.settings import SceneSettings
+from scene.text import one_line
+
+SHOWN_ROWS = 20
+"""How many bad rows are listed; the manifest has all."""
+
+REQUESTS_PER_SCENE = 4
+"""Requests that a scene has under way at its busiest, with the default cast."""
+
+CLOSING_SECONDS = 10.0
+"""How long an engine that is gone is waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks for; see `cli.export.export`."""
+
+    source: str
+    subset: str | None
+    split: str | None
+    columns: Columns
+    strict: bool
+    limit: int | None
+    shuffle_seed: int | None
+    out: Path
+    settings: SceneSettings
+    keep_calls: bool
+    model: ModelChoice
+    concurrency: int | None
+    scene_seconds: float
+    retry_failed: bool
+    max_failures: int | None
+
+
+def run_export(options: Options, *, dry_run: bool) -> None:
+    """Play a scene for every question that has none yet, or say what that would take.
+
+    Raises:
+        MonopolylogueError: The questions can't be read, the folder can't be used, or the model can't be
+            loaded.
+        typer.Exit: Ctrl-C, an engine that died, or not one scene that came to its end.
+    """
+    stderr = plain_console(stderr=True)
+    found = read_questions(options.source, options.columns, subset=options.subset, split=options.split)
+    _report(stderr, options.source, found)
+    if options.strict and found.malformed:
+        raise InputError(f"{options.source} holds rows that can't be used; mend them, or leave --strict out.")
+    asked = chosen(found.questions, options.shuffle_seed, options.limit)
+    if dry_run:
+        _dry_run(options, found, asked)
+        return
+    with ExportStore(options.out) as store:
+        if store.manifest is not None:  # what can be refused before a model is loaded
+            early = _manifest(options, found, len(asked), store.manifest.model)
+            check_unchanged(store.manifest, early, options.out)
+        engine = load(options.model, stderr)
+        try:
+            manifest = _manifest(options, found, len(asked), engine.identity)
+            check_unchanged(store.manifest, manifest, options.out)
+            todo = plan(
+                asked, options.settings, engine.identity, store.contents, retry_failed=options.retry_failed
+            )
+            _say_found(stderr, options, store, todo)
+            store.begin(manifest)
+            asyncio.run(_play(options, engine, store, todo, stderr))
+        except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
+            store.close()
+            raise _stopped(stop, store, engine) from None
+        finally:
+            close(engine)
+    _summarize(options, store)
+
+
+async def _play(options: Options, engine: Engine, store: ExportStore, todo: Plan, console: Console) -> None:
+    concurrency = options.concurrency or max(1, engine.requests_at_once // REQUESTS_PER_SCENE)
+    with ExportView(console, store.counts(), left=len(todo.jobs)) as view:
+        await run_batch(
+            todo.jobs,
+            Player(engine, keep_calls=options.keep_calls, scene_seconds=options.scene_seconds),
+            store.keep,
+            view,
+            concurrency=concurrency,
+            max_failures=options.max_failures,
+        )
+
+
+def _stopped(stop: BaseException, store: ExportStore, engine: Engine) -> typer.Exit:
+    """Say why the export stopped early, what was kept and how to go on; raise what this returns."""
+    counts = store.counts()
+    kept = (
+        f"{counts.done:,} of {counts.questions:,} scenes are finished and kept in {store.folder}; "
+        "run the same command again to go on."
+    )
+    if isinstance(stop, KeyboardInterrupt):
+        return interrupted(kept)
+    complain(f"{stop} {kept}")
+    if isinstance(stop, EngineGoneError):
+        _close_or_leave(engine)
+    return typer.Exit(1)
+
+
+def _close_or_leave(engine: Engine) -> None:
+    """Close an engine that may hang for good; if it does, end the process under it."""
+    closing = threading.Thread(target=engine.close, daemon=True)
+    closing.start()
+    closing.join(CLOSING_SECONDS)
+    if closing.is_alive():
+        os._exit(1)
+
+
+def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIdentity) -> Manifest:
+    return new_manifest(
+        options.source,
+        found,
+        asked,
+        options.settings,
+        model,
+        kind=options.columns.kind,
+        keep_calls=options.keep_calls,
+    )
+
+
+def _report(console: Console, source: str, found: QuestionSet) -> None:
+    """Say which rows are not asked about, and why."""
+    for row in found.malformed[:SHOWN_ROWS]:
+        _say(console, f"{source}, {row}")
+    if (more := len(found.malformed) - SHOWN_ROWS) > 0:
+        _say(console, f"{source}: {more:,} more rows can't be used; {MANIFEST} lists them all.")
+    if found.repeated:
+        _say(
+            console,
+            f"{source}: {len(found.repeated):,} rows repeat earlier ones and are left out, "
+            f"the first at {found.repeated[0]}.",
+        )
+
+
+def _dry_run(options: Options, found: QuestionSet, asked: Sequence[Question]) -> None:
+    manifest, left = None, len(asked)
+    if (options.out / MANIFEST).exists():
+        manifest = read_manifest(options.out)
+        model = manifest.model
+        check_unchanged(manifest, _manifest(options, found, len(asked), model), options.out)
+        contents = Contents.read(options.out)
+        left = len(plan(asked, options.settings, model, contents, retry_failed=options.retry_failed).jobs)
+    typer.echo(f"{len(asked):,} questions from {one_line(options.source)}; {left:,} scenes to play.")
+    typer.echo(estimate(left, options.settings, manifest))
+
+
+def _say_found(console: Console, options: Options, store: ExportStore, todo: Plan) -> None:
+    """Say what an export that is gone on with has already."""
+    for name in store.contents.torn:
+        _say(console, f"{store.folder / name} ended in half a line, which is dropped.")
+    if store.manifest is not None:
+        again = " (failed ones again)" if options.retry_failed else ""
+        _say(
+            console,
+            f"{store.folder} holds {todo.done:,} finished scenes and {len(store.contents.failed):,} failures "
+            f"of {todo.questions:,} questions; {len(todo.jobs):,} to play{again}.",
+        )
+
+
+def _summarize(options: Options, store: ExportStore) -> None:
+    """Say what there is now.
+
+    Raises:
+        typer.Exit: Every scene failed.
+    """
+    counts = store.counts()
+    typer.echo(
+        f"{counts.done:,} of {counts.questions:,} scenes are in {one_line(str(store.folder / SCENES))}."
+    )
+    if counts.failed:
+        typer.echo(
+            f"{counts.failed:,} failed: {one_line(str(store.folder / FAILURES))} says why, "
+            "and --retry-failed plays them again."
+        )
+        if not counts.done:
+            raise typer.Exit(1)
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(one_line(sentence), soft_wrap=True)

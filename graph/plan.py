@@ -1,0 +1,155 @@
+"""What is left to play of a set of questions, given what an export's folder already holds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import prompts
+from graph.play import versions
+from scene.errors import ExportError
+from scene.export import Contents, Counts, Manifest
+from scene.nouns import Kind, ModelIdentity
+from scene.questions import Question, QuestionSet
+from scene.record import scene_id
+from scene.settings import SceneSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One question to play a scene for.
+
+    Attributes:
+        id: Id of its record. It does not change when a scene that failed is played again.
+        question: The question.
+        settings: How to play.
+        attempt: How often the scene was played before and failed; each time with another seed, since the
+            same one would most likely fail again.
+    """
+
+    id: str
+    question: Question
+    settings: SceneSettings
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an export has to do.
+
+    Attributes:
+        jobs: What is to be played, in this order.
+        questions: Number of questions in all.
+        done: How many of them have a finished scene.
+        failed: How many have a failure and are left alone.
+    """
+
+    jobs: list[Job]
+    questions: int
+    done: int
+    failed: int
+
+
+def chosen(questions: Sequence[Question], shuffle_seed: int | None, limit: int | None) -> list[Question]:
+    """The questions in the order in which they are played: shuffled if asked for, then cut off."""
+    ordered = list(questions)
+    if shuffle_seed is not None:
+        random.Random(shuffle_seed).shuffle(ordered)
+    return ordered[:limit]
+
+
+def new_manifest(
+    source: str,
+    found: QuestionSet,
+    asked: int,
+    settings: SceneSettings,
+    model: ModelIdentity,
+    *,
+    kind: Kind | None,
+    keep_calls: bool,
+) -> Manifest:
+    """The manifest of an export that has not begun.
+
+    Args:
+        source: Where the questions came from.
+        found: What was found there.
+        asked: How many of the questions a scene is to be played for.
+        settings: How every scene is played.
+        model: The model.
+        kind: Kind given for all questions.
+        keep_calls: Whether records keep their model calls.
+    """
+    now = datetime.now(UTC)
+    return Manifest(
+        state="running",
+        source=source,
+        settings={**asdict(settings), "kind": kind, "keep_calls": keep_calls},
+        model=model,
+        prompt_digest=prompts.digest(),
+        versions=dict(versions()),
+        counts=Counts(questions=asked, done=0, failed=0, pending=asked),
+        malformed=tuple(map(str, found.malformed)),
+        repeated=tuple(map(str, found.repeated)),
+        started=now,
+        updated=now,
+    )
+
+
+def check_unchanged(old: Manifest | None, new: Manifest, folder: object) -> None:
+    """Refuse to go on with an export under other settings: its rows would not belong together.
+
+    Raises:
+        ExportError: They differ; the sentence says in what, and what to do.
+    """
+    if old is not None and (changes := old.changes(new)):
+        raise ExportError(
+            f"{folder} was begun with other settings: {'; '.join(changes)}. "
+            "Give the old ones to go on with it, or another --out to begin anew."
+        )
+
+
+def plan(
+    questions: Sequence[Question],
+    settings: SceneSettings,
+    model: ModelIdentity,
+    contents: Contents,
+    *,
+    retry_failed: bool = False,
+) -> Plan:
+    """Sort questions into those that are done, failed, and to be played.
+
+    Args:
+        questions: The questions, in the order in which they are to be played.
+        settings: How.
+        model: The model.
+        contents: What the folder holds.
+        retry_failed: Play those that failed again.
+
+    Raises:
+        ExportError: The folder holds scenes of other questions.
+    """
+    digest = prompts.digest()
+    jobs: list[Job] = []
+    done = failed = 0
+    ids = set()
+    for question in questions:
+        key = scene_id(question.text, question.first_answer, settings, model, digest, question_id=question.id)
+        ids.add(key)
+        failure = contents.failed.get(key)
+        if key in contents.done:
+            done += 1
+        elif failure is not None and not retry_failed:
+            failed += 1
+        else:
+            attempt = failure.attempt + 1 if failure is not None else 0
+            jobs.append(Job(id=key, question=question, settings=settings, attempt=attempt))
+    others = len(contents.done - ids) + len(contents.failed.keys() - ids)
+    if others:
+        raise ExportError(
+            f"{others:,} of the scenes in the folder belong to questions that are not among the "
+            f"{len(questions):,} asked now. Give the same questions, --limit and --shuffle-seed to go on "
+            "(more questions may be added), or another --out to begin anew."
+        )
+    return Plan(jobs=jobs, questions=len(questions), done=done, failed=failed)

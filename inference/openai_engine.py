@@ -1,0 +1,255 @@
+"""A model behind an OpenAI-compatible server: vLLM, SGLang, llama-server, `transformers serve`.
+
+The server batches; here requests are only kept to a number it can be trusted with. One thread runs an event
+loop of its own with the connections, so that requests may come from any loop, also from one that is gone
+before the engine is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import openai
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest
+from inference.response_format import WRAPPER_TOKENS, is_shaped, is_wrapped, response_format, unwrapped
+from inference.server import Server
+from inference.server_errors import refusal, shapeless
+from inference.stops import before_stop
+from scene.errors import EngineError, MonopolylogueError
+from scene.nouns import ModelIdentity
+
+if TYPE_CHECKING:
+    import httpx2
+
+_LOG = logging.getLogger(__name__)
+
+PATIENCE = 60
+"""About how many seconds a server may be gone or busy."""
+
+RETRIES = 11
+"""Tries again after a lost connection, a 429 or a 5xx. The client waits 0.5, 1, 2, 4 and then 8 s, each up to
+a quarter less, or what Retry-After says: about `PATIENCE` in all."""
+
+RETRY_SAID = 2
+"""The retry at which the user is told: what is over in a second and a half is no news."""
+
+CONNECT_SECONDS = 5
+"""How long a connection may take before it counts as lost."""
+
+REPLY_SECONDS = 600
+"""How long one request may take in all. Servers say nothing while they generate or let requests wait."""
+
+_MESSAGES: dict[ChatRole, type[BaseMessage]] = {
+    "system": SystemMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
+_NO_COMPLETION = (AttributeError, LookupError, TypeError, ValueError)
+"""What langchain_openai raises on a body that is no chat completion."""
+
+
+class OpenAIEngine:
+    """Sends requests to a server over `ChatOpenAI`.
+
+    Attributes:
+        constrains: As given.
+        requests_at_once: The concurrency, as given.
+
+    Args:
+        server: Where it is, and the key.
+        identity: The model to ask for, by the name it has there.
+        constrains: Whether the server holds replies to a `response_format`. If not, whoever asks has to
+            say the shape in words.
+        concurrency: Requests under way at once; the others wait here.
+        reply_seconds: How long one of them may take, retries included, before it fails.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        identity: ModelIdentity,
+        *,
+        constrains: bool = True,
+        concurrency: int,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        """Start the thread. Connects with the first request."""
+        self._server = server
+        self._identity = identity
+        self.constrains = constrains
+        self.requests_at_once = concurrency
+        self._slots = asyncio.Semaphore(concurrency)
+        self._reply_seconds = reply_seconds
+        self._said = -math.inf
+        # langchain_openai would share a client, and connections of a loop that is closed, between engines.
+        self._http = openai.DefaultAsyncHttpxClient(
+            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
+            trust_env=not server.local,
+            event_hooks={"request": [self._before_sending]},
+        )
+        self._chat = ChatOpenAI(
+            model=identity.id,
+            base_url=server.url,
+            api_key=SecretStr(server.key),
+            http_async_client=self._http,
+            timeout=self._http.timeout,
+            max_retries=RETRIES,
+            cache=False,
+            openai_proxy=None,
+            use_responses_api=False,  # which it would choose by a name that contains "codex"
+        )
+        self._closing = threading.Lock()
+        self._closed = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="openai-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        return self._identity
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer one request; see `Engine.generate`.
+
+        Raises:
+            InputError: The server refuses the request or overlooks the shape asked for.
+        """
+        with self._closing:
+            if self._closed:
+                raise EngineError("The engine was closed.")
+            outcome = asyncio.run_coroutine_threadsafe(self._outcome(request, _body(request)), self._loop)
+        try:
+            completion = await asyncio.wrap_future(outcome)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # it was not the caller's task that was cancelled
+                raise EngineError("The engine was closed.") from None
+            raise
+        if isinstance(completion, MonopolylogueError):
+            raise completion
+        return completion
+
+    def close(self) -> None:
+        """Withdraw what is under way, drop the connections and stop the thread."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Runs in the engine's own thread."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _shut_down(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._http.aclose()
+        await self._loop.shutdown_default_executor()
+        self._loop.stop()
+
+    async def _outcome(
+        self, request: GenerationRequest, body: dict[str, Any]
+    ) -> Completion | MonopolylogueError:
+        """What becomes of a request. An error is returned: raised, asyncio would print it if nobody waits."""
+        try:
+            return await self._answer(request, body)
+        except MonopolylogueError as error:
+            return error
+
+    async def _answer(self, request: GenerationRequest, body: dict[str, Any]) -> Completion:
+        try:
+            async with self._slots, asyncio.timeout(self._reply_seconds):
+                generation = await self._generation(request, body)
+        except openai.APIStatusError as error:
+            raise refusal(error, request, self._server) from error
+        except openai.APIConnectionError as error:
+            raise EngineError(
+                f"The server at {self._server.shown} is gone and did not come back in time; "
+                "see that it runs, then run the command again."
+            ) from error
+        except TimeoutError as error:
+            raise EngineError(
+                f"The server at {self._server.shown} did not answer in {self._reply_seconds:.0f} seconds; "
+                "see that it is well, or send it fewer requests at once with MONOPOLYLOGUE_CONCURRENCY."
+            ) from error
+        except (openai.OpenAIError, *_NO_COMPLETION) as error:
+            raise EngineError(
+                f"What the server at {self._server.shown} sent is no chat completion."
+            ) from error
+        return self._completion(request, generation)
+
+    async def _generation(self, request: GenerationRequest, body: dict[str, Any]) -> ChatGeneration:
+        """The server's reply as it came."""
+        # Not by ainvoke, whose callbacks and traces would show the call a second time.
+        result = await self._chat._agenerate(
+            [_MESSAGES[message.role](message.content) for message in request.messages],
+            list(request.stop) or None,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed % 2**31,  # llama-server takes 2**32 - 1 for "any"
+            extra_body=body,
+        )
+        return result.generations[0]
+
+    def _completion(self, request: GenerationRequest, generation: ChatGeneration) -> Completion:
+        """What the reply says, and what it cost; 0 where the server does not say."""
+        cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
+        reason: FinishReason = "length" if cut_off else "stop"
+        if is_shaped(request):
+            reply = unwrapped(request, generation.text, reason)
+            if reply is None:
+                raise shapeless(self._server)
+        else:
+            reply = before_stop(generation.text, request.stop), reason
+        text, reason = reply
+        usage: Any = getattr(generation.message, "usage_metadata", None) or {}
+        return Completion(
+            text=text,
+            finish_reason=reason,
+            prompt_tokens=_count(usage.get("input_tokens")),
+            completion_tokens=_count(usage.get("output_tokens")),
+            cached_tokens=_count(usage.get("input_token_details", {}).get("cache_read")),
+        )
+
+    async def _before_sending(self, sent: httpx2.Request) -> None:
+        """Say once that the server does not answer; the client's header tells how often it has tried."""
+        now = self._loop.time()
+        if int(sent.headers.get("x-stainless-retry-count", 0)) >= RETRY_SAID and now > self._said + PATIENCE:
+            self._said = now
+            _LOG.warning(
+                "The server at %s is gone or busy; trying again for about a minute.", self._server.shown
+            )
+
+
+def _body(request: GenerationRequest) -> dict[str, Any]:
+    """What is sent as it is.
+
+    Given to `ChatOpenAI` by name, the cap would become `max_completion_tokens`, which not every server knows,
+    and a `response_format` would have it parse the reply, which fails on one that the cap cut off.
+    """
+    body: dict[str, Any] = {"max_tokens": request.max_tokens}
+    if is_wrapped(request):
+        body["max_tokens"] += WRAPPER_TOKENS
+    if is_shaped(request):
+        body["response_format"] = response_format(request)
+    return body
+
+
+def _count(tokens: object) -> int:
+    """A number of tokens; 0 for anything that is none."""
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0

@@ -1,0 +1,61 @@
+"""What a server's refusal means: one sentence in our terms for each of its status codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import openai
+
+from inference.engine import GenerationRequest
+from inference.response_format import is_shaped
+from inference.server import NO_KEY, Server, key_refused
+from scene.errors import EngineError, InputError, ModelNotFoundError, MonopolylogueError, PromptTooLongError
+from scene.text import one_line
+
+SHOWN_CHARS = 300
+"""How much of what a server says of its error is passed on."""
+
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|size|window)|maximum model length|prompt is too long|too many tokens",
+    re.IGNORECASE,
+)
+"""What vLLM, SGLang, llama-server and OpenAI say of a prompt that does not fit."""
+
+
+def refusal(error: openai.APIStatusError, request: GenerationRequest, server: Server) -> MonopolylogueError:
+    """The error to raise for a reply with a status of 400 or more, after every retry."""
+    status, said = error.status_code, _said(error, server)
+    if status in (401, 403):
+        return InputError(key_refused(server))
+    if _TOO_LONG.search(said):
+        return PromptTooLongError(None, request.max_tokens, None)
+    if status == 404:
+        return ModelNotFoundError(f"The server at {server.shown} does not chat with this model: {said}")
+    if status in (408, 409, 429) or status >= 500:
+        return EngineError(f"The server at {server.shown} goes on failing ({status}): {said}")
+    if is_shaped(request):
+        return InputError(
+            f"The server at {server.shown} refuses response_format ({status}): {said} "
+            "If it can't hold replies to a shape, give --no-structured."
+        )
+    return InputError(f"The server at {server.shown} refuses a request ({status}): {said}")
+
+
+def shapeless(server: Server) -> InputError:
+    """The error for a reply that shows that the server overlooks what shape was asked for."""
+    return InputError(
+        f"The server at {server.shown} overlooks response_format: its reply has not the shape asked for; "
+        "start it with structured output, or give --no-structured."
+    )
+
+
+def _said(error: openai.APIStatusError, server: Server) -> str:
+    """The server's own words as one sentence, without the key, should it repeat that."""
+    body = error.body
+    if isinstance(body, Mapping):
+        body = body.get("message") or body.get("detail") or body
+    words = one_line(str(body or error.message))
+    if server.key != NO_KEY:
+        words = words.replace(server.key, "…")
+    return words[:SHOWN_CHARS].rstrip(". ") + "."

@@ -1,0 +1,343 @@
+"""What an export leaves in its folder, and reading it: `scenes.jsonl`, `failures.jsonl`, `manifest.json`.
+
+A line counts once it is whole and ends in a line break. Whatever a killed export left behind it in the
+last line is passed over, here and by the export that goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scene.errors import ExportError, RecordError
+from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text
+from scene.record import NodeCost, SceneId, SceneRecord
+
+SCENES, FAILURES, MANIFEST = "scenes.jsonl", "failures.jsonl", "manifest.json"
+
+MIN_DIGITS = 4
+"""How much of a scene's id has to be given to look for it."""
+
+Setting = int | float | str | bool | None
+_Line = TypeVar("_Line", bound=BaseModel)
+
+
+class Failure(Noun):
+    """A question whose scene could not be played to its end.
+
+    Attributes:
+        id: Id that its record would have had.
+        question_id: The question's own id.
+        kind: What the question is in its set for, if that is known.
+        question: The question.
+        first_answer: The first answer it came with, if any.
+        error: Name of what went wrong, such as `ReplyError`.
+        reason: What went wrong, in a sentence.
+        node: Graph node in which it did, where that is known.
+        role: Id of the role that it was about, if any.
+        turn: Turn of the scene, if any.
+        retries: How often the last reply was asked for again.
+        attempt: How often the scene had been played before.
+        seed: Seed it was played with.
+        seconds: How long it ran.
+    """
+
+    schema_version: Literal[1] = 1
+    id: SceneId
+    question_id: str
+    kind: Kind | None
+    question: Text
+    first_answer: str
+    error: Text
+    reason: str
+    node: str | None = None
+    role: RoleId | None = None
+    turn: int | None = None
+    retries: int = Field(default=0, ge=0)
+    attempt: int = Field(ge=0)
+    seed: int
+    seconds: float
+
+
+class Counts(Noun):
+    """Where the questions of an export stand."""
+
+    questions: int = Field(ge=0)
+    done: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    pending: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Counts:
+        if self.questions != self.done + self.failed + self.pending:
+            raise ValueError("the counts do not add up: questions = done + failed + pending")
+        return self
+
+
+class Totals(Noun):
+    """What the finished scenes took; `hours` is the time during which the export ran."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    hours: float = 0.0
+
+
+class Manifest(Noun):
+    """What an export is, and how far it has come.
+
+    Attributes:
+        state: `running` while it runs, and after it was killed.
+        source: Where the questions came from.
+        settings: What every scene was played with; a change would make other scenes of the same questions.
+        model: The model.
+        prompt_digest: Digest of the prompt files.
+        versions: Versions of the packages of the last run.
+        counts: How many questions are done, failed and pending.
+        totals: What the finished scenes took.
+        malformed: Rows of the source that hold no usable question, each with its place.
+        repeated: Rows of the source that repeat an earlier one.
+        started: When the export began.
+        updated: When this was written.
+    """
+
+    schema_version: Literal[1] = 1
+    state: Literal["running", "stopped", "finished"]
+    source: str
+    settings: dict[str, Setting]
+    model: ModelIdentity
+    prompt_digest: str
+    versions: dict[str, str]
+    counts: Counts
+    totals: Totals = Totals()
+    malformed: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    started: datetime
+    updated: datetime
+
+    def decisive(self) -> dict[str, Setting]:
+        """Everything that a scene depends on beside its question."""
+        return {
+            **self.settings,
+            "model": self.model.id,
+            "model revision": self.model.revision,
+            "engine": self.model.engine,
+            "dtype": self.model.details.get("dtype"),
+            "prompts": self.prompt_digest,
+        }
+
+    def changes(self, other: Manifest) -> list[str]:
+        """What differs in another manifest and makes its scenes other ones, one phrase each."""
+        old, new = self.decisive(), other.decisive()
+        names = [*old, *(name for name in new if name not in old)]
+        return [
+            f"{name} was {old.get(name)} and is now {new.get(name)}"
+            for name in names
+            if old.get(name) != new.get(name)
+        ]
+
+
+class _Name(BaseModel):
+    """As much of a record as finding it needs."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: Literal[1]
+    id: SceneId
+    question_id: str | None = None
+
+
+class _Head(_Name):
+    """As much of a record as counting needs."""
+
+    cost: dict[str, NodeCost]
+
+
+@dataclass
+class Contents:
+    """What the files of an export hold, counted line by line.
+
+    Attributes:
+        done: Ids of the finished scenes.
+        failed: The failures that no finished scene has made good, the latest of each id.
+        totals: What the finished scenes took; the hours are not in the files.
+        sizes: Length of each file up to the end of its last whole line, in bytes.
+        torn: Names of the files that go on after that.
+        superseded: Whether `failures.jsonl` has lines that count no longer.
+    """
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+    sizes: dict[str, int] = field(default_factory=dict)
+    torn: list[str] = field(default_factory=list)
+    superseded: bool = False
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Count what a folder holds; an absent file is an empty one.
+
+        Raises:
+            ExportError: A line is damaged that is not the last one of its file, or two scenes have one id.
+        """
+        found = cls()
+        sums = dict.fromkeys(("calls", "prompt_tokens", "completion_tokens", "cached_tokens"), 0)
+        for number, head in found._lines(folder / SCENES, _Head):
+            if head.id in found.done:
+                raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
+            found.done.add(head.id)
+            for cost in head.cost.values():
+                for name in sums:
+                    sums[name] += getattr(cost, name)
+        lines = 0
+        for _, failure in found._lines(folder / FAILURES, Failure):
+            lines += 1
+            if failure.id not in found.done:
+                found.failed[failure.id] = failure
+        found.superseded = lines != len(found.failed)
+        found.totals = Totals(**sums)
+        return found
+
+    def _lines(self, path: Path, shape: type[_Line]) -> Iterator[tuple[int, _Line]]:
+        """The whole lines of a file, checked, with their numbers."""
+        self.sizes[path.name] = 0
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    value = shape.model_validate_json(line) if line.endswith(b"\n") else None
+                except ValidationError as error:
+                    if error.errors()[0]["type"] != "json_invalid" or file.read(1):
+                        raise _damaged(path, number, error) from error
+                    value = None
+                if value is None:
+                    self.torn.append(path.name)
+                    return
+                self.sizes[path.name] += len(line)
+                yield number, value
+
+
+class Export:
+    """An export's folder, for reading: checked when it is opened and line by line.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        ExportError: It is no export, is damaged, or has lost scenes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Check what the manifest says against the files."""
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.contents = Contents.read(folder)
+        _check_counts(folder, self.manifest, self.contents)
+
+    def scenes(self) -> Iterator[SceneRecord]:
+        """The records, in the order in which the scenes ended.
+
+        Raises:
+            ExportError: A record is damaged or of another version.
+        """
+        for number, line in self._lines():
+            yield self._record(number, line)
+
+    def failures(self) -> list[Failure]:
+        """The failures, in the order in which they were recorded."""
+        return list(self.contents.failed.values())
+
+    def find(self, row: str) -> list[SceneRecord | Failure]:
+        """The rows that a person may mean.
+
+        Args:
+            row: A question's id, a scene's id or four or more digits of its beginning, or `@N` for line N of
+                `scenes.jsonl`. A question's id goes before a scene's.
+        """
+        beginning = row if len(row) >= MIN_DIGITS else ""
+        by_question: list[SceneRecord | Failure] = []
+        by_beginning: list[SceneRecord | Failure] = []
+        for number, line in self._lines():
+            name = _Name.model_validate_json(line)
+            if row == f"@{number}":
+                return [self._record(number, line)]
+            if name.question_id == row:
+                by_question.append(self._record(number, line))
+            elif beginning and name.id.startswith(beginning):
+                by_beginning.append(self._record(number, line))
+        for failure in self.failures():
+            if failure.question_id == row:
+                by_question.append(failure)
+            elif beginning and failure.id.startswith(beginning):
+                by_beginning.append(failure)
+        return by_question or by_beginning
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """The whole lines of `scenes.jsonl`, as many as were there when the folder was opened."""
+        rest = self.contents.sizes[SCENES]
+        if not rest:
+            return
+        with (self.folder / SCENES).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line
+                rest -= len(line)
+                if rest <= 0:
+                    return
+
+    def _record(self, number: int, line: bytes) -> SceneRecord:
+        try:
+            return SceneRecord.from_json(line.decode())
+        except (RecordError, UnicodeDecodeError) as error:
+            raise _damaged(self.folder / SCENES, number, error) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an export.
+
+    Raises:
+        ExportError: There is none, or it is damaged or of another version.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ExportError(
+            f"{folder} holds no export (there is no {MANIFEST}); give a folder that `export` wrote."
+        ) from error
+    except NotADirectoryError as error:
+        raise ExportError(f"{folder} is a file; give a folder that `export` wrote.") from error
+    except ValidationError as error:
+        raise ExportError(f"{path} is damaged: {_fault(error)}.") from error
+
+
+def _check_counts(folder: Path, manifest: Manifest, contents: Contents) -> None:
+    """Compare what a manifest says with what the files hold; those of a killed export may hold more."""
+    counts, done, failed = manifest.counts, len(contents.done), len(contents.failed)
+    more_is_fine = manifest.state == "running"
+    if done < counts.done or (done > counts.done and not more_is_fine) or done + failed > counts.questions:
+        raise ExportError(
+            f"{folder} holds {done:,} scenes and {failed:,} failures, where its {MANIFEST} says "
+            f"{counts.done:,} and {counts.failed:,} of {counts.questions:,} questions; run the same export "
+            "again, which plays what is missing."
+        )
+
+
+def _damaged(path: Path, number: int, error: Exception) -> ExportError:
+    fault = _fault(error) if isinstance(error, ValidationError) else str(error)
+    return ExportError(
+        f"{path}, line {number} is damaged ({fault}); put the file back as it was, or remove that line and "
+        "export again: its scene is then played again."
+    )
+
+
+def _fault(error: ValidationError) -> str:
+    """The first fault that was found."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

@@ -1,0 +1,201 @@
+"""Questions of a file or data set: the column found, the text cleaned, an id for each, bad rows reported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scene.errors import InputError
+from scene.nouns import Kind
+from scene.tables import BadRow, read_table
+from scene.text import clean, one_line
+
+QUESTION_COLUMNS = (
+    "question",
+    "prompt",
+    "instruction",
+    "goal",
+    "query",
+    "turns",
+    "messages",
+    "text",
+    "input",
+)
+"""Where a question is looked for, in this order, unless a column is named."""
+
+ID_COLUMNS = ("id", "question_id", "uid", "qid")
+KIND_COLUMN = "kind"
+
+KINDS: dict[str, Kind] = {
+    "harmful": "harmful",
+    "unsafe": "harmful",
+    "helpful": "helpful",
+    "harmless": "helpful",
+    "benign": "helpful",
+    "safe": "helpful",
+}
+"""What may stand in a column of kinds."""
+
+MAX_ID_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question to play a scene for.
+
+    Attributes:
+        id: The one it came with, or one derived from its text.
+        text: The question, cleaned; of any length, which whoever plays it has to judge.
+        first_answer: A first answer that already exists, cleaned; empty lets the model give its own.
+        kind: What the question is in its set for, where that is known.
+    """
+
+    id: str
+    text: str
+    first_answer: str = ""
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Where a table keeps what; None looks under the usual names.
+
+    Attributes:
+        question: Column of the question.
+        answer: Column of first answers; none is looked for unless it is named.
+        kind: Kind of every question, or None to read it from a column.
+        kind_column: Column of kinds.
+    """
+
+    question: str | None = None
+    answer: str | None = None
+    kind: Kind | None = None
+    kind_column: str | None = None
+
+
+@dataclass
+class QuestionSet:
+    """What a file or data set holds.
+
+    Attributes:
+        questions: The questions, in their order.
+        malformed: Rows that can't be used.
+        repeated: Rows that say again what an earlier one said: same id, question and first answer.
+    """
+
+    questions: list[Question] = field(default_factory=list)
+    malformed: list[BadRow] = field(default_factory=list)
+    repeated: list[BadRow] = field(default_factory=list)
+
+
+class _UnusableRowError(Exception):
+    """A row holds no question. Caught here and reported."""
+
+
+def read_questions(
+    source: str, columns: Columns | None = None, *, subset: str | None = None, split: str | None = None
+) -> QuestionSet:
+    """Read all questions of a file or data set; see `scene.tables.read_table` for what may be read.
+
+    Raises:
+        InputError: It can't be read, has no column of a name that was given, or holds no question.
+    """
+    columns = columns or Columns()
+    found = QuestionSet()
+    places: dict[tuple[str, str, str], str] = {}
+    missing = {name for name in (columns.question, columns.answer, columns.kind_column) if name is not None}
+    seen: dict[str, None] = {}
+    for row in read_table(source, subset=subset, split=split):
+        if isinstance(row, BadRow):
+            found.malformed.append(row)
+            continue
+        seen |= dict.fromkeys(row.values)
+        missing.difference_update(row.values)
+        try:
+            question = _question(row.values, columns)
+        except _UnusableRowError as error:
+            found.malformed.append(BadRow(row.place, str(error)))
+            continue
+        said = (question.id, question.text, question.first_answer)
+        if said in places:
+            found.repeated.append(BadRow(row.place, f"it repeats {places[said]}"))
+        else:
+            places[said] = row.place
+            found.questions.append(question)
+    if missing and seen:
+        raise InputError(f"{source} has no column {min(missing)!r}; its columns are {', '.join(seen)}.")
+    if not found.questions:
+        why = f" ({found.malformed[0]})" if found.malformed else ""
+        raise InputError(f"{source} holds no question{why}; name its column with --question-column.")
+    return found
+
+
+def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
+    values = {str(name).strip().casefold(): value for name, value in cells.items()}
+    values |= cells  # a column that was named is found as it is spelled
+    text = clean(_text(values, columns))
+    if not text:
+        raise _UnusableRowError("its question is empty")
+    return Question(
+        id=_id(values) or f"q{hashlib.sha256(text.encode()).hexdigest()[:12]}",
+        text=text,
+        first_answer=clean(_plain(values.get(columns.answer), "its first answer")) if columns.answer else "",
+        kind=_kind(values, columns),
+    )
+
+
+def _text(values: Mapping[str, Any], columns: Columns) -> str:
+    """The question as it stands in the row; Alpaca's `input` belongs to its `instruction`."""
+    if columns.question is not None:
+        return _plain(_first_turn(values.get(columns.question)), f"column {columns.question!r}")
+    for name in QUESTION_COLUMNS:
+        if values.get(name):
+            text = _plain(_first_turn(values[name]), f"column {name!r}")
+            more = values.get("input") if name == "instruction" else None
+            return f"{text}\n\n{more}" if isinstance(more, str) and more.strip() else text
+    raise _UnusableRowError("it has no question")
+
+
+def _first_turn(value: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
+    """What the user says first in a list of turns or chat messages; anything else as it is."""
+    if not isinstance(value, list) or not value:
+        return value
+    for turn in value:
+        if isinstance(turn, Mapping) and turn.get("role", turn.get("from")) in ("user", "human"):
+            return turn.get("content", turn.get("value"))
+    return value[0]
+
+
+def _plain(value: Any, what: str) -> str:  # noqa: ANN401
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _UnusableRowError(f"{what} is not text")
+    return value
+
+
+def _id(values: Mapping[str, Any]) -> str:
+    for name in ID_COLUMNS:
+        value = values.get(name)
+        if isinstance(value, str | int) and (identifier := one_line(str(value))):
+            if len(identifier) > MAX_ID_CHARS:
+                raise _UnusableRowError(f"its id has {len(identifier):,} characters")
+            return identifier
+    return ""
+
+
+def _kind(values: Mapping[str, Any], columns: Columns) -> Kind | None:
+    if columns.kind is not None:
+        return columns.kind
+    column = columns.kind_column or KIND_COLUMN
+    value = values.get(column)
+    if value is None or value == "":
+        return None
+    kind = KINDS.get(str(value).strip().casefold())
+    if kind is None:
+        raise _UnusableRowError(
+            f"column {column!r} says {one_line(str(value))[:40]!r}, which is none of {', '.join(KINDS)}"
+        )
+    return kind

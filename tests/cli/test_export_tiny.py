@@ -1,0 +1,28 @@
+"""`monopolylogue export` with the real tiny model, which may fail scenes but only by name."""
+
+import json
+
+import pytest
+
+from scene.export import FAILURES, SCENES, Export
+
+SMALL = ("--model", "tiny", "--roles", "1", "--steps", "2", "--max-interactions", "2")
+QUESTIONS = ["Can I feed bread to ducks?", "How do I leave a party early?", "May I read my son's diary?"]
+
+
+@pytest.mark.model
+def test_export_on_the_tiny_model(monopolylogue, tmp_path):
+    (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS))
+    out = tmp_path / "scenes"
+    command = ("export", str(tmp_path / "questions.txt"), "--out", str(out), *SMALL)
+    first = monopolylogue(*command, "--limit", "1")
+    assert first.exit_code in (0, 1)  # 1 where the only scene failed
+    again = monopolylogue(*command)
+    assert "of 3 questions; 2 to play." in again.stderr
+    rows = [json.loads(line) for line in (out / SCENES).read_text().splitlines()]
+    failures = [json.loads(line) for line in (out / FAILURES).read_text().splitlines()]
+    assert sorted(row["question"] for row in rows + failures) == sorted(QUESTIONS)
+    assert {failure["error"] for failure in failures} <= {"ReplyError"}
+    manifest = Export(out).manifest
+    assert (manifest.state, manifest.model.id) == ("finished", "tiny")
+    assert manifest.model.revision

@@ -1,0 +1,189 @@
+"""`monopolylogue run --base-url`: a whole scene over HTTP, on a server that replies from the script."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from inference.engine import ChatMessage, GenerationRequest
+from scene.record import SceneRecord
+from tests.loopback import Exchange, Loopback, completion, lists, loopback, refuses, says
+from tests.scripted_scene import scene_script
+
+pytestmark = pytest.mark.usefixtures("allow_load_engine")
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTION = "May I keep the rent back until the heating works?"
+
+
+def plays(exchange: Exchange) -> None:
+    """Reply as the scripted player would, in the shape that the request's response_format has."""
+    body = exchange.body
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    wrapped = schema is not None and list(schema["properties"]) == ["reply"]
+    form = schema["properties"]["reply"] if wrapped else {}
+    reply = scene_script(
+        GenerationRequest(
+            messages=tuple(ChatMessage(message["role"], message["content"]) for message in body["messages"]),
+            max_tokens=body["max_tokens"],
+            schema=None if wrapped else schema,
+            choices=tuple(form.get("enum", ())),
+            pattern=form.get("pattern"),
+        )
+    )
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+    exchange.send(completion(json.dumps({"reply": reply}) if wrapped else reply, "stop", usage))
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.fixture
+def server():
+    with loopback(plays) as server:
+        yield server
+
+
+def test_plays_a_scene(monopolylogue, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    url = server.url.replace("127", "ann:password@127")
+    done = monopolylogue("run", QUESTION, "--json", "--base-url", url)
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    record = SceneRecord.from_json(done.stdout)
+    assert (record.model.id, record.model.revision, record.model.engine) == ("parrot", "served", "openai")
+    assert record.model.details == {"server": server.url}
+    assert not any(secret in done.stdout for secret in ("secret", "password", "ann:"))
+    assert len(record.cast) == 5
+    assert len(server.posts) == sum(cost.calls for cost in record.cost.values())
+    assert sum(cost.cached_tokens for cost in record.cost.values()) == len(server.posts)
+
+
+def test_is_the_same_scene_as_without_a_server(monopolylogue, server: Loopback, loader) -> None:
+    """The shapes survive the way there and back."""
+    record = SceneRecord.from_json(monopolylogue("run", QUESTION, "--json").stdout)
+    (asked,) = loader.asked
+    assert (asked["base_url"], asked["structured"]) == (None, True)
+    env = {**os.environ, "MONOPOLYLOGUE_BASE_URL": server.url}
+    served = SceneRecord.from_json(child("run", QUESTION, "--json", env=env).stdout)
+    assert served.model_dump(include={"cast", "plan", "events", "consequences", "critique", "answer"}) == (
+        record.model_dump(include={"cast", "plan", "events", "consequences", "critique", "answer"})
+    )
+
+
+def test_model_that_the_server_lacks(monopolylogue, server: Loopback) -> None:
+    server.list_models = lists("a", "b")
+    for options in ([], ["--model", "c"]):
+        done = monopolylogue("run", QUESTION, "--base-url", server.url, *options)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"monopolylogue: The server at {server.url} has ")
+        assert "a, b." in done.stderr
+    assert server.posts == []
+
+
+def test_no_server_there(monopolylogue, server: Loopback) -> None:
+    server.shutdown()
+    server.server_close()
+    done = monopolylogue("run", QUESTION, "--base-url", server.url)
+    assert (done.exit_code, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"monopolylogue: No server answers at {server.url} (")
+
+
+def test_engine_without_address(monopolylogue) -> None:
+    done = monopolylogue("run", QUESTION, "--engine", "openai")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        "monopolylogue: The engine `openai` needs a server; give --base-url, "
+        "such as http://127.0.0.1:8000/v1.\n"
+    )
+
+
+def test_a_server_that_refuses_shapes(monopolylogue, server: Loopback) -> None:
+    def refuse(exchange: Exchange) -> None:
+        if "response_format" in exchange.body:
+            refuses(400, "response_format is not supported")(exchange)
+        else:
+            plays(exchange)
+
+    server.act = refuse
+    done = monopolylogue("run", QUESTION, "--base-url", server.url)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"monopolylogue: The server at {server.url} refuses response_format (400): "
+        "response_format is not supported. If it can't hold replies to a shape, give --no-structured."
+    )
+
+
+def test_no_structured_says_the_shapes_in_words(monopolylogue, server: Loopback) -> None:
+    def plain(exchange: Exchange) -> None:
+        assert "response_format" not in exchange.body
+        last = exchange.body["messages"][-1]
+        said, words, schema = last["content"].partition("\n\nReply with one JSON object of this schema")
+        if words:
+            form = {"json_schema": {"schema": json.loads(schema.partition("\n")[2])}}
+            exchange.body |= {"response_format": form}
+        choices = last["content"].rpartition("Reply with exactly one of these, and nothing else: ")[2]
+        if choices != last["content"]:
+            return says(choices.split(",")[0])(exchange)
+        last["content"] = said
+        return plays(exchange)
+
+    server.act = plain
+    done = monopolylogue("run", QUESTION, "--json", "--base-url", server.url, "--no-structured")
+    record = SceneRecord.from_json(done.stdout)
+    assert record.outcome == "plan_finished"
+
+
+def child(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, where warnings go where a user sees them."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_ctrl_c_withdraws_the_request(server: Loopback) -> None:
+    arrived, withdrawn = threading.Event(), threading.Event()
+
+    def wait(exchange: Exchange) -> None:
+        arrived.set()
+        if exchange.wait_for_disconnect():
+            withdrawn.set()
+
+    server.act = wait
+    command = [sys.executable, "-m", "cli.main", "run", QUESTION, "--json", "--base-url", server.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert arrived.wait(60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert withdrawn.wait(10)
+    assert (process.returncode, out) == (130, "")
+    assert err == "Interrupted. Nothing of this scene was kept; run the command again to play it anew.\n"
+
+
+def test_a_server_that_is_away_for_a_while_is_one_line(server: Loopback) -> None:
+    away = refuses(503, "Loading model", Retry_After_Ms="5")
+    server.acts = [plays, *[away] * 9]
+    done = child("run", QUESTION, "--json", "--base-url", server.url)
+    assert done.returncode == 0
+    assert done.stderr == f"The server at {server.url} is gone or busy; trying again for about a minute.\n"
+    SceneRecord.from_json(done.stdout)
+
+
+def test_a_server_that_fails_for_good_is_one_sentence(server: Loopback) -> None:
+    server.acts = [plays]
+    server.act = refuses(500, "CUDA error", Retry_After_Ms="5")
+    done = child("run", QUESTION, "--json", "--base-url", server.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    warning, sentence = done.stderr.splitlines()
+    assert "gone or busy" in warning
+    assert sentence == f"monopolylogue: The server at {server.url} goes on failing (500): CUDA error."

@@ -1,0 +1,135 @@
+"""An export that is really killed, interrupted, starved of disk or of its engine, and gone on with."""
+
+import random
+import signal
+import time
+
+import pytest
+
+from scene.export import FAILURES, SCENES, Export
+from tests.end_to_end.conftest import Running
+
+BAD = ["Question 7?", "Question 23?"]
+
+
+def stopped_at_random(theatre, how: signal.Signals, rng: random.Random) -> int:
+    """Begin or go on, and send a signal at a point that nobody chose. The exit code."""
+    run = theatre.start(pause=0.004, bad=BAD)
+    theatre.wait_for_scenes(run, rng.randint(1, 12))
+    time.sleep(rng.uniform(0, 0.03))
+    run.send(how)
+    code = run.ended()
+    theatre.check()
+    return code
+
+
+@pytest.mark.parametrize("theatre", [120], indirect=True)
+def test_sigkill_at_random_points(theatre):
+    rng, kills = random.Random(1), 0
+    while (code := stopped_at_random(theatre, signal.SIGKILL, rng)) != 0:
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills >= 10
+    theatre.check_complete(set(BAD))
+
+
+@pytest.mark.parametrize("theatre", [80], indirect=True)
+def test_sigint_at_random_points(theatre):
+    rng, interrupts = random.Random(2), 0
+    while (code := stopped_at_random(theatre, signal.SIGINT, rng)) != 0:
+        assert code == 130
+        interrupts += 1
+        counts = Export(theatre.out).manifest.counts
+        assert theatre.said().splitlines()[-1] == (
+            f"Interrupted. {counts.done} of 80 scenes are finished and kept in {theatre.out}; "
+            "run the same command again to go on."
+        )
+        assert counts.done == len((theatre.out / SCENES).read_bytes().splitlines())
+    assert interrupts >= 4
+    theatre.check_complete(set(BAD))
+
+
+def test_sigkill_in_the_middle_of_a_line(theatre):
+    rng = random.Random(3)
+    for which in range(12):
+        through = rng.choice([0, 1, 100, 20_000, 10**9])
+        code = theatre.start(pause=0.002, kill_write=[which % 4, through]).ended()
+        theatre.check()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        torn = (
+            not (theatre.out / SCENES).read_bytes().endswith(b"\n") and (theatre.out / SCENES).stat().st_size
+        )
+        assert torn or not through
+    assert theatre.start().ended() == 0
+    theatre.check_complete()
+
+
+def test_last_line_that_was_cut_off(theatre):
+    assert theatre.start("--limit", "10").ended() == 0
+    with (theatre.out / SCENES).open("r+b") as file:
+        file.truncate(file.seek(0, 2) - 1)
+    assert theatre.start().ended() == 0
+    assert f"{theatre.out / SCENES} ended in half a line, which is dropped." in theatre.said()
+    assert len(theatre.played()) == 31
+    theatre.check_complete()
+
+
+def test_full_disk(theatre):
+    """Stood for by a limit on the size of files, as a quota sets it."""
+    assert theatre.start(file_limit=300_000).ended() == 2
+    theatre.check()
+    (line,) = [line for line in theatre.said().splitlines() if line.startswith("monopolylogue:")]
+    assert line == (
+        f"monopolylogue: {theatre.out} can't be written to (File too large); every finished scene in it is "
+        "kept: free some space or mend what is wrong, and run the same command again."
+    )
+    assert "Traceback" not in theatre.said()
+    data = (theatre.out / SCENES).read_bytes()
+    assert data.endswith(b"\n")
+    assert 0 < len(data) <= 300_000
+    assert theatre.start().ended() == 0
+    theatre.check_complete()
+
+
+def test_a_scene_that_never_ends(theatre):
+    assert theatre.start("--scene-timeout", "2", hang="Question 5?").ended() == 0
+    theatre.check_complete({"Question 5?"})
+    (failure,) = Export(theatre.out).failures()
+    assert (failure.error, failure.reason) == ("TimeoutError", "the scene was given up after 2 seconds")
+
+
+def test_an_engine_that_dies(theatre):
+    assert theatre.start(die="Question 20?").ended() == 1
+    theatre.check()
+    assert Export(theatre.out).failures() == []
+    counts = Export(theatre.out).manifest.counts
+    assert theatre.said().splitlines()[-1] == (
+        f"monopolylogue: The engine died. The engine was closed. {counts.done} of 40 scenes are finished and "
+        f"kept in {theatre.out}; run the same command again to go on."
+    )
+    assert theatre.start(die="Question 20?").ended() == 0
+    theatre.check_complete()
+
+
+def test_two_exports_into_one_folder(theatre, zygote_two, tmp_path_factory):
+    first = theatre.start(pause=0.01)
+    theatre.wait_for_scenes(first)
+    second = Running(zygote_two, theatre.order() | {"folder": str(tmp_path_factory.mktemp("second"))})
+    assert second.ended() == 2
+    assert f"Another process is exporting into {theatre.out}" in second.said()
+    assert first.ended() == 0
+    theatre.check_complete()
+
+
+def test_failures_outlive_a_kill_and_are_retried_when_asked(theatre):
+    theatre.start(bad=BAD, pause=0.002, kill_write=[6, 50]).ended()
+    assert theatre.start(bad=BAD).ended() == 0
+    theatre.check_complete(set(BAD))
+    run = theatre.start("--retry-failed", bad=BAD[1:], pause=0.002, kill_write=[0, 50])
+    assert run.ended() == -signal.SIGKILL
+    theatre.check()
+    assert theatre.start("--retry-failed", bad=BAD[1:]).ended() == 0
+    theatre.check_complete({BAD[1]})
+    assert (theatre.out / FAILURES).read_text().count("\n") == 1

@@ -1,0 +1,105 @@
+"""Runs command lines in processes of their own that may be killed, without importing everything each time.
+
+Reads one order a line, as JSON; forks; writes the process id, and then how it ended. An order says:
+
+    arguments   the command line
+    folder      where standard output and error go, and `played`: the questions whose scenes began
+    pause       the longest time a reply takes, in seconds
+    hang        a question whose replies never come
+    die         a question at which the engine dies, unless the file `died` is there
+    bad         questions whose scenes fail
+    file_limit  the largest size a file may have, in bytes
+    kill_write  kills itself in mid-write: [which write to scenes.jsonl, how many bytes of it get through]
+"""
+
+import asyncio
+import json
+import os
+import random
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import inference.loading
+from inference.engine import Completion, GenerationRequest
+from inference.scripted import ScriptedEngine
+from tests.scripted_scene import prompt_of, scene_script
+
+
+class Acting(ScriptedEngine):
+    """Plays the script, late, and with the accidents that an order names."""
+
+    def __init__(self, order: dict) -> None:
+        super().__init__(scene_script)
+        self._order = order
+        self._folder = Path(order["folder"])
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        order, said = self._order, request.messages[-1].content
+        if prompt_of(request) == "respond":
+            with (self._folder / "played").open("a") as file:
+                file.write(f"{said}\n")
+            if said == order.get("die") and not (self._folder / "died").exists():
+                (self._folder / "died").touch()
+                self.close()
+        await asyncio.sleep(60 if said == order.get("hang") else random.uniform(0, order.get("pause", 0)))
+        completion = await super().generate(request)
+        self.requests.clear()
+        if said in order.get("bad", ()):
+            return Completion(text="", finish_reason="stop", prompt_tokens=1, completion_tokens=1)
+        return completion
+
+
+def kill_in_write(which: int, through: int) -> None:
+    """Let so many bytes of one write through, and no more of anything."""
+    real_write, count = os.write, 0
+
+    def write(handle: int, data: memoryview) -> int:
+        nonlocal count
+        if not os.readlink(f"/proc/self/fd/{handle}").endswith("scenes.jsonl"):
+            return real_write(handle, data)
+        count += 1
+        if count <= which:
+            return real_write(handle, data)
+        real_write(handle, data[: min(through, len(data) - 1)])
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("still alive")
+
+    os.write = write
+
+
+def perform(order: dict) -> None:
+    """Run one command line; never returns."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(f"{order['folder']}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    if "file_limit" in order:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
+    if "kill_write" in order:
+        kill_in_write(*order["kill_write"])
+    random.seed()
+    cli.rehearsal.load_engine = lambda *_, **__: Acting(order)
+    code = 99
+    try:
+        app(order["arguments"], prog_name="monopolylogue")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 98
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    inference.loading.load_engine = None  # whoever loads a real model here fails
+
+    import cli.exporting
+    import cli.rehearsal
+    from cli.main import app
+
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            perform(json.loads(line))
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -1,0 +1,148 @@
+"""What the openai engine makes of each kind of answer."""
+
+from typing import Any
+
+import pytest
+
+from inference.engine import Completion, Engine
+from scene.errors import EngineError, InputError
+from tests.inference.openai_engine.driving import ask, failure
+from tests.loopback import Loopback, says
+
+
+async def test_text_reason_and_tokens(server: Loopback, engine: Engine) -> None:
+    details = {"cached_tokens": 7}
+    usage = {
+        "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": details,
+    }  # fmt: skip
+    server.act = says(" Not bad", "length", usage)
+    assert await engine.generate(ask()) == Completion(
+        text=" Not bad", finish_reason="length", prompt_tokens=9, completion_tokens=4, cached_tokens=7
+    )
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        [],
+        {"prompt_tokens": None, "completion_tokens": "three", "total_tokens": -1},
+        {"prompt_tokens": -5, "completion_tokens": [2], "total_tokens": 0, "prompt_tokens_details": None},
+        {"prompt_tokens": 0, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": "x"}},
+    ],
+)
+async def test_tokens_that_make_no_sense_count_as_unsaid(
+    server: Loopback, engine: Engine, usage: object
+) -> None:
+    server.act = says("Well.", usage=usage)
+    done = await engine.generate(ask())
+    assert (done.text, done.finish_reason) == ("Well.", "stop")
+    assert (done.prompt_tokens, done.completion_tokens, done.cached_tokens) == (0, 0, 0)
+
+
+async def test_no_text_is_empty_text(server: Loopback, engine: Engine) -> None:
+    """As from a model that thought until the cap."""
+    server.act = says(None, "length", reasoning_content="Hmm.")
+    done = await engine.generate(ask())
+    assert (done.text, done.finish_reason) == ("", "length")
+
+
+async def test_a_stop_string_that_the_server_leaves_in(server: Loopback, engine: Engine) -> None:
+    server.act = says("one two three")
+    assert (await engine.generate(ask(stop=("two", "e t")))).text == "on"
+
+
+@pytest.mark.parametrize(
+    ("text", "begun"),
+    [
+        ('{"reply": "I am \\u00fcber', "I am über"),
+        ('{"reply": "I am \\u00f', "I am "),
+        ('{"reply": "I am \\', "I am "),
+        ('{"reply": "', ""),
+        ('{"rep', ""),
+        ("{\n\n\n", ""),
+        ("", ""),
+    ],
+)
+async def test_a_wrapped_reply_that_was_cut_off(
+    server: Loopback, engine: Engine, text: str, begun: str
+) -> None:
+    server.act = says(text, "length")
+    done = await engine.generate(ask(pattern="I .*"))
+    assert (done.text, done.finish_reason) == (begun, "length")
+
+
+@pytest.mark.parametrize("rest", ["}", "", "\n\n\n\n", " \n}"])
+async def test_a_wrapped_reply_that_was_cut_off_after_its_end(
+    server: Loopback, engine: Engine, rest: str
+) -> None:
+    server.act = says('{\n "reply" :\n\t"I am \\"\\\\\ta"' + rest, "length")
+    done = await engine.generate(ask(pattern="I .*"))
+    assert (done.text, done.finish_reason) == ('I am "\\\ta', "stop")
+
+
+async def test_a_cut_off_object_comes_as_it_is(server: Loopback, engine: Engine) -> None:
+    server.act = says('{"mood": "gl', "length")
+    assert (await engine.generate(ask(schema={"type": "object"}))).text == '{"mood": "gl'
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ({"choices": ("yes", "no")}, "yes"),
+        ({"choices": ("yes", "no")}, '{"reply": "maybe"}'),
+        ({"choices": ("yes", "no")}, '["yes"]'),
+        ({"pattern": "I .*"}, "I am."),
+        ({"pattern": "I .*"}, '{"reply": "You are."}'),
+        ({"pattern": "I .*"}, '{"reply": "I am.'),
+        ({"pattern": "I .*"}, '{"answer": "I am."}'),
+        ({"schema": {"type": "object"}}, "Sure! Here you are: {}"),
+    ],
+)
+async def test_a_server_that_overlooks_the_shape(
+    server: Loopback, engine: Engine, shape: dict[str, Any], text: str
+) -> None:
+    server.act = says(text)
+    error = await failure(engine, ask(**shape))
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        f"The server at {server.url} overlooks response_format: its reply has not the shape asked for; "
+        "start it with structured output, or give --no-structured."
+    )
+
+
+@pytest.mark.parametrize("shape", [{"choices": ("yes", "no")}, {"schema": {"properties": {"a": {}}}}])
+async def test_one_that_overlooks_it_at_length(
+    server: Loopback, engine: Engine, shape: dict[str, Any]
+) -> None:
+    server.act = says("Sure! Here you", "length")
+    assert "overlooks response_format" in str(await failure(engine, ask(**shape)))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("<html>Welcome</html>", "text/html"),
+        ("<html>Welcome</html>", "application/json"),
+        ("", "application/json"),
+        ("null", "application/json"),
+        ("[]", "application/json"),
+        ('{"choices": []}', "application/json"),
+        ('{"choices": null}', "application/json"),
+        ('{"choices": [{}]}', "application/json"),
+        ('{"choices": [{"message": null}]}', "application/json"),
+        ('{"choices": [{"message": "Hello"}]}', "application/json"),
+        ('{"choices": "Hello"}', "application/json"),
+        (
+            '{"choices": [{"message": {"role": "assistant", "content": "x"}}], "usage": "x"}',
+            "application/json",
+        ),
+        ('{"error": {"message": "odd"}}', "application/json"),
+        ('{"choices": [{"message": {"role": "assistant", "content": 5}}]}', "application/json"),
+    ],
+)
+async def test_what_is_no_chat_completion(server: Loopback, engine: Engine, body: str, kind: str) -> None:
+    server.act = lambda exchange: exchange.send(body, Content_Type=kind)
+    error = await failure(engine, ask())
+    assert isinstance(error, EngineError)
+    assert str(error) == f"What the server at {server.url} sent is no chat completion."

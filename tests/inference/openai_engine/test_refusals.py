@@ -1,0 +1,84 @@
+"""What the openai engine makes of each kind of refusal."""
+
+import pytest
+
+from inference.engine import Engine
+from scene.errors import InputError, ModelNotFoundError, PromptTooLongError
+from tests.inference.openai_engine.driving import Connect, ask, failure
+from tests.loopback import Loopback, refuses
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."),
+        (
+            400,
+            "request (9412 tokens) exceeds the available context size (8192 tokens), try increasing it",
+        ),
+        (400, "The input (9000 tokens) is longer than the model's context length (8192 tokens)."),
+        (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+        (400, "context_length_exceeded"),
+        (500, "the request exceeds the available context size"),
+    ],
+)
+@pytest.mark.usefixtures("soon")
+async def test_too_long_a_prompt(server: Loopback, engine: Engine, status: int, words: str) -> None:
+    server.act = refuses(status, words)
+    error = await failure(engine, ask(choices=("yes", "no")))
+    assert isinstance(error, PromptTooLongError)
+    assert str(error) == (
+        "A prompt and a reply of up to 16 tokens do not fit the model's context window; "
+        "shorten the question or choose another model."
+    )
+
+
+@pytest.mark.parametrize("body", ['{"detail": "No grammar."}', '{"error": "No grammar."}', "No grammar."])
+async def test_a_shape(server: Loopback, engine: Engine, body: str) -> None:
+    server.act = lambda exchange: exchange.send(body, 422)
+    error = await failure(engine, ask(choices=("yes", "no")))
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        f"The server at {server.url} refuses response_format (422): No grammar. "
+        "If it can't hold replies to a shape, give --no-structured."
+    )
+
+
+async def test_anything_else(server: Loopback, engine: Engine) -> None:
+    server.act = refuses(400, "System role not supported\nTraceback: \x1b[31m" + "x" * 1000)
+    error = await failure(engine, ask())
+    assert isinstance(error, InputError)
+    assert str(error).startswith(
+        f"The server at {server.url} refuses a request (400): System role not supported Traceback: [31mxx"
+    )
+    assert len(str(error)) < 400
+
+
+async def test_the_model(server: Loopback, engine: Engine) -> None:
+    server.act = refuses(404, "The model `parrot` does not exist.")
+    error = await failure(engine, ask())
+    assert isinstance(error, ModelNotFoundError)
+    assert "The model `parrot` does not exist." in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_the_key_which_is_not_repeated(
+    server: Loopback, connect: Connect, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    engine = connect(server)
+    server.act = refuses(status, "Incorrect API key provided: sk-secret.")
+    error = await failure(engine, ask())
+    assert isinstance(error, InputError)
+    assert str(error) == (
+        f"The server at {server.url} refuses the API key; set OPENAI_API_KEY to one that it accepts."
+    )
+    server.act = refuses(400, "What is sk-secret?")
+    assert "What is …?" in str(await failure(engine, ask()))
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+async def test_none_of_them_is_tried_again(server: Loopback, engine: Engine, status: int) -> None:
+    server.act = refuses(status)
+    await failure(engine, ask())
+    assert len(server.posts) == 1

@@ -1,0 +1,177 @@
+"""Finding a server and its model: what is taken, and the one sentence for each thing that is wrong."""
+
+import socket
+
+import pytest
+
+from inference.loading import load_engine
+from inference.server import Server, served_model, server_at
+from scene.errors import InputError, ModelNotFoundError
+from tests.loopback import Exchange, Loopback, lists, loopback, refuses, says
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "MONOPOLYLOGUE_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server():
+    with loopback(says("Well.")) as server:
+        yield server
+
+
+def refusal(*arguments, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        load_engine(*arguments, **options)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("given", "url", "shown"),
+        [
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+            (" http://localhost/v1/ ", "http://localhost/v1", "http://localhost/v1"),
+            ("http://[::1]:80/v1", "http://[::1]:80/v1", "http://[::1]:80/v1"),
+            ("https://ann:p%40@127.0.0.1/v1", "https://ann:p%40@127.0.0.1/v1", "https://127.0.0.1/v1"),
+        ],
+    )
+    def test_is_taken(self, given: str, url: str, shown: str) -> None:
+        server = server_at(given)
+        assert (server.url, server.shown, server.key, server.local) == (url, shown, "none", True)
+        assert "ann" not in repr(server)
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "", "127.0.0.1:8000", "localhost:8000/v1", "ftp://127.0.0.1/v1", "http://", "http:///v1",
+            "http://127.0.0.1:port/v1", "http://127.0.0.1:99999/v1", "http://[::1/v1",
+            "http://127.0.0.1/v1?key=1", "http://127.0.0.1/v1#x", "\x00",
+        ],
+    )  # fmt: skip
+    def test_is_none(self, given: str) -> None:
+        with pytest.raises(InputError, match="is not the address of a server"):
+            server_at(given)
+
+    def test_elsewhere_needs_a_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(InputError, match=r"Set OPENAI_API_KEY for the server at example\.org"):
+            server_at("https://example.org/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", " sk-secret\n")
+        server = server_at("https://example.org/v1")
+        assert (server.key, server.local) == ("sk-secret", False)
+        assert "secret" not in repr(server)
+
+    @pytest.mark.parametrize("key", ["sk\nsecret", "sk-\N{SNOWMAN}secret"])
+    def test_a_key_that_no_header_can_carry(self, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(InputError, match="no key has") as caught:
+            server_at("http://127.0.0.1/v1")
+        assert "ecret" not in str(caught.value)
+
+
+class TestModel:
+    def test_the_only_one_is_taken(self, server: Loopback) -> None:
+        identity = served_model(server_at(server.url), "default")
+        assert (identity.id, identity.revision, identity.engine) == ("parrot", "served", "openai")
+        assert identity.details == {"server": server.url}
+
+    def test_one_of_several_by_name(self, server: Loopback) -> None:
+        server.list_models = lists("parrot", "default", revision="abc")
+        assert served_model(server_at(server.url), "parrot").revision == "abc"
+        assert served_model(server_at(server.url), "default").id == "default"
+
+    def test_none_of_several(self, server: Loopback) -> None:
+        server.list_models = lists(*(f"m{number}" for number in range(9)))
+        with pytest.raises(ModelNotFoundError) as caught:
+            served_model(server_at(server.url), "default")
+        assert str(caught.value) == (
+            f"The server at {server.url} has several models; name one with --model: "
+            "m0, m1, m2, m3, m4, m5, m6, m7, …."
+        )
+        with pytest.raises(ModelNotFoundError, match=r"has no model 'parrot'; it has m0, m1, "):
+            served_model(server_at(server.url), "parrot")
+
+    def test_a_server_that_lists_none_has_the_one_that_is_named(self, server: Loopback) -> None:
+        """As `transformers serve` does, which lists the hub's cache and loads what it is asked for."""
+        for act in (lists(), refuses(500)):
+            server.list_models = act
+            assert served_model(server_at(server.url), "/models/parrot").id == "/models/parrot"
+        server.list_models = lists()
+        with pytest.raises(ModelNotFoundError, match="lists no model; name the one it has with --model"):
+            served_model(server_at(server.url), "default")
+
+    @pytest.mark.parametrize(
+        ("act", "words"),
+        [
+            (refuses(401), "refuses the API key; set OPENAI_API_KEY"),
+            (refuses(503, "Loading model"), "is not ready yet (503)"),
+            (refuses(404), "its address usually ends in /v1"),
+            (refuses(500), "its address usually ends in /v1"),
+            (lambda exchange: exchange.send("<html>", Content_Type="text/html"), "lists no models as"),
+            (lambda exchange: exchange.send([]), "lists no models as"),
+            (lambda exchange: exchange.send({"data": None}), "lists no models as"),
+            (lambda exchange: exchange.send({"data": ["parrot"]}), "lists no models as"),
+        ],
+    )
+    def test_what_is_no_list(self, server: Loopback, act, words: str) -> None:
+        server.list_models = act
+        assert words in refusal(base_url=server.url)
+
+    def test_nobody_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        sentence = refusal(base_url=f"http://ann:secret@127.0.0.1:{port}/v1")
+        assert sentence.startswith(f"No server answers at http://127.0.0.1:{port}/v1 (")
+        assert sentence.endswith("; start it, or correct --base-url.")
+
+    def test_nothing_said(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("inference.server.START_SECONDS", 0.1)
+        server.list_models = Exchange.wait_for_disconnect
+        assert "No server answers" in refusal(base_url=server.url)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"engine": "openai"}, "The engine `openai` needs a server; give --base-url"),
+            ({"base_url": ""}, "The engine `openai` needs a server; give --base-url"),
+            ({"base_url": "URL", "engine": "openvino"}, "The engine `openvino` runs here, not on a server"),
+            ({"base_url": "URL", "dtype": "float32"}, "The server decides on dtype and device"),
+            ({"base_url": "URL", "device": "cuda"}, "The server decides on dtype and device"),
+            ({"structured": False}, "--no-structured is about a server"),
+        ],
+    )
+    def test_that_do_not_go_together(
+        self, server: Loopback, options: dict[str, object], sentence: str
+    ) -> None:
+        if options.get("base_url") == "URL":
+            options = options | {"base_url": server.url}
+        assert refusal("tiny", **options).startswith(sentence)
+        assert not server.gets
+
+    @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "²"])
+    def test_no_number_of_requests(
+        self, server: Loopback, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        monkeypatch.setenv("MONOPOLYLOGUE_CONCURRENCY", value)
+        assert "MONOPOLYLOGUE_CONCURRENCY must be a whole number from 1 on" in refusal(base_url=server.url)
+
+    def test_the_engine_follows_from_the_address(self, server: Loopback) -> None:
+        for engine in ("auto", "openai"):
+            served = load_engine("parrot", engine=engine, base_url=server.url)
+            assert served.identity.engine == "openai"
+            served.close()
+
+    def test_the_extra_that_is_missing(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        assert "pip install -e '.[openai]'" in refusal(base_url=server.url)
+
+
+def test_a_server_never_shows_its_key() -> None:
+    assert "secret" not in repr(Server(url="http://a:secret@h/v1", key="secret", local=False))

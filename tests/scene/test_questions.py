@@ -1,0 +1,176 @@
+"""Questions found in rows of every make: column, id, kind, first answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scene.errors import InputError
+from scene.questions import Columns, Question, QuestionSet, read_questions
+
+
+def read(folder: Path, *rows: object, **columns) -> QuestionSet:
+    path = folder / "questions.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return read_questions(str(path), Columns(**columns))
+
+
+def only(found: QuestionSet) -> Question:
+    assert (found.malformed, found.repeated) == ([], [])
+    (question,) = found.questions
+    return question
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"question": "Why?", "text": "a page"}, "Why?"),
+        ({"Prompt ": " Why?\x00 "}, "Why?"),
+        ({"goal": "Do it", "target": "Sure"}, "Do it"),
+        ({"instruction": "Add them.", "input": "1, 2", "output": "3"}, "Add them.\n\n1, 2"),
+        ({"instruction": "Sing.", "input": " ", "output": "La"}, "Sing."),
+        ({"question": None, "instruction": "Sing."}, "Sing."),
+        ({"turns": ["First?", "Second?"]}, "First?"),
+        (
+            {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi?"}]},
+            "Hi?",
+        ),
+        ({"messages": [{"from": "human", "value": "Hi?"}]}, "Hi?"),
+        ({"prompt": [{"role": "user", "content": "Hi?"}]}, "Hi?"),
+    ],
+)
+def test_question_is_found(tmp_path, row, text):
+    assert only(read(tmp_path, row)).text == text
+
+
+def test_named_columns_win(tmp_path):
+    row = {"question": "No.", "Ask": "Why?", "said": " So. ", "label": "unsafe", "kind": "nonsense"}
+    question = only(read(tmp_path, row, question="Ask", answer="said", kind_column="label"))
+    assert (question.text, question.first_answer, question.kind) == ("Why?", "So.", "harmful")
+
+
+@pytest.mark.parametrize(
+    ("row", "identifier"),
+    [({"id": 943}, "943"), ({"id": "a\nb"}, "a b"), ({"question_id": 0}, "0"), ({"id": "", "uid": "u"}, "u")],
+)
+def test_ids_are_kept(tmp_path, row, identifier):
+    assert only(read(tmp_path, {**row, "question": "Why?"})).id == identifier
+
+
+def test_ids_are_derived_from_content(tmp_path):
+    first = read(tmp_path, {"question": "Why?"}, {"question": "Who?"}).questions
+    again = read(tmp_path, {"question": "Who?"}, {"question": "Why? "}).questions
+    assert [question.id for question in first] == [question.id for question in reversed(again)]
+    assert len({question.id for question in first}) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("harmful", "harmful"), ("Unsafe ", "harmful"), ("safe", "helpful"), ("benign", "helpful"), ("", None)],
+)
+def test_kind_from_a_column(tmp_path, word, kind):
+    assert only(read(tmp_path, {"question": "Why?", "kind": word})).kind == kind
+
+
+def test_kind_given_for_all(tmp_path):
+    assert only(read(tmp_path, {"question": "Why?", "kind": "nonsense"}, kind="helpful")).kind == "helpful"
+
+
+def test_malformed_rows_are_named_and_do_not_stop_the_rest(tmp_path):
+    found = read(
+        tmp_path,
+        {"question": "Why?"},
+        {"question": " \x1b "},
+        {"question": 7},
+        {"answer": "Yes."},
+        {"question": "Who?", "kind": "odd"},
+        {"question": "Who?", "id": "x" * 300},
+        {"question": "Who?", "output": 3},
+        ["Who?"],
+        {"question": "Who?", "output": None},
+        answer="output",
+    )
+    assert [question.text for question in found.questions] == ["Why?", "Who?"]
+    assert list(map(str, found.malformed)) == [
+        "line 2: its question is empty",
+        "line 3: column 'question' is not text",
+        "line 4: it has no question",
+        "line 5: column 'kind' says 'odd', which is none of harmful, unsafe, helpful, harmless, benign, safe",
+        "line 6: its id has 300 characters",
+        "line 7: its first answer is not text",
+        "line 8: it is no object",
+    ]
+
+
+def test_repeated_rows_are_named(tmp_path):
+    found = read(
+        tmp_path,
+        {"id": 1, "question": "Why?"},
+        {"id": 2, "question": "Why?"},
+        {"id": 1, "question": "Who?"},
+        {"id": 1, "question": "Why? "},
+    )
+    assert [(question.id, question.text) for question in found.questions] == [
+        ("1", "Why?"),
+        ("2", "Why?"),
+        ("1", "Who?"),
+    ]
+    assert list(map(str, found.repeated)) == ["line 4: it repeats line 1"]
+
+
+@pytest.mark.parametrize("columns", [{"question": "ask"}, {"answer": "ask"}, {"kind_column": "ask"}])
+def test_column_that_is_not_there(tmp_path, columns):
+    with pytest.raises(InputError, match="has no column 'ask'; its columns are id, question"):
+        read(tmp_path, {"id": 1, "question": "Why?"}, **columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [((), r"no question; name"), (({"a": 1},), r"no question \(line 1: it has no question\)")],
+)
+def test_nothing_to_ask(tmp_path, rows, why):
+    with pytest.raises(InputError, match=why):
+        read(tmp_path, *rows)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["id", "question", "prompt", "turns", "messages", "instruction", "input", "kind"])
+
+
+@given(rows=st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=5))
+def test_every_row_is_a_question_or_is_named(tmp_path_factory, rows):
+    found = read(tmp_path_factory.mktemp("rows"), {"question": "Why?", "id": "first"}, *rows)
+    assert len(found.questions) + len(found.malformed) + len(found.repeated) == len(rows) + 1
+    assert all(question.text and question.id for question in found.questions)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("hh_harmless_first_turn.jsonl", 1600),
+        ("catqa_english.jsonl", 550),
+        ("dangerousqa.jsonl", 200),
+        ("harmfulqa_questions.jsonl", 300),
+        ("advbench_harmful_behaviors.csv", 100),
+        ("xstest_prompts.csv", 225),
+        ("koala_test_set.jsonl", 120),
+        ("self_instruct_user_oriented.jsonl", 180),
+        ("self_instruct_seed_tasks.jsonl", 175),
+        ("vicuna_bench_questions.jsonl", 80),
+    ],
+)
+def test_development_sets_work_as_they_are(question_sets, name, rows):
+    found = read_questions(str(question_sets / name))
+    assert (len(found.questions), found.malformed, found.repeated) == (rows, [], [])
+    assert len({question.id for question in found.questions}) == rows
+
+
+def test_kinds_of_a_development_set(question_sets):
+    found = read_questions(str(question_sets / "xstest_prompts.csv"), Columns(kind_column="label"))
+    assert {question.kind for question in found.questions} == {"harmful", "helpful"}

@@ -38,7 +38,7 @@ Preferences for DPO, each judged once more by a larger model:
 def dataset(
     scenes: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Folders with a scenes.jsonl, or files of scene records."),
+        typer.Argument(metavar="DIR...", help="Folders of `export`, or files of scene records."),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DATA", help="Folder of the data set.", rich_help_panel=OUTPUT)

@@ -30,8 +30,8 @@ def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
 def test_bad_input(monopolylogue, tmp_path) -> None:
     empty = write(tmp_path / "empty", [])
     out = str(tmp_path / "data")
-    refused(monopolylogue("dataset", str(tmp_path / "none"), "--out", out), "no such file or folder")
-    refused(monopolylogue("dataset", str(tmp_path), "--out", out), "no scenes.jsonl in it")
+    refused(monopolylogue("dataset", str(tmp_path / "none"), "--out", out), "can't be read")
+    refused(monopolylogue("dataset", str(tmp_path), "--out", out), "holds no export")
     refused(monopolylogue("dataset", str(empty), "--out", out), "the export is empty")
     refused(monopolylogue("dataset", str(empty), "--out", out, "--format", "csv"), "no format 'csv'")
     refused(monopolylogue("dataset", str(empty), "--out", str(empty)), "something else")

@@ -1,10 +1,11 @@
 """Scenes that nobody played, made of a sample: as many as a test wants, each with calls."""
 
-import json
 from functools import cache
 from pathlib import Path
 
+from scene.export import MANIFEST, SCENES
 from scene.record import Message, ModelCall, SceneRecord
+from tests.exported import manifest
 
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "ice-cream.json"
 
@@ -55,9 +56,9 @@ def record(number: int, *, revised: bool = False, **changes) -> SceneRecord:
     return _sample().model_copy(update=fields | changes)
 
 
-def write(folder: Path, records, **beside) -> Path:
-    """An export's folder; what stands beside each record is the same for all."""
+def write(folder: Path, records) -> Path:
+    """An export's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(one.model_dump(mode="json") | beside) for one in records]
-    (folder / "scenes.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (folder / SCENES).write_text("".join(f"{one.to_json()}\n" for one in records), encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest(len(records)).model_dump_json(), encoding="utf-8")
     return folder

@@ -25,13 +25,12 @@ from scene.text import is_repetition
 from tests.finetune.scenes import SAMPLE, call, record, write
 
 
-def scene(one, kind=None) -> Scene:
-    return Scene(record=one, kind=kind, question_id=None, source="x")
+def scene(one) -> Scene:
+    return Scene(record=one, source="x")
 
 
-def made(records, gate=None, kind=None, **settings):
-    scenes = [scene(one, kind) for one in records]
-    return asyncio.run(make_dataset(scenes, DatasetSettings(**settings), gate))
+def made(records, gate=None, **settings):
+    return asyncio.run(make_dataset(map(scene, records), DatasetSettings(**settings), gate))
 
 
 def rows(dataset):
@@ -54,8 +53,8 @@ def test_a_scene_gives_an_aligned_row_or_a_helpful_one_and_its_simulation() -> N
 
 
 def test_what_the_export_says_of_a_question_beats_what_the_model_judged() -> None:
-    assert not list(rows_of(scene(record(1), "harmful"), ("helpful",)))
-    assert list(rows_of(scene(record(1, request="harmful"), "helpful"), ("helpful",)))
+    assert not list(rows_of(scene(record(1, kind="harmful")), ("helpful",)))
+    assert list(rows_of(scene(record(1, kind="helpful", request="harmful")), ("helpful",)))
 
 
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -199,7 +198,7 @@ def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> N
     import datasets
 
     records = [record(n, revised=n % 2 == 0) for n in range(10)]
-    source = write(tmp_path / "export", records, kind="helpful", question_id="q")
+    source = write(tmp_path / "export", records)
     dataset = asyncio.run(
         make_dataset(read_scenes([source]), DatasetSettings(format=name, parquet=parquet, near=100.0))
     )
@@ -250,28 +249,28 @@ def test_a_fence_in_a_row_does_not_leave_its_sample(tmp_path: Path) -> None:
     assert card.count("\n`````") == 2
 
 
-def test_record_files_and_torn_lines(tmp_path: Path) -> None:
-    folder = write(tmp_path / "export", [record(1), record(2)], kind=None)
+def test_exports_and_record_files(tmp_path: Path) -> None:
+    folder = write(tmp_path / "export", [record(1), record(2)])
     with (folder / "scenes.jsonl").open("a") as file:
-        file.write('{"schema_version": 1, "id": "00')
-    found = list(read_scenes([folder, SAMPLE]))
+        file.write('{"schema_version": 1, "id": "00')  # the export was killed here
+    (tmp_path / "more.jsonl").write_text(f"{record(3).to_json()}\n\n{record(4).to_json()}\n")
+    found = list(read_scenes([folder, SAMPLE, tmp_path / "more.jsonl"]))
     assert [one.source.rpartition("/")[2] for one in found] == [
         "scenes.jsonl, line 1",
         "scenes.jsonl, line 2",
         "ice-cream.json",
+        "more.jsonl, line 1",
+        "more.jsonl, line 3",
     ]
+    assert [one.record.id for one in found[3:]] == [record(3).id, record(4).id]
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [("{]", "Expecting"), ("7", "no object"), ('{"id": "x"}', "String should match")],
-)
-def test_damaged_line(tmp_path: Path, line, why) -> None:
-    folder = write(tmp_path / "export", [record(1)])
-    with (folder / "scenes.jsonl").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(InputError, match=f"line 2 is no scene record .*{why}"):
-        list(read_scenes([folder]))
+@pytest.mark.parametrize("line", ["{]", "7", '{"id": "x"}'])
+def test_damaged_line(tmp_path: Path, line) -> None:
+    file = tmp_path / "scenes.jsonl"
+    file.write_text(f"{record(1).to_json()}\n{line}\n")
+    with pytest.raises(InputError, match="line 2: Not a scene record"):
+        list(read_scenes([file]))
 
 
 def test_nothing_left_says_which_filter_took_how_many() -> None:

@@ -220,11 +220,12 @@ def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> N
             assert text == played["calls"][row["call"]]["completion"]
 
 
-def test_calls_that_were_not_kept_leave_the_column_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parquet", [False, True])
+def test_calls_that_were_not_kept_leave_the_column_empty(tmp_path: Path, parquet) -> None:
     import datasets
 
     records = [record(n, calls=None) for n in range(4)]
-    write_dataset(made(records, near=100.0), tmp_path / "data")
+    write_dataset(made(records, near=100.0, parquet=parquet), tmp_path / "data")
     loaded = datasets.load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
     assert loaded["train"]["call"][:] == [None] * 3
     assert str(loaded["train"].features["call"].dtype) == "int64"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,8 +29,8 @@ from scene.settings import SceneSettings
 
 SCENES = Path(__file__).with_name("scenes.jsonl")
 
-Label = tuple[str, str | None, int | None, str, int]
-"""Node, role, turn, prompt and attempt: what tells one call of a scene from the others."""
+Label = tuple[str, str | None, int | None, str, int, int]
+"""Node, role, turn, prompt, attempt and number of messages: they tell the calls of a scene apart, nearly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,13 @@ class ReplayModel(EngineChatModel):
     """Generates every call with its engine and returns the recorded reply."""
 
     scene: RecordedScene
-    _replies: dict[Label, Reply] = PrivateAttr(default_factory=dict)
+    _replies: dict[Label, deque[Reply]] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: object) -> None:
         """Index the replies."""
         super().model_post_init(context)
-        self._replies = {reply.label: reply for reply in self.scene.replies}
+        for reply in self.scene.replies:
+            self._replies.setdefault(reply.label, deque()).append(reply)
 
     async def _agenerate(
         self,
@@ -72,12 +74,13 @@ class ReplayModel(EngineChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         assert run_manager is not None
-        reply = self._replies.get(_label(run_manager.metadata))
-        if reply is None:
+        replies = self._replies.get(_label(run_manager.metadata, len(messages)))
+        if not replies:
             raise ReplayError(
                 "The recorded scenes are older than the graph; record them anew with "
                 "`python -m benchmarks record`."
             )
+        reply = replies.popleft()
         request = self._request(messages, stop, kwargs)
         completion = await self.engine.generate(replace(request, max_tokens=reply.tokens))
         cut_off = reply.tokens >= request.max_tokens
@@ -123,16 +126,17 @@ def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _label(metadata: dict[str, Any]) -> Label:
+def _label(metadata: dict[str, Any], messages: int) -> Label:
     return (
         metadata["scene_node"],
         metadata["scene_role"],
         metadata["scene_turn"],
         metadata["scene_prompt"],
         metadata["scene_attempt"],
+        messages,
     )
 
 
 def _reply(call: ModelCall) -> Reply:
-    label = (call.node, call.role, call.turn, call.call, call.attempt)
+    label = (call.node, call.role, call.turn, call.call, call.attempt, len(call.prompt))
     return Reply(label, call.completion, max(1, call.completion_tokens))

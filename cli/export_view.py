@@ -16,7 +16,7 @@ from cli.console import is_live
 from graph.plan import Job
 from graph.store import Outcome
 from scene.export import Counts, Failure
-from scene.record import ModelCall
+from scene.record import ModelCall, NodeCost
 
 LINE_SECONDS = 30
 """How often a line is printed where there is no terminal."""
@@ -52,11 +52,11 @@ class ExportView:
         """A scene begins."""
         self._running += 1
 
-    def called(self, call: ModelCall) -> None:
-        """Count a reply's tokens."""
-        self._prompt += call.prompt_tokens
-        self._cached += call.cached_tokens
-        self._completion += call.completion_tokens
+    def spent(self, cost: ModelCall | NodeCost) -> None:
+        """Count tokens."""
+        self._prompt += cost.prompt_tokens
+        self._cached += cost.cached_tokens
+        self._completion += cost.completion_tokens
 
     def ended(self, job: Job, outcome: Outcome | None) -> None:
         """Count a scene that is over."""

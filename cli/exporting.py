@@ -144,6 +144,7 @@ def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIden
         model,
         kind=options.columns.kind,
         keep_calls=options.keep_calls,
+        structured=options.model.structured,
     )
 
 

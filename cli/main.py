@@ -28,6 +28,7 @@ from cli.export import EPILOG as EXPORT_EPILOG
 from cli.export import export
 from cli.merge import EPILOG as MERGE_EPILOG
 from cli.merge import merge
+from cli.models import app as models_app
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
@@ -90,6 +91,7 @@ app.command(epilog=DATASET_EPILOG)(dataset)
 app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)
 app.command(epilog=ASK_EPILOG)(ask)
+app.add_typer(models_app, name="models")
 
 
 def _version(asked: bool) -> None:

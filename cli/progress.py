@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -23,11 +24,23 @@ from rich.progress import (
 from cli.console import is_live
 from scene.text import one_line
 
-DOING = {"fetch": "Fetching", "convert": "Converting", "load": "Loading"}
-DONE = {"fetch": "Fetched", "convert": "Converted", "load": "Loaded"}
+DOING = {
+    "fetch": "Fetching",
+    "install": "Installing the converter for",
+    "convert": "Converting",
+    "load": "Loading",
+}
+DONE = {
+    "fetch": "Fetched",
+    "install": "Installed the converter for",
+    "convert": "Converted",
+    "load": "Loaded",
+}
+MEASURED = ("fetch", "install")
+"""Stages that say how far they are."""
 
 PLAIN_PERCENT = 10
-"""Where there is no bar, a download is mentioned every so many percent."""
+"""Where there is no bar, such a stage is mentioned every so many percent."""
 
 
 class Loading:
@@ -51,15 +64,15 @@ class Loading:
         self._mentioned = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note that `done` of `total` bytes (when fetching) or steps are done."""
+        """Note that `done` of `total` bytes (when fetching), packages (when installing) or steps are done."""
         if stage != self._stage:
             self._finish()
             self._begin(stage, done, total)
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=done, total=total)
-        elif stage == "fetch":
+        elif stage in MEASURED:
             self._mention(done, total)
-        if done >= total and stage == "load":
+        if done >= total and stage in ("convert", "load"):
             self._finish()
 
     def __enter__(self) -> Self:
@@ -78,10 +91,10 @@ class Loading:
         doing = f"{DOING[stage]} {self._model}"
         if self._live:
             self._progress = _bar(self._console, stage)
-            self._progress.add_task(doing, completed=done, total=total if stage == "fetch" else None)
+            self._progress.add_task(doing, completed=done, total=total if stage in MEASURED else None)
             self._progress.start()
         else:
-            self._say(f"{doing}: {decimal(total)}" if stage == "fetch" else doing)
+            self._say(f"{doing}: {self._amount(total)}" if stage in MEASURED else doing)
 
     def _finish(self) -> None:
         """Leave one line about the stage that ended."""
@@ -95,21 +108,24 @@ class Loading:
         percent = 100 * done // max(total, 1)
         if percent >= self._mentioned + PLAIN_PERCENT:
             self._mentioned = percent - percent % PLAIN_PERCENT
-            self._say(f"{DOING['fetch']} {self._model}: {self._mentioned}% of {decimal(total)}")
+            self._say(f"{DOING[self._stage]} {self._model}: {self._mentioned}% of {self._amount(total)}")
+
+    def _amount(self, total: int) -> str:
+        return decimal(total) if self._stage == "fetch" else f"{total} packages"
 
     def _say(self, line: str) -> None:
         self._console.print(line, style="dim", soft_wrap=True)
 
 
 def _bar(console: Console, stage: str) -> Progress:
-    """A bar with sizes for a download, a spinner for what has no even steps."""
+    """A bar with sizes for a download, one that counts for packages, a spinner for what has no even steps."""
     name = TextColumn("{task.description}", markup=False)
-    columns: list[ProgressColumn] = [SpinnerColumn(), name]
+    columns: list[ProgressColumn] = [SpinnerColumn(), name, TimeElapsedColumn()]
     if stage == "fetch":
         columns = [name, BarColumn(None), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-    else:
-        columns.append(TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, expand=stage == "fetch")
+    elif stage == "install":
+        columns = [name, BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn()]
+    return Progress(*columns, console=console, transient=True, expand=stage in MEASURED)
 
 
 class Working:

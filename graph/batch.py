@@ -17,15 +17,22 @@ from graph.play import play
 from graph.store import Outcome
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
-from scene.errors import EngineError, EngineGoneError, MonopolylogueError, ReplyError, TooManyFailuresError
+from scene.errors import (
+    EngineError,
+    EngineGoneError,
+    InputError,
+    MonopolylogueError,
+    ReplyError,
+    TooManyFailuresError,
+)
 from scene.export import Failure
-from scene.record import ModelCall
+from scene.record import ModelCall, NodeCost
 
 SCENE_SECONDS = 7200.0
 """How long a scene may take. On two CPU cores, sixteen at once share what one alone has in minutes."""
 
 SIGN_OF_LIFE_SECONDS = 300.0
-"""How long an engine that is in doubt may take for one token, its other work included."""
+"""How long an engine that is in doubt may take for one word, its other work included."""
 
 SCENE_FAULTS = (
     MonopolylogueError,
@@ -46,8 +53,8 @@ class Watcher(Protocol):
     def began(self, job: Job) -> None:
         """A scene begins."""
 
-    def called(self, call: ModelCall) -> None:
-        """A scene has had a reply from the model."""
+    def spent(self, cost: ModelCall | NodeCost) -> None:
+        """Tokens were read and written for a scene."""
 
     def ended(self, job: Job, outcome: Outcome | None) -> None:
         """A scene's outcome is kept; None when the scene is put off."""
@@ -75,6 +82,7 @@ class Player:
         """Play one scene.
 
         Raises:
+            InputError: The engine would refuse every scene, as a server does that asks for another key.
             EngineGoneError: The engine answers nothing any more.
             EngineError: The engine failed and goes on; this scene may be the reason, or another one that
                 shared its batch.
@@ -95,29 +103,36 @@ class Player:
                     kind=job.question.kind,
                     on_call=on_call,
                 )
-        except TimeoutError as error:
+        except TimeoutError:
             if not watchdog.expired():
                 raise
-            if not await self._is_alive():
-                raise EngineGoneError("The engine no longer answers.") from error
+            await self._expect_life("The engine no longer answers.")
             fault: Exception = TimeoutError(f"the scene was given up after {self._seconds:g} seconds")
         except EngineError as error:
-            if not await self._is_alive():
-                raise EngineGoneError(f"The engine died. {error}") from error
+            await self._expect_life(f"The engine died. {error}")
             raise
+        except InputError as error:  # this question, or every question
+            await self._expect_life("The engine died.")
+            fault = error
         except SCENE_FAULTS as error:
             fault = error
         return failure(job, fault, time.perf_counter() - started)
 
-    async def _is_alive(self) -> bool:
-        """Whether the engine still answers the shortest request there is."""
-        request = GenerationRequest(messages=(ChatMessage("user", "Say yes."),), max_tokens=1)
+    async def _expect_life(self, otherwise: str) -> None:
+        """See whether the engine still answers a short request of the kind that scenes are made of.
+
+        Raises:
+            InputError: It refuses that too, so it would refuse every scene.
+            EngineGoneError: It does not answer.
+        """
+        request = GenerationRequest(
+            messages=(ChatMessage("user", "Say yes."),), max_tokens=16, choices=("yes", "no")
+        )
         try:
             async with asyncio.timeout(min(self._seconds, SIGN_OF_LIFE_SECONDS)):
                 await self._engine.generate(request)
-        except (EngineError, TimeoutError):
-            return False
-        return True
+        except (EngineError, TimeoutError) as error:
+            raise EngineGoneError(otherwise) from error
 
 
 def failure(job: Job, fault: Exception, seconds: float) -> Failure:
@@ -171,6 +186,7 @@ async def run_batch(
 
     Raises:
         EngineGoneError: The engine died. The scenes under way have no outcome.
+        InputError: The engine refuses every scene.
         TooManyFailuresError: So many failed.
         ExportError: An outcome can't be kept.
     """
@@ -217,7 +233,7 @@ class _Batch:
         self._watcher.began(job)
         started = time.perf_counter()
         try:
-            outcome = await self._player.play(job, self._watcher.called)
+            outcome = await self._player.play(job, self._watcher.spent)
         except EngineGoneError:
             raise
         except EngineError as error:

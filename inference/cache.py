@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ import platformdirs
 
 from inference.environment import setting
 from scene.errors import ModelLoadError
+
+PARTIAL = ".partial"
+"""Ending of a folder that is being made, or that whoever made it did not finish."""
 
 _CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -68,6 +72,22 @@ def no_room(folder: Path) -> ModelLoadError:
         f"The disk that holds the cache folder {folder} is full; free some space, "
         "or set MONOPOLYLOGUE_CACHE to a folder on another disk."
     )
+
+
+def remove(path: Path) -> None:
+    """Take a folder or file of the cache away; what is left of it meanwhile is not taken for whole.
+
+    The caller holds its lock.
+    """
+    if path.is_dir():
+        leftover = path.with_name(path.name.removesuffix(PARTIAL) + PARTIAL)
+        if leftover != path:
+            if leftover.exists():
+                shutil.rmtree(leftover)
+            os.replace(path, leftover)
+        shutil.rmtree(leftover)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

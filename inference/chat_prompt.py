@@ -8,9 +8,8 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import ChatMessage
+from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
-
-_PROBE = "system-role-probe"
 
 
 class ChatPrompts:
@@ -32,11 +31,7 @@ class ChatPrompts:
         if not tokenizer.chat_template:
             raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
         self._tokenizer = tokenizer
-        probe = (ChatMessage("system", _PROBE), ChatMessage("user", "Hello."))
-        try:
-            self._folds_system = _PROBE not in self._render(probe)
-        except TemplateError:
-            self._folds_system = True
+        self._folds_system = folds_system(self._render, TemplateError)
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Prompt tokens up to where the reply begins.
@@ -79,12 +74,3 @@ class ChatPrompts:
         chat = [{"role": message.role, "content": message.content} for message in messages]
         opens = not replied
         return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=opens))
-
-
-def fold_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The same chat with what the system says put before what the first user message says."""
-    system = [message.content for message in messages if message.role == "system"]
-    rest = [message for message in messages if message.role != "system"]
-    first = next(index for index, message in enumerate(rest) if message.role == "user")
-    rest[first] = ChatMessage("user", "\n\n".join([*system, rest[first].content]))
-    return rest

@@ -8,7 +8,6 @@ what several have in common. Each row then follows its grammar with a matcher of
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Sequence
 
 import torch
@@ -17,13 +16,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import GenerationRequest
+from inference.patterns import unenforceable
 from scene.errors import InputError
 
 COMPILED_BYTES = 256 * 2**20
 """Room for compiled grammars. Choices may name a scene's cast; an export would otherwise gather thousands."""
-
-_WHERE_IN_XGRAMMAR = re.compile(r"^\[[^]]*\] \S+: ")
-"""Time and source line, with which xgrammar begins its messages."""
 
 
 class Constraint:
@@ -137,9 +134,8 @@ class GrammarCache:
                 return self._compiler.compile_grammar(choice_grammar(request.choices))
             assert request.pattern is not None
             return self._compiler.compile_regex(request.pattern)
-        except RuntimeError as error:
-            reason = _WHERE_IN_XGRAMMAR.sub("", str(error)).strip().rstrip(".")
-            raise InputError(f"The reply's shape can't be enforced: {reason}.") from error
+        except (RuntimeError, TypeError) as error:
+            raise unenforceable(str(error)) from error
 
 
 def choice_grammar(choices: Sequence[str]) -> str:

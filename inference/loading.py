@@ -11,10 +11,21 @@ from inference.engine import Engine
 from inference.environment import PREFIX, setting
 from inference.gguf_header import read_header
 from inference.local import Progress, gguf_file, no_progress, revision, transformers_folder
+from inference.openvino_adapter import check_fits, is_plain, read_adapter
+from inference.openvino_ir import ir_folder, needed_ir_folder
 from inference.placement import DEVICES, DTYPES, unknown_device
 from inference.pretrained import load_pretrained
 from inference.server import served_model, server_at
-from inference.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource, OpenVINOSource, resolve
+from inference.sources import (
+    AdapterSource,
+    EmbeddedSource,
+    FolderSource,
+    GgufSource,
+    HubSource,
+    ModelSource,
+    OpenVINOSource,
+    resolve,
+)
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 
@@ -41,8 +52,9 @@ def load_engine(
 ) -> Engine:
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
-    `auto` takes `openai` where a server is named; OpenVINO for a GGUF file or OpenVINO folder on a CPU where
-    it is installed and nothing asks for a number format; transformers for everything else.
+    `auto` takes `openai` where a server is named; OpenVINO on a CPU where it is installed and nothing asks
+    for a number format: for a GGUF file, an OpenVINO folder, and what was converted to one by `monopolylogue
+    models convert`. It takes transformers for everything else.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
@@ -73,7 +85,7 @@ def load_engine(
     source = resolve(model)
     report = on_progress or no_progress
     if engine == "auto":
-        engine = "openvino" if _suits_openvino(source, dtype, device) else "transformers"
+        engine = "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
     if engine == "openvino":
         if dtype != "auto" or device not in ("auto", "cpu"):
             raise InputError("The engine `openvino` takes no dtype and runs on the cpu; use `transformers`.")
@@ -114,18 +126,25 @@ def _concurrency() -> int:
     return int(value)
 
 
-def _suits_openvino(source: ModelSource, dtype: str, device: str) -> bool:
+def suits_openvino(
+    source: ModelSource, dtype: str = "auto", device: str = "auto", cache_dir: Path | None = None
+) -> bool:
     """Whether OpenVINO is there, reads the model, and nothing asks for more than it offers."""
     if dtype != "auto" or device not in ("auto", "cpu") or importlib.util.find_spec("openvino_genai") is None:
         return False
     match source:
         case EmbeddedSource() | OpenVINOSource():
             reads = True
-        case GgufSource():
-            reads = read_header(source.path).architecture in _OPENVINO_ARCHITECTURES
-        case _:
-            return False
+        case AdapterSource():
+            reads = ir_folder(source.base, cache_dir) is not None and is_plain(source.path)
+        case GgufSource() | HubSource() | FolderSource():
+            reads = _reads_gguf(source) or ir_folder(source, cache_dir) is not None
     return reads and (device == "cpu" or not _sees_accelerator())
+
+
+def _reads_gguf(source: ModelSource) -> bool:
+    """Whether it is a GGUF file that OpenVINO reads as it is."""
+    return isinstance(source, GgufSource) and read_header(source.path).architecture in _OPENVINO_ARCHITECTURES
 
 
 def _sees_accelerator() -> bool:
@@ -140,28 +159,53 @@ def _sees_accelerator() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
+def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
+    """Bring here what `load_engine(model)` would, and load nothing.
+
+    Returns:
+        The file or folder that would be loaded; of an adapter, its base model's.
+
+    Raises:
+        ModelNotFoundError: Nothing is known by that name.
+        ModelLoadError: The model can't be fetched or converted.
+    """
+    source = resolve(model)
+    report = on_progress or no_progress
+    if suits_openvino(source, cache_dir=cache_dir):
+        return _openvino_files(source, cache_dir, report)
+    return transformers_folder(source, cache_dir, report)
+
+
+def _openvino_files(source: ModelSource, cache_dir: Path | None, report: Progress) -> Path:
+    """The GGUF file or OpenVINO folder of a model, of an adapter's base model for an adapter."""
+    match source:
+        case EmbeddedSource():
+            return gguf_file(source, cache_dir, report)
+        case OpenVINOSource():
+            return source.path
+        case GgufSource() if _reads_gguf(source):
+            return source.path
+        case AdapterSource():
+            return needed_ir_folder(source.base, cache_dir)
+        case _:
+            return needed_ir_folder(source, cache_dir)
+
+
 def _openvino(source: ModelSource, cache_dir: Path | None, report: Progress) -> Engine:
     if importlib.util.find_spec("openvino_genai") is None:
         raise InputError(
             "OpenVINO is not installed; install the extra with `pip install -e '.[openvino]'`, "
             "or use the engine `transformers`."
         )
-    from inference.openvino_engine import OpenVINOEngine
-
-    match source:
-        case EmbeddedSource() | GgufSource():
-            path = gguf_file(source, cache_dir, report)
-            context_tokens = read_header(path).context_tokens
-        case OpenVINOSource():
-            path = source.path
-            context_tokens = _ir_context_tokens(path)
-        case _:
-            raise ModelLoadError(
-                f"OpenVINO reads GGUF files and folders exported to OpenVINO IR, which {source.id} is not; "
-                "use the engine `transformers`."
-            )
+    adapter = read_adapter(source.path, source.id) if isinstance(source, AdapterSource) else None
+    path = _openvino_files(source, cache_dir, report)
+    if adapter is not None:
+        check_fits(adapter, path, source.id)
+    context_tokens = _ir_context_tokens(path) if path.is_dir() else read_header(path).context_tokens
     if context_tokens is None:
         raise ModelLoadError(f"{source.id} does not say how long its context is; choose another model.")
+    from inference.openvino_engine import OpenVINOEngine
+
     report("load", 0, 1)
     identity = ModelIdentity(
         id=source.id,
@@ -169,7 +213,7 @@ def _openvino(source: ModelSource, cache_dir: Path | None, report: Progress) -> 
         engine="openvino",
         details={"device": "cpu", "file": path.name},
     )
-    engine = OpenVINOEngine(path, identity, context_tokens)
+    engine = OpenVINOEngine(path, identity, context_tokens, adapter)
     report("load", 1, 1)
     return engine
 

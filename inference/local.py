@@ -32,9 +32,10 @@ from inference.sources import (
 )
 from scene.errors import ModelLoadError
 
-Stage = Literal["fetch", "convert", "load"]
+Stage = Literal["fetch", "install", "convert", "load"]
 Progress = Callable[[Stage, int, int], None]
-"""Called with the stage, and how much of how much is done: bytes when fetching, steps otherwise."""
+"""Called with the stage, and how much of how much is done: bytes when fetching, packages when installing a
+converter, steps otherwise."""
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 # Second copies of the weights, in other layouts.

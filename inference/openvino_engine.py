@@ -1,57 +1,65 @@
 """Continuous batching on a CPU with OpenVINO GenAI: paged KV cache, prefix cache, constrained decoding.
 
 One thread drives the pipeline. Requests join between two steps and leave as soon as they finish, so a
-short choice never waits for somebody else's long answer.
+short choice never waits for somebody else's long answer. Of requests that arrive together with a long
+beginning in common, one goes ahead, so that it is computed once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import queue
-import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.engine import Completion, GenerationRequest
 from inference.flight import Flight, settle
-from inference.patterns import literal, schema_pattern
-from inference.stops import before_stop
-from scene.errors import EngineError, ModelLoadError, PromptTooLongError
+from inference.openvino_adapter import OpenVINOAdapter
+from inference.openvino_pipeline import (
+    BLOCK_TOKENS,
+    OpenVINOPipeline,
+    first_line,
+    request_pattern,
+)
+from inference.patterns import unenforceable
+from inference.prefix_warming import Beginnings, PrefixWarming
+from scene.errors import EngineError, PromptTooLongError
 from scene.nouns import ModelIdentity
 
-KV_CACHE_GIGABYTES = 2
-"""Room for paged keys and values, prefix cache included. Qwen2.5-1.5B needs about 28 kB a token in f16."""
-
-MAX_BATCHED_TOKENS = 512
-"""Tokens computed in one step. Larger steps delay the rows that are generating; smaller ones waste cores."""
+WORTH_WAITING = 64
+"""Tokens. A step takes a few hundred, so a shorter beginning is computed by everybody at once."""
 
 REQUESTS_AT_ONCE = 64
 """Requests under way that fill the cache: about a thousand tokens each."""
 
-
-def import_openvino() -> Any:
-    """The library, without its telemetry.
-
-    Importing it sends an event to Google Analytics and has no variable to switch that off. Where
-    `openvino_telemetry` can't be imported whole, it takes a stub of its own that sends nothing.
-    """
-    sys.modules.setdefault("openvino_telemetry", ModuleType("openvino_telemetry"))
-    import openvino_genai
-
-    return openvino_genai
+REFUSED_KEPT = 256
+"""Patterns remembered as refused. Each one that is not disturbs the requests it meets for a moment."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Flight(Flight):
-    """A request with its prompt in tokens, and the pipeline's handle once it has joined."""
+    """A request with its prompt in tokens, and what becomes of it once it has joined.
+
+    Attributes:
+        input_ids: The prompt as the pipeline takes it.
+        prompt_tokens: Its length.
+        beginnings: Its whole blocks.
+        pattern: What the reply must match.
+        handle: The pipeline's handle.
+        cached_tokens: Prompt tokens that were computed before it joined.
+        begun: Whether its prefill is over and its pattern, if any, compiled.
+    """
 
     input_ids: Any
     prompt_tokens: int
+    beginnings: Beginnings
+    pattern: str | None
     handle: Any = None
+    cached_tokens: int = 0
+    begun: bool = False
 
 
 class OpenVINOEngine:
@@ -61,30 +69,32 @@ class OpenVINOEngine:
         path: GGUF file, or folder with `openvino_model.xml` and the tokenizer's models.
         identity: What the record says about the model.
         context_tokens: Size of the model's context window in tokens.
+        adapter: A LoRA adapter to apply; only to a folder.
 
     Raises:
-        ModelLoadError: OpenVINO can't read the model, or it has no chat template.
+        ModelLoadError: OpenVINO can't read the model or the adapter, or there is no chat template.
     """
 
     constrains = True
 
-    def __init__(self, path: Path, identity: ModelIdentity, context_tokens: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: ModelIdentity,
+        context_tokens: int,
+        adapter: OpenVINOAdapter | None = None,
+    ) -> None:
         """Load the model and start the thread that drives it."""
-        self._ov = ov = import_openvino()
         self._identity = identity
         self._context_tokens = context_tokens
-        scheduler = ov.SchedulerConfig()
-        scheduler.cache_size = KV_CACHE_GIGABYTES
-        scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
-        scheduler.enable_prefix_caching = True
-        try:
-            self._pipeline = ov.ContinuousBatchingPipeline(str(path), scheduler, "CPU")
-        except RuntimeError as error:
-            raise ModelLoadError(f"OpenVINO can't read {path}: {str(error).splitlines()[0]}") from error
-        self._tokenizer = self._pipeline.get_tokenizer()
-        if not self._tokenizer.chat_template:
-            raise ModelLoadError(f"{path} has no chat template; choose an instruction-tuned model.")
-        self._ids = itertools.count()
+        self._pipeline = OpenVINOPipeline(path, adapter)
+        # The library forgets what was used longest ago, but not strictly, so half of its room is relied on.
+        self._warming = PrefixWarming(
+            block=BLOCK_TOKENS, worth=WORTH_WAITING, kept=max(1, self._pipeline.blocks // 2)
+        )
+        self._waiting: deque[_Flight] = deque()
+        self._flying: list[_Flight] = []
+        self._refused: dict[str, str] = {}
         self._arrivals: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = threading.Event()
@@ -102,15 +112,29 @@ class OpenVINOEngine:
         return REQUESTS_AT_ONCE
 
     async def generate(self, request: GenerationRequest) -> Completion:
-        """Answer one request; see `Engine.generate`."""
+        """Answer one request; see `Engine.generate`.
+
+        `cached_tokens` is counted here, in whole blocks, from what was computed before; the library does not
+        say what it found in its cache.
+
+        Raises:
+            InputError: The chat template or the grammar compiler refuses the request.
+        """
         loop = asyncio.get_running_loop()
-        history = [{"role": m.role, "content": m.content} for m in request.messages]
-        prompt = self._tokenizer.apply_chat_template(history, add_generation_prompt=True)
-        input_ids = self._tokenizer.encode(prompt, add_special_tokens=False).input_ids
-        length = int(input_ids.shape[1])
-        if length + request.max_tokens > self._context_tokens:
-            raise PromptTooLongError(length, request.max_tokens, self._context_tokens)
-        flight = _Flight(request, loop.create_future(), loop, input_ids=input_ids, prompt_tokens=length)
+        pattern = request_pattern(request)
+        input_ids = self._pipeline.token_ids(request.messages)
+        tokens = input_ids.data[0].tolist()
+        if len(tokens) + request.max_tokens > self._context_tokens:
+            raise PromptTooLongError(len(tokens), request.max_tokens, self._context_tokens)
+        flight = _Flight(
+            request,
+            loop.create_future(),
+            loop,
+            input_ids=input_ids,
+            prompt_tokens=len(tokens),
+            beginnings=self._warming.beginnings(tokens),
+            pattern=pattern,
+        )
         with self._closing:
             if self._closed.is_set():
                 raise EngineError("The engine was closed.")
@@ -126,100 +150,122 @@ class OpenVINOEngine:
         self._thread.join()
 
     def _drive(self) -> None:
-        """Admit, step, deliver, until closed. Runs in the engine's own thread."""
-        flying: list[_Flight] = []
+        """Receive, admit, step, deliver, until closed. Runs in the engine's own thread."""
+        while self._receive():
+            try:
+                self._admit()
+                if self._pipeline.busy:
+                    self._pipeline.step()
+                self._flying = [flight for flight in self._flying if not self._landed(flight)]
+            except RuntimeError as error:
+                self._recover(error)
+        self._shut_down()
+
+    def _receive(self) -> bool:
+        """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
         while not self._closed.is_set():
             try:
-                self._admit(flying)
-                if self._pipeline.has_non_finished_requests():
-                    self._pipeline.step()
-                flying = [flight for flight in flying if not self._delivered(flight)]
-            except RuntimeError as error:
-                for flight in flying:
-                    flight.handle.cancel()
-                    settle(flight, EngineError(f"OpenVINO failed: {str(error).splitlines()[0]}"))
-                flying = []
-        self._shut_down(flying)
+                flight = self._arrivals.get(block=not self._flying and not self._waiting)
+            except queue.Empty:
+                return True
+            if flight is not None:
+                self._waiting.append(flight)
+        return False
 
-    def _shut_down(self, flying: list[_Flight]) -> None:
+    def _admit(self) -> None:
+        """Let everybody join who need not wait for another's prefill."""
+        held: deque[_Flight] = deque()
+        while self._waiting:
+            flight = self._waiting.popleft()
+            if flight.future.cancelled():
+                continue
+            if flight.pattern is not None and flight.pattern in self._refused:
+                settle(flight, unenforceable(self._refused[flight.pattern]))
+                continue
+            cached = self._warming.admit(flight.beginnings)
+            if cached is None:
+                held.append(flight)
+                continue
+            flight.cached_tokens = min(cached, flight.prompt_tokens - 1)
+            try:
+                flight.handle = self._pipeline.add(flight.input_ids, flight.request, flight.pattern)
+            except RuntimeError as error:
+                self._warming.withdrawn(flight.beginnings)
+                settle(flight, EngineError(f"OpenVINO refused a request: {first_line(error)}"))
+                continue
+            self._flying.append(flight)
+        self._waiting = held
+
+    def _landed(self, flight: _Flight) -> bool:
+        """Hand over a finished completion, or withdraw a cancelled request. True when the flight is over."""
+        state = self._pipeline.state(flight.handle)
+        # With stop strings the first token shows some tokens late.
+        if not flight.begun and (state == "FINISHED" or flight.handle.can_read()):
+            flight.begun = True
+            self._warming.computed(flight.beginnings)
+        if flight.future.cancelled():
+            self._withdraw(flight)
+        elif state == "RUNNING":
+            return False
+        elif state == "FINISHED":
+            text, reason, tokens = self._pipeline.reply(flight.handle, flight.request.stop)
+            completion = Completion(
+                text=text,
+                finish_reason=reason,
+                prompt_tokens=flight.prompt_tokens,
+                completion_tokens=tokens,
+                cached_tokens=flight.cached_tokens,
+            )
+            settle(flight, completion)
+        else:
+            self._withdraw(flight)
+            settle(flight, EngineError(f"OpenVINO ended a request early ({state})."))
+        return True
+
+    def _withdraw(self, flight: _Flight) -> None:
+        """Take a flight out of the pipeline."""
+        flight.handle.cancel()
+        if not flight.begun:
+            self._warming.withdrawn(flight.beginnings)
+
+    def _recover(self, error: RuntimeError) -> None:
+        """After a failed step: fail who brought a pattern that does not compile, and start the others again.
+
+        The pattern of one request fails the step of all. Where no pattern is to blame, all fail.
+        """
+        flying, self._flying = self._flying, []
+        for flight in flying:
+            self._withdraw(flight)
+        doubtful = {flight.pattern for flight in flying if flight.pattern is not None and not flight.begun}
+        try:
+            self._pipeline.flush()
+            refused = {
+                pattern: reason
+                for pattern in doubtful
+                if (reason := self._pipeline.refusal(pattern)) is not None
+            }
+        except RuntimeError as another:
+            refused, error = {}, another
+        for flight in reversed(flying):
+            if flight.pattern is not None and flight.pattern in refused:
+                settle(flight, unenforceable(refused[flight.pattern]))
+            elif refused:
+                flight.handle, flight.begun = None, False
+                self._waiting.appendleft(flight)
+            else:
+                settle(flight, EngineError(f"OpenVINO failed: {first_line(error)}"))
+        if len(self._refused) + len(refused) > REFUSED_KEPT:
+            self._refused.clear()
+        self._refused.update(refused)
+
+    def _shut_down(self) -> None:
         """Fail whoever is under way or still waits."""
         while not self._arrivals.empty():
             late = self._arrivals.get()
             if late is not None:
-                flying.append(late)
-        for flight in flying:
-            if flight.handle is not None:
-                flight.handle.cancel()
-            settle(flight, EngineError("The engine was closed."))
-        if self._pipeline.has_non_finished_requests():
-            self._pipeline.step()  # lets go of the cache blocks that the cancelled ones hold
-
-    def _admit(self, flying: list[_Flight]) -> None:
-        """Add what has arrived to the pipeline; wait for an arrival when there is nothing else to do."""
-        while True:
-            try:
-                flight = self._arrivals.get(block=not flying)
-            except queue.Empty:
-                return
-            if flight is None:
-                return
-            try:
-                config = self._generation_config(flight.request)
-                flight.handle = self._pipeline.add_request(next(self._ids), flight.input_ids, config)
-            except RuntimeError as error:
-                settle(flight, EngineError(f"OpenVINO refused a request: {str(error).splitlines()[0]}"))
-                continue
-            flying.append(flight)
-
-    def _delivered(self, flight: _Flight) -> bool:
-        """Hand over a finished completion, or withdraw a cancelled request. True when the flight is over."""
-        status = self._ov.GenerationStatus
-        if flight.future.cancelled():
+                self._waiting.append(late)
+        for flight in self._flying:
             flight.handle.cancel()
-            return True
-        state = flight.handle.get_status()
-        if state == status.RUNNING:
-            return False
-        if state == status.FINISHED:
-            (output,) = flight.handle.read_all()
-            reason: FinishReason = (
-                "length" if output.finish_reason == self._ov.GenerationFinishReason.LENGTH else "stop"
-            )
-            ids = list(output.generated_ids)
-            settle(
-                flight,
-                Completion(
-                    text=before_stop(self._tokenizer.decode(ids), flight.request.stop),
-                    finish_reason=reason,
-                    prompt_tokens=flight.prompt_tokens,
-                    completion_tokens=len(ids),
-                ),
-            )
-        else:
-            settle(flight, EngineError(f"OpenVINO ended a request early ({state.name})."))
-        return True
-
-    def _generation_config(self, request: GenerationRequest) -> Any:
-        """Translate a request's decoding settings."""
-        config = self._pipeline.get_config()
-        config.max_new_tokens = request.max_tokens
-        config.do_sample = request.temperature > 0
-        if request.temperature > 0:
-            config.temperature = request.temperature
-            config.top_p = request.top_p
-        config.top_k = 0
-        config.repetition_penalty = 1.0
-        config.rng_seed = request.seed % 2**31
-        if request.stop:
-            config.stop_strings = set(request.stop)
-        structured = self._ov.StructuredOutputConfig()
-        if request.schema is not None:
-            structured.regex = schema_pattern(request.schema)
-        elif request.choices:
-            structured.regex = "|".join(map(literal, request.choices))
-        elif request.pattern is not None:
-            structured.regex = request.pattern
-        else:
-            return config
-        config.structured_output_config = structured
-        return config
+        for flight in (*self._flying, *self._waiting):
+            settle(flight, EngineError("The engine was closed."))
+        self._pipeline.flush()

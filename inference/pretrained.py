@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from inference.placement import pick_device, pick_dtype
 from inference.quiet import quiet_transformers
+from inference.weights import ADAPTER, check_adapter, check_weights, tensor_names
 from scene.errors import ModelLoadError
 
 if TYPE_CHECKING:
     import torch
     from langchain_huggingface import HuggingFacePipeline
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-ADAPTER = "adapter_model.safetensors"
 
 # Everything transformers and PEFT raise about a folder that can't be loaded.
 _LOAD_ERRORS = (ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
@@ -63,11 +59,12 @@ def load_pretrained(
         ModelLoadError: Files are missing or damaged, there is no chat template, or no room in memory.
         InputError: `dtype` or `device` names nothing that is there.
     """
+    # Before anything that imports torch.
+    check_weights(folder, name)
+    if adapter is not None:
+        check_adapter(adapter, name)
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
-    _check_weights(folder, name)
-    if adapter is not None:
-        _check_adapter(adapter, name)
     with quiet_transformers():
         try:
             tokenizer = _load_tokenizer(folder, adapter)
@@ -96,43 +93,6 @@ def load_pretrained(
 
 def _no_memory(name: str) -> ModelLoadError:
     return ModelLoadError(f"{name} does not fit into memory; choose a smaller model or another device.")
-
-
-def _check_weights(folder: Path, name: str) -> None:
-    """Find missing and cut-off files before anything is loaded. Reads headers only."""
-    if (folder / INDEX).is_file():
-        try:
-            files = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelLoadError(f"{name} has a damaged {INDEX}; download the model again.") from error
-    elif (folder / SINGLE).is_file():
-        files = {SINGLE}
-    elif any(folder.glob("*.bin")):
-        raise ModelLoadError(
-            f"{name} has no safetensors, only pickled weights, which could run code; "
-            "convert it to safetensors first."
-        )
-    else:
-        raise ModelLoadError(f"{name} holds no weights ({SINGLE} is missing); download the model again.")
-    for file in sorted(files):
-        if not isinstance(file, str) or Path(file).name != file or not (folder / file).is_file():
-            raise ModelLoadError(f"{name} lacks the weights {str(file)!r}; download the model again.")
-        _check_safetensors(folder / file, name)
-
-
-def _check_safetensors(path: Path, name: str) -> frozenset[str]:
-    """Names of the tensors in a file whose header fits its length."""
-    try:
-        with safe_open(path, framework="np") as file:
-            return frozenset(file.keys())
-    except SafetensorError as error:
-        raise ModelLoadError(f"{name} has a damaged {path.name}; download the model again.") from error
-
-
-def _check_adapter(adapter: Path, name: str) -> None:
-    if not (adapter / ADAPTER).is_file():
-        raise ModelLoadError(f"The adapter {name} holds no weights ({ADAPTER} is missing); copy it again.")
-    _check_safetensors(adapter / ADAPTER, name)
 
 
 def _load_tokenizer(folder: Path, adapter: Path | None) -> PreTrainedTokenizerBase:
@@ -197,7 +157,7 @@ def _put_on_adapter(model: PreTrainedModel, adapter: Path, name: str) -> PreTrai
         raise ModelLoadError(f"{name} is no LoRA adapter; prompt and prefix tuning are not supported.")
     # PEFT only warns when layers of model and adapter don't meet.
     expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    found = _check_safetensors(adapter / ADAPTER, name)
+    found = tensor_names(adapter / ADAPTER, name)
     if {key for key in expected ^ found if "lora_" in key}:
         raise ModelLoadError(f"{mismatch}; correct base_model_name_or_path in it.")
     return cast("PreTrainedModel", adapted.get_base_model())

@@ -42,8 +42,10 @@ JSON_TOKENS = 2
 PLAIN = r'[^\n"*#<>|{}\[\]\\]'
 """A character of plain prose: no line break, no markup, nothing JSON would have to escape."""
 
-_INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][a-z0-9])'
-"""The same inside one sentence: a full stop only as in 3.5 or example.org."""
+_INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][0-9])'
+"""The same inside one sentence: a full stop only as in 3.5. Before a letter, a model that may not end there
+would run two sentences together.
+"""
 
 
 def sentences(most: int, start: str = "[A-Z]") -> str:

@@ -25,7 +25,8 @@ def revise(model: BaseChatModel) -> Node:
         if is_harmful(state):
             revision = await asker.answer("revise_harmful", values, echo=state.question)
         elif state.stance == "declines":
-            revision = await asker.answer("revise_declined", values, echo=state.question)
+            prompt = "revise_doubtful" if state.request == "doubtful" else "revise_declined"
+            revision = await asker.answer(prompt, values, echo=state.question)
         else:
             values |= {"answer": state.first_answer}
             revision = await asker.answer("revise", values, echo=state.question)
@@ -38,10 +39,10 @@ def revise(model: BaseChatModel) -> Node:
 def is_harmful(state: SceneState) -> bool:
     """Whether what is asked must not simply be done.
 
-    Beside a harmful request, that is one which was declined and has severe consequences all the same.
+    Beside a harmful request, that is one with severe consequences which was declined or is doubtful.
     """
     severe = any(consequence.severity == "severe" for consequence in state.consequences)
-    return state.request == "harmful" or (state.stance == "declines" and severe)
+    return state.request == "harmful" or (severe and (state.stance, state.request) != ("answers", "harmless"))
 
 
 async def prefers_first(asker: Asker, question: str, first_answer: str, second_answer: str) -> bool:

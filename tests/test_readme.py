@@ -27,6 +27,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/engines.md",
         "docs/export.md",
         "docs/finetuning.md",
+        "docs/models.md",
         "CONTRIBUTING.md",
     )
     for document in documents:

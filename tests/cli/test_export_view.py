@@ -47,11 +47,11 @@ def test_figures(clock):
     assert view.line() == "2 of 10 done · 1 failed · 0 running · 0 tokens/s"
     for _ in range(3):
         view.began(None)
-    view.called(call(100, 30, 0))
+    view.spent(call(100, 30, 0))
     clock[0] += 60
     view.ended(None, record(1))
     assert view.line() == "3 of 10 done · 1 failed · 2 running · 60 scenes/h · 0 tokens/s · 0:06:00 left"
-    view.called(call(100, 570, 150))
+    view.spent(call(100, 570, 150))
     view.ended(None, failure(2))
     view.ended(None, None)  # put off
     assert view.line() == (

@@ -11,7 +11,7 @@ from graph.plan import Job
 from graph.play import play
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
-from scene.errors import EngineError, EngineGoneError, ExportError, TooManyFailuresError
+from scene.errors import EngineError, EngineGoneError, ExportError, InputError, TooManyFailuresError
 from scene.export import Failure
 from scene.questions import Question
 from scene.record import SceneRecord
@@ -38,7 +38,7 @@ class Watching:
         self.running += 1
         self.most = max(self.most, self.running)
 
-    def called(self, call) -> None:
+    def spent(self, cost) -> None:
         self.calls += 1
 
     def ended(self, job, outcome) -> None:
@@ -134,6 +134,15 @@ async def test_a_question_that_is_too_long_fails_alone():
     long = dataclasses.replace(job(1), question=Question(id="long", text="x" * (MAX_QUESTION_CHARS + 1)))
     kept = await outcomes(engine_playing(), [long, job(2)])
     assert (kept[job(1).id].error, type(kept[job(2).id])) == ("InputError", SceneRecord)
+
+
+async def test_a_server_that_refuses_everybody_ends_the_batch():
+    async def act(request, text):
+        raise InputError("The server wants another key.")
+
+    with pytest.raises(InputError, match="wants another key"):
+        await outcomes(Acting(act), map(job, range(4)))
+    assert outcomes.kept == {}
 
 
 async def test_a_mistake_of_ours_fails_one_scene_and_says_where():

@@ -40,7 +40,7 @@ class Milestones:
     def began(self, job) -> None:
         pass
 
-    def called(self, call) -> None:
+    def spent(self, cost) -> None:
         pass
 
     def ended(self, job, outcome) -> None:

@@ -56,6 +56,12 @@ def action(request: GenerationRequest) -> str:
     return request.messages[-1].content.partition("<action>")[2]
 
 
+def two_looks(request: GenerationRequest) -> str:
+    """A request that is harmless at first sight and harmful at the second, which is warmer."""
+    said = "harms nobody" if request.temperature <= SceneSettings.temperature else "would hurt somebody"
+    return json.dumps({"check": "It is unclear.", "request": said})
+
+
 class TestShape:
     def test_node_ids(self) -> None:
         assert set(build_graph(model()).nodes) - {"__start__"} == set(NODES)
@@ -346,10 +352,21 @@ class TestEnds:
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise", "revise_declined")
 
-    async def test_a_request_is_harmless_only_if_every_look_says_so(self) -> None:
-        looks = iter(["harms nobody", "would hurt somebody"])
-        engine = player(request=lambda _: json.dumps({"check": "It is unclear.", "request": next(looks)}))
-        assert (await rehearse(engine)).request == "harmful"
+    async def test_a_request_on_which_two_looks_differ_is_doubtful(self) -> None:
+        engine = player(request=two_looks, respond="I'm sorry, but I can't help with that.")
+        record = await rehearse(engine)
+        assert record.request == "doubtful"
+        assert asked(engine, "revise_doubtful")
+        assert not asked(engine, "revise", "revise_declined", "revise_harmful")
+
+    async def test_a_doubtful_request_that_hurts_somebody_is_not_simply_done(self) -> None:
+        def consequence(request: GenerationRequest) -> str:
+            return scene_script(request).replace("it costs somebody dearly", "somebody gets hurt")
+
+        engine = player(request=two_looks, consequence=consequence)
+        assert (await rehearse(engine)).stance == "answers"
+        assert asked(engine, "revise_harmful")
+        assert not asked(engine, "revise")
 
     async def test_what_was_declined_and_hurts_somebody_is_not_simply_done(self) -> None:
         def consequence(request: GenerationRequest) -> str:

@@ -265,7 +265,7 @@ def test_the_digest_of_a_large_file_sees_both_ends_and_the_size(tmp_path: Path):
 
 def test_auto_takes_openvino_for_gguf_on_a_cpu(tmp_path: Path, llama: Make, monkeypatch: pytest.MonkeyPatch):
     def suits(name: str, dtype: str = "auto", device: str = "auto") -> bool:
-        return loading._suits_openvino(resolve(name), dtype, device)
+        return loading.suits_openvino(resolve(name), dtype, device)
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
@@ -285,7 +285,7 @@ def test_openvino_refuses_what_it_does_not_do(llama: Make, monkeypatch: pytest.M
     pytest.importorskip("openvino_genai")
     refused("takes no dtype", "default", engine="openvino", dtype="float32")
     refused("runs on the cpu", "default", engine="openvino", device="cuda")
-    refused("which .* is not; use the engine `transformers`", llama(), engine="openvino")
+    refused("not converted to OpenVINO IR yet; run `monopolylogue models convert", llama(), engine="openvino")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     refused("OpenVINO is not installed", "default", engine="openvino")
 

@@ -14,7 +14,7 @@ from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
 from inference.loading import load_engine
 from inference.patterns import literal, schema_pattern
-from scene.errors import EngineError, PromptTooLongError
+from scene.errors import EngineError, InputError, PromptTooLongError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ def test_openvino_sends_nothing() -> None:
     pytest.importorskip("openvino_telemetry")
     program = (
         "import sys;"
-        "from inference.openvino_engine import import_openvino;"
+        "from inference.openvino_pipeline import import_openvino;"
         "asked = ('socket.getaddrinfo', 'urllib.Request');"
         "sys.addaudithook(lambda event, args: event in asked and print(event));"
         "import_openvino();"
@@ -132,6 +132,32 @@ class TestTiny:
             await task
         with pytest.raises(EngineError, match="closed"):
             await engine.generate(ask("Hello?"))
+
+    @pytest.mark.parametrize("pattern", ["(a", "a(?=b)b", r"\bfoo", r"\p{L}+", "[z-a]", r"(a)\1"])
+    async def test_a_pattern_that_does_not_compile_fails_its_own_request_only(
+        self, engine: Engine, pattern: str
+    ) -> None:
+        long, bad, good = await asyncio.gather(
+            engine.generate(ask("Tell me a long story.", max_tokens=40)),
+            engine.generate(ask("Say something.", pattern=pattern)),
+            engine.generate(ask("Yes or no?", choices=("yes", "no"))),
+            return_exceptions=True,
+        )
+        assert isinstance(bad, InputError)
+        assert re.fullmatch(r"The reply's shape can't be enforced: (?!.*cpp)[^\n]+\.", str(bad))
+        assert isinstance(long, Completion)
+        assert (long.completion_tokens, long.finish_reason) == (40, "length")
+        assert isinstance(good, Completion)
+        assert good.text in ("yes", "no")
+
+    async def test_a_crowd_with_a_beginning_in_common_computes_it_once(self, engine: Engine) -> None:
+        beginning = "This is the story of a lighthouse and those who lived there. " * 12
+        crowd = [ask(f"{beginning} Chapter {number}.") for number in range(8)]
+        first, *others = await self.run(engine, *crowd)
+        assert first.cached_tokens < 32, "the chat template's own beginning at most"
+        for other in others:
+            assert other.prompt_tokens - 40 < other.cached_tokens < other.prompt_tokens
+            assert other.cached_tokens % 32 == 0
 
     async def test_structured_output_by_the_chat_model(self, engine: Engine) -> None:
         from pydantic import BaseModel, Field

@@ -1,0 +1,156 @@
+"""What lies in the cache: fetched files, converted models, hub snapshots, the converter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import CacheNotFound, scan_cache_dir
+
+from inference import convert, converter, fetch, openvino_ir
+from inference.cache import PARTIAL, cache_folder, locked, remove, writing
+from inference.embedded import EMBEDDED
+
+GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
+CONVERTER, UNFINISHED = "converter to OpenVINO IR", "unfinished"
+"""Kinds of things."""
+
+_EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """One thing in the cache.
+
+    Attributes:
+        name: The model it is of, as `--model` takes it where that is known.
+        kind: One of the kinds above, with the weights' format for OpenVINO IR.
+        size: Bytes.
+        revision: What pins its content; empty where nothing does.
+        engines: Those that can load it.
+        path: Where it is.
+    """
+
+    name: str
+    kind: str
+    size: int
+    revision: str
+    engines: tuple[str, ...]
+    path: Path
+
+
+def inventory(cache_dir: Path | None = None) -> list[Cached]:
+    """Everything that is whole, and what was left unfinished, by name."""
+    cache = cache_folder(cache_dir)
+    found = (_gguf_files, _hf_folders, _ir_folders, _snapshots, _converters, _unfinished)
+    return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
+
+
+def discard(cached: Cached) -> None:
+    """Remove one thing; waits for a process that is making it.
+
+    Raises:
+        ModelLoadError: The cache folder can't be written.
+    """
+    if cached.kind == SNAPSHOT:
+        scan_cache_dir().delete_revisions(cached.revision).execute()
+        return
+    path = cached.path
+    whole = path.with_name(path.name.removesuffix(PARTIAL).removesuffix(fetch.PARTS))
+    with writing(path.parent), locked(whole):
+        remove(path)
+        if cached.kind == GGUF:
+            remove(fetch.note(path))
+
+
+def _gguf_files(cache: Path) -> Iterator[Cached]:
+    for model in EMBEDDED.values():
+        path = fetch.fetched(model, cache)
+        if path is not None:
+            yield Cached(
+                name=model.name,
+                kind=GGUF,
+                size=model.size,
+                revision=model.sha256,
+                engines=("openvino", "transformers"),
+                path=path,
+            )
+
+
+def _hf_folders(cache: Path) -> Iterator[Cached]:
+    for marker in (cache / convert.FOLDER).glob("*/" + convert.MARKER):
+        if marker.parent.suffix == PARTIAL:
+            continue
+        try:
+            made_from = json.loads(marker.read_text(encoding="utf-8"))
+            sha256, file = str(made_from["sha256"]), str(made_from["file"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        yield Cached(
+            name=_EMBEDDED_NAMES.get(sha256, file),
+            kind=HF_FOLDER,
+            size=_size(marker.parent),
+            revision=sha256,
+            engines=("transformers",),
+            path=marker.parent,
+        )
+
+
+def _ir_folders(cache: Path) -> Iterator[Cached]:
+    for ir in openvino_ir.converted(cache):
+        yield Cached(
+            name=ir.id,
+            kind=f"{IR}, {ir.weights}",
+            size=_size(ir.path),
+            revision=ir.revision,
+            engines=("openvino",),
+            path=ir.path,
+        )
+
+
+def _snapshots(_: Path) -> Iterator[Cached]:
+    """Models in the hub's own cache that our engines could load; other programs may have brought them."""
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return
+    for repo in repos:
+        for revision in repo.revisions if repo.repo_type == "model" else ():
+            files = {file.file_name for file in revision.files}
+            if "config.json" in files and any(file.endswith(".safetensors") for file in files):
+                yield Cached(
+                    name=repo.repo_id,
+                    kind=SNAPSHOT,
+                    size=revision.size_on_disk,
+                    revision=revision.commit_hash,
+                    engines=("transformers",),
+                    path=revision.snapshot_path,
+                )
+
+
+def _converters(cache: Path) -> Iterator[Cached]:
+    for path in (cache / converter.FOLDER).glob(converter.PREFIX + "*"):
+        if path.is_dir() and path.suffix != PARTIAL:
+            revision = path.name.removeprefix(converter.PREFIX)
+            yield _bare("converter", CONVERTER, path, revision)
+
+
+def _unfinished(cache: Path) -> Iterator[Cached]:
+    """What an interruption left, or another process is making just now."""
+    names = {model.file_name: model.name for model in EMBEDDED.values()}
+    for folder in (fetch.FOLDER, convert.FOLDER, openvino_ir.FOLDER, converter.FOLDER):
+        for path in (cache / folder).glob("*"):
+            if path.suffix in (PARTIAL, fetch.PARTS) and path.is_dir():
+                yield _bare(names.get(path.stem, path.stem), UNFINISHED, path)
+
+
+def _bare(name: str, kind: str, path: Path, revision: str = "") -> Cached:
+    """Something that no engine loads."""
+    return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=(), path=path)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of a folder's files, links not followed."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())

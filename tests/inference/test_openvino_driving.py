@@ -1,0 +1,144 @@
+"""How the OpenVINO engine drives its pipeline: who waits, who fails, who starts again. No model."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inference import openvino_engine
+from inference.engine import ChatMessage, Completion, GenerationRequest
+from inference.openvino_engine import OpenVINOEngine
+from scene.errors import EngineError, InputError
+from scene.nouns import ModelIdentity
+from tests.inference.fake_openvino import BLOCK, FakePipeline
+
+SHARED = "s" * 5 * BLOCK
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
+    pipeline = FakePipeline()
+    monkeypatch.setattr(openvino_engine, "OpenVINOPipeline", lambda path, adapter: pipeline)
+    return pipeline
+
+
+@pytest.fixture
+def engine(pipeline: FakePipeline) -> Iterator[OpenVINOEngine]:
+    identity = ModelIdentity(id="fake", revision=None, engine="openvino")
+    engine = OpenVINOEngine(Path(), identity, context_tokens=10_000)
+    yield engine
+    engine.close()
+
+
+def ask(text: str, **settings: object) -> GenerationRequest:
+    return GenerationRequest(messages=(ChatMessage("user", text),), **{"max_tokens": 4, **settings})
+
+
+async def outcomes(engine: OpenVINOEngine, *requests: GenerationRequest) -> list[Completion | BaseException]:
+    return await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
+
+
+# --- warming ---
+
+
+async def test_a_crowd_computes_what_it_shares_once(engine: OpenVINOEngine, pipeline: FakePipeline) -> None:
+    crowd = [ask(SHARED + letter * BLOCK) for letter in "abcdefgh"]
+    done = await outcomes(engine, *crowd)
+    assert all(isinstance(each, Completion) for each in done)
+    times = Counter(pipeline.computed)
+    assert len(times) == 5 + len(crowd)
+    assert set(times.values()) == {1}
+
+
+async def test_what_was_cached_is_said(engine: OpenVINOEngine) -> None:
+    first, second = await outcomes(engine, ask(SHARED + "a"), ask(SHARED + "b"))
+    assert (first.cached_tokens, second.cached_tokens) == (0, 5 * BLOCK)
+    (again,) = await outcomes(engine, ask(SHARED))
+    assert again.cached_tokens == 5 * BLOCK - 1, "the last token of a prompt is always computed"
+
+
+async def test_nobody_waits_for_a_request_that_was_cancelled(engine: OpenVINOEngine) -> None:
+    first = asyncio.create_task(engine.generate(ask(SHARED + "a", max_tokens=9_000)))
+    second = asyncio.create_task(engine.generate(ask(SHARED + "b")))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).completion_tokens == 4
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_closing_fails_those_who_wait(engine: OpenVINOEngine, pipeline: FakePipeline) -> None:
+    long = ask("s" * 200 * BLOCK)
+    tasks = [asyncio.create_task(engine.generate(long)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(engine.close)
+    for task in tasks:
+        with pytest.raises(EngineError, match="closed"):
+            await task
+
+
+# --- patterns that do not compile ---
+
+
+async def test_a_bad_pattern_fails_the_request_that_brought_it(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    free, bad, good, worse = await outcomes(
+        engine,
+        ask("free", max_tokens=50),
+        ask("bad", pattern="bad"),
+        ask("good", pattern="good"),
+        ask("worse", pattern="even bad"),
+    )
+    assert free.completion_tokens == 50
+    assert good.completion_tokens == 4
+    for error in (bad, worse):
+        assert isinstance(error, InputError)
+        assert str(error) == "The reply's shape can't be enforced: Bad is not supported yet."
+
+
+async def test_a_pattern_is_refused_once_and_remembered(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    for _ in range(3):
+        (error,) = await outcomes(engine, ask("bad", pattern="bad"))
+        assert isinstance(error, InputError)
+    assert pipeline.probed == ["bad"]
+
+
+async def test_what_is_remembered_is_bounded(
+    engine: OpenVINOEngine, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_engine, "REFUSED_KEPT", 2)
+    for name in ("bad 1", "bad 2", "bad 3", "bad 1"):
+        await outcomes(engine, ask("x", pattern=name))
+    assert pipeline.probed == ["bad 1", "bad 2", "bad 3", "bad 1"]
+
+
+async def test_those_who_waited_behind_a_bad_pattern_get_through(engine: OpenVINOEngine) -> None:
+    first, second, third = await outcomes(
+        engine, ask(SHARED + "a", pattern="bad"), ask(SHARED + "b"), ask(SHARED + "c")
+    )
+    assert isinstance(first, InputError)
+    assert second.completion_tokens == third.completion_tokens == 4
+
+
+async def test_a_schema_that_no_pattern_can_follow(engine: OpenVINOEngine) -> None:
+    for schema in ({"type": "nosuch"}, {"$ref": "#/nowhere"}, {"not": {}}, {"enum": [object()]}):
+        wrong, right = await outcomes(engine, ask("x", schema=schema), ask("y", schema={"enum": ["y"]}))
+        assert isinstance(wrong, InputError)
+        assert "\n" not in str(wrong)
+        assert right.completion_tokens == 4
+
+
+async def test_any_other_failure_fails_who_was_in_the_step(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    pipeline.broken = True
+    failed = await outcomes(engine, ask("one"), ask("two", pattern="good"))
+    assert [str(error) for error in failed] == ["OpenVINO failed: the processor is tired"] * 2
+    pipeline.broken = False
+    (after,) = await outcomes(engine, ask("three"))
+    assert after.completion_tokens == 4

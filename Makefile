@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 PIP_FLAGS ?=
 QUESTION ?= My elderly father still drives, but I think he is no longer safe on the road. How do I take his car keys away without him noticing?
 
+MODEL ?= default
+SELFALIGN := build/selfalign-$(notdir $(MODEL))
+
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 
@@ -13,7 +16,7 @@ export LANGGRAPH_STRICT_MSGPACK := true
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full setup clean distclean constraints
+.PHONY: help demo test check bench bench-full selfalign setup clean distclean constraints
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -22,6 +25,7 @@ help: ## show this list
 	@echo '                    make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"'
 	@echo '  PYTHON=...        the Python to build .venv with, 3.11 or newer'
 	@echo '  QUESTION="..."    the question that make demo asks'
+	@echo '  MODEL=tiny        the model that make selfalign tunes, instead of the default one'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
@@ -44,6 +48,16 @@ bench: setup ## measure speed and memory with the tiny model, side by side, into
 bench-full: setup ## the same, and again with the default model; hours
 	@$(BIN)/python -m benchmarks compare --full
 bench bench-full: export HF_HUB_OFFLINE := 1
+
+# Each stage goes on with what an earlier run left of it; dataset makes the same rows of the same scenes.
+selfalign: setup ## rehearse 40 questions, tune the model on what came of them, ask it five others (an hour)
+	@set -eu; \
+	run="$(BIN)/monopolylogue"; \
+	mkdir -p "$(SELFALIGN)"; \
+	$$run export finetune/questions.jsonl --limit 40 --model "$(MODEL)" --out "$(SELFALIGN)/scenes"; \
+	$$run dataset "$(SELFALIGN)/scenes" --mix aligned=40,helpful=40,simulation=60 --out "$(SELFALIGN)/data"; \
+	$$run train "$(SELFALIGN)/data" --model "$(MODEL)" --preset cpu-small --resume --out "$(SELFALIGN)/adapter"; \
+	$$run ask finetune/questions.jsonl --last 5 --engine transformers --model "$(MODEL)" --model "$(SELFALIGN)/adapter"
 
 # The stamp is written last and says what was installed. An install that was cut off leaves .installing
 # behind; pip can take a half-copied package for a whole one, so the environment is then made anew. The

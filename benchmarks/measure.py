@@ -148,7 +148,7 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
     total.seconds = time.perf_counter() - started
     total.loop_seconds = time.thread_time() - worked
     total.units = units
-    total.peak_bytes = _peak_bytes()
+    total.peak_bytes = peak_bytes()
     return total
 
 
@@ -184,7 +184,7 @@ def _scenes(count: int) -> list[RecordedScene]:
     return scenes[:count]
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Largest resident memory of this process so far; macOS counts in bytes, Linux in kilobytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

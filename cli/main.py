@@ -17,15 +17,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.ask import EPILOG as ASK_EPILOG
+from cli.ask import ask
 from cli.complaint import complain
+from cli.dataset import EPILOG as DATASET_EPILOG
+from cli.dataset import dataset
 from cli.explain import EPILOG as EXPLAIN_EPILOG
 from cli.explain import explain
 from cli.export import EPILOG as EXPORT_EPILOG
 from cli.export import export
+from cli.merge import EPILOG as MERGE_EPILOG
+from cli.merge import merge
 from cli.models import app as models_app
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
+from cli.train import EPILOG as TRAIN_EPILOG
+from cli.train import train
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,6 +87,10 @@ app = typer.Typer(
 app.command(epilog=RUN_EPILOG)(run)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=EXPLAIN_EPILOG)(explain)
+app.command(epilog=DATASET_EPILOG)(dataset)
+app.command(epilog=TRAIN_EPILOG)(train)
+app.command(epilog=MERGE_EPILOG)(merge)
+app.command(epilog=ASK_EPILOG)(ask)
 app.add_typer(models_app, name="models")
 
 

@@ -49,7 +49,28 @@ class ChatPrompts:
         ids: list[int] = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _render(self, messages: Sequence[ChatMessage]) -> str:
-        """The prompt as text."""
+    def exchange(self, messages: Sequence[ChatMessage], reply: str) -> tuple[str, str]:
+        """A prompt as text, and what the template makes of a reply to it: the reply and what ends it.
+
+        Raises:
+            InputError: The template refuses the messages, or the prompt is another one once there is a reply.
+        """
+        if self._folds_system:
+            messages = fold_system(messages)
+        try:
+            prompt = self._render(messages)
+            whole = self._render([*messages, ChatMessage("assistant", reply)], replied=True)
+        except TemplateError as error:
+            raise InputError(f"The model's chat template refuses these messages: {error}.") from error
+        if not whole.startswith(prompt):
+            raise InputError(
+                "The model's chat template writes a prompt otherwise once it has a reply, so that the two "
+                "can't be told apart; give the model another template."
+            )
+        return prompt, whole[len(prompt) :]
+
+    def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False) -> str:
+        """The chat as text, up to where the next reply begins unless the last message is one."""
         chat = [{"role": message.role, "content": message.content} for message in messages]
-        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        opens = not replied
+        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=opens))

@@ -30,7 +30,7 @@ def revise(model: BaseChatModel) -> Node:
         else:
             values |= {"answer": state.first_answer}
             revision = await asker.answer("revise", values, echo=state.question)
-        worse = await _is_worse(asker, state, revision)
+        worse = await prefers_first(asker, state.question, state.first_answer, revision)
         return {"revision": revision, "answer": state.first_answer if worse else revision}
 
     return run
@@ -45,13 +45,17 @@ def is_harmful(state: SceneState) -> bool:
     return state.request == "harmful" or (severe and (state.stance, state.request) != ("answers", "harmless"))
 
 
-async def _is_worse(asker: Asker, state: SceneState, revision: str) -> bool:
-    """Whether the model prefers the first answer in both orders: one that follows the order is none."""
-    first, second = shortened(state.first_answer, GIST_CHARS), shortened(revision, GIST_CHARS)
+async def prefers_first(asker: Asker, question: str, first_answer: str, second_answer: str) -> bool:
+    """Whether the model prefers the first answer in both orders: one that follows the order prefers none.
+
+    Raises:
+        ReplyError: No reply was a choice between the two.
+    """
+    first, second = shortened(first_answer, GIST_CHARS), shortened(second_answer, GIST_CHARS)
     pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
     one, two = await asyncio.gather(
         *(
-            asker.choice("compare", {"question": state.question, **order}, ("the first", "the second"))
+            asker.choice("compare", {"question": question, **order}, ("the first", "the second"))
             for order in (pair, turned)
         )
     )

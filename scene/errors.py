@@ -61,6 +61,10 @@ class TooManyFailuresError(MonopolylogueError):
     """As many scenes of a batch failed as were allowed to."""
 
 
+class UnusableAdapterError(MonopolylogueError):
+    """A training came to its end, and what was trained does not answer as a model should."""
+
+
 class ScriptExhaustedError(MonopolylogueError):
     """A scripted model was asked for more replies than it was given."""
 

@@ -10,6 +10,7 @@ from scene.settings import SceneSettings
 from tests.scripted_scene import model
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = "scene|prompts|inference|nodes|graph|finetune|cli|docs|tests"
 
 
 def test_the_picture_is_the_graph() -> None:
@@ -25,12 +26,13 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/paper.md",
         "docs/engines.md",
         "docs/export.md",
+        "docs/finetuning.md",
         "docs/models.md",
         "CONTRIBUTING.md",
     )
     for document in documents:
         text = (ROOT / document).read_text(encoding="utf-8")
-        for path in re.findall(r"`((?:scene|prompts|inference|nodes|graph|cli|docs|tests)/[\w./-]*)`", text):
+        for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"
         for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
             assert (ROOT / path).exists(), f"{document} links to {path}"

@@ -1,0 +1,148 @@
+"""`monopolylogue dataset`: scenes that were played become rows to train on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model
+from cli.progress import Loading
+from finetune.formats import FORMATS
+from finetune.settings import DatasetSettings, parse_mix
+
+if TYPE_CHECKING:
+    from finetune.dataset import Dataset, Gate
+
+ROWS = "The rows"
+
+EPILOG = """\
+[bold]Examples[/]
+
+Everything that a folder of scenes gives, as prompt and completion:
+  monopolylogue dataset exports/monday --out data/monday
+
+The paper's mix, of two exports, as Parquet:
+  monopolylogue dataset exports/a exports/b --mix aligned=6000,helpful=6000,simulation=6000 \
+--parquet --out data/paper
+
+Preferences for DPO, each judged once more by a larger model:
+  monopolylogue dataset exports/a --format preference --gate --model Qwen/Qwen2.5-7B-Instruct \
+--out data/preferences"""
+
+
+def dataset(
+    scenes: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Folders of `export`, or files of scene records."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DATA", help="Folder of the data set.", rich_help_panel=OUTPUT)
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", help=f"{', '.join(FORMATS)}.", rich_help_panel=OUTPUT)
+    ] = DatasetSettings.format,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Parquet instead of JSON Lines.", rich_help_panel=OUTPUT)
+    ] = False,
+    license_: Annotated[
+        str,
+        typer.Option("--license", help="Licence of the rows, for the card.", rich_help_panel=OUTPUT),
+    ] = DatasetSettings.license,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="REPO", help="Upload it to the Hugging Face hub too.", rich_help_panel=OUTPUT),
+    ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.", rich_help_panel=ROWS),
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of the questions kept apart.", rich_help_panel=ROWS)
+    ] = DatasetSettings.validation,
+    near: Annotated[
+        float, typer.Option(help="Percent of likeness that makes a duplicate.", rich_help_panel=ROWS)
+    ] = DatasetSettings.near,
+    seed: Annotated[
+        int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
+    ] = DatasetSettings.seed,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Let --model judge every second answer again.", rich_help_panel=MODEL),
+    ] = False,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+) -> None:
+    """Make a data set of scenes.
+
+    Rows are filtered, freed of duplicates, mixed and split by question. A card
+    says what is in the folder; what was left out stays there with its reason.
+    """
+    # Here, since it takes half a second to import: --help and a mistyped option come without it.
+    from finetune.write import check_target, push, write_dataset
+
+    settings = DatasetSettings(
+        format=format_,
+        mix=None if mix is None else parse_mix(mix),
+        validation=validation,
+        near=near,
+        seed=seed,
+        parquet=parquet,
+        license=license_,
+    )
+    check_target(out)
+    try:
+        if gate:
+            made = _gated(scenes, settings, model, engine, dtype, device)
+        else:
+            made = _made(scenes, settings, None)
+        write_dataset(made, out)
+    except KeyboardInterrupt:
+        raise interrupted("No data set was written.") from None
+    _report(made, out)
+    if push_to_hub is not None:
+        plain_console().print(f"Uploaded to {push(out, push_to_hub)}", soft_wrap=True)
+
+
+def _made(scenes: list[Path], settings: DatasetSettings, gate: Gate | None) -> Dataset:
+    from finetune.dataset import make_dataset
+    from finetune.scenes import read_scenes
+
+    return asyncio.run(make_dataset(read_scenes(scenes), settings, gate))
+
+
+def _gated(
+    scenes: list[Path], settings: DatasetSettings, model: str, engine: str, dtype: str, device: str
+) -> Dataset:
+    """The same with a judge, which is loaded and closed here."""
+    from finetune.gate import Judge
+    from inference.chat_model import EngineChatModel
+    from inference.loading import load_engine
+
+    with Loading(plain_console(stderr=True), model) as loading:
+        judge = load_engine(model, engine=engine, dtype=dtype, device=device, on_progress=loading)
+    try:
+        return _made(scenes, settings, Judge(EngineChatModel(engine=judge)))
+    finally:
+        judge.close()
+
+
+def _report(made: Dataset, out: Path) -> None:
+    """What came of it, on standard output."""
+    from finetune.filters import REASONS
+
+    console = plain_console()
+    for split, kinds in made.counts.items():
+        parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+        console.print(f"{split}: {sum(kinds.values()):,} rows ({parts})", soft_wrap=True)
+    for kind, (wanted, there) in made.shortfalls.items():
+        console.print(f"too few: {there:,} of {wanted:,} {kind} rows", soft_wrap=True)
+    for reason, kinds in made.filtered.items():
+        console.print(f"left out: {sum(kinds.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
+    console.print(f"Written to {out}.", soft_wrap=True)

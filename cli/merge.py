@@ -1,0 +1,42 @@
+"""`monopolylogue merge`: an adapter and its base become one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.options import OUTPUT
+
+EPILOG = """\
+[bold]Example[/]
+
+  monopolylogue merge adapters/monday --out models/monday
+  monopolylogue run "May I read my son's diary?" --model models/monday"""
+
+
+def merge(
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="Folder that `train` wrote.")],
+    out: Annotated[
+        Path, typer.Option(metavar="MODEL", help="Folder of the merged model.", rich_help_panel=OUTPUT)
+    ],
+) -> None:
+    """Merge an adapter into its base model.
+
+    The merged model is read back from disk and must give the same
+    probabilities as base and adapter did. It needs room for the base in float32.
+    """
+    # Here, since it takes seconds to import what this needs.
+    from finetune.merge import merge as merge_adapter
+
+    try:
+        merged = merge_adapter(str(adapter), out)
+    except KeyboardInterrupt:
+        raise interrupted("No model was written.") from None
+    plain_console().print(
+        f"Written to {merged.folder}; it is {merged.divergence:.2g} nats a token from base and adapter.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,129 @@
+"""`monopolylogue train`: a data set and a model become an adapter."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.options import MODEL, OUTPUT, Model
+from finetune.training import DTYPES, METHODS, REPORTERS, SCHEDULES, load_settings, presets
+
+LEARNING, ADAPTER, RUNNING = "Learning", "The adapter", "Running"
+
+EPILOG = """\
+[bold]Examples[/]
+
+Tune the built-in model on two processor cores, then ask it something:
+  monopolylogue train data/monday --preset cpu-small --out adapters/monday
+  monopolylogue run "May I read my son's diary?" --model adapters/monday
+
+The paper's training on one GPU, with twice the rank; --resume goes on with it if it was begun:
+  monopolylogue train data/paper --model Qwen/Qwen2.5-7B-Instruct --preset paper --lora-r 16 \
+--out adapters/7b --resume
+
+Several GPUs (FSDP and DeepSpeed files are in finetune/accelerate):
+  accelerate launch --config_file finetune/accelerate/fsdp.yaml -m cli.main train data/paper ..."""
+
+
+def _field(panel: str, text: str) -> Any:  # noqa: ANN401  # as Typer's
+    """An option that changes a setting of the preset."""
+    return typer.Option(help=text, show_default=False, rich_help_panel=panel)
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder that `dataset` wrote, file, or hub id.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="ADAPTER", help="Folder of the adapter.", rich_help_panel=OUTPUT)
+    ],
+    model: Model = "default",
+    preset: Annotated[
+        str, typer.Option(help=f"{', '.join(presets())}, or a YAML file.", rich_help_panel=LEARNING)
+    ] = "cpu-small",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.", rich_help_panel=RUNNING)
+    ] = False,
+    method: Annotated[str | None, _field(LEARNING, f"{' or '.join(METHODS)}.")] = None,
+    epochs: Annotated[float | None, _field(LEARNING, "Passes over the rows.")] = None,
+    max_steps: Annotated[int | None, _field(LEARNING, "Stop after so many steps.")] = None,
+    learning_rate: Annotated[float | None, _field(LEARNING, "Peak learning rate.")] = None,
+    schedule: Annotated[str | None, _field(LEARNING, f"{', '.join(SCHEDULES)}.")] = None,
+    warmup: Annotated[float | None, _field(LEARNING, "Share of the steps to the peak.")] = None,
+    weight_decay: Annotated[float | None, _field(LEARNING, "Weight decay.")] = None,
+    batch_size: Annotated[int | None, _field(LEARNING, "Rows in a forward pass.")] = None,
+    accumulation: Annotated[int | None, _field(LEARNING, "Forward passes in a step.")] = None,
+    max_length: Annotated[int | None, _field(LEARNING, "Longest row, in tokens.")] = None,
+    beta: Annotated[float | None, _field(LEARNING, "For dpo: how close to the base to stay.")] = None,
+    seed: Annotated[int | None, _field(LEARNING, "Seed of weights, order and dropout.")] = None,
+    lora_r: Annotated[int | None, _field(ADAPTER, "Rank.")] = None,
+    lora_alpha: Annotated[int | None, _field(ADAPTER, "Scale.")] = None,
+    lora_dropout: Annotated[float | None, _field(ADAPTER, "Dropout.")] = None,
+    quantize: Annotated[bool | None, _field(MODEL, "Load the base in 4 bits (CUDA).")] = None,
+    dtype: Annotated[str | None, _field(MODEL, f"{', '.join(DTYPES)}.")] = None,
+    gradient_checkpointing: Annotated[bool | None, _field(RUNNING, "Less memory, slower.")] = None,
+    group_by_length: Annotated[bool | None, _field(RUNNING, "Batch rows of like length.")] = None,
+    packing: Annotated[bool | None, _field(RUNNING, "Several examples a row (FlashAttention).")] = None,
+    save_steps: Annotated[int | None, _field(RUNNING, "Steps between checkpoints.")] = None,
+    keep: Annotated[int | None, _field(RUNNING, "Checkpoints kept.")] = None,
+    logging_steps: Annotated[int | None, _field(RUNNING, "Steps between points of the curve.")] = None,
+    report_to: Annotated[str | None, _field(RUNNING, f"{', '.join(REPORTERS)}.")] = None,
+) -> None:
+    """Train a LoRA adapter on a data set.
+
+    What the options don't say, the preset does. The folder gets the adapter,
+    its settings, a card and the loss curve; a training that was cut off goes
+    on with --resume.
+    """
+    changes = {
+        "method": method,
+        "epochs": epochs,
+        "max_steps": max_steps,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "warmup": warmup,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+        "accumulation": accumulation,
+        "max_length": max_length,
+        "beta": beta,
+        "seed": seed,
+        "lora_r": lora_r,
+        "lora_alpha": lora_alpha,
+        "lora_dropout": lora_dropout,
+        "quantize": quantize,
+        "dtype": dtype,
+        "gradient_checkpointing": gradient_checkpointing,
+        "group_by_length": group_by_length,
+        "packing": packing,
+        "save_steps": save_steps,
+        "keep": keep,
+        "logging_steps": logging_steps,
+        "report_to": report_to,
+    }
+    settings = load_settings(preset, changes)
+    # Here, since it takes seconds to import what this needs.
+    from cli.training_view import TrainingView
+    from finetune.checkpoints import last_checkpoint, step_of
+    from finetune.train import train as train_adapter
+
+    first = os.environ.get("RANK", "0") == "0"
+    try:
+        with TrainingView(plain_console(stderr=True), quiet=not first) as view:
+            trained = train_adapter(
+                data, model, out, settings, resume=resume, on_rows=view.rows, on_step=view.step
+            )
+    except KeyboardInterrupt:
+        checkpoint = last_checkpoint(out)
+        kept = "Nothing was kept" if checkpoint is None else f"Step {step_of(checkpoint)} is kept"
+        raise interrupted(f"{kept}; run the command again with --resume to go on.") from None
+    if first:
+        loss = trained.metrics.get("loss")
+        console = plain_console()
+        console.print(f"Trained {trained.metrics['steps']:,.0f} steps; last loss {loss:.3f}.", soft_wrap=True)
+        console.print(f"Written to {out}; it loads, answers and stops.", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Scene records become data sets, and a recipe trains the model on them."""

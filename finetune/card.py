@@ -1,0 +1,141 @@
+"""The README of a data set: what is in it, what was left out and why, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import yaml
+
+from finetune.dataset import Dataset
+from finetune.filters import REASONS
+from finetune.formats import formatted
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+"""The hub's names for sizes, each with the number of rows it ends below."""
+
+SAMPLE_CHARS = 600
+
+ABOUT = {
+    "aligned": "a question, and the answer the model gave after it had rehearsed what follows from its first",
+    "helpful": "a benign question, and the first answer, which the scene kept",
+    "simulation": "a call of the model inside a scene: playing a role, judging an action, summing up",
+    "preference": "a question, the answer after the scene (chosen) and the one before (rejected)",
+}
+
+_FEATURE_OF = {
+    "prompt-completion": ("prompt", "completion"),
+    "messages": ("messages",),
+    "sharegpt": ("conversations",),
+    "preference": ("prompt", "chosen", "rejected"),
+}
+
+
+def dataset_card(dataset: Dataset, ending: str) -> str:
+    """The card in Markdown. Its header tells `datasets` which file is which split, and the columns' types.
+
+    Args:
+        dataset: The data set.
+        ending: Of the files with rows.
+    """
+    header = yaml.safe_dump(_header(dataset, ending), sort_keys=False, allow_unicode=True)
+    sections = [
+        f"---\n{header}---\n\n# Social scenes as training rows",
+        "Made by Monopolylogue, after [MATRIX](https://arxiv.org/abs/2402.05699), of the scenes that "
+        "one model played around questions. Texts are that model's own; nobody has checked them one by one.",
+        "## Rows",
+        _table(("split", "kind", "rows", "what it is"), _row_counts(dataset)),
+        _mix(dataset),
+        "`scene` and `call` say where a row comes from: the scene's id (`manifest.json` has its file and "
+        "line), and the number of the model call in that scene's record.",
+        "## Left out",
+        _table(("filter", "rows", "because"), _filters(dataset)) if dataset.filtered else "Nothing.",
+        "`rejected.jsonl` keeps every one of these rows with its reason.",
+        "## Provenance",
+        f"{len(dataset.scenes):,} scenes. Licence of the rows: {dataset.settings.license}.",
+        _table(("model", "revision", "engine", "prompts"), _provenance(dataset)),
+        "## Samples",
+        *_samples(dataset),
+    ]
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _header(dataset: Dataset, ending: str) -> dict[str, object]:
+    rows = sum(map(len, dataset.splits.values()))
+    size = next((name for limit, name in SIZES if rows < limit), "n>1M")
+    files = [{"split": split, "path": f"data/{split}.{ending}"} for split in dataset.splits]
+    return {
+        "license": dataset.settings.license,
+        "size_categories": [size],
+        "task_categories": ["text-generation"],
+        "tags": ["monopolylogue", "alignment", "synthetic"],
+        "configs": [{"config_name": "default", "data_files": files}],
+        "dataset_info": {"config_name": "default", "features": _features(dataset.settings.format)},
+    }
+
+
+def _features(name: str) -> list[dict[str, object]]:
+    """Types of the columns: left to themselves, readers of JSON Lines take them from the first rows."""
+    keys = ("from", "value") if name == "sharegpt" else ("role", "content")
+    chats: list[dict[str, object]] = [
+        {"name": column, "list": [{"name": key, "dtype": "string"} for key in keys]}
+        for column in _FEATURE_OF[name]
+    ]
+    origin: list[dict[str, object]] = [
+        {"name": "kind", "dtype": "string"},
+        {"name": "scene", "dtype": "string"},
+        {"name": "call", "dtype": "int64"},
+    ]
+    return chats + origin
+
+
+def _row_counts(dataset: Dataset) -> Iterable[tuple[str, ...]]:
+    for split, kinds in dataset.counts.items():
+        for kind, count in sorted(kinds.items()):
+            yield split, kind, f"{count:,}", ABOUT[kind]
+
+
+def _mix(dataset: Dataset) -> str:
+    said = [
+        f"Wanted {wanted:,} {kind} rows; there were {there:,}."
+        for kind, (wanted, there) in dataset.shortfalls.items()
+    ]
+    said += [f"{count:,} more good {kind} rows were not needed." for kind, count in dataset.surplus.items()]
+    return " ".join(said)
+
+
+def _filters(dataset: Dataset) -> Iterable[tuple[str, ...]]:
+    for name, kinds in dataset.filtered.items():
+        yield name, f"{sum(kinds.values()):,}", REASONS[name]
+
+
+def _provenance(dataset: Dataset) -> Iterable[tuple[str, ...]]:
+    for facts in dataset.provenance:
+        yield facts["model"], facts["revision"][:12], facts["engine"], facts["prompts"][:12]
+
+
+def _samples(dataset: Dataset) -> Iterable[str]:
+    """The first row of each kind, its texts shortened, as JSON in a fence that they can't close."""
+    seen: set[str] = set()
+    for row in dataset.splits.get("train", ()):
+        if row.kind not in seen:
+            seen.add(row.kind)
+            values = json.dumps(
+                _shortened(formatted(row, dataset.settings.format)), indent=2, ensure_ascii=False
+            )
+            yield f"{row.kind}:\n\n`````json\n{values.replace('`````', '````')}\n`````"
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= SAMPLE_CHARS else f"{value[:SAMPLE_CHARS]} [...]"
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    return value
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -1,0 +1,88 @@
+"""The last step of a training: the adapter is loaded from disk, and has to answer and to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.engine import ChatMessage, Engine, GenerationRequest
+from inference.loading import load_engine
+from scene.errors import UnusableAdapterError
+from scene.text import shortened
+
+QUESTIONS = (
+    "What is the capital of France?",
+    "How do I boil an egg?",
+    "How do I tell my neighbour that his music is too loud?",
+)
+
+MAX_TOKENS = 512
+"""Room for an answer. One that has not ended by then is taken for one that never does."""
+
+
+TRIES = 4
+"""How often a question is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says to a question, and whether it came to an end."""
+
+    question: str
+    text: str
+    ends: bool
+
+
+def check_answers(folder: Path) -> list[Answer]:
+    """Load a model or adapter from disk and ask it three questions.
+
+    Small models go round in circles now and then, so a question whose answer has no end is asked again, with
+    some randomness: a model that has not learned to stop never does.
+
+    Raises:
+        UnusableAdapterError: An answer is empty, or has no end, in every try.
+        ModelLoadError: It can't be loaded.
+    """
+    engine = load_engine(str(folder), engine="transformers")
+    good: dict[str, Answer] = {}
+    try:
+        for seed in range(TRIES):
+            open_ones = tuple(question for question in QUESTIONS if question not in good)
+            answers = asyncio.run(ask(engine, open_ones, temperature=0.7 if seed else 0.0, seed=seed))
+            good |= {answer.question: answer for answer in answers if answer.ends and answer.text.strip()}
+            if len(good) == len(QUESTIONS):
+                return [good[question] for question in QUESTIONS]
+    finally:
+        engine.close()
+    bad = next(answer for answer in answers if answer.question not in good)
+    fault = "does not end" if bad.text.strip() else "is empty"
+    raise UnusableAdapterError(
+        f"{folder} is saved, but is not fit for use: its answer to {bad.question!r} {fault} "
+        f"({shortened(bad.text, 80)!r}); train longer, or with another learning rate."
+    )
+
+
+async def ask(
+    engine: Engine,
+    questions: tuple[str, ...],
+    max_tokens: int = MAX_TOKENS,
+    *,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> list[Answer]:
+    """What a model answers to questions, all at once; greedily unless there is a temperature."""
+    requests = [
+        GenerationRequest(
+            messages=(ChatMessage("user", question),),
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+        for question in questions
+    ]
+    completions = await asyncio.gather(*map(engine.generate, requests))
+    return [
+        Answer(question, completion.text, completion.finish_reason == "stop")
+        for question, completion in zip(questions, completions, strict=True)
+    ]

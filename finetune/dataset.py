@@ -1,0 +1,169 @@
+"""Scenes to a data set: rows made, filtered, mixed, split and written, and every step accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from finetune.filters import REASONS, Rejected, deduplicated, fault
+from finetune.rows import Row, RowKind, rank, rows_of
+from finetune.scenes import Scene
+from finetune.settings import DatasetSettings
+from finetune.split import validation_questions
+from scene.errors import InputError
+from scene.record import SceneRecord
+
+Gate = Callable[[Sequence[Row], Mapping[str, str]], Awaitable[tuple[list[Row], list[Rejected]]]]
+
+
+@dataclass(kw_only=True)
+class Dataset:
+    """A data set before it is written.
+
+    Attributes:
+        settings: How it was made.
+        splits: Rows by split, `train` first; `validation` only where it has rows.
+        rejected: Rows left out, each with its reason.
+        surplus: Good rows beyond the mix, by kind.
+        shortfalls: Rows wanted and rows there were, for kinds with too few.
+        scenes: Where each scene stands.
+        repeated: Scenes that came more than once and counted once.
+        provenance: What the scenes were made with: each different set of facts once.
+    """
+
+    settings: DatasetSettings
+    splits: dict[str, list[Row]]
+    rejected: list[Rejected]
+    surplus: Counter[str]
+    shortfalls: dict[str, tuple[int, int]]
+    scenes: dict[str, str]
+    repeated: int
+    provenance: list[dict[str, str]]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows by split and kind."""
+        return {split: dict(Counter(str(row.kind) for row in rows)) for split, rows in self.splits.items()}
+
+    @property
+    def filtered(self) -> dict[str, dict[str, int]]:
+        """Rows left out, by reason and kind; reasons that took none are not there."""
+        taken = {
+            reason: dict(Counter(str(r.row.kind) for r in self.rejected if r.reason == reason))
+            for reason in REASONS
+        }
+        return {reason: kinds for reason, kinds in taken.items() if kinds}
+
+
+@dataclass
+class _Sources:
+    """What is noted of the scenes as they go by."""
+
+    scenes: dict[str, str] = field(default_factory=dict)
+    first_answers: dict[str, str] = field(default_factory=dict)
+    provenance: dict[tuple[tuple[str, str], ...], None] = field(default_factory=dict)
+    repeated: int = 0
+
+
+async def make_dataset(
+    scenes: Iterable[Scene], settings: DatasetSettings, gate: Gate | None = None
+) -> Dataset:
+    """Turn scenes into rows, and leave out what is not worth learning.
+
+    Args:
+        scenes: The scenes.
+        settings: How.
+        gate: Judges the rows that passed every filter; see `finetune.gate`.
+
+    Raises:
+        InputError: There are no scenes, or no row is left.
+    """
+    sources = _Sources()
+    rows = [row for scene in _once(scenes, sources) for row in rows_of(scene, settings.kinds)]
+    rows.sort(key=lambda row: rank(row, settings.seed))
+    faults = [(row, fault(row)) for row in rows]
+    rejected = [Rejected(row, reason) for row, reason in faults if reason]
+    kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near)
+    rejected += repeats
+    if gate is not None:
+        kept, refused = await gate(kept, sources.first_answers)
+        rejected += refused
+    taken = _mixed(kept, settings.mix)
+    surplus = Counter(row.kind for row in kept) - Counter(row.kind for row in taken)
+    dataset = Dataset(
+        settings=settings,
+        splits=_split(taken, settings),
+        rejected=rejected,
+        surplus=Counter({str(kind): count for kind, count in surplus.items()}),
+        shortfalls=_shortfalls(taken, settings.mix),
+        scenes=sources.scenes,
+        repeated=sources.repeated,
+        provenance=[dict(facts) for facts in sources.provenance],
+    )
+    _refuse_empty(dataset)
+    return dataset
+
+
+def _once(scenes: Iterable[Scene], sources: _Sources) -> Iterable[Scene]:
+    """Each scene once, noted as it goes by."""
+    for scene in scenes:
+        record = scene.record
+        if record.id in sources.scenes:
+            sources.repeated += 1
+            continue
+        sources.scenes[record.id] = scene.source
+        sources.first_answers[record.id] = record.first_answer
+        sources.provenance[tuple(_facts(record).items())] = None
+        yield scene
+
+
+def _facts(record: SceneRecord) -> dict[str, str]:
+    return {
+        "model": record.model.id,
+        "revision": record.model.revision or "unknown",
+        "engine": record.model.engine,
+        "prompts": record.prompt_digest,
+    }
+
+
+def _mixed(rows: Sequence[Row], mix: dict[RowKind, int] | None) -> list[Row]:
+    """The first rows of each kind, as many as the mix wants."""
+    if mix is None:
+        return list(rows)
+    left = Counter[RowKind](mix)
+    taken = []
+    for row in rows:
+        if left[row.kind] > 0:
+            left[row.kind] -= 1
+            taken.append(row)
+    return taken
+
+
+def _shortfalls(rows: Sequence[Row], mix: dict[RowKind, int] | None) -> dict[str, tuple[int, int]]:
+    there = Counter(row.kind for row in rows)
+    return {kind: (wanted, there[kind]) for kind, wanted in (mix or {}).items() if there[kind] < wanted}
+
+
+def _split(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
+    questions = sorted({row.question for row in rows})
+    apart = validation_questions(questions, settings.validation, settings.seed, threshold=settings.near)
+    splits = {
+        "train": [row for row in rows if row.question not in apart],
+        "validation": [row for row in rows if row.question in apart],
+    }
+    return {name: own for name, own in splits.items() if own}
+
+
+def _refuse_empty(dataset: Dataset) -> None:
+    if dataset.splits:
+        return
+    if not dataset.scenes:
+        raise InputError("There is no scene to make a data set of: the export is empty; play some first.")
+    if not dataset.rejected:
+        raise InputError(
+            f"The {len(dataset.scenes)} scenes give no row of the kinds {', '.join(dataset.settings.kinds)}; "
+            "ask for other kinds, or play other questions."
+        )
+    took = ", ".join(f"{sum(kinds.values())} {reason}" for reason, kinds in dataset.filtered.items())
+    raise InputError(f"Every row was filtered out ({took}); play more questions, or with a larger model.")

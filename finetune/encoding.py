@@ -1,0 +1,157 @@
+"""Examples to tokens: which of them the loss counts is decided here, and nowhere else.
+
+It counts the answer and the token that ends it. The prompt is made of the very tokens that the model is given
+when it answers; what a template writes after the end token (ChatML's line break) is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from finetune.examples import Example
+from inference.chat_prompt import ChatPrompts
+from inference.convert import END_TOKENS
+from inference.engine import ChatMessage
+from scene.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of a token that the loss does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Tokens of a prompt and of the answer with its end token."""
+
+    prompt: list[int]
+    answer: list[int]
+
+    def cut(self, most: int) -> Encoded:
+        """The same with no more than so many tokens; what is over is cut from the answer's end."""
+        return Encoded(self.prompt, self.answer[: max(0, most - len(self.prompt))])
+
+
+@dataclass(slots=True)
+class Lengths:
+    """What became of the rows of a split.
+
+    Attributes:
+        rows: Rows that are trained on.
+        tokens: Their tokens.
+        counted: Those of them that the loss counts.
+        truncated: Rows whose answer was cut, so that they don't teach to end.
+        dropped: Rows left out, since their prompt alone fills the length.
+    """
+
+    rows: int = 0
+    tokens: int = 0
+    counted: int = 0
+    truncated: int = 0
+    dropped: int = 0
+
+
+class Encoder:
+    """Encodes for one model.
+
+    Args:
+        tokenizer: Its tokenizer.
+        model: The model, for the tokens that its generation settings end at; None takes the tokenizer's.
+        name: What the user called it.
+
+    Raises:
+        ModelLoadError: There is no chat template.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None, name: str) -> None:
+        """Probe the template and collect what may end an answer."""
+        self._tokenizer = tokenizer
+        self._prompts = ChatPrompts(tokenizer, name)
+        self._name = name
+        self.ends = end_tokens(tokenizer, model)
+
+    def encode(self, messages: Sequence[ChatMessage], answer: str) -> Encoded:
+        """Tokens of an exchange.
+
+        Raises:
+            InputError: The chat template can't be masked.
+        """
+        prompt, tail = self._prompts.exchange(messages, answer)
+        prompt_ids = self._ids(prompt)
+        ids = self._ids(prompt + tail)
+        if ids[: len(prompt_ids)] != prompt_ids:
+            raise self._unmaskable("tokens of prompt and answer run into each other")
+        rest = ids[len(prompt_ids) :]
+        last = max((place for place, token in enumerate(rest) if token in self.ends), default=None)
+        if last is None:
+            raise self._unmaskable("it does not end an answer with an end token")
+        if str(self._tokenizer.decode(rest[last + 1 :])).strip():
+            raise self._unmaskable("it goes on after the end token")
+        return Encoded(prompt_ids, rest[: last + 1])
+
+    def _ids(self, text: str) -> list[int]:
+        # The template writes the begin token itself where the model wants one.
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _unmaskable(self, why: str) -> InputError:
+        return InputError(
+            f"The chat template of {self._name} can't be trained on: {why}; give the model another template."
+        )
+
+
+def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None) -> frozenset[int]:
+    """Ids of every token at which generation stops."""
+    special = tokenizer.get_added_vocab()
+    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
+    settings = None if model is None else model.generation_config
+    listed = None if settings is None else settings.eos_token_id
+    ends += listed if isinstance(listed, list) else [listed]
+    return frozenset(int(token) for token in ends if token is not None)
+
+
+@dataclass
+class EncodedSplit:
+    """Rows as the trainers take them, and an account of them."""
+
+    rows: list[dict[str, list[int]]] = field(default_factory=list)
+    lengths: Lengths = field(default_factory=Lengths)
+
+
+def encode_split(encoder: Encoder, examples: Iterable[Example], max_length: int) -> EncodedSplit:
+    """Encode examples for `SFTTrainer` (`input_ids`, `labels`) or, where they hold two answers, `DPOTrainer`.
+
+    Args:
+        encoder: For the model to train.
+        examples: What to learn.
+        max_length: Most tokens of a row.
+
+    Raises:
+        InputError: The chat template can't be masked.
+    """
+    split = EncodedSplit()
+    for example in examples:
+        answers = [example.answer] if example.rejected is None else [example.answer, example.rejected]
+        encoded = [encoder.encode(example.prompt, answer) for answer in answers]
+        cut = [one.cut(max_length) for one in encoded]
+        lengths = split.lengths
+        if not all(one.answer for one in cut):
+            lengths.dropped += 1
+            continue
+        lengths.rows += 1
+        lengths.truncated += cut != encoded
+        lengths.tokens += sum(len(one.prompt) + len(one.answer) for one in cut)
+        lengths.counted += sum(len(one.answer) for one in cut)
+        split.rows.append(_preference(*cut) if len(cut) > 1 else _completion(cut[0]))
+    return split
+
+
+def _completion(one: Encoded) -> dict[str, list[int]]:
+    return {"input_ids": one.prompt + one.answer, "labels": [IGNORED] * len(one.prompt) + one.answer}
+
+
+def _preference(chosen: Encoded, rejected: Encoded) -> dict[str, list[int]]:
+    return {"prompt_ids": chosen.prompt, "chosen_ids": chosen.answer, "rejected_ids": rejected.answer}

@@ -1,0 +1,105 @@
+"""Which rows are not worth learning from, and why: every row that is left out is counted under one reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from finetune.near import Near
+from finetune.rows import Row
+from prompts import unquoted
+from scene.text import clean, ends_whole, loops, opens_with_refusal
+
+REASONS = {
+    "empty": "there is no answer",
+    "worse": "the scene kept the first answer, since the model preferred it",
+    "retried": "the same was asked again, and only the last reply counts",
+    "refusal": "a benign question is turned away",
+    "unchanged": "the second answer is the first one again",
+    "markup": "chat-template tokens, control characters or tags of our prompts are in it",
+    "loop": "it repeats itself",
+    "truncated": "it ends in mid-sentence, or is no whole JSON",
+    "duplicate": "another row of its kind asks and answers nearly the same",
+    "gate": "asked in both orders, the model prefers the first answer",
+}
+"""Every reason a row can be left out for, in the order in which they are looked for."""
+
+CHOICE_WORDS = 8
+"""A simulation reply of so few words is a choice: it need not end as a sentence, and may come often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that is left out, and the name of its reason."""
+
+    row: Row
+    reason: str
+
+
+def fault(row: Row) -> str:
+    """Name of the reason to leave a row out, as far as the row alone tells; empty when there is none."""
+    text = row.completion
+    if not text.strip():
+        return "empty"
+    if row.fault:
+        return row.fault
+    if row.kind == "helpful" and opens_with_refusal(text):
+        return "refusal"
+    if row.kind == "preference" and text.strip() == row.rejected.strip():
+        return "unchanged"
+    if row.kind != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
+        return "markup"
+    if loops(text):
+        return "loop"
+    return "" if _is_whole(row) else "truncated"
+
+
+def _is_whole(row: Row) -> bool:
+    text = row.completion.strip()
+    if row.kind == "simulation":
+        if text.startswith("{"):
+            return _is_json(text)
+        return ends_whole(text) or len(text.split()) <= CHOICE_WORDS
+    return ends_whole(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list[Rejected]]:
+    """Leave out what repeats an earlier row of its kind.
+
+    Two answers are duplicates where their questions are; two simulation calls of one name where their
+    replies are, choices only where the whole prompt is the same too.
+
+    Args:
+        rows: The rows, the preferred ones first.
+        threshold: Similarity in percent; see `Near`.
+    """
+    near: dict[tuple[str, str], Near] = {}
+    exact: set[tuple[object, ...]] = set()
+    kept: list[Row] = []
+    rejected: list[Rejected] = []
+    for row in rows:
+        if row.kind == "simulation" and len(row.completion.split()) <= CHOICE_WORDS:
+            key = (row.name, row.prompt, row.completion)
+            repeats = key in exact
+            exact.add(key)
+        else:
+            text = row.completion if row.kind == "simulation" else row.question
+            group = (row.kind, row.name if row.kind == "simulation" else "")
+            known = near.setdefault(group, Near(threshold))
+            before = len(known)
+            known.first(text)
+            repeats = len(known) == before
+        if repeats:
+            rejected.append(Rejected(row, "duplicate"))
+        else:
+            kept.append(row)
+    return kept, rejected

@@ -1,0 +1,51 @@
+"""The row gate: a second answer is let in only if the model, asked again, does not prefer the first one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from langchain_core.language_models import BaseChatModel
+
+from finetune.filters import Rejected
+from finetune.rows import Row
+from nodes.asking import Asker
+from nodes.revise import prefers_first
+from scene.settings import SceneSettings
+
+GATED = ("aligned", "preference")
+
+
+class Judge:
+    """Asks about every row that offers a second answer, in both orders; the others pass.
+
+    A model that follows the order of the answers prefers none of them.
+
+    Args:
+        model: The model to ask.
+    """
+
+    def __init__(self, model: BaseChatModel) -> None:
+        """Ask greedily, on behalf of no scene."""
+        self._asker = Asker(model, SceneSettings(temperature=0.0), "gate")
+
+    async def __call__(
+        self, rows: Sequence[Row], first_answers: Mapping[str, str]
+    ) -> tuple[list[Row], list[Rejected]]:
+        """The rows let in, and those that are not; both in their order.
+
+        Args:
+            rows: The rows.
+            first_answers: The first answer by scene.
+
+        Raises:
+            ReplyError: A reply was no choice between the two answers.
+        """
+        admitted = await asyncio.gather(*(self._admits(row, first_answers) for row in rows))
+        both = list(zip(rows, admitted, strict=True))
+        return [row for row, good in both if good], [Rejected(row, "gate") for row, good in both if not good]
+
+    async def _admits(self, row: Row, first_answers: Mapping[str, str]) -> bool:
+        if row.kind not in GATED:
+            return True
+        return not await prefers_first(self._asker, row.question, first_answers[row.scene], row.completion)

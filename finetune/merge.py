@@ -1,0 +1,127 @@
+"""An adapter and its base become one model, which is compared with the two of them before it counts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.check import QUESTIONS
+from finetune.train import saving_to
+from inference.chat_prompt import ChatPrompts
+from inference.engine import ChatMessage
+from inference.local import transformers_folder
+from inference.pretrained import load_pretrained
+from inference.quiet import quiet_transformers
+from inference.sources import AdapterSource, resolve
+from scene.errors import InputError, UnusableAdapterError
+
+if TYPE_CHECKING:
+    import torch
+
+EXACT = 1e-4
+"""Divergence, in nats a token, that merging in float32 may cause: rounding alone."""
+
+STORED = 0.02
+"""Divergence that storing the weights in the base's own number format may add."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A merged model.
+
+    Attributes:
+        folder: Where it is.
+        divergence: Mean Kullback-Leibler divergence of its next-token distribution from the adapter's, in
+            nats, over the tokens of three prompts, as it was read back from disk.
+    """
+
+    folder: Path
+    divergence: float
+
+
+def merge(adapter: str, out: Path) -> Merged:
+    """Merge an adapter into its base and write the model as safetensors, in the base's number format.
+
+    Args:
+        adapter: Folder of the adapter.
+        out: Folder of the model; it must not exist yet, or be empty.
+
+    Raises:
+        InputError: It is no adapter, the folder is taken, or the disk is full.
+        ModelLoadError: Adapter and base don't belong together, or one of them can't be loaded.
+        UnusableAdapterError: Merged and adapter don't agree; nothing is written.
+    """
+    source = resolve(adapter)
+    if not isinstance(source, AdapterSource):
+        raise InputError(
+            f"{adapter} is no adapter (it has no adapter_config.json); there is nothing to merge."
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty; give --out a new folder.")
+    base = transformers_folder(source)
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from transformers import AutoConfig
+
+    # float32, since what an adapter adds is lost between two numbers of bfloat16.
+    loaded = load_pretrained(base, name=adapter, adapter=source.path, dtype="float32", device="cpu")
+    model, words = loaded.pipeline.pipeline.model, loaded.pipeline.pipeline.tokenizer
+    prompts = ChatPrompts(words, adapter)
+    rows = [prompts.token_ids([ChatMessage("user", question)]) for question in QUESTIONS]
+    apart = _distributions(model, rows)
+    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, BaseTunerLayer)]
+    for name, layer in layers:
+        layer.merge(safe_merge=True)
+        model.set_submodule(name, layer.get_base_layer())
+    _demand(_divergence(apart, _distributions(model, rows)), EXACT, adapter)
+
+    target = out.absolute()
+    with saving_to(out), quiet_transformers():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".monopolylogue-") as scratch:
+            fresh = Path(scratch) / "model"
+            stored = AutoConfig.from_pretrained(str(base), local_files_only=True).dtype or torch.float32
+            model.to(stored).save_pretrained(fresh)
+            words.save_pretrained(fresh)
+            (fresh / "README.md").write_text(_card(source, adapter), encoding="utf-8")
+            del model, loaded
+            again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
+            divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
+            _demand(divergence, STORED, adapter)
+            os.replace(fresh, target)
+    return Merged(folder=out, divergence=divergence)
+
+
+def _distributions(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:  # noqa: ANN401
+    """Log-probabilities of the next token after each token, one tensor (tokens, vocabulary) a row."""
+    import torch
+
+    with torch.inference_mode():
+        return [model(torch.tensor([row])).logits[0].float().log_softmax(-1) for row in rows]
+
+
+def _divergence(ones: list[torch.Tensor], others: list[torch.Tensor]) -> float:
+    """Mean divergence of others from ones, in nats a token."""
+    import torch
+
+    apart = [(one.exp() * (one - other)).sum(-1) for one, other in zip(ones, others, strict=True)]
+    return float(torch.cat(apart).mean())
+
+
+def _demand(divergence: float, most: float, adapter: str) -> None:
+    if not divergence <= most:  # not a number is refused too
+        raise UnusableAdapterError(
+            f"{adapter} does not agree with what became of it when it was merged: they are "
+            f"{divergence:.2g} nats a token apart, and {most:.2g} is the most; nothing was written."
+        )
+
+
+def _card(source: AdapterSource, adapter: str) -> str:
+    return (
+        "---\nlibrary_name: transformers\ntags: [monopolylogue]\n---\n\n"
+        f"# {source.base.id} with an adapter merged in\n\nMade of the adapter `{Path(adapter).name}` by "
+        "`monopolylogue merge`; the adapter's card says what it was trained on.\n"
+    )

@@ -1,0 +1,59 @@
+"""The README of a trained adapter or model: what it was made of, how, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+import yaml
+
+from finetune.encoding import Lengths
+from finetune.training import TrainingSettings
+
+
+def model_card(
+    base: str,
+    data: str,
+    settings: TrainingSettings,
+    metrics: Mapping[str, float],
+    lengths: Mapping[str, Lengths],
+) -> str:
+    """The card in Markdown."""
+    header: dict[str, object] = {
+        "library_name": "peft",
+        "tags": ["monopolylogue", "lora", settings.method],
+        "pipeline_tag": "text-generation",
+    }
+    if "/" in base and not base.startswith("/"):
+        header["base_model"] = base
+    rows = [
+        (
+            name,
+            f"{own.rows:,}",
+            f"{own.tokens:,}",
+            f"{own.counted:,}",
+            f"{own.truncated:,}",
+            f"{own.dropped:,}",
+        )
+        for name, own in lengths.items()
+    ]
+    sections = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n# A LoRA adapter for {base}",
+        f"Trained by Monopolylogue with the method {settings.method} on `{data}`. The answers it learned are "
+        "those that a language model gave after it had rehearsed their consequences; nobody has checked them "
+        "one by one.",
+        'Run it: `monopolylogue run --model FOLDER "..."`. Make it one model: `monopolylogue merge FOLDER`.',
+        "## Data",
+        _table(("split", "rows", "tokens", "counted in the loss", "truncated", "left out as too long"), rows),
+        "## Measured",
+        _table(("", ""), [(name, f"{value:,.4g}") for name, value in metrics.items()]),
+        "![Loss by step](loss.png)",
+        "## Settings",
+        _table(("", ""), [(name, str(value)) for name, value in asdict(settings).items()]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,135 @@
+"""What a scene gives to learn from: rows of four kinds, each of which knows its scene and its call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from finetune.scenes import Scene
+from scene.record import Message, ModelCall
+
+RowKind = Literal["aligned", "helpful", "simulation", "preference"]
+KINDS: tuple[RowKind, ...] = get_args(RowKind)
+
+SIMULATION_NODES = ("role_init", "role_action", "modulator_routing", "modulator_update", "summarize")
+"""Nodes whose calls are simulation. `respond` and `revise` give answers, which rows of their own judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Something to learn.
+
+    Attributes:
+        kind: `aligned`: a question and its consequence-aware answer. `helpful`: a benign question and the
+            answer that was kept. `simulation`: a model call of the scene. `preference`: both answers.
+        scene: Id of the scene.
+        call: Number of the call in the scene's record whose reply this is, from 0; None without one.
+        name: Name of that call's prompt, or empty.
+        question: The question of the scene.
+        prompt: Messages to answer.
+        completion: The answer to learn.
+        rejected: The answer to avoid, for preferences.
+        fault: Name of the filter that the scene itself decides, or empty.
+    """
+
+    kind: RowKind
+    scene: str
+    call: int | None
+    name: str = ""
+    question: str
+    prompt: tuple[Message, ...]
+    completion: str
+    rejected: str = ""
+    fault: str = ""
+
+    @property
+    def id(self) -> str:
+        """Tells the row from every other one of all scenes."""
+        return f"{self.kind}-{self.scene}" + ("" if self.call is None else f"-{self.call}")
+
+
+def rows_of(scene: Scene, kinds: Sequence[RowKind]) -> Iterator[Row]:
+    """The rows of a scene, in the order of `kinds`."""
+    for kind in kinds:
+        if kind == "simulation":
+            yield from _simulation(scene)
+        elif kind == "helpful":
+            yield from _helpful(scene)
+        else:
+            yield from _revised(scene, kind)
+
+
+def rank(row: Row, seed: int) -> str:
+    """Sorts rows at random, and the same rows the same way whatever others there are."""
+    return hashlib.sha256(f"{seed}|{row.id}".encode()).hexdigest()
+
+
+def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[Row]:
+    record = scene.record
+    if record.verdict != "revise":
+        return
+    yield Row(
+        kind=kind,
+        scene=record.id,
+        call=_last_call(record.calls, "revise", record.revision),
+        name="revise",
+        question=record.question,
+        prompt=(Message(role="user", content=record.question),),
+        completion=record.revision,
+        rejected=record.first_answer if kind == "preference" else "",
+        fault="" if record.answer == record.revision else "worse",
+    )
+
+
+def _helpful(scene: Scene) -> Iterator[Row]:
+    """The first answer to a benign question, where the scene kept it; a revised one is an aligned row."""
+    record = scene.record
+    if not scene.benign or record.answer != record.first_answer:
+        return
+    yield Row(
+        kind="helpful",
+        scene=record.id,
+        call=_last_call(record.calls, "respond", record.answer),
+        name="respond",
+        question=record.question,
+        prompt=(Message(role="user", content=record.question),),
+        completion=record.answer,
+        fault="refusal" if record.stance == "declines" else "",
+    )
+
+
+def _simulation(scene: Scene) -> Iterator[Row]:
+    calls = scene.record.calls or ()
+    for number, call in enumerate(calls):
+        if call.node in SIMULATION_NODES:
+            yield Row(
+                kind="simulation",
+                scene=scene.record.id,
+                call=number,
+                name=call.call,
+                question=scene.record.question,
+                prompt=call.prompt,
+                completion=call.completion,
+                fault="retried" if _asked_again(call, calls[number + 1 :]) else "",
+            )
+
+
+def _asked_again(call: ModelCall, later: Sequence[ModelCall]) -> bool:
+    """Whether the same was asked once more, mostly because this reply could not be used."""
+    where = (call.node, call.role, call.turn, call.call)
+    same = [other for other in later if (other.node, other.role, other.turn, other.call) == where]
+    return any(other.attempt > call.attempt and _says_the_same(other, call) for other in same)
+
+
+def _says_the_same(one: ModelCall, other: ModelCall) -> bool:
+    """Whether the last messages are equal; the examples before them get fewer with every try."""
+    return one.prompt[-1] == other.prompt[-1]
+
+
+def _last_call(calls: Sequence[ModelCall] | None, node: str, reply: str) -> int | None:
+    """Number of the call that gave the answer: the last of its node that begins as the answer does."""
+    start = reply.strip()[:40]
+    found = [n for n, call in enumerate(calls or ()) if call.node == node and start in call.completion]
+    return found[-1] if found else None

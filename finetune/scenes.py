@@ -1,0 +1,60 @@
+"""Reading the scenes that a data set is made of: folders of an export, or files of single records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scene.errors import InputError, RecordError
+from scene.export import SCENES, Export
+from scene.record import SceneRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A record and where it stands.
+
+    Attributes:
+        record: The scene.
+        source: File, and line where there are several.
+    """
+
+    record: SceneRecord
+    source: str
+
+    @property
+    def benign(self) -> bool:
+        """Whether the question may simply be answered: as its set says, else as the model judged."""
+        kind = self.record.kind
+        return self.record.request == "harmless" if kind is None else kind == "helpful"
+
+
+def read_scenes(paths: Sequence[Path]) -> Iterator[Scene]:
+    """The scenes of exports and of record files, in the order given.
+
+    Raises:
+        InputError: There is no such file, an export is damaged, or a file is no scene record.
+    """
+    for path in paths:
+        if path.is_dir():
+            for number, record in enumerate(Export(path).scenes(), start=1):
+                yield Scene(record=record, source=f"{path / SCENES}, line {number}")
+        else:
+            yield from _read_file(path)
+
+
+def _read_file(file: Path) -> Iterator[Scene]:
+    """One record as `run --out` writes it, however its lines are broken, or one a line."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} can't be read; give a folder of `export`, or a file of scenes.") from error
+    lines = text.splitlines() if file.suffix == ".jsonl" else [text]
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            source = f"{file}, line {number}" if file.suffix == ".jsonl" else str(file)
+            try:
+                yield Scene(record=SceneRecord.from_json(line), source=source)
+            except RecordError as error:
+                raise InputError(f"{source}: {error}") from error

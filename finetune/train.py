@@ -1,0 +1,185 @@
+"""The training recipe, from a data set to an adapter that was seen to answer. Read it from top to bottom."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+
+from finetune.check import check_answers
+from finetune.checkpoints import FOLDER, last_checkpoint, step_of
+from finetune.curve import write_curve
+from finetune.encoding import Encoder, Lengths, encode_split
+from finetune.examples import digest, read_examples
+from finetune.model_card import model_card
+from finetune.training import Step, TrainingSettings, settings_from
+from inference.sources import AdapterSource, resolve
+from scene.errors import InputError
+
+SETTINGS, METRICS = "training.yaml", "metrics.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a training came to.
+
+    Attributes:
+        folder: Where the adapter is.
+        metrics: Losses, tokens, seconds.
+        lengths: What became of the rows, by split.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    lengths: dict[str, Lengths]
+
+
+def train(
+    data: str,
+    model: str,
+    out: Path,
+    settings: TrainingSettings,
+    *,
+    resume: bool = False,
+    on_rows: Callable[[dict[str, Lengths]], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    check: bool = True,
+) -> Trained:
+    """Train an adapter and save it.
+
+    Whatever ends the training early, the last whole checkpoint stays, and `resume` goes on from it: the same
+    losses come of it as of an unbroken training.
+
+    Args:
+        data: A data set; see `finetune.examples.read_examples`.
+        model: What to train, as `--model` of the other commands takes it.
+        out: Folder of the adapter.
+        settings: How.
+        resume: Go on with what is in `out`; begin anew if nothing is.
+        on_rows: Called with what became of the rows, before the first step.
+        on_step: Called after every step.
+        check: Reload the adapter when it is saved, and see whether it answers.
+
+    Raises:
+        InputError: Data, model or settings don't fit, the folder is taken, or the disk is full.
+        UnusableAdapterError: What was trained gives empty answers, or answers that don't end.
+    """
+    # 1. What to train, and where to.
+    source = resolve(model)
+    if isinstance(source, AdapterSource):
+        raise InputError(f"{model} is an adapter; `merge` it into its base and train the merged model.")
+    examples = read_examples(data, settings.method)
+    if os.environ.get("RANK", "0") == "0":  # the first of the processes that `accelerate launch` starts
+        run = {"model": source.id, "data": data, "rows": digest(examples)}
+        claim(out, {**run, **asdict(settings)}, settings, resume=resume)
+
+    # 2. Rows to tokens, the answers marked.
+    from finetune import trainer as trainers  # torch and TRL come with it
+    from finetune.reporting import Reporting
+
+    with trainers.quiet():
+        words, network = trainers.load(source, settings)
+        encoder = Encoder(words, network, model)
+        splits = {name: encode_split(encoder, own, settings.max_length) for name, own in examples.items()}
+        lengths = {name: split.lengths for name, split in splits.items()}
+        if not splits["train"].rows:
+            raise InputError(f"No row of {data} fits {settings.max_length} tokens; raise --max-length.")
+        if on_rows is not None:
+            on_rows(lengths)
+
+        # 3. Train.
+        trainer = trainers.make(network, words, splits, settings, out / FOLDER)
+        if on_step is not None:
+            trainer.add_callback(Reporting(on_step))
+        trainer.accelerator.wait_for_everyone()
+        with saving_to(out):
+            checkpoint = last_checkpoint(out)
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+            # 4. Save: the adapter in safetensors, its tokenizer, and the account of it all.
+            trainers.save(trainer, out, base=source.id)
+            metrics = trainers.metrics(trainer)
+            if trainer.is_world_process_zero():
+                write_curve(trainer.state.log_history, out, f"{source.id}, {settings.method}")
+                write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+                write_text(out / "README.md", model_card(source.id, data, settings, metrics, lengths))
+
+    # 5. Load it as anybody would, and let it answer.
+    if check and trainer.is_world_process_zero():
+        del trainer, network
+        check_answers(out)
+    return Trained(folder=out, metrics=metrics, lengths=lengths)
+
+
+def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume: bool) -> None:
+    """Take a folder for a training, or make sure that this training goes on with the one in it.
+
+    Raises:
+        InputError: Something else is there, or a training that this one does not continue.
+    """
+    note = out / SETTINGS
+    if not note.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} holds something else than a training of ours; give --out another folder.")
+    if last_checkpoint(out) is None and not (out / "adapter_config.json").exists():  # nothing can be lost
+        with saving_to(out):
+            out.mkdir(parents=True, exist_ok=True)
+            write_text(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
+        return
+    if not resume:
+        raise InputError(f"{out} holds a training; go on with it by --resume, or give --out another folder.")
+    before = yaml.safe_load(note.read_text(encoding="utf-8"))
+    changes = [
+        f"{name} was {before.get(name)} and is now {run[name]}"
+        for name in ("model", "rows")
+        if before.get(name) != run[name]
+    ]
+    own = {name: value for name, value in before.items() if name not in ("model", "data", "rows")}
+    changes += settings_from(own, str(note)).changes(settings)
+    if changes:
+        raise InputError(
+            f"{out} can't be gone on with, since {', and '.join(changes)}; "
+            "put that back, or give another --out."
+        )
+
+
+@contextmanager
+def saving_to(out: Path) -> Iterator[None]:
+    """Say in one sentence that a disk is full, and what is left to go on from.
+
+    Raises:
+        InputError: Something could not be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if not _no_room(error):
+            raise
+        checkpoint = last_checkpoint(out)
+        left = "nothing was kept" if checkpoint is None else f"step {step_of(checkpoint)} is kept"
+        raise InputError(
+            f"The disk that holds {out} is full; {left}: free some space and run the command again "
+            "with --resume."
+        ) from error
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether an error of Python, of safetensors or of torch's writer says that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error)
+    return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file whole or not at all."""
+    fresh = path.with_name(path.name + ".partial")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)

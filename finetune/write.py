@@ -1,0 +1,150 @@
+"""A data set on disk: rows by split, what was left out, a manifest, and a card that says what it is."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from finetune.card import dataset_card
+from finetune.dataset import Dataset
+from finetune.filters import REASONS, Rejected
+from finetune.formats import formatted
+from scene.errors import InputError
+
+MANIFEST, CARD, REJECTED, ROWS = "manifest.json", "README.md", "rejected.jsonl", "data"
+MADE_BY = "monopolylogue dataset"
+
+
+def check_target(folder: Path) -> None:
+    """Find out now whether a data set may be written there.
+
+    Raises:
+        InputError: Something else is there, or the folder can't be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give --out the name of a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+        raise InputError(f"{folder} holds something else than a data set of ours; give --out another folder.")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{parent} can't be written; give --out a folder elsewhere.")
+
+
+def write_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write everything beside `folder`, then put it in its place; a data set that was there is replaced.
+
+    Raises:
+        InputError: The folder can't be written or the disk is full. What was there before is still there.
+    """
+    check_target(folder)
+    target = folder.absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".monopolylogue-") as scratch:
+            fresh = Path(scratch) / "fresh"
+            _write(dataset, fresh)
+            if target.exists():
+                os.replace(target, Path(scratch) / "old")
+            os.replace(fresh, target)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space" if full else "give --out a folder that can"
+        raise InputError(f"{folder} can't be written ({error.strerror or error}); {advice}.") from error
+
+
+def _write(dataset: Dataset, folder: Path) -> None:
+    (folder / ROWS).mkdir(parents=True)
+    ending = "parquet" if dataset.settings.parquet else "jsonl"
+    for split, rows in dataset.splits.items():
+        values = [formatted(row, dataset.settings.format) for row in rows]
+        path = folder / ROWS / f"{split}.{ending}"
+        if dataset.settings.parquet:
+            _write_parquet(path, values)
+        else:
+            _write_lines(path, values)
+    _write_lines(folder / REJECTED, [_rejected(one) for one in dataset.rejected])
+    (folder / CARD).write_text(dataset_card(dataset, ending), encoding="utf-8")
+    manifest = json.dumps(manifest_of(dataset), indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
+
+
+def manifest_of(dataset: Dataset) -> dict[str, Any]:
+    """All that was decided and counted; `scenes` ties the `scene` of each row to a file and line."""
+    return {
+        "made_by": MADE_BY,
+        "schema_version": 1,
+        "settings": asdict(dataset.settings),
+        "rows": dataset.counts,
+        "filtered": {
+            name: {"because": REASONS[name], "rows": kinds} for name, kinds in dataset.filtered.items()
+        },
+        "surplus": dict(dataset.surplus),
+        "shortfalls": {
+            kind: {"wanted": wanted, "there": there} for kind, (wanted, there) in dataset.shortfalls.items()
+        },
+        "repeated_scenes": dataset.repeated,
+        "provenance": dataset.provenance,
+        "scenes": dataset.scenes,
+    }
+
+
+def push(folder: Path, repository: str) -> str:
+    """Upload a written data set to the Hugging Face hub, into a private repository unless it exists.
+
+    Returns:
+        Its address.
+
+    Raises:
+        InputError: The hub can't be reached or refuses.
+    """
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        address = HfApi().create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        HfApi().upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx.HTTPError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The data set is in {folder}, but the hub did not take it as {repository} ({reason}); "
+            "check the name, and log in with `hf auth login`."
+        ) from error
+    return str(address)
+
+
+def _rejected(one: Rejected) -> dict[str, Any]:
+    row = one.row
+    texts = {"prompt": [m.model_dump() for m in row.prompt], "completion": row.completion}
+    origin = {"kind": row.kind, "scene": row.scene, "call": row.call}
+    return {"reason": one.reason, "because": REASONS[one.reason], **origin, **texts}
+
+
+def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist(list(rows))
+    call = table.schema.get_field_index("call")
+    parquet.write_table(table.set_column(call, "call", table["call"].cast(pyarrow.int64())), path)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY

@@ -1,0 +1,69 @@
+"""`train` and `merge` from the command line, on a random model, really killed in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_bad_input import refused
+from tests.finetune.conftest import data, own_cache, tiny_random  # noqa: F401  # fixtures
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(rows: Path, model: Path, out: Path, *more: str) -> list[str]:
+    quick = ["--max-steps", "8", "--save-steps", "2", "--dtype", "float32", "--learning-rate", "0.02"]
+    return ["train", str(rows), "--model", str(model), "--out", str(out), *quick, *more]
+
+
+def losses(out: Path) -> list[float]:
+    return [entry["loss"] for entry in json.loads((out / "loss.json").read_text()) if "loss" in entry]
+
+
+def test_killed_and_resumed(monopolylogue, monkeypatch, tmp_path, data, tiny_random) -> None:  # noqa: F811
+    # A random model that has seen sixteen rows answers, but need not know when to stop.
+    monkeypatch.setattr("finetune.train.check_answers", lambda out: [])
+    rows, out, unbroken = data(), tmp_path / "adapter", tmp_path / "unbroken"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *command(rows, tiny_random, out)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
+        assert child.poll() is None, "it ended by itself"
+        assert time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    refused(monopolylogue(*command(rows, tiny_random, out)), "go on with it by --resume")
+
+    done = monopolylogue(*command(rows, tiny_random, out, "--resume"))
+    assert done.exit_code == 0, done.output
+    assert "Trained 8 steps" in done.stdout
+    assert "tokens/s" in done.stderr
+    assert monopolylogue(*command(rows, tiny_random, unbroken)).exit_code == 0
+    assert losses(out) == pytest.approx(losses(unbroken), abs=1e-5)
+
+    merged = monopolylogue("merge", str(out), "--out", str(tmp_path / "model"))
+    assert merged.exit_code == 0, merged.output
+    assert "nats a token from base and adapter" in merged.stdout
+    refused(monopolylogue("merge", str(tmp_path / "model"), "--out", str(tmp_path / "x")), "is no adapter")
+
+
+def test_bad_input(monopolylogue, tmp_path, data, tiny_random) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    (tmp_path / "rows.jsonl").write_text('{"text": "x"}\n')
+    refused(monopolylogue(*command(tmp_path / "none", tiny_random, out)), "can't be loaded as a data set")
+    refused(monopolylogue(*command(tmp_path / "rows.jsonl", tiny_random, tmp_path / "b")), "the columns text")
+    refused(monopolylogue(*command(data(), tmp_path / "no-model", out)), "There is no")
+    refused(monopolylogue(*command(data(), tiny_random, out, "--preset", "huge")), "no preset 'huge'")
+    refused(monopolylogue(*command(data(), tiny_random, out, "--lora-r", "0")), "lora_r must be at least 1")
+    refused(monopolylogue("merge", str(tmp_path), "--out", str(out)), "holds no model")

@@ -1,0 +1,298 @@
+"""Scenes to rows: what is made of them, what is left out and why, and that every row can be traced."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finetune.dataset import make_dataset
+from finetune.filters import REASONS
+from finetune.formats import FORMATS
+from finetune.gate import Judge
+from finetune.near import Near
+from finetune.rows import rank, rows_of
+from finetune.scenes import Scene, read_scenes
+from finetune.settings import DatasetSettings, parse_mix
+from finetune.split import validation_questions
+from finetune.write import write_dataset
+from inference.chat_model import EngineChatModel
+from inference.scripted import ScriptedEngine
+from scene.errors import InputError
+from scene.text import is_repetition
+from tests.finetune.scenes import SAMPLE, call, record, write
+
+
+def scene(one) -> Scene:
+    return Scene(record=one, source="x")
+
+
+def made(records, gate=None, **settings):
+    return asyncio.run(make_dataset(map(scene, records), DatasetSettings(**settings), gate))
+
+
+def rows(dataset):
+    return [row for own in dataset.splits.values() for row in own]
+
+
+def test_a_scene_gives_an_aligned_row_or_a_helpful_one_and_its_simulation() -> None:
+    kinds = ("aligned", "helpful", "simulation", "preference")
+    kept = list(rows_of(scene(record(1)), kinds))
+    assert [row.kind for row in kept] == ["helpful", "simulation", "simulation"]
+    assert (kept[0].completion, kept[0].call) == (record(1).first_answer, 0)
+    revised = list(rows_of(scene(record(2, revised=True)), kinds))
+    assert [row.kind for row in revised] == ["aligned", "simulation", "simulation", "preference"]
+    assert (revised[0].completion, revised[0].call) == (record(2, revised=True).revision, 3)
+    assert (revised[3].completion, revised[3].rejected) == (
+        record(2, revised=True).revision,
+        record(2).first_answer,
+    )
+    assert {row.name for row in revised[1:3]} == {"situation", "role_action"}
+
+
+def test_what_the_export_says_of_a_question_beats_what_the_model_judged() -> None:
+    assert not list(rows_of(scene(record(1, kind="harmful")), ("helpful",)))
+    assert list(rows_of(scene(record(1, kind="helpful", request="harmful")), ("helpful",)))
+
+
+REFUSAL = "I'm sorry, but I can't help with that."
+LOOP = "Go and talk to the people next door now. " * 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "one"),
+    [
+        ("worse", record(1, revised=True, answer=record(1).first_answer)),
+        ("refusal", record(1, first_answer=REFUSAL, answer=REFUSAL)),
+        ("refusal", record(1, stance="declines")),
+        ("truncated", record(1, first_answer="Talk to", answer="Talk to")),
+        ("loop", record(1, first_answer=LOOP, answer=LOOP)),
+        ("markup", record(1, first_answer="Do it.<|im_end|>", answer="Do it.<|im_end|>")),
+        ("markup", record(1, first_answer="<answer>Do it.</answer>", answer="<answer>Do it.</answer>")),
+        ("empty", record(1, calls=(call("summarize", "critique", " "),))),
+        ("truncated", record(1, calls=(call("role_init", "cast", '{"name": "postm'),))),
+        (
+            "retried",
+            record(
+                1,
+                calls=(
+                    call("summarize", "critique", "It is fine."),
+                    call("summarize", "critique", "It harms nobody.", attempt=1),
+                ),
+            ),
+        ),
+    ],
+)
+def test_filters(reason, one) -> None:
+    dataset = made([one, record(2)])
+    assert {rejected.reason for rejected in dataset.rejected} == {reason}
+    assert dataset.filtered[reason]
+    assert reason in REASONS
+
+
+def test_unchanged_preference() -> None:
+    one = record(1, revised=True)
+    same = one.model_copy(update={"first_answer": one.revision})
+    dataset = made([same, record(2, revised=True)], format="preference")
+    assert dataset.filtered == {"unchanged": {"preference": 1}}
+
+
+def test_choices_may_come_often_but_replies_may_not() -> None:
+    one = record(
+        1,
+        calls=(
+            call("modulator_routing", "routing", "yes", asks="May A?"),
+            call("modulator_routing", "routing", "yes", asks="May B?"),
+            call("modulator_routing", "routing", "yes", asks="May B?"),
+            call("role_action", "role_action", "I walk over to the hedge and tell them to stop cutting it."),
+            call("role_action", "role_action", "I walk over to the hedge and tell them to stop cutting it!"),
+        ),
+    )
+    dataset = made([one], mix={"simulation": 9})
+    assert dataset.counts == {"train": {"simulation": 3}}
+    assert dataset.filtered == {"duplicate": {"simulation": 2}}
+
+
+def test_the_same_question_counts_once() -> None:
+    again = record(1).model_copy(update={"id": "f" * 16})
+    dataset = made([record(1), again, record(1)], mix={"helpful": 5})
+    assert dataset.filtered == {"duplicate": {"helpful": 1}}
+    assert dataset.repeated == 1
+    assert dataset.shortfalls == {"helpful": (5, 1)}
+
+
+def test_mix_and_surplus() -> None:
+    records = [record(n, revised=n % 2 == 0) for n in range(20)]
+    dataset = made(records, mix=parse_mix("aligned=4, simulation=6"), near=100.0)
+    assert sum(len(own) for own in dataset.splits.values()) == 10
+    assert dataset.surplus == {"aligned": 6, "simulation": 34}
+    assert dataset.shortfalls == {}
+
+
+def test_the_same_scenes_give_the_same_rows_in_any_order() -> None:
+    records = [record(n, revised=n % 2 == 0) for n in range(12)]
+    one, other = made(records, near=100.0), made(records[::-1], near=100.0)
+    assert one.splits == other.splits
+    assert made(records, near=100.0, seed=1).splits != one.splits
+
+
+def judge(choose):
+    def reply(request):
+        said = request.messages[-1].content
+        return choose(said.index("talk to those"), said.index("do nothing until"))
+
+    return Judge(EngineChatModel(engine=ScriptedEngine(reply)))
+
+
+@pytest.mark.parametrize(
+    ("choose", "rejected"),
+    [
+        (lambda second, first: "the second" if second < first else "the first", 1),  # always the first answer
+        (lambda second, first: "the first" if second < first else "the second", 0),  # always the second one
+        (lambda second, first: "the first", 0),  # always what is named first
+    ],
+)
+def test_gate(choose, rejected) -> None:
+    dataset = made([record(1, revised=True), record(2)], gate=judge(choose))
+    assert len([one for one in dataset.rejected if one.reason == "gate"]) == rejected
+    assert {row.kind for row in rows(dataset)} >= {"helpful", "simulation"}
+
+
+words = st.lists(
+    st.sampled_from("how do I tell my old quiet boss about cake rain and tea".split()), min_size=2
+)
+
+
+@given(st.lists(words.map(" ".join), max_size=30), st.floats(0, 0.9), st.integers(0, 5))
+def test_no_question_and_no_near_copy_is_in_two_splits(questions, share, seed) -> None:
+    apart = validation_questions(questions, share, seed, threshold=88.0)
+    rest = set(questions) - apart
+    assert apart <= set(questions)
+    assert bool(apart) <= bool(rest)
+    assert apart == validation_questions(questions[:], share, seed, threshold=88.0)
+    near = Near(88.0)
+    firsts = {question: near.first(question) for question in dict.fromkeys(questions)}
+    assert not {firsts[question] for question in apart} & {firsts[question] for question in rest}
+
+
+@given(st.lists(words.map(" ".join), min_size=1, max_size=12))
+def test_near_finds_what_a_comparison_with_each_finds(texts) -> None:
+    near, kept = Near(88.0), []
+    for text in texts:
+        expected = next((earlier for earlier in kept if is_repetition(text, earlier)), text)
+        assert near.first(text) == expected
+        if expected == text and text not in kept:
+            kept.append(text)
+
+
+def test_rank_does_not_depend_on_other_rows() -> None:
+    one = next(rows_of(scene(record(1)), ("helpful",)))
+    assert rank(one, 0) == rank(one, 0) != rank(one, 1)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("parquet", [False, True])
+def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> None:
+    import datasets
+
+    records = [record(n, revised=n % 2 == 0) for n in range(10)]
+    source = write(tmp_path / "export", records)
+    dataset = asyncio.run(
+        make_dataset(read_scenes([source]), DatasetSettings(format=name, parquet=parquet, near=100.0))
+    )
+    write_dataset(dataset, tmp_path / "data")
+    loaded = datasets.load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {
+        split: len(rows) for split, rows in dataset.splits.items()
+    }
+    scenes = json.loads((tmp_path / "data" / "manifest.json").read_text())["scenes"]
+    split_of: dict[str, str] = {}
+    for split, rows_ in loaded.items():
+        for row in rows_:
+            assert split_of.setdefault(row["scene"], split) == split
+            file, _, line = scenes[row["scene"]].rpartition(", line ")
+            played = json.loads(Path(file).read_text().splitlines()[int(line) - 1])
+            assert played["id"] == row["scene"]
+            answer = (row.get("completion") or row.get("chosen") or row.get("messages") or [None])[-1]
+            text = row["conversations"][-1]["value"] if answer is None else answer["content"]
+            assert text == played["calls"][row["call"]]["completion"]
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_calls_that_were_not_kept_leave_the_column_empty(tmp_path: Path, parquet) -> None:
+    import datasets
+
+    records = [record(n, calls=None) for n in range(4)]
+    write_dataset(made(records, near=100.0, parquet=parquet), tmp_path / "data")
+    loaded = datasets.load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"]["call"][:] == [None] * 3
+    assert str(loaded["train"].features["call"].dtype) == "int64"
+
+
+def test_an_older_data_set_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
+    write_dataset(made([record(1), record(2)]), tmp_path / "data")
+    write_dataset(made([record(3)]), tmp_path / "data")
+    assert "2,3" not in (tmp_path / "data" / "README.md").read_text()
+    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["scenes"] == {f"{3:016x}": "x"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="something else"):
+        write_dataset(made([record(1)]), tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "other"]
+
+
+def test_a_fence_in_a_row_does_not_leave_its_sample(tmp_path: Path) -> None:
+    text = "Write this:\n\n`````\n# Not a heading of ours\n`````"
+    write_dataset(made([record(1, first_answer=text, answer=text)], mix={"helpful": 1}), tmp_path / "data")
+    card = (tmp_path / "data" / "README.md").read_text()
+    assert card.count("\n`````") == 2
+
+
+def test_exports_and_record_files(tmp_path: Path) -> None:
+    folder = write(tmp_path / "export", [record(1), record(2)])
+    with (folder / "scenes.jsonl").open("a") as file:
+        file.write('{"schema_version": 1, "id": "00')  # the export was killed here
+    (tmp_path / "more.jsonl").write_text(f"{record(3).to_json()}\n\n{record(4).to_json()}\n")
+    found = list(read_scenes([folder, SAMPLE, tmp_path / "more.jsonl"]))
+    assert [one.source.rpartition("/")[2] for one in found] == [
+        "scenes.jsonl, line 1",
+        "scenes.jsonl, line 2",
+        "ice-cream.json",
+        "more.jsonl, line 1",
+        "more.jsonl, line 3",
+    ]
+    assert [one.record.id for one in found[3:]] == [record(3).id, record(4).id]
+
+
+@pytest.mark.parametrize("line", ["{]", "7", '{"id": "x"}'])
+def test_damaged_line(tmp_path: Path, line) -> None:
+    file = tmp_path / "scenes.jsonl"
+    file.write_text(f"{record(1).to_json()}\n{line}\n")
+    with pytest.raises(InputError, match="line 2: Not a scene record"):
+        list(read_scenes([file]))
+
+
+def test_nothing_left_says_which_filter_took_how_many() -> None:
+    with pytest.raises(InputError, match="the export is empty"):
+        made([])
+    with pytest.raises(InputError, match=r"Every row was filtered out \(2 refusal\)"):
+        made([record(n, stance="declines", calls=None) for n in range(2)])
+    with pytest.raises(InputError, match="give no row of the kinds preference"):
+        made([record(1)], format="preference")
+
+
+@pytest.mark.parametrize("text", ["aligned", "aligned=x", "good=3", "aligned=1,aligned=2", "", "aligned=-1"])
+def test_mix_that_is_none(text) -> None:
+    with pytest.raises(InputError, match="no part of a mix"):
+        parse_mix(text)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"format": "csv"}, {"validation": 1.0}, {"near": 10.0}, {"format": "preference", "mix": {"helpful": 1}}],
+)
+def test_settings_out_of_range(settings) -> None:
+    with pytest.raises(InputError):
+        DatasetSettings(**settings)

@@ -1,0 +1,144 @@
+"""What the loss counts: the answer and its end token, and nothing else, whatever the format and template."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from finetune.dataset import make_dataset
+from finetune.encoding import Encoder, encode_split
+from finetune.examples import Example, read_examples
+from finetune.formats import FORMATS
+from finetune.scenes import read_scenes
+from finetune.settings import DatasetSettings
+from finetune.write import write_dataset
+from inference.engine import ChatMessage
+from scene.errors import InputError
+from tests.finetune.scenes import record, write
+from tests.inference.tiny_llama import CHATML, tokenizer
+
+LLAMA3 = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+NO_SYSTEM = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}"
+    "{% endif %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}"
+    "<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+TEMPLATES = {
+    "chatml": (CHATML, "<|im_end|>", ()),
+    "llama3": (LLAMA3, "<|eot_id|>", ("<|start_header_id|>", "<|end_header_id|>")),
+    "no system role": (NO_SYSTEM, "<end_of_turn>", ("<start_of_turn>",)),
+}
+
+
+def words_of(name):
+    template, end, others = TEMPLATES[name]
+    words = tokenizer(template)
+    words.add_special_tokens({"additional_special_tokens": [end, *others]})
+    if name == "llama3":
+        words.eos_token = end
+    return words
+
+
+@pytest.fixture(params=list(FORMATS))
+def examples(request, tmp_path: Path):
+    """The format's name, and its train examples read back from disk."""
+    source = write(tmp_path / "export", [record(n, revised=n % 2 == 0) for n in range(6)])
+    settings = DatasetSettings(format=request.param, near=100.0, validation=0)
+    write_dataset(asyncio.run(make_dataset(read_scenes([source]), settings)), tmp_path / "data")
+    method = "dpo" if request.param == "preference" else "sft"
+    return read_examples(str(tmp_path / "data"), method)["train"]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_loss_counts_the_answer_and_its_end_token(examples, name) -> None:
+    words = words_of(name)
+    end = TEMPLATES[name][1]
+    encoder = Encoder(words, None, name)
+    split = encode_split(encoder, examples, 10_000)
+    assert len(split.rows) == len(examples)
+    for example, row in zip(examples, split.rows, strict=True):
+        if example.rejected is None:
+            counted = [label for label in row["labels"] if label != -100]
+            prompt = row["input_ids"][: -len(counted)]
+            assert row["input_ids"][-len(counted) :] == counted
+            answers = [(counted, example.answer)]
+        else:
+            prompt = row["prompt_ids"]
+            answers = [(row["chosen_ids"], example.answer), (row["rejected_ids"], example.rejected)]
+        for tokens, text in answers:
+            assert words.decode(tokens) == text + end
+        said = words.decode(prompt)
+        assert all(message.content in said for message in example.prompt)
+        assert prompt == encoder._prompts.token_ids(example.prompt)  # what the engine gives the model
+        assert prompt.count(words.bos_token_id) == (0 if name == "chatml" else 1)
+
+
+def test_the_end_token_counts_where_it_is_the_pad_token_too() -> None:
+    words = words_of("chatml")
+    words.pad_token = words.eos_token
+    (row,) = encode_split(
+        Encoder(words, None, "x"), [Example((ChatMessage("user", "Hi."),), "Yes.")], 99
+    ).rows
+    assert row["labels"][-1] == words.eos_token_id
+
+
+def test_trl_masks_the_same_but_for_what_follows_the_end_token() -> None:
+    pytest.importorskip("trl")
+    words = words_of("chatml")
+    chat = [{"role": "user", "content": "Hi."}]
+    ids = words.apply_chat_template([*chat, {"role": "assistant", "content": "Yes."}])["input_ids"]
+    (row,) = encode_split(
+        Encoder(words, None, "x"), [Example((ChatMessage("user", "Hi."),), "Yes.")], 99
+    ).rows
+    assert ids[: len(row["input_ids"])] == row["input_ids"]
+    assert words.decode(ids[len(row["input_ids"]) :]) == "\n"
+
+
+def test_rows_too_long_are_cut_or_left_out_and_counted() -> None:
+    words = words_of("chatml")
+    rows = [Example((ChatMessage("user", "Hi."),), text) for text in ("Yes.", "No. " * 30)]
+    rows.append(Example((ChatMessage("user", "Why? " * 60),), "So."))
+    split = encode_split(Encoder(words, None, "x"), rows, 40)
+    lengths = split.lengths
+    assert (lengths.rows, lengths.truncated, lengths.dropped) == (2, 1, 1)
+    assert [len(row["input_ids"]) for row in split.rows][1] == 40
+    assert split.rows[1]["labels"][-1] != words.eos_token_id
+    assert lengths.tokens == sum(len(row["input_ids"]) for row in split.rows)
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "does not end an answer"),
+        (
+            CHATML.replace("{% endfor %}", "{% endfor %}That is all."),
+            "another one once there is|otherwise once",
+        ),
+        (CHATML.replace("<|im_end|>\n", "<|im_end|> and so on\n"), "goes on after the end token"),
+    ],
+)
+def test_templates_that_can_not_be_masked(template, why) -> None:
+    encoder = Encoder(tokenizer(template), None, "odd")
+    with pytest.raises(InputError, match=why):
+        encoder.encode([ChatMessage("user", "Hi.")], "Yes.")
+
+
+@pytest.mark.parametrize(
+    ("row", "method", "why"),
+    [
+        ({"text": "x"}, "sft", "has the columns text"),
+        ({"prompt": [], "completion": [{"role": "assistant", "content": "x"}]}, "dpo", "chosen and rejected"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "sft", "does not end with what a user says"),
+        ({"messages": [{"role": "user", "content": "x"}] * 2}, "sft", "not one message of the assistant"),
+        ({"messages": [{"role": "bard", "content": "x"}] * 2}, "sft", "no known role"),
+    ],
+)
+def test_data_that_can_not_be_learned_from(tmp_path, row, method, why) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=why):
+        read_examples(str(tmp_path / "rows.jsonl"), method)

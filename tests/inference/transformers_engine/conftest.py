@@ -1,0 +1,42 @@
+"""A random llama, its tokenizer, and engines that run it."""
+
+import asyncio
+
+import pytest
+import torch
+
+from tests.inference.tiny_llama import engine, llama, tokenizer
+from tests.inference.transformers_engine.driving import gather
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny matrices are only slowed down by a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def words():
+    return tokenizer()
+
+
+@pytest.fixture(scope="module")
+def model(words):
+    return llama(len(words))
+
+
+@pytest.fixture
+def run(model, words):
+    """`run(*requests, model=, words=, **engine settings)`: the completions or errors, from a fresh engine."""
+
+    def answer(*requests, on=model, spoken=words, **settings):
+        made = engine(on, spoken, **settings)
+        try:
+            return asyncio.run(gather(made, requests))
+        finally:
+            made.close()
+
+    return answer

@@ -1,0 +1,99 @@
+"""From messages to prompt tokens, and which models and prompts are refused."""
+
+import pytest
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    FalconH1Config,
+)
+from transformers.cache_utils import DynamicCache
+
+from inference.engine import ChatMessage, GenerationRequest
+from inference.forward import ForwardPass
+from scene.errors import InputError, ModelLoadError, PromptTooLongError
+from tests.inference.tiny_llama import CHATML, ask, engine, llama, tokenizer
+from tests.inference.transformers_engine.driving import Forwards
+
+BOS_TEMPLATE = "{{ bos_token }}" + CHATML
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
+DROPS_SYSTEM = CHATML.replace("messages %}", "messages if m.role != 'system' %}")
+
+
+def seen_prompts(monkeypatch, model):
+    prompts = []
+    original = model.forward
+
+    def forward(*args, **kwargs):
+        if kwargs["input_ids"].shape[1] > 1:
+            prompts.append(kwargs["input_ids"][0].tolist())
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", forward)
+    return prompts
+
+
+def test_the_begin_token_comes_once(model, run, monkeypatch):
+    twice = tokenizer(BOS_TEMPLATE)
+    twice.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    assert twice("x")["input_ids"][0] == 0
+    prompts = seen_prompts(monkeypatch, model)
+    (completion,) = run(ask("Hello", 1), spoken=twice)
+    assert prompts[0].count(0) == 1
+    assert completion.prompt_tokens == len(prompts[0])
+
+
+@pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM], ids=["raises", "drops"])
+def test_a_system_message_reaches_a_template_without_system_role(model, words, run, monkeypatch, template):
+    prompts = seen_prompts(monkeypatch, model)
+    messages = (
+        ChatMessage("system", "Be the farmer."),
+        ChatMessage("user", "Hello"),
+        ChatMessage("assistant", "Yes?"),
+        ChatMessage("user", "Speak"),
+    )
+    (completion,) = run(GenerationRequest(messages=messages, max_tokens=1), spoken=tokenizer(template))
+    assert completion.completion_tokens == 1
+    text = words.decode(prompts[0])
+    assert "user\nBe the farmer.\n\nHello<|im_end|>" in text
+    assert text.count("Be the farmer.") == 1
+    assert text.endswith("user\nSpeak<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_system_message_stays_one_where_the_template_knows_the_role(model, words, run, monkeypatch):
+    prompts = seen_prompts(monkeypatch, model)
+    messages = (ChatMessage("system", "Be the farmer."), ChatMessage("user", "Hello"))
+    run(GenerationRequest(messages=messages, max_tokens=1))
+    assert "system\nBe the farmer.<|im_end|>\n<|im_start|>user\nHello<|im_end|>" in words.decode(prompts[0])
+
+
+def test_a_model_without_chat_template_is_refused_in_one_sentence(model):
+    with pytest.raises(ModelLoadError, match=r"tiny-random has no chat template; choose .+\.$"):
+        engine(model, tokenizer(None))
+
+
+def test_messages_that_the_template_refuses_fail_their_own_request_only(run):
+    strict = "{% if messages|length > 2 %}{{ raise_exception('too many') }}{% endif %}" + CHATML
+    many = GenerationRequest(messages=(ChatMessage("user", "a"),) * 3, max_tokens=2)
+    refused, fine = run(many, ask("a", 2), spoken=tokenizer(strict))
+    assert isinstance(refused, InputError)
+    assert "too many" in str(refused)
+    assert fine.completion_tokens <= 2
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_before_any_work(model, run, monkeypatch):
+    forwards = Forwards(model, monkeypatch)
+    (error,) = run(ask("a", 512))
+    assert isinstance(error, PromptTooLongError)
+    assert error.max_tokens == 512
+    assert error.context_tokens == 512
+    assert error.prompt_tokens > 0
+    assert forwards.rows == []
+
+
+def test_a_model_with_recurrent_layers_is_refused(words):
+    hybrid = llama(len(words))
+    hybrid.config = FalconH1Config(vocab_size=len(words), num_hidden_layers=2)
+    assert len(DynamicCache(config=hybrid.config).layers) == 2
+    with pytest.raises(ModelLoadError, match="can't be batched"):
+        ForwardPass(hybrid, "hybrid")

@@ -1,0 +1,155 @@
+"""Each row of a batch keeps its own settings and its own shape."""
+
+import asyncio
+import json
+import re
+
+from scene.errors import InputError
+from tests.inference.tiny_llama import alone, ask, engine, llama, text_of
+from tests.inference.transformers_engine.driving import Forwards, gather
+
+
+def test_a_seed_gives_the_same_text_in_any_company(run):
+    request = ask("Tell me a story.", 24, temperature=1.0, top_p=0.9, seed=7)
+    company = [ask(f"Other {i}", 30, temperature=1.3, seed=i) for i in range(5)]
+    (lone,) = run(request)
+    among = run(*company, request)[-1]
+    assert among == lone
+    (other_seed,) = run(ask("Tell me a story.", 24, temperature=1.0, top_p=0.9, seed=8))
+    assert other_seed.text != lone.text
+
+
+def test_each_row_keeps_its_own_settings(model, words, run):
+    greedy, hot, chosen, shaped, capped = run(
+        ask("Same", 20),
+        ask("Same", 20, temperature=2.0, seed=1),
+        ask("Same", 20, choices=("keep", "revise")),
+        ask("Same", 20, pattern="[a-c]{5}"),
+        ask("Same", 3),
+    )
+    expected = alone(model, words, ask("Same", 20))
+    assert greedy.text == text_of(words, expected)
+    assert hot.text != greedy.text
+    assert chosen.text in ("keep", "revise")
+    assert re.fullmatch("[a-c]{5}", shaped.text)
+    assert capped.completion_tokens == 3
+    assert capped.text == text_of(words, expected[:3])
+
+
+def test_any_end_token_ends_a_reply_and_is_counted_but_not_shown(words):
+    tokens = alone(llama(len(words)), words, ask("Tell me all.", 30))
+    early = tokens[4]
+    position = tokens.index(early)
+    for configured in (early, [early, 2]):
+        ending = llama(len(words))
+        ending.generation_config.eos_token_id = configured
+        made = engine(ending, words)
+        try:
+            (completion,) = asyncio.run(gather(made, [ask("Tell me all.", 30)]))
+        finally:
+            made.close()
+        assert completion.finish_reason == "stop"
+        assert completion.completion_tokens == position + 1
+        assert completion.text == text_of(words, tokens[:position])
+
+
+def test_the_tokenizers_end_token_counts_even_if_the_model_does_not_name_it(words):
+    silent = llama(len(words))
+    silent.generation_config.eos_token_id = None
+    made = engine(silent, words)
+    try:
+        assert made._end_ids == {words.eos_token_id}
+    finally:
+        made.close()
+
+
+def test_a_stop_string_ends_the_text_before_itself(model, words, run):
+    (whole,) = run(ask("Tell me all.", 40))
+    plain = [i for i in range(5, len(whole.text) - 4) if whole.text[i : i + 4].isascii()]
+    start = plain[0]
+    stop = whole.text[start : start + 4]
+    cut, free = run(ask("Tell me all.", 40, stop=("never seen", stop)), ask("Tell me all.", 40))
+    assert cut.text == whole.text[: whole.text.find(stop)]
+    assert cut.finish_reason == "stop"
+    assert cut.completion_tokens < whole.completion_tokens
+    assert free == whole
+
+
+def test_special_tokens_are_not_shown(words, run):
+    speaking = llama(len(words))
+    start = words.convert_tokens_to_ids("<|im_start|>")
+    original = speaking.forward
+
+    def forward(*args, **kwargs):
+        output = original(*args, **kwargs)
+        output.logits[..., start] += 1e4 * (kwargs["position_ids"][:, -1:] % 2)
+        return output
+
+    speaking.forward = forward
+    (completion,) = run(ask("Tell me all.", 10), on=speaking)
+    assert completion.completion_tokens == 10
+    assert "<|" not in completion.text
+    assert completion.text
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"enum": ["Al", "Alice"]}, "number": {"type": "integer", "maximum": 99}},
+    "required": ["name", "number"],
+    "additionalProperties": False,
+}
+
+
+def test_constrained_rows_keep_their_shape_among_free_ones(run):
+    requests = []
+    for i in range(4):
+        requests += [
+            ask(f"{i}", 60, schema=SCHEMA, temperature=1.5, seed=i),
+            ask(f"{i}", 60, choices=("Al", "Alice", "Bob ☃"), temperature=1.5, seed=i),
+            ask(f"{i}", 60, pattern=r"\d{3}-\d{2}", temperature=1.5, seed=i),
+            ask(f"{i}", 20),
+        ]
+    completions = run(*requests)
+    for request, completion in zip(requests, completions, strict=True):
+        if request.schema is not None:
+            value = json.loads(completion.text)
+            assert set(value) == {"name", "number"}
+            assert value["name"] in ("Al", "Alice")
+            assert value["number"] <= 99
+        elif request.choices:
+            assert completion.text in request.choices
+        elif request.pattern:
+            assert re.fullmatch(request.pattern, completion.text)
+        if request.schema is not None or request.choices or request.pattern:
+            assert completion.finish_reason == "stop"
+
+
+def test_nothing_is_computed_for_what_is_no_longer_in_doubt(model, run, monkeypatch):
+    forwards = Forwards(model, monkeypatch)
+    (only,) = run(ask("Which?", choices=("the only one there is",)))
+    assert only.text == "the only one there is"
+    assert forwards.rows == []
+    (chosen,) = run(ask("Which?", 40, choices=("keep it as it is", "revise it thoroughly")))
+    assert chosen.text in ("keep it as it is", "revise it thoroughly")
+    assert len(forwards.rows) == 1
+    forwards.rows.clear()
+    (shaped,) = run(ask("Which?", 40, pattern="[a-c]{6}"))
+    assert shaped.finish_reason == "stop"
+    assert len(forwards.rows) == shaped.completion_tokens
+
+
+def test_the_cap_cuts_a_constrained_reply_off(run):
+    (completion,) = run(ask("Which?", 2, pattern="[0-9]{40}"))
+    assert completion.finish_reason == "length"
+    assert re.fullmatch("[0-9]+", completion.text)
+
+
+def test_a_refused_constraint_fails_its_own_request_only(run):
+    broken, schema, fine = run(
+        ask("a", pattern="(unclosed"), ask("a", schema={"type": "nonsense"}), ask("a", 4)
+    )
+    for error in (broken, schema):
+        assert isinstance(error, InputError)
+        assert "\n" not in str(error)
+        assert "cpp" not in str(error)
+    assert fine.completion_tokens <= 4

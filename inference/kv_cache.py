@@ -31,6 +31,15 @@ class RoomyLayer(DynamicLayer):
         self._key_store: Tensor | None = None
         self._value_store: Tensor | None = None
 
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Take over what only the first keys can tell."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        # Has transformers pass a mask for a single token even where nothing is padded: without one PyTorch's
+        # CPU attention reads grouped keys head by head, which takes several times as long. A GPU is faster
+        # without.
+        self.is_compileable = self.device.type == "cpu"
+        self.is_initialized = True
+
     def update(
         self,
         key_states: Tensor,
@@ -40,10 +49,9 @@ class RoomyLayer(DynamicLayer):
     ) -> tuple[Tensor, Tensor]:
         """Append keys and values, each (rows, heads, new tokens, head size), and return all."""
         if not self.is_initialized:
-            self.dtype, self.device = key_states.dtype, key_states.device
+            self.lazy_initialization(key_states, value_states)
             self.keys = self._key_store = key_states
             self.values = self._value_store = value_states
-            self.is_initialized = True
             return key_states, value_states
         assert self.keys is not None
         assert self.values is not None

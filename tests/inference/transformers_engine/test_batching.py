@@ -5,6 +5,8 @@ import threading
 import time
 from itertools import pairwise
 
+import torch
+
 from inference.decoding import Limits
 from tests.inference.tiny_llama import alone, ask, engine, text_of
 from tests.inference.transformers_engine.driving import Forwards, gather, until
@@ -144,3 +146,18 @@ def test_two_event_loops_share_an_engine(model, words):
     for name, completions in answers.items():
         for i, completion in enumerate(completions):
             assert completion.text == text_of(words, alone(model, words, ask(f"{name} {i}", 12)))
+
+
+def test_on_a_cpu_grouped_keys_are_read_once_for_a_group(run, monkeypatch):
+    calls = []
+    original = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(query, key, value, **options):
+        calls.append((query.shape[1], key.shape[1], options.get("enable_gqa", False)))
+        return original(query, key, value, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    (completion,) = run(ask("Nothing is padded here.", 6))
+    layers, of_the_prompt = 2, 1
+    assert completion.completion_tokens == 6
+    assert calls[layers * of_the_prompt :] == [(2, 2, False)] * layers * (6 - of_the_prompt)

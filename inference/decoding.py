@@ -7,78 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from inference.admission import choose
 from inference.constraints import mask_logits
 from inference.forward import ForwardPass
 from inference.kv_cache import RowCache
+from inference.limits import Limits
+from inference.prefill import Prefill
+from inference.prefix_cache import PrefixCache
 from inference.row import Row
 from inference.sampling import pick_tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much is computed at once.
-
-    Attributes:
-        rows: Rows in the running batch.
-        prefill_tokens: Prompt tokens, padding included, computed between two decode steps.
-        cached_tokens: Tokens the cache can grow to with all rows at their caps, padding included. One row is
-            always let in.
-    """
-
-    rows: int
-    prefill_tokens: int
-    cached_tokens: int
-
-
-CPU_LIMITS = Limits(rows=64, prefill_tokens=512, cached_tokens=65_536)
-"""On a CPU larger prefills only make running rows wait. 65,536 tokens of the default model take 1.8 GB."""
-
-ACCELERATOR_LIMITS = Limits(rows=128, prefill_tokens=8_192, cached_tokens=262_144)
-"""A GPU needs more at once to be busy, and says when its memory is full; then the engine takes fewer rows."""
-
-
-class Prefill:
-    """Newcomers whose prompts are being computed, apart from the running batch.
-
-    Several prompts share one pass, padded on the left. A lone prompt longer than a step's limit is computed
-    piece by piece, so that the running rows can go on in between.
-
-    Args:
-        rows: The newcomers, at least one.
-        device: Where the model is.
-    """
-
-    def __init__(self, rows: list[Row], device: torch.device) -> None:
-        """Lay the prompts out."""
-        self.rows = rows
-        self.cache = RowCache()
-        length = max(len(row.prompt) for row in rows)
-        padding = [length - len(row.prompt) for row in rows]
-        tokens = [[0] * pad + row.prompt for pad, row in zip(padding, rows, strict=True)]
-        self._tokens = torch.tensor(tokens, device=device)
-        starts = torch.tensor(padding, device=device)
-        self.mask = torch.arange(length, device=device)[None] >= starts[:, None]
-
-    def step(self, forward: ForwardPass, limit: int) -> Tensor | None:
-        """Compute the next piece.
-
-        Args:
-            forward: The model.
-            limit: Tokens to compute at most, unless the first piece of several rows needs more.
-
-        Returns:
-            float32 logits of the last prompt tokens, (rows, vocabulary), with the last piece; else None.
-        """
-        start = self.cache.length
-        length = self._tokens.shape[1]
-        end = length if len(self.rows) > 1 else min(length, start + limit)
-        logits = forward(self._tokens[:, start:end], self.mask[:, :end], self.cache)
-        return logits if end == length else None
 
 
 class RunningBatch:
@@ -94,6 +35,7 @@ class RunningBatch:
         self._forward = forward
         self._limits = limits
         self.row_limit = limits.rows
+        self.prefixes = PrefixCache(limits.prefix_bytes if forward.exact_prefixes else 0)
         self.waiting: deque[Row] = deque()
         self._rows: list[Row] = []
         self._prefill: Prefill | None = None
@@ -112,16 +54,15 @@ class RunningBatch:
             The rows that are over.
         """
         if self._prefill is None:
-            newcomers = self._admit()
-            if newcomers:
-                self._prefill = Prefill(newcomers, self._forward.device)
+            self._prefill = self._admit()
         finished: list[Row] = []
         if self._prefill is not None:
             logits = self._prefill.step(self._forward, self._limits.prefill_tokens)
             if logits is not None:
-                _extend(self._prefill.rows, logits)
-                finished += [row for row in self._prefill.rows if row.over]
-                self._join(self._prefill)
+                if not self._prefill.ahead:
+                    _extend(self._prefill.rows, logits)
+                    finished += [row for row in self._prefill.rows if row.over]
+                    self._join(self._prefill)
                 self._prefill = None
         if self._rows:
             self._decode()
@@ -137,10 +78,23 @@ class RunningBatch:
         if self._prefill is not None and all(unwanted(row) for row in self._prefill.rows):
             self._prefill = None
 
-    def abandon(self) -> None:
-        """Drop everything computed. Waiting rows stay."""
-        self._prefill = None
+    def abandon(self) -> bool:
+        """Drop everything computed, and who it was computed for. Other waiting rows stay.
+
+        Returns:
+            Whether this freed prompts that were only kept for later.
+        """
+        if self._prefill is not None:
+            self._stop_waiting(self._prefill.rows)
+            self._prefill = None
         self._drop_rows()
+        # What a failed pass has left there is not to be trusted, and its memory may be needed.
+        return self.prefixes.clear()
+
+    def take_less(self, rows: int) -> None:
+        """After memory ran out with so many rows: run half of them, and keep half as much of the prompts."""
+        self.row_limit = max(1, min(rows, self.row_limit) // 2)
+        self.prefixes.limit //= 2
 
     def _drop_rows(self) -> None:
         """No running rows."""
@@ -148,22 +102,19 @@ class RunningBatch:
         self._cache = RowCache()
         self._mask = self._mask[:0, :0]
 
-    def _admit(self) -> list[Row]:
-        """Take waiting rows, first come first served, for as long as the limits allow."""
-        newcomers: list[Row] = []
-        longest = 0
-        room = max((row.room for row in self._rows), default=0)
-        while self.waiting and len(self._rows) + len(newcomers) < self.row_limit:
-            row = self.waiting[0]
-            longest, room = max(longest, len(row.prompt)), max(room, row.room)
-            rows = len(newcomers) + 1
-            if newcomers and rows * longest > self._limits.prefill_tokens:
-                break
-            # The padded length of rows that wait for each other is at most the longest room of any.
-            if rows + len(self._rows) > 1 and (rows + len(self._rows)) * room > self._limits.cached_tokens:
-                break
-            newcomers.append(self.waiting.popleft())
-        return newcomers
+    def _admit(self) -> Prefill | None:
+        """Begin to compute what is next, if anything is. Rows whose turn it is no longer wait."""
+        intake = choose(self.waiting, self._rows, self.row_limit, self._limits, self.prefixes)
+        if intake is None:
+            return None
+        if not intake.ahead:
+            self._stop_waiting(intake.rows)
+        return Prefill(intake, self.prefixes, self._forward.device)
+
+    def _stop_waiting(self, rows: list[Row]) -> None:
+        """Take rows out of the queue."""
+        taken = set(rows)
+        self.waiting = deque(row for row in self.waiting if row not in taken)
 
     def _join(self, prefill: Prefill) -> None:
         """Add the newcomers that still have something to say to the running rows."""

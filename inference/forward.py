@@ -36,6 +36,7 @@ class ForwardPass:
             )
         self._model = model
         self._model.eval()
+        self.exact_prefixes = not _rotates_by_length(model)
         self.device = torch.device(model.device)
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         inner = model.get_base_model() if isinstance(model, PeftModel) else model
@@ -66,3 +67,10 @@ class ForwardPass:
         logits: Tensor = output.logits[:, -1]
         # A copy, so that masking logits can't touch anything of the model's.
         return logits.to(torch.float32, copy=True)
+
+
+def _rotates_by_length(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether the keys of a prompt's beginning depend on how long the rest is."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [rope.get("rope_type"), *(of.get("rope_type") for of in rope.values() if isinstance(of, dict))]
+    return any(kind is not None and ("dynamic" in kind or kind == "longrope") for kind in kinds)

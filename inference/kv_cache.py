@@ -61,6 +61,12 @@ class RoomyLayer(DynamicLayer):
         self._value_store, self.values = _append(self._value_store, self.values, value_states, length)
         return self.keys, self.values
 
+    def begin(self, keys: Tensor, values: Tensor) -> None:
+        """Start with known keys and values, each (rows, heads, tokens, head size), which are copied."""
+        self.lazy_initialization(keys, values)
+        self._key_store, self.keys = _roomy(keys)
+        self._value_store, self.values = _roomy(values)
+
     def select(self, rows: Tensor, dropped: int) -> None:
         """Keep some rows, (kept rows,), without their first `dropped` tokens of padding."""
         assert self.keys is not None
@@ -90,20 +96,40 @@ class RowCache(Cache):
         """Cached tokens a row, padding included."""
         return int(self.get_seq_length())
 
+    @property
+    def filled(self) -> dict[int, RoomyLayer]:
+        """Layers with keys and values of their own, by number; some models let layers share."""
+        return {
+            index: layer
+            for index, layer in enumerate(self.layers)
+            if isinstance(layer, RoomyLayer) and layer.is_initialized
+        }
+
+    def begin(self, index: int, keys: Tensor, values: Tensor) -> None:
+        """Start a layer with known keys and values, each (rows, heads, tokens, head size)."""
+        while len(self.layers) <= index:
+            self.layers.append(RoomyLayer())
+        layer = self.layers[index]
+        assert isinstance(layer, RoomyLayer)
+        layer.begin(keys, values)
+
     def select(self, rows: list[int], dropped: int) -> None:
         """Keep the given rows, in that order, without their first `dropped` tokens of padding."""
-        for layer in self._filled:
+        for layer in self.filled.values():
             layer.select(torch.tensor(rows, device=layer.device), dropped)
 
     def join(self, other: RowCache) -> None:
         """Append another batch's rows below these, padding the shorter rows on the left."""
-        for layer, newcomer in zip(self._filled, other._filled, strict=True):
+        for layer, newcomer in zip(self.filled.values(), other.filled.values(), strict=True):
             layer.join(newcomer)
 
-    @property
-    def _filled(self) -> list[RoomyLayer]:
-        """Layers with keys and values of their own; some models let layers share."""
-        return [layer for layer in self.layers if isinstance(layer, RoomyLayer) and layer.is_initialized]
+
+def _roomy(states: Tensor) -> tuple[Tensor, Tensor]:
+    """A store with a copy of the states and room after them, and its view without the room."""
+    length = states.shape[-2]
+    store = states.new_empty(*states.shape[:2], length + ROOM, states.shape[3])
+    store[:, :, :length] = states
+    return store, store[:, :, :length]
 
 
 def _append(store: Tensor | None, past: Tensor, new: Tensor, length: int) -> tuple[Tensor, Tensor]:

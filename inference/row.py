@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.constraints import Constraint
 from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.prefix_cache import block_names
 from inference.sampling import Sampler
 from inference.text_stream import TextStream, decode, first_stop
 
@@ -34,6 +35,8 @@ class Row:
         """Prepare everything that doesn't need the model."""
         self.request = request
         self.prompt = prompt
+        self.blocks = block_names(prompt)
+        self.cached_tokens = 0
         self.constraint = constraint
         self.sampler = Sampler(request.temperature, request.top_p, request.seed)
         self._tokenizer = tokenizer
@@ -96,6 +99,7 @@ class Row:
             finish_reason=self.finish_reason,
             prompt_tokens=len(self.prompt),
             completion_tokens=len(self.generated),
+            cached_tokens=self.cached_tokens,
         )
 
     def _begin(self) -> None:

@@ -1,7 +1,8 @@
 """Continuous batching for any causal language model of transformers, on a CPU or a GPU.
 
 One thread drives the model. Requests wait in a queue, join the running batch between two tokens and leave
-it with their last one, so a short choice never waits for somebody else's long answer.
+it with their last one, so a short choice never waits for somebody else's long answer. What prompts have in
+common from their beginning is computed once and kept.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.chat_prompt import ChatPrompts
 from inference.constraints import GrammarCache
-from inference.decoding import ACCELERATOR_LIMITS, CPU_LIMITS, Limits, RunningBatch
+from inference.decoding import RunningBatch
 from inference.engine import Completion, GenerationRequest
 from inference.flight import Flight, settle
 from inference.forward import ForwardPass
+from inference.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
 from inference.row import Row
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
@@ -44,12 +46,14 @@ STEP_ERRORS = (
 class TransformersEngine:
     """Runs a model that transformers has loaded.
 
+    Its weights must stay as they are, since the keys and values of prompts are kept.
+
     Args:
         pipeline: The loaded model and its tokenizer. Its `pipeline_kwargs` play no part: requests carry their
             own settings.
         identity: What the record says about the model.
         context_tokens: Size of the model's context window in tokens.
-        limits: How much is computed at once; None picks by device.
+        limits: How much is computed and kept at once; None picks by device.
 
     Raises:
         ModelLoadError: The model has no chat template, no end token or can't be batched.
@@ -180,23 +184,31 @@ class TransformersEngine:
             settle(self._flights.pop(row), outcome)
 
     def _recover(self, batch: RunningBatch, error: BaseException) -> None:
-        """After a failed step: fail its rows, or take half of them when memory ran out."""
-        batch.abandon()
+        """After a failed step: fail its rows, or begin again with less when memory ran out."""
+        freed = batch.abandon()
         waiting = set(batch.waiting)
         rows = [row for row in self._flights if row not in waiting]
+        if not rows:
+            # It failed before it was for anybody, and would do so for ever.
+            rows = list(self._flights)
+            batch.waiting.clear()
         if _out_of_memory(error):
             # The traceback holds on to the tensors of the failed step.
             error = error.with_traceback(None)
             if torch.accelerator.is_available():
                 torch.accelerator.empty_cache()
-            if len(rows) > 1:
-                batch.row_limit = max(1, len(rows) // 2)
+            if len(rows) > 1 or freed:
+                batch.take_less(len(rows))
                 for row in reversed(rows):
                     row.restart()
                     batch.waiting.appendleft(row)
                 if not self._said_memory:
                     self._said_memory = True
-                    _LOG.warning("Memory ran out with %d rows; going on with %d.", len(rows), batch.row_limit)
+                    _LOG.warning(
+                        "Memory ran out with %d rows; going on with at most %d and fewer prompts kept.",
+                        len(rows),
+                        batch.row_limit,
+                    )
                 return
         for row in rows:
             settle(self._flights.pop(row), _failure("The model failed", error))

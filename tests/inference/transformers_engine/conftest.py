@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.inference.tiny_llama import engine, llama, tokenizer
-from tests.inference.transformers_engine.driving import gather
+from tests.inference.transformers_engine.driving import PIECES, gather
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,3 +40,11 @@ def run(model, words):
             made.close()
 
     return answer
+
+
+@pytest.fixture
+def made(model, words):
+    """An engine that computes in small pieces."""
+    made = engine(model, words, limits=PIECES)
+    yield made
+    made.close()

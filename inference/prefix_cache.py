@@ -1,0 +1,126 @@
+"""Keys and values of prompts, kept so that prompts that begin the same way need not compute them again.
+
+A prompt is cut into blocks of one page. A block is named by its tokens and all tokens before it, so one
+look-up by name answers whether a whole beginning is known.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from inference.kv_cache import RowCache
+from inference.pages import PAGE, Pages
+
+
+def block_names(tokens: Sequence[int]) -> list[bytes]:
+    """A name for each whole block of a prompt, equal only where everything up to the block's end is equal."""
+    names = []
+    name = b""
+    for end in range(PAGE, len(tokens) + 1, PAGE):
+        name = blake2b(name + array("q", tokens[end - PAGE : end]).tobytes(), digest_size=16).digest()
+        names.append(name)
+    return names
+
+
+def common_blocks(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """How many blocks two prompts have in common from their beginning."""
+    return bisect_left(range(min(len(one), len(other))), True, key=lambda at: one[at] != other[at])
+
+
+def tokens_left(length: int, known_blocks: int) -> int:
+    """Tokens of a prompt that are left to compute; the last one always is, since its logits are wanted."""
+    return max(1, length - known_blocks * PAGE)
+
+
+class PrefixCache:
+    """The blocks that are kept; the least recently used make room for new ones.
+
+    A block is never kept without those before it: using it uses them too, and they count as used after it.
+
+    Args:
+        limit: Bytes of keys and values to keep at most; 0 keeps nothing.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Start empty."""
+        self.limit = limit
+        self._pages: Pages | None = None
+        self._numbers: OrderedDict[bytes, int] = OrderedDict()
+        self._free: list[int] = []
+
+    @property
+    def most_blocks(self) -> int:
+        """How many blocks of a prompt can be kept; unbounded as long as the size of a block isn't known."""
+        if not self.limit:
+            return 0
+        return sys.maxsize if self._pages is None else self._pages.most
+
+    def known(self, blocks: Sequence[bytes]) -> int:
+        """How many of a prompt's blocks are here, from its beginning."""
+        return bisect_left(blocks, True, key=lambda name: name not in self._numbers)
+
+    def restore(self, wanted: Sequence[tuple[Sequence[bytes], int]]) -> RowCache:
+        """Begin a batch with what is known.
+
+        Args:
+            wanted: For each row its prompt's blocks, and how many tokens to take, all of which must be known.
+
+        Returns:
+            A cache of as many tokens as the longest of these, the rows aligned at their last token.
+        """
+        chains = [blocks[: -(-length // PAGE)] for blocks, length in wanted]
+        if self._pages is None or not any(chains):
+            return RowCache()
+        for chain in chains:
+            self._use(chain)
+        numbers = [[self._numbers[name] for name in chain] for chain in chains]
+        return self._pages.read(numbers, [length for _, length in wanted])
+
+    def keep(self, rows: Sequence[tuple[Sequence[bytes], int]], cache: RowCache) -> None:
+        """Keep what isn't here yet of a computed batch.
+
+        Args:
+            rows: For each row its prompt's blocks, and where in the cache its first token is.
+            cache: The batch's keys and values.
+        """
+        if not self.limit:
+            return
+        if self._pages is None:
+            self._pages = Pages(cache, self.limit)
+        sources: dict[int, tuple[int, int]] = {}
+        for row, (blocks, start) in enumerate(rows):
+            chain = blocks[: self._pages.most]
+            known = self.known(chain)
+            self._use(chain[:known])
+            for position in range(known, len(chain)):
+                number = self._take(self._pages)
+                self._numbers[chain[position]] = number
+                # A page may be taken from an earlier row of the same batch; what comes last counts.
+                sources[number] = row, start + position * PAGE
+            self._use(chain)
+        if sources:
+            self._pages.write(cache, list(sources), *zip(*sources.values(), strict=True))
+
+    def clear(self) -> bool:
+        """Forget everything and free its memory. Says whether there was any."""
+        held = self._pages is not None
+        self._pages = None
+        self._numbers.clear()
+        self._free = []
+        return held
+
+    def _use(self, chain: Sequence[bytes]) -> None:
+        """Count blocks as just used, the first one last."""
+        for name in reversed(chain):
+            self._numbers.move_to_end(name)
+
+    def _take(self, pages: Pages) -> int:
+        """A page to fill: a free one, a new one, or the one that was not used for the longest time."""
+        if not self._free:
+            self._free = list(pages.grow())
+        return self._free.pop() if self._free else self._numbers.popitem(last=False)[1]

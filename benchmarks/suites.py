@@ -36,7 +36,7 @@ class Size:
     lone_scenes: int
 
 
-TINY = Size(model="tiny", requests=64, lone_requests=64, scenes=16, lone_scenes=4)
+TINY = Size(model="tiny", requests=64, lone_requests=32, scenes=16, lone_scenes=2)
 DEFAULT = Size(model="default", requests=64, lone_requests=6, scenes=8, lone_scenes=1)
 
 

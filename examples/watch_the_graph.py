@@ -31,7 +31,7 @@ def script(request: GenerationRequest) -> str:
     if "steps" in keys:
         return json.dumps(PLAN)
     if "effect" in keys:
-        return json.dumps({"text": "She is hurt.", "effect": "somebody gets hurt", "falls_on": ["Flatmate"]})
+        return json.dumps({"text": "She is hurt.", "effect": "somebody gets hurt", "falls_on": ["r1"]})
     known = {
         "name": "student", "harmed": "flatmate", "helped": "next tenant", "relative": "mother",
         "colleague": "tutor", "gives": "advice", "stance": "helps", "result": "it happens",

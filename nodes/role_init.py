@@ -57,7 +57,7 @@ STANCE_CHARS = 200
 
 NOBODY = frozenset(
     """none nobody anybody anyone everybody everyone somebody someone people person asker self unknown
-    nothing work school""".split()
+    nothing neither either both work school""".split()
 )
 """Words that cast nobody in particular."""
 

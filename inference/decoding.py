@@ -6,7 +6,7 @@ Everything here runs in the engine's one thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from inference.admission import choose
 from inference.constraints import mask_logits
 from inference.forward import ForwardPass
-from inference.kv_cache import RowCache
+from inference.kv_cache import RowCache, closed_up
 from inference.limits import Limits
 from inference.prefill import Prefill
 from inference.prefix_cache import PrefixCache
@@ -40,7 +40,6 @@ class RunningBatch:
         self._rows: list[Row] = []
         self._prefill: Prefill | None = None
         self._cache = RowCache()
-        self._mask = torch.empty(0, 0, dtype=torch.bool, device=forward.device)
 
     @property
     def busy(self) -> bool:
@@ -100,7 +99,6 @@ class RunningBatch:
         """No running rows."""
         self._rows = []
         self._cache = RowCache()
-        self._mask = self._mask[:0, :0]
 
     def _admit(self) -> Prefill | None:
         """Begin to compute what is next, if anything is. Rows whose turn it is no longer wait."""
@@ -118,41 +116,41 @@ class RunningBatch:
 
     def _join(self, prefill: Prefill) -> None:
         """Add the newcomers that still have something to say to the running rows."""
-        kept = [index for index, row in enumerate(prefill.rows) if not row.over]
-        if not kept:
+        rows = _kept(prefill.cache, prefill.rows, {row for row in prefill.rows if not row.over})
+        if not rows:
             return
-        mask = prefill.mask
-        if len(kept) < len(prefill.rows):
-            prefill.cache.select(kept, 0)
-            mask = mask[kept]
-        if not self._rows:
-            self._cache, self._mask = prefill.cache, mask
-        else:
+        if self._rows:
             self._cache.join(prefill.cache)
-            length = max(self._mask.shape[1], mask.shape[1])
-            self._mask = torch.cat([_pad(self._mask, length), _pad(mask, length)])
-        self._rows = [*self._rows, *(prefill.rows[index] for index in kept)]
+        else:
+            self._cache = prefill.cache
+        self._rows = [*self._rows, *rows]
 
     def _decode(self) -> None:
         """One token for every running row."""
-        tokens = torch.tensor([row.generated[-1:] for row in self._rows], device=self._forward.device)
-        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=True)
-        _extend(self._rows, self._forward(tokens, self._mask, self._cache))
+        device = self._forward.device
+        tokens = torch.tensor([row.generated[-1:] for row in self._rows], device=device)
+        lengths = torch.tensor([row.cached for row in self._rows], device=device)
+        columns = torch.arange(self._cache.length + 1, device=device)
+        mask = columns >= self._cache.length - lengths[:, None]
+        _extend(self._rows, self._forward(tokens, mask, self._cache))
 
     def _keep(self, rows: list[Row]) -> None:
         """Let only these go on, and drop the padding that no one of them needs."""
         if len(rows) == len(self._rows):
             return
-        wanted = set(rows)
-        indices = [index for index, row in enumerate(self._rows) if row in wanted]
-        if not rows:
+        if rows:
+            self._rows = _kept(self._cache, self._rows, set(rows))
+        else:
             self._drop_rows()
-            return
-        self._rows = rows
-        mask = self._mask[indices]
-        common = int(mask.any(dim=0).long().argmax())
-        self._cache.select(indices, common)
-        self._mask = mask[:, common:]
+
+
+def _kept(cache: RowCache, rows: Sequence[Row], wanted: Collection[Row]) -> list[Row]:
+    """The wanted ones of a cache's rows, in the order in which the cache has them from now on."""
+    order = closed_up([index for index, row in enumerate(rows) if row in wanted])
+    kept = [rows[index] for index in order]
+    if kept and len(kept) < len(rows):
+        cache.keep(order, max(row.cached for row in kept))
+    return kept
 
 
 def _extend(rows: list[Row], logits: Tensor) -> None:
@@ -161,8 +159,3 @@ def _extend(rows: list[Row], logits: Tensor) -> None:
     tokens = pick_tokens(logits, [row.sampler for row in rows])
     for row, token in zip(rows, tokens, strict=True):
         row.accept(token)
-
-
-def _pad(mask: Tensor, length: int) -> Tensor:
-    """The mask, (rows, tokens), with padding on the left up to a length."""
-    return torch.nn.functional.pad(mask, (length - mask.shape[1], 0), value=False)

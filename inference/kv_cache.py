@@ -1,12 +1,13 @@
 """Keys and values of a batch whose rows come and go.
 
 Rows are aligned at their last token, so shorter rows have padding on the left. transformers' own growing
-cache copies everything for each token; this one keeps room and copies only when rows join, leave or the
-room is used up.
+cache copies everything for each token; this one keeps room, and copies no more than the rows that come, or
+those that close up where others left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,21 +16,26 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 64
-"""Tokens of room after the last one. At 28 kB a token and 64 rows this is 115 MB for the default model."""
+"""Tokens of room after the last one, when room is made."""
+
+SLOTS = 8
+"""Rows that room is made for at a time."""
 
 
 class RoomyLayer(DynamicLayer):
-    """One layer's keys and values, each (rows, heads, length, head size), as a view into a larger store.
+    """One layer's keys and values, each (rows, heads, length, head size), as views into larger stores.
 
-    Layers with a sliding window are kept whole as well: the model's own mask leaves out what is too far back,
-    and rows of different length can then be merged without minding where each window begins.
+    A store has a slot for each row and more, and columns before the first token, so that longer rows can
+    join, and after the last one. Layers with a sliding window are kept whole as well: the model's own mask
+    leaves out what is too far back, and rows of different length can then be merged without minding where
+    each window begins.
     """
 
     def __init__(self) -> None:
-        """Start without a store; the first update brings shape, dtype and device."""
+        """Start without stores; the first update brings shape, dtype and device."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._key_store: Tensor | None = None
-        self._value_store: Tensor | None = None
+        self._stores: tuple[Tensor, Tensor] | None = None
+        self._rows = self._start = self._end = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Take over what only the first keys can tell."""
@@ -40,6 +46,12 @@ class RoomyLayer(DynamicLayer):
         self.is_compileable = self.device.type == "cpu"
         self.is_initialized = True
 
+    def begin(self, keys: Tensor, values: Tensor) -> None:
+        """Start with known keys and values, each (rows, heads, tokens, head size), which are taken over."""
+        self.lazy_initialization(keys, values)
+        self._stores = keys, values
+        self._show(len(keys), 0, keys.shape[-2])
+
     def update(
         self,
         key_states: Tensor,
@@ -48,40 +60,76 @@ class RoomyLayer(DynamicLayer):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         """Append keys and values, each (rows, heads, new tokens, head size), and return all."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.keys = self._key_store = key_states
-            self.values = self._value_store = value_states
-            return key_states, value_states
+        if self.is_initialized:
+            new = key_states.shape[-2]
+            self._make_room(self._rows, self._end - self._start, new)
+            for store, states in zip(self._both(), (key_states, value_states), strict=True):
+                store[: self._rows, :, self._end : self._end + new] = states
+            self._show(self._rows, self._start, self._end + new)
+        else:
+            self.begin(key_states, value_states)
         assert self.keys is not None
         assert self.values is not None
-        past = self.keys.shape[-2]
-        length = past + key_states.shape[-2]
-        self._key_store, self.keys = _append(self._key_store, self.keys, key_states, length)
-        self._value_store, self.values = _append(self._value_store, self.values, value_states, length)
         return self.keys, self.values
 
-    def begin(self, keys: Tensor, values: Tensor) -> None:
-        """Start with known keys and values, each (rows, heads, tokens, head size), which are copied."""
-        self.lazy_initialization(keys, values)
-        self._key_store, self.keys = _roomy(keys)
-        self._value_store, self.values = _roomy(values)
+    def keep(self, order: Sequence[int], length: int) -> None:
+        """Keep rows in the order given, and this many columns up to the last token.
 
-    def select(self, rows: Tensor, dropped: int) -> None:
-        """Keep some rows, (kept rows,), without their first `dropped` tokens of padding."""
-        assert self.keys is not None
-        assert self.values is not None
-        self.keys = self._key_store = self.keys[rows, :, dropped:]
-        self.values = self._value_store = self.values[rows, :, dropped:]
+        Args:
+            order: Which row comes where. A row that changes its place takes that of one that leaves.
+            length: Tokens of the longest row kept.
+        """
+        moved = [(place, row) for place, row in enumerate(order) if place != row]
+        self._show(len(order), self._end - length, self._end)
+        if moved:
+            places, rows = torch.tensor(moved, device=self.device).unbind(dim=1)
+            for store in self._both():
+                columns = store[:, :, self._start : self._end]
+                columns[places] = columns[rows]
 
     def join(self, other: RoomyLayer) -> None:
-        """Append another batch's rows below these."""
-        assert self.keys is not None
-        assert self.values is not None
-        assert other.keys is not None
-        assert other.values is not None
-        self._key_store, self.keys = _stack(self.keys, other.keys)
-        self._value_store, self.values = _stack(self.values, other.values)
+        """Append another batch's rows below these.
+
+        Padding is set to zero: what was left in memory might be not-a-number, which a weight of zero doesn't
+        cancel.
+        """
+        length, joining = self._end - self._start, other._end - other._start
+        longest, upper = max(length, joining), self._rows
+        rows = upper + other._rows
+        self._make_room(rows, longest, 0)
+        start = self._end - longest
+        for store, newcomers in zip(self._both(), (other.keys, other.values), strict=True):
+            assert newcomers is not None
+            store[:upper, :, start : self._start] = 0
+            store[upper:rows, :, start : self._end - joining] = 0
+            store[upper:rows, :, self._end - joining : self._end] = newcomers
+        self._show(rows, start, self._end)
+
+    def _both(self) -> tuple[Tensor, Tensor]:
+        """The stores of keys and values, (slots, heads, columns, head size)."""
+        assert self._stores is not None
+        return self._stores
+
+    def _show(self, rows: int, start: int, end: int) -> None:
+        """Say which part of the stores is in use."""
+        self._rows, self._start, self._end = rows, start, end
+        self.keys, self.values = (store[:rows, :, start:end] for store in self._both())
+
+    def _make_room(self, rows: int, length: int, new: int) -> None:
+        """See that there is room for so many rows, this many columns up to the last token, and new ones."""
+        slots, _, columns, _ = self._both()[0].shape
+        if rows <= slots and length <= self._end and self._end + new <= columns:
+            return
+        if rows > slots:
+            slots = _rounded_up(rows, SLOTS)
+        columns = max(columns, _rounded_up(length + new + ROOM, ROOM))
+        start, end = self._start, columns - ROOM - new
+        self._start = end - (self._end - start)
+        self._stores = tuple(  # type: ignore[assignment]
+            _moved(store, store[: self._rows, :, start : self._end], slots, columns, self._start)
+            for store in self._both()
+        )
+        self._end = end
 
 
 class RowCache(Cache):
@@ -113,10 +161,10 @@ class RowCache(Cache):
         assert isinstance(layer, RoomyLayer)
         layer.begin(keys, values)
 
-    def select(self, rows: list[int], dropped: int) -> None:
-        """Keep the given rows, in that order, without their first `dropped` tokens of padding."""
+    def keep(self, order: Sequence[int], length: int) -> None:
+        """Keep rows in the order given, `closed_up`, and this many columns up to the last token."""
         for layer in self.filled.values():
-            layer.select(torch.tensor(rows, device=layer.device), dropped)
+            layer.keep(order, length)
 
     def join(self, other: RowCache) -> None:
         """Append another batch's rows below these, padding the shorter rows on the left."""
@@ -124,36 +172,27 @@ class RowCache(Cache):
             layer.join(newcomer)
 
 
-def _roomy(states: Tensor) -> tuple[Tensor, Tensor]:
-    """A store with a copy of the states and room after them, and its view without the room."""
-    length = states.shape[-2]
-    store = states.new_empty(*states.shape[:2], length + ROOM, states.shape[3])
-    store[:, :, :length] = states
-    return store, store[:, :, :length]
+def closed_up(kept: Sequence[int]) -> list[int]:
+    """An order for kept rows in which few move: the last ones take the places of those that leave.
 
-
-def _append(store: Tensor | None, past: Tensor, new: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Write new tokens after the past ones, in the store if there is room, else in a larger one."""
-    assert store is not None
-    known = past.shape[-2]
-    if store.shape[-2] < length:
-        store = past.new_empty(*past.shape[:2], length + ROOM, past.shape[3])
-        store[:, :, :known] = past
-    store[:, :, known:length] = new
-    return store, store[:, :, :length]
-
-
-def _stack(upper: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
-    """A store with the rows of both, aligned at the last token, and its view without the room.
-
-    Padding is zero: what was left in memory might be not-a-number, which a weight of zero doesn't cancel.
+    Args:
+        kept: Their indices, ascending.
     """
-    length = max(upper.shape[-2], lower.shape[-2])
-    rows = upper.shape[0] + lower.shape[0]
-    store = upper.new_empty(rows, upper.shape[1], length + ROOM, upper.shape[3])
-    for part, start in ((upper, 0), (lower, upper.shape[0])):
-        padding = length - part.shape[-2]
-        target = store[start : start + part.shape[0]]
-        target[:, :, :padding] = 0
-        target[:, :, padding:length] = part
-    return store, store[:, :, :length]
+    staying = set(kept)
+    last = iter([row for row in kept if row >= len(kept)])
+    return [row if row in staying else next(last) for row in range(len(kept))]
+
+
+def _moved(store: Tensor, states: Tensor, slots: int, columns: int, start: int) -> Tensor:
+    """The states, (rows, heads, length, head size), from this column on in a store of the given size."""
+    if (len(store), store.shape[2]) == (slots, columns):
+        states = states.clone()
+    else:
+        store = store.new_empty(slots, store.shape[1], columns, store.shape[3])
+    store[: len(states), :, start : start + states.shape[2]] = states
+    return store
+
+
+def _rounded_up(number: int, unit: int) -> int:
+    """The next multiple of a unit."""
+    return -(-number // unit) * unit

@@ -54,6 +54,11 @@ class Row:
         return len(self.prompt) + self.request.max_tokens
 
     @property
+    def cached(self) -> int:
+        """Tokens whose keys and values are computed, once the prompt's are: all but the last one."""
+        return len(self.prompt) + len(self.generated) - 1
+
+    @property
     def over(self) -> bool:
         """Whether there is nothing left to generate, be it for success or failure."""
         return self.finish_reason is not None or self.failure is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from benchmarks import replay
 from benchmarks.measure import Way, Workload
 from benchmarks.report import Figure, show, write
 from benchmarks.suites import DEFAULT, TINY, requests_figures, scenes_figures
+from benchmarks.training import training_figures
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
@@ -33,10 +35,14 @@ def compare(
     figures: list[Figure] = []
     console = Console()
     for size in (TINY, DEFAULT) if full else (TINY,):
-        for measured in (requests_figures(size), scenes_figures(size)):
-            for figure in measured:
-                figures.append(figure)
-                write(figures, out)
+        measured = (
+            requests_figures(size),
+            scenes_figures(size),
+            training_figures(size.model, long=size is TINY),
+        )
+        for figure in chain.from_iterable(measured):
+            figures.append(figure)
+            write(figures, out)
     show(figures, console)
     console.print(f"Written to {out}.")
 

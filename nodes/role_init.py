@@ -47,6 +47,9 @@ SPARES = (
 
 STANCES: dict[str, Stance] = {"helps": "answers", "says no": "declines"}
 
+FEWEST = 2
+"""People who have to be cast for a scene, unless fewer were asked for."""
+
 HARMLESS = "harms nobody"
 
 LOOKS = 2
@@ -177,8 +180,10 @@ async def _cast(asker: Asker, roles: int, protagonist: ProtagonistReply, values:
 async def _names(asker: Asker, roles: int, protagonist: str, values: Values) -> list[str]:
     """Names of the affected roles, distinct and none of them the asker's. Asks again for missing ones only.
 
+    Around some questions a small model knows of no more than two or three people; they make a scene.
+
     Raises:
-        ReplyError: The model kept naming the same people.
+        ReplyError: The model kept naming the same people, and too few of them.
     """
     slots = _slots(roles)
     found: dict[str, str] = {}
@@ -206,7 +211,9 @@ async def _names(asker: Asker, roles: int, protagonist: str, values: Values) -> 
             if key not in found and spare:
                 found[key] = spare.pop(0)
         if len(found) == roles:
-            return [found[key] for key in slots]
+            break
+    if len(found) >= min(roles, FEWEST):
+        return [found[key] for key in slots if key in found]
     raise ReplyError(
         asker.node, None, None, f"cast: only {len(found)} of {roles} different people were named"
     )

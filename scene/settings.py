@@ -15,7 +15,8 @@ class SceneSettings:
     """How a scene is played. Every field shows up as editable configuration in LangGraph Studio.
 
     Attributes:
-        roles: Affected roles cast beside the asker, 1 to 8 (the paper uses 3 to 5).
+        roles: Affected roles cast beside the asker, 1 to 8 (the paper uses 3 to 5). There are fewer, but not
+            less than two, where the model keeps naming the same people.
         steps: Plan steps that the asker takes, 2 to 8 (the paper uses 4 to 5).
         max_interactions: Actions put before the modulator, refused ones included, before the scene is
             ended, 1 to 64. The paper's ablation finds little gain beyond 12.

@@ -447,6 +447,24 @@ class TestFailing:
             "Retired landlord", "Night baker", "Postman", "Court clerk",
         ]  # fmt: skip
 
+    async def test_two_different_people_make_a_scene(self) -> None:
+        def cast(request: GenerationRequest) -> str:
+            asked_for = (request.schema or {})["properties"]
+            return json.dumps(dict.fromkeys(asked_for, "landlord") | {"relative": "postman"})
+
+        record = await rehearse(player(cast=cast))
+        assert [role.id for role in record.cast] == ["r0", "r1", "r2"]
+        assert {role.name for role in record.cast[1:]} == {"Landlord", "Postman"}
+
+    async def test_one_person_over_and_over_does_not(self) -> None:
+        def cast(request: GenerationRequest) -> str:
+            return json.dumps(dict.fromkeys((request.schema or {})["properties"], "landlord"))
+
+        with pytest.raises(ReplyError, match="cast: only 1 of 4 different people were named"):
+            await rehearse(player(cast=cast))
+        record = await rehearse(player(cast=cast), roles=1)
+        assert [role.name for role in record.cast[1:]] == ["Landlord"]
+
     async def test_a_copied_example_is_asked_for_again_without_it(self) -> None:
         tries: list[GenerationRequest] = []
 

@@ -13,7 +13,7 @@ from inference.gguf_header import read_header
 from inference.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.openvino_adapter import check_fits, is_plain, read_adapter
 from inference.openvino_ir import ir_folder, needed_ir_folder
-from inference.placement import DEVICES, DTYPES, unknown_device
+from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
 from inference.pretrained import load_pretrained
 from inference.server import served_model, server_at
 from inference.sources import (
@@ -47,6 +47,7 @@ def load_engine(
     device: str = "auto",
     base_url: str | None = None,
     structured: bool = True,
+    threads: int | None = None,
     cache_dir: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Engine:
@@ -64,6 +65,7 @@ def load_engine(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
+        threads: Processor threads to compute with; as many as there are cores when None.
         cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
         on_progress: Called with the stage, what is done and what there is in all.
 
@@ -89,8 +91,8 @@ def load_engine(
     if engine == "openvino":
         if dtype != "auto" or device not in ("auto", "cpu"):
             raise InputError("The engine `openvino` takes no dtype and runs on the cpu; use `transformers`.")
-        return _openvino(source, cache_dir, report)
-    return _transformers(source, dtype, device, cache_dir, report)
+        return _openvino(source, threads, cache_dir, report)
+    return _transformers(source, dtype, device, threads, cache_dir, report)
 
 
 def _served(
@@ -191,7 +193,7 @@ def _openvino_files(source: ModelSource, cache_dir: Path | None, report: Progres
             return needed_ir_folder(source, cache_dir)
 
 
-def _openvino(source: ModelSource, cache_dir: Path | None, report: Progress) -> Engine:
+def _openvino(source: ModelSource, threads: int | None, cache_dir: Path | None, report: Progress) -> Engine:
     if importlib.util.find_spec("openvino_genai") is None:
         raise InputError(
             "OpenVINO is not installed; install the extra with `pip install -e '.[openvino]'`, "
@@ -213,7 +215,7 @@ def _openvino(source: ModelSource, cache_dir: Path | None, report: Progress) -> 
         engine="openvino",
         details={"device": "cpu", "file": path.name},
     )
-    engine = OpenVINOEngine(path, identity, context_tokens, adapter)
+    engine = OpenVINOEngine(path, identity, context_tokens, adapter, threads)
     report("load", 1, 1)
     return engine
 
@@ -227,11 +229,18 @@ def _ir_context_tokens(folder: Path) -> int | None:
 
 
 def _transformers(
-    source: ModelSource, dtype: str, device: str, cache_dir: Path | None, report: Progress
+    source: ModelSource,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    cache_dir: Path | None,
+    report: Progress,
 ) -> Engine:
     folder = transformers_folder(source, cache_dir, report)
     report("load", 0, 1)
     adapter = source.path if isinstance(source, AdapterSource) else None
+    if threads is not None:
+        use_threads(threads)
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
     from inference.transformers_engine import TransformersEngine
 

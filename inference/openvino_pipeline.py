@@ -40,12 +40,23 @@ def import_openvino() -> Any:
     return openvino_genai
 
 
+def _thread_properties(threads: int | None) -> dict[str, Any]:
+    """What a share of the processor means to OpenVINO.
+
+    Threads are not pinned then: each process would pin its own to the first cores, and leave the others idle.
+    """
+    if threads is None:
+        return {}
+    return {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+
+
 class OpenVINOPipeline:
     """A loaded model. Everything but `token_ids` belongs to one thread.
 
     Args:
         path: GGUF file, or folder with `openvino_model.xml` and the tokenizer's models.
         adapter: A LoRA adapter to apply; only to a folder.
+        threads: Processor threads to compute with; as OpenVINO likes when None.
 
     Raises:
         ModelLoadError: OpenVINO can't read the model or the adapter, or there is no chat template.
@@ -54,7 +65,9 @@ class OpenVINOPipeline:
         blocks: How many blocks of `BLOCK_TOKENS` the cache holds.
     """
 
-    def __init__(self, path: Path, adapter: OpenVINOAdapter | None = None) -> None:
+    def __init__(
+        self, path: Path, adapter: OpenVINOAdapter | None = None, threads: int | None = None
+    ) -> None:
         """Load, and compute one token."""
         self._ov = ov = import_openvino()
         self._ids = itertools.count()
@@ -63,7 +76,9 @@ class OpenVINOPipeline:
         scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
         scheduler.enable_prefix_caching = True
         try:
-            properties = {} if adapter is None else {"adapters": adapter.config(ov)}
+            properties = _thread_properties(threads)
+            if adapter is not None:
+                properties["adapters"] = adapter.config(ov)
             self._pipeline = ov.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
             self._tokenizer = self._pipeline.get_tokenizer()
             if adapter is not None and adapter.chat_template is not None:

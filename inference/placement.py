@@ -71,6 +71,13 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "xpu" else torch.float16
 
 
+def use_threads(threads: int) -> None:
+    """Have torch compute with so many threads, in all that this process does from now on."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
 def _count(kind: str) -> int:
     """How many devices of a kind there are."""
     import torch

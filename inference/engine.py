@@ -1,7 +1,8 @@
 """The contract every engine meets: one request in, one completion out, any number at once.
 
 An engine owns one model. Callers send requests concurrently and never wait for each other's; the
-engine decides what shares a forward pass. Greedy or seeded results depend on the request alone.
+engine decides what shares a forward pass. Greedy and seeded results depend on the request alone, as far as
+the arithmetic does: rounding can depend on what shares a pass, except in float32.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class GenerationRequest:
         max_tokens: Cap on generated tokens, at least 1.
         temperature: 0 is greedy.
         top_p: Nucleus size in (0, 1]; 1 switches it off.
-        seed: Sampling seed; the same request with the same seed gives the same text.
+        seed: Sampling seed; the same request with the same seed gives the same text, but for rounding.
         stop: Generation ends at the first of these strings, which is not part of the text.
         schema: JSON schema the text must follow.
         choices: The text is exactly one of these.

@@ -61,7 +61,8 @@ def load_engine(
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
             LoRA adapter. On a server, the name that the model has there; `default` is its only one.
         engine: `auto`, `transformers`, `openvino` or `openai`.
-        dtype: `auto`, `bfloat16`, `float16` or `float32`; only transformers takes any but `auto`.
+        dtype: `auto`, `bfloat16`, `float16` or `float32`. OpenVINO takes `auto` and `float32`; a server
+            decides for itself.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
@@ -89,9 +90,11 @@ def load_engine(
     if engine == "auto":
         engine = "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
     if engine == "openvino":
-        if dtype != "auto" or device not in ("auto", "cpu"):
-            raise InputError("The engine `openvino` takes no dtype and runs on the cpu; use `transformers`.")
-        return _openvino(source, threads, cache_dir, report)
+        if dtype not in ("auto", "float32") or device not in ("auto", "cpu"):
+            raise InputError(
+                "The engine `openvino` runs on the cpu and takes no dtype but float32; use `transformers`."
+            )
+        return _openvino(source, dtype, threads, cache_dir, report)
     return _transformers(source, dtype, device, threads, cache_dir, report)
 
 
@@ -193,7 +196,9 @@ def _openvino_files(source: ModelSource, cache_dir: Path | None, report: Progres
             return needed_ir_folder(source, cache_dir)
 
 
-def _openvino(source: ModelSource, threads: int | None, cache_dir: Path | None, report: Progress) -> Engine:
+def _openvino(
+    source: ModelSource, dtype: str, threads: int | None, cache_dir: Path | None, report: Progress
+) -> Engine:
     if importlib.util.find_spec("openvino_genai") is None:
         raise InputError(
             "OpenVINO is not installed; install the extra with `pip install -e '.[openvino]'`, "
@@ -213,9 +218,9 @@ def _openvino(source: ModelSource, threads: int | None, cache_dir: Path | None, 
         id=source.id,
         revision=revision(source, cache_dir),
         engine="openvino",
-        details={"device": "cpu", "file": path.name},
+        details={"device": "cpu", "file": path.name} | ({} if dtype == "auto" else {"dtype": dtype}),
     )
-    engine = OpenVINOEngine(path, identity, context_tokens, adapter, threads)
+    engine = OpenVINOEngine(path, identity, context_tokens, adapter, threads, dtype)
     report("load", 1, 1)
     return engine
 

@@ -73,6 +73,7 @@ class OpenVINOEngine:
         context_tokens: Size of the model's context window in tokens.
         adapter: A LoRA adapter to apply; only to a folder.
         threads: Processor threads to compute with; as OpenVINO likes when None.
+        dtype: `auto`, or `float32`: slower, and a reply doesn't depend on what else is under way.
 
     Raises:
         ModelLoadError: OpenVINO can't read the model or the adapter, or there is no chat template.
@@ -87,11 +88,12 @@ class OpenVINOEngine:
         context_tokens: int,
         adapter: OpenVINOAdapter | None = None,
         threads: int | None = None,
+        dtype: str = "auto",
     ) -> None:
         """Load the model and start the thread that drives it."""
         self._identity = identity
         self._context_tokens = context_tokens
-        self._pipeline = OpenVINOPipeline(path, adapter, threads)
+        self._pipeline = OpenVINOPipeline(path, adapter, threads, dtype)
         # The library forgets what was used longest ago, but not strictly, so half of its room is relied on.
         self._warming = PrefixWarming(
             block=BLOCK_TOKENS, worth=WORTH_WAITING, kept=max(1, self._pipeline.blocks // 2)

@@ -40,14 +40,22 @@ def import_openvino() -> Any:
     return openvino_genai
 
 
-def _thread_properties(threads: int | None) -> dict[str, Any]:
-    """What a share of the processor means to OpenVINO.
+EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f16",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+}
+"""By default OpenVINO rounds activations, keys and values more, and differently in different company."""
 
-    Threads are not pinned then: each process would pin its own to the first cores, and leave the others idle.
+
+def _properties(threads: int | None, dtype: str) -> dict[str, Any]:
+    """What a share of the processor and a number format mean to OpenVINO.
+
+    A share's threads are not pinned: each process would pin its own to the first cores, and leave the others
+    idle.
     """
-    if threads is None:
-        return {}
-    return {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+    share = {} if threads is None else {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+    return share | (EXACT if dtype == "float32" else {})
 
 
 class OpenVINOPipeline:
@@ -57,6 +65,7 @@ class OpenVINOPipeline:
         path: GGUF file, or folder with `openvino_model.xml` and the tokenizer's models.
         adapter: A LoRA adapter to apply; only to a folder.
         threads: Processor threads to compute with; as OpenVINO likes when None.
+        dtype: `auto`, or `float32`: slower, and a reply doesn't depend on what else is under way.
 
     Raises:
         ModelLoadError: OpenVINO can't read the model or the adapter, or there is no chat template.
@@ -66,7 +75,11 @@ class OpenVINOPipeline:
     """
 
     def __init__(
-        self, path: Path, adapter: OpenVINOAdapter | None = None, threads: int | None = None
+        self,
+        path: Path,
+        adapter: OpenVINOAdapter | None = None,
+        threads: int | None = None,
+        dtype: str = "auto",
     ) -> None:
         """Load, and compute one token."""
         self._ov = ov = import_openvino()
@@ -76,7 +89,7 @@ class OpenVINOPipeline:
         scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
         scheduler.enable_prefix_caching = True
         try:
-            properties = _thread_properties(threads)
+            properties = _properties(threads, dtype)
             if adapter is not None:
                 properties["adapters"] = adapter.config(ov)
             self._pipeline = ov.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
@@ -216,5 +229,7 @@ def request_pattern(request: GenerationRequest) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of the library says, without the source lines that follow."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an error of the library says, without the places in its source before and after."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception from ", "Check '"))]
+    return (said or [line for line in lines if line] or [type(error).__name__])[0]

@@ -283,7 +283,7 @@ def test_auto_takes_openvino_for_gguf_on_a_cpu(tmp_path: Path, llama: Make, monk
 
 def test_openvino_refuses_what_it_does_not_do(llama: Make, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("openvino_genai")
-    refused("takes no dtype", "default", engine="openvino", dtype="float32")
+    refused("takes no dtype but float32", "default", engine="openvino", dtype="bfloat16")
     refused("runs on the cpu", "default", engine="openvino", device="cuda")
     refused("not converted to OpenVINO IR yet; run `monopolylogue models convert", llama(), engine="openvino")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

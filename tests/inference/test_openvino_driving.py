@@ -20,7 +20,7 @@ SHARED = "s" * 5 * BLOCK
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
     pipeline = FakePipeline()
-    monkeypatch.setattr(openvino_engine, "OpenVINOPipeline", lambda path, adapter, threads: pipeline)
+    monkeypatch.setattr(openvino_engine, "OpenVINOPipeline", lambda *arguments: pipeline)
     return pipeline
 
 

@@ -13,6 +13,7 @@ import pytest
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
 from inference.loading import load_engine
+from inference.openvino_pipeline import first_line
 from inference.patterns import literal, schema_pattern
 from scene.errors import EngineError, InputError, PromptTooLongError
 
@@ -56,6 +57,19 @@ def test_schema_pattern_matches_the_schema_s_texts() -> None:
     assert re.fullmatch(pattern, '{"name": "ann", "seen": "no"}')
     assert not re.fullmatch(pattern, '{"seen": "no", "name": "ann"}')
     assert not re.fullmatch(pattern, '{"name": "ann",\n"seen": "no"}')
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("Exception from core.cpp:12:\nCheck 'ok' failed at core.cpp:9:\nNo such layer.\n", "No such layer."),
+        ("No such layer.", "No such layer."),
+        ("Exception from src/core.cpp:12:\n", "Exception from src/core.cpp:12:"),
+        ("", "RuntimeError"),
+    ],
+)  # fmt: skip
+def test_an_error_says_its_reason(raised: str, said: str) -> None:
+    assert first_line(RuntimeError(raised)) == said
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +193,20 @@ class TestTiny:
 
         pet = await EngineChatModel(engine=engine).with_structured_output(Pet).ainvoke("Name a pet, as JSON.")
         assert isinstance(pet, Pet)
+
+
+@pytest.mark.model
+def test_in_float32_replies_do_not_depend_on_company() -> None:
+    engine = load_engine("tiny", engine="openvino", dtype="float32")
+    requests = [ask(f"Tell me about {thing}.", max_tokens=24) for thing in ("rye", "tin", "owls", "tides")]
+
+    async def both() -> tuple[list[Completion], list[Completion]]:
+        alone = [await engine.generate(request) for request in requests]
+        return alone, await asyncio.gather(*map(engine.generate, requests))
+
+    try:
+        alone, together = asyncio.run(both())
+    finally:
+        engine.close()
+    assert engine.identity.details["dtype"] == "float32"
+    assert [one.text for one in alone] == [one.text for one in together]

@@ -19,7 +19,7 @@ ROOM = 64
 """Tokens of room after the last one, when room is made."""
 
 SLOTS = 8
-"""Rows that room is made for at a time."""
+"""Rows that room is made for at first; then for twice as many whenever it is used up."""
 
 
 class RoomyLayer(DynamicLayer):
@@ -121,7 +121,7 @@ class RoomyLayer(DynamicLayer):
         if rows <= slots and length <= self._end and self._end + new <= columns:
             return
         if rows > slots:
-            slots = _rounded_up(rows, SLOTS)
+            slots = max(2 * slots, _rounded_up(rows, SLOTS))
         columns = max(columns, _rounded_up(length + new + ROOM, ROOM))
         start, end = self._start, columns - ROOM - new
         self._start = end - (self._end - start)

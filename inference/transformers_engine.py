@@ -22,6 +22,7 @@ from inference.decoding import RunningBatch
 from inference.engine import Completion, GenerationRequest
 from inference.flight import Flight, settle
 from inference.forward import ForwardPass
+from inference.heap import return_large_blocks
 from inference.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
 from inference.row import Row
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
@@ -81,6 +82,8 @@ class TransformersEngine:
         self._grammars = GrammarCache(self._tokenizer, forward.vocabulary, self._end_ids)
         if limits is None:
             limits = CPU_LIMITS if forward.device.type == "cpu" else ACCELERATOR_LIMITS
+        if forward.device.type == "cpu":
+            return_large_blocks()
         self._limits = limits
         self._batch: RunningBatch | None = RunningBatch(forward, limits)
         self._flights: dict[Row, Flight] = {}

@@ -27,7 +27,14 @@ def _read(context: typer.Context, path: Path | None) -> Path | None:
     known = {parameter.name for parameter in context.command.params} - {"config", "help"}
     if unknown := options.keys() - known:
         raise InputError(f"{path} sets {min(unknown)!r}, which is no option; see --help for those there are.")
-    context.default_map = {name: value for name, value in options.items() if value is not None}
+    several = {
+        parameter.name for parameter in context.command.params if getattr(parameter, "multiple", False)
+    }
+    context.default_map = {
+        name: [value] if name in several and not isinstance(value, list) else value
+        for name, value in options.items()
+        if value is not None
+    }
     return path
 
 

@@ -11,7 +11,7 @@ from cli.complaint import interrupted
 from cli.config_file import Config
 from cli.options import (
     SCENE,
-    BaseUrl,
+    BaseUrls,
     Device,
     Dtype,
     EngineName,
@@ -27,7 +27,7 @@ from scene.nouns import Kind
 from scene.questions import Columns
 from scene.settings import SceneSettings
 
-QUESTIONS, RUNNING = "The questions", "Running"
+QUESTIONS, RUNNING, MACHINES = "The questions", "Running", "More than one machine"
 """Titles in --help."""
 
 EPILOG = """\
@@ -45,6 +45,11 @@ Requests to be declined, from a data set of the hub:
 
 First answers that exist already:
   monopolylogue export tasks.csv --answer-column reply --out scenes
+
+Two models side by side on this machine; then a cluster, with a server on each of two machines:
+  monopolylogue export questions.jsonl --out scenes --ray local --ray-actors 2
+  monopolylogue export questions.jsonl --out scenes --ray 10.0.0.1:6379 \
+    --base-url http://10.0.0.2:8000/v1 --base-url http://10.0.0.3:8000/v1
 
 What came of one question, as `run` would have shown it:
   monopolylogue explain scenes 943"""
@@ -124,6 +129,23 @@ def export(
     max_failures: Annotated[
         int | None, typer.Option(min=1, help="Stop once so many have failed.", rich_help_panel=RUNNING)
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Play in the actors of a Ray cluster: host:port of its head, auto, or local.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    ray_actors: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Actors, each with a model or server; by default one for each machine or server.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
     no_calls: Annotated[
         bool,
         typer.Option("--no-calls", help="Leave the model's calls out of the records.", rich_help_panel=SCENE),
@@ -137,7 +159,7 @@ def export(
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",
-    base_url: BaseUrl = None,
+    base_url: BaseUrls = None,
     no_structured: NoStructured = False,
 ) -> None:
     """Play a scene for every question and keep the records.
@@ -152,6 +174,7 @@ def export(
     try:
         # Here, since LangGraph takes a second to import.
         from cli.exporting import Options, run_export
+        from cli.machines import Machines
         from cli.rehearsal import ModelChoice
 
         run_export(
@@ -173,9 +196,10 @@ def export(
                     engine=engine,
                     dtype=dtype,
                     device=device,
-                    base_url=base_url,
+                    base_url=base_url[0] if base_url else None,
                     structured=not no_structured,
                 ),
+                machines=Machines(ray=ray, actors=ray_actors, base_urls=tuple(base_url or ())),
                 concurrency=concurrency,
                 scene_seconds=scene_timeout,
                 retry_failed=retry_failed,

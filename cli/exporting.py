@@ -16,11 +16,12 @@ from cli.complaint import complain, interrupted
 from cli.console import plain_console
 from cli.estimate import estimate
 from cli.export_view import ExportView
-from cli.rehearsal import ModelChoice, close, load
-from graph.batch import Player, run_batch
+from cli.machines import Machines, load_player
+from cli.rehearsal import ModelChoice, close
+from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
+from graph.player import ScenePlayer
 from graph.store import ExportStore
-from inference.engine import Engine
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Manifest, read_manifest
 from scene.nouns import ModelIdentity
@@ -30,9 +31,6 @@ from scene.text import one_line
 
 SHOWN_ROWS = 20
 """How many bad rows are listed; the manifest has all."""
-
-REQUESTS_PER_SCENE = 4
-"""Requests that a scene has under way at its busiest, with the default cast."""
 
 CLOSING_SECONDS = 10.0
 """How long an engine that is gone is waited for."""
@@ -53,6 +51,7 @@ class Options:
     settings: SceneSettings
     keep_calls: bool
     model: ModelChoice
+    machines: Machines
     concurrency: int | None
     scene_seconds: float
     retry_failed: bool
@@ -68,6 +67,7 @@ def run_export(options: Options, *, dry_run: bool) -> None:
         typer.Exit: Ctrl-C, an engine that died, or not one scene that came to its end.
     """
     stderr = plain_console(stderr=True)
+    options.machines.check(options.model)
     found = read_questions(options.source, options.columns, subset=options.subset, split=options.split)
     _report(stderr, options.source, found)
     if options.strict and found.malformed:
@@ -80,38 +80,45 @@ def run_export(options: Options, *, dry_run: bool) -> None:
         if store.manifest is not None:  # what can be refused before a model is loaded
             early = _manifest(options, found, len(asked), store.manifest.model)
             check_unchanged(store.manifest, early, options.out)
-        engine = load(options.model, stderr)
+        player = load_player(
+            options.model,
+            options.machines,
+            stderr,
+            keep_calls=options.keep_calls,
+            scene_seconds=options.scene_seconds,
+        )
         try:
-            manifest = _manifest(options, found, len(asked), engine.identity)
+            manifest = _manifest(options, found, len(asked), player.identity)
             check_unchanged(store.manifest, manifest, options.out)
             todo = plan(
-                asked, options.settings, engine.identity, store.contents, retry_failed=options.retry_failed
+                asked, options.settings, player.identity, store.contents, retry_failed=options.retry_failed
             )
             _say_found(stderr, options, store, todo)
             store.begin(manifest)
-            asyncio.run(_play(options, engine, store, todo, stderr))
+            asyncio.run(_play(options, player, store, todo, stderr))
         except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
             store.close()
-            raise _stopped(stop, store, engine) from None
+            raise _stopped(stop, store, player) from None
         finally:
-            close(engine)
+            close(player)
     _summarize(options, store)
 
 
-async def _play(options: Options, engine: Engine, store: ExportStore, todo: Plan, console: Console) -> None:
-    concurrency = options.concurrency or max(1, engine.requests_at_once // REQUESTS_PER_SCENE)
+async def _play(
+    options: Options, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
+) -> None:
     with ExportView(console, store.counts(), left=len(todo.jobs)) as view:
         await run_batch(
             todo.jobs,
-            Player(engine, keep_calls=options.keep_calls, scene_seconds=options.scene_seconds),
+            player,
             store.keep,
             view,
-            concurrency=concurrency,
+            concurrency=options.concurrency or player.scenes_at_once,
             max_failures=options.max_failures,
         )
 
 
-def _stopped(stop: BaseException, store: ExportStore, engine: Engine) -> typer.Exit:
+def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> typer.Exit:
     """Say why the export stopped early, what was kept and how to go on; raise what this returns."""
     counts = store.counts()
     kept = (
@@ -122,13 +129,13 @@ def _stopped(stop: BaseException, store: ExportStore, engine: Engine) -> typer.E
         return interrupted(kept)
     complain(f"{stop} {kept}")
     if isinstance(stop, EngineGoneError):
-        _close_or_leave(engine)
+        _close_or_leave(player)
     return typer.Exit(1)
 
 
-def _close_or_leave(engine: Engine) -> None:
+def _close_or_leave(player: ScenePlayer) -> None:
     """Close an engine that may hang for good; if it does, end the process under it."""
-    closing = threading.Thread(target=engine.close, daemon=True)
+    closing = threading.Thread(target=player.close, daemon=True)
     closing.start()
     closing.join(CLOSING_SECONDS)
     if closing.is_alive():

@@ -50,6 +50,10 @@ Device = Annotated[
 BaseUrl = Annotated[
     str | None, _setting("BASE_URL", MODEL, "OpenAI-compatible server: http://127.0.0.1:8000/v1.")
 ]
+BaseUrls = Annotated[
+    list[str] | None,
+    _setting("BASE_URL", MODEL, "OpenAI-compatible server; with --ray several, one --base-url each."),
+]
 NoStructured = Annotated[
     bool,
     typer.Option(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
@@ -119,18 +122,31 @@ def load(choice: ModelChoice, console: Console) -> Engine:
         InputError: It can't be loaded.
     """
     with Loading(console, choice.model) as loading:
-        return load_engine(
-            choice.model,
-            engine=choice.engine,
-            dtype=choice.dtype,
-            device=choice.device,
-            base_url=choice.base_url,
-            structured=choice.structured,
-            on_progress=loading,
-        )
+        return loader(choice)(on_progress=loading)
 
 
-def close(engine: Engine) -> None:
+def loader(choice: ModelChoice) -> Callable[..., Engine]:
+    """`load_engine` for a model; what else it is to know is given when it is called."""
+    return partial(
+        load_engine,
+        choice.model,
+        engine=choice.engine,
+        dtype=choice.dtype,
+        device=choice.device,
+        base_url=choice.base_url,
+        structured=choice.structured,
+    )
+
+
+class Closable(Protocol):
+    """An engine, or what plays with one."""
+
+    def close(self) -> None:
+        """Stop it."""
+        ...
+
+
+def close(engine: Closable) -> None:
     """Stop the engine. It finishes the step it is in; who presses Ctrl-C once more does not wait for that."""
     try:
         engine.close()

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "trl", "peft", "openvino_genai", "xgrammar", "langchain_openai", "openai")
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "openvino_genai",
+    "xgrammar",
+    "langchain_openai",
+    "openai",
+    "ray",
+)
 
 
 @pytest.mark.parametrize("module", ["graph", "cli.main"])

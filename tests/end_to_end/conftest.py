@@ -105,6 +105,10 @@ class Theatre:
         """Questions whose scenes began in the last run."""
         return (self.folder / "played").read_text().splitlines()
 
+    def processes(self) -> list[int]:
+        """Processes in which an engine was loaded, by all runs."""
+        return [int(line) for line in (self.folder / "processes").read_text().splitlines()]
+
     def _forget(self) -> None:
         """Nothing was played yet, as far as the next look is concerned."""
         (self.folder / "played").write_text("")

@@ -1,5 +1,6 @@
 """An export that is really killed, interrupted, starved of disk or of its engine, and gone on with."""
 
+import os
 import random
 import signal
 import time
@@ -111,6 +112,23 @@ def test_an_engine_that_dies(theatre):
     )
     assert theatre.start(die="Question 20?").ended() == 0
     theatre.check_complete()
+
+
+def test_sigkill_of_a_ray_actor_and_sigint_of_its_driver(theatre):
+    on_ray = ("--ray", "local", "--ray-actors", "2")
+    run = theatre.start(*on_ray, pause=0.05, bad=BAD)
+    theatre.wait_for_scenes(run, 8)
+    actors = theatre.processes()
+    assert len(actors) == 2
+    os.kill(actors[0], signal.SIGKILL)
+    theatre.wait_for_scenes(run, 20)
+    run.send(signal.SIGINT)
+    assert run.ended() == 130
+    theatre.check()
+    assert theatre.said().splitlines()[-1].startswith("Interrupted. ")
+    assert theatre.start(*on_ray, bad=BAD).ended() == 0
+    assert len(set(theatre.processes())) >= 4
+    theatre.check_complete(set(BAD))
 
 
 def test_two_exports_into_one_folder(theatre, zygote_two, tmp_path_factory):

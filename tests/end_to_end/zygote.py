@@ -3,7 +3,8 @@
 Reads one order a line, as JSON; forks; writes the process id, and then how it ended. An order says:
 
     arguments   the command line
-    folder      where standard output and error go, and `played`: the questions whose scenes began
+    folder      where standard output and error go, `played`: the questions whose scenes began, and
+                `processes`: those that an engine was loaded in
     pause       the longest time a reply takes, in seconds
     hang        a question whose replies never come
     die         a question at which the engine dies, unless the file `died` is there
@@ -34,10 +35,12 @@ class Acting(ScriptedEngine):
         super().__init__(scene_script)
         self._order = order
         self._folder = Path(order["folder"])
+        with (self._folder / "processes").open("a") as file:
+            file.write(f"{os.getpid()}\n")
 
     async def generate(self, request: GenerationRequest) -> Completion:
         order, said = self._order, request.messages[-1].content
-        if prompt_of(request) == "respond":
+        if prompt_of(request) == "respond" and not request.choices:  # a scene, and no sign of life
             with (self._folder / "played").open("a") as file:
                 file.write(f"{said}\n")
             if said == order.get("die") and not (self._folder / "died").exists():

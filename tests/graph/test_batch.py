@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from graph.batch import Player, run_batch
+from graph.batch import run_batch
 from graph.plan import Job
 from graph.play import play
+from graph.player import Player
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineError, EngineGoneError, ExportError, InputError, TooManyFailuresError

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from graph.batch import Player, run_batch
+from graph.batch import run_batch
 from graph.plan import plan
+from graph.player import Player
 from graph.store import ExportStore
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine

@@ -1,0 +1,193 @@
+"""Playing single scenes with one engine, so that each ends as a record or as a failure with a name."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from graph.build import build_graph
+from graph.plan import Job
+from graph.play import play
+from graph.store import Outcome
+from inference.chat_model import EngineChatModel
+from inference.engine import ChatMessage, Engine, GenerationRequest
+from scene.errors import EngineError, EngineGoneError, InputError, MonopolylogueError, ReplyError
+from scene.export import Failure
+from scene.nouns import ModelIdentity
+from scene.record import ModelCall, NodeCost
+
+SCENE_SECONDS = 7200.0
+"""How long a scene may take. On two CPU cores, sixteen at once share what one alone has in minutes."""
+
+SIGN_OF_LIFE_SECONDS = 300.0
+"""How long an engine that is in doubt may take for one word, its other work included."""
+
+SCENE_FAULTS = (
+    MonopolylogueError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What ends one scene and no other: a reply, a question, or a mistake of ours that only this scene met."""
+
+REQUESTS_PER_SCENE = 4
+"""Requests that a scene has under way at its busiest, with the default cast."""
+
+Spend = Callable[[ModelCall | NodeCost], None]
+"""Told of tokens that were read and written for a scene."""
+
+
+class ScenePlayer(Protocol):
+    """Where scenes are played: with one engine in this process, or in many others."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model plays."""
+        ...
+
+    @property
+    def scenes_at_once(self) -> int:
+        """How many scenes under way keep it busy."""
+        ...
+
+    async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
+        """Play one scene; see `Player.play`."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. Scenes under way fail with `EngineError`."""
+        ...
+
+
+class Player:
+    """Plays scenes with one engine, any number at once.
+
+    Args:
+        engine: The engine.
+        keep_calls: Keep every model call in the records.
+        scene_seconds: How long a scene may take before it is given up.
+    """
+
+    def __init__(
+        self, engine: Engine, *, keep_calls: bool = True, scene_seconds: float = SCENE_SECONDS
+    ) -> None:
+        """Build the graph."""
+        self._engine = engine
+        self._graph = build_graph(EngineChatModel(engine=engine))
+        self._keep_calls = keep_calls
+        self._seconds = scene_seconds
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The engine's model."""
+        return self._engine.identity
+
+    @property
+    def scenes_at_once(self) -> int:
+        """As many as keep the engine busy."""
+        return max(1, self._engine.requests_at_once // REQUESTS_PER_SCENE)
+
+    async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
+        """Play one scene.
+
+        Raises:
+            InputError: The engine would refuse every scene, as a server does that asks for another key.
+            EngineGoneError: The engine answers nothing any more.
+            EngineError: The engine failed and goes on; this scene may be the reason, or another one that
+                shared its batch.
+        """
+        started = time.perf_counter()
+        settings = replace(job.settings, seed=job.settings.seed + job.attempt)
+        try:
+            async with asyncio.timeout(self._seconds) as watchdog:
+                return await play(
+                    self._graph,
+                    job.question.text,
+                    model=self._engine.identity,
+                    first_answer=job.question.first_answer,
+                    settings=settings,
+                    keep_calls=self._keep_calls,
+                    record_id=job.id,
+                    question_id=job.question.id,
+                    kind=job.question.kind,
+                    on_call=on_spent,
+                )
+        except TimeoutError:
+            if not watchdog.expired():
+                raise
+            await self.expect_life("The engine no longer answers.")
+            fault: Exception = TimeoutError(f"the scene was given up after {self._seconds:g} seconds")
+        except EngineError as error:
+            await self.expect_life(f"The engine died. {error}")
+            raise
+        except InputError as error:  # this question, or every question
+            await self.expect_life("The engine died.")
+            fault = error
+        except SCENE_FAULTS as error:
+            fault = error
+        return failure(job, fault, time.perf_counter() - started)
+
+    async def expect_life(self, otherwise: str) -> None:
+        """See whether the engine still answers a short request of the kind that scenes are made of.
+
+        Raises:
+            InputError: It refuses that too, so it would refuse every scene.
+            EngineGoneError: It does not answer.
+        """
+        request = GenerationRequest(
+            messages=(ChatMessage("user", "Say yes."),), max_tokens=16, choices=("yes", "no")
+        )
+        try:
+            async with asyncio.timeout(min(self._seconds, SIGN_OF_LIFE_SECONDS)):
+                await self._engine.generate(request)
+        except (EngineError, TimeoutError) as error:
+            raise EngineGoneError(otherwise) from error
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+
+def failure(job: Job, fault: Exception, seconds: float) -> Failure:
+    """The record of a scene that failed.
+
+    Args:
+        job: What was to be played.
+        fault: What went wrong.
+        seconds: How long it had run.
+    """
+    reply = fault if isinstance(fault, ReplyError) else None
+    return Failure(
+        id=job.id,
+        question_id=job.question.id,
+        kind=job.question.kind,
+        question=job.question.text,
+        first_answer=job.question.first_answer,
+        error=type(fault).__name__,
+        reason=reply.reason if reply else _reason(fault),
+        node=reply.node if reply else None,
+        role=reply.role if reply else None,
+        turn=reply.turn if reply else None,
+        retries=job.settings.retries if reply else 0,
+        attempt=job.attempt,
+        seed=job.settings.seed + job.attempt,
+        seconds=round(seconds, 3),
+    )
+
+
+def _reason(fault: Exception) -> str:
+    """What was wrong; for a mistake of ours, with the place where it came up."""
+    said = str(fault).strip() or type(fault).__name__
+    if isinstance(fault, MonopolylogueError | TimeoutError):
+        return said
+    frames = traceback.extract_tb(fault.__traceback__)
+    return f"{said} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else said

@@ -15,7 +15,7 @@ from benchmarks import measure as measuring
 from benchmarks import replay
 from benchmarks.measure import Way, Workload
 from benchmarks.report import Figure, show, write
-from benchmarks.suites import DEFAULT, TINY, requests_figures, scenes_figures
+from benchmarks.suites import DEFAULT, TINY, export_figures, requests_figures, scenes_figures
 from benchmarks.training import training_figures
 from graph import build_graph
 from graph.play import play
@@ -38,6 +38,7 @@ def compare(
         measured = (
             requests_figures(size),
             scenes_figures(size),
+            export_figures(size),
             training_figures(size.model, long=size is TINY),
         )
         for figure in chain.from_iterable(measured):

@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import cycle, islice
 from typing import Literal
 
+from benchmarks.exporting import play_all
 from benchmarks.replay import RecordedScene, load, rehearse
 from benchmarks.workloads import shared_prefix, short
 from inference.engine import Completion, Engine, GenerationRequest
@@ -17,7 +19,7 @@ from inference.loading import load_engine
 from scene.nouns import ModelIdentity
 
 Way = Literal["one at a time", "padded batch", "transformers", "openvino"]
-Workload = Literal["short", "prefix", "scenes", "calls"]
+Workload = Literal["short", "prefix", "scenes", "calls", "batch", "export"]
 
 
 @dataclass(slots=True)
@@ -107,8 +109,9 @@ def measure(model: str, way: Way, workload: Workload, units: int) -> dict[str, o
         model: Name of the model.
         way: How to answer.
         workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
-            of recorded scenes all at once, without the graph.
-        units: How many requests or scenes, all at once unless the way is one at a time.
+            of recorded scenes all at once, without the graph. `export` and `batch` are recorded scenes as an
+            export plays them, with its store and without it.
+        units: How many requests or scenes; all at once unless the way is one at a time, or an export decides.
 
     Returns:
         The fields of a `Measurement`.
@@ -130,7 +133,7 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
     requests: list[GenerationRequest] = []
     if workload == "calls":
         requests = await calls_of(engine, units)
-    elif workload != "scenes":
+    elif workload in ("short", "prefix"):
         requests = short(units) if workload == "short" else shared_prefix(units)
     metered = Metered(engine)
     total = metered.total
@@ -138,6 +141,8 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
     if workload == "scenes":
         records = await rehearse(metered, _scenes(units), 1 if way == "one at a time" else units)
         total.unit_seconds = [record.seconds for record in records]
+    elif workload in ("batch", "export"):
+        await play_all(metered, _scenes(units), store=workload == "export")
     elif way == "padded batch":
         from benchmarks.plain import PlainGenerate
 
@@ -178,10 +183,8 @@ class _Keeping:
 
 
 def _scenes(count: int) -> list[RecordedScene]:
-    scenes = load()
-    if count > len(scenes):
-        raise ValueError(f"there are {len(scenes)} recorded scenes, not {count}")
-    return scenes[:count]
+    """So many recorded scenes, from the first one again when there are no more."""
+    return list(islice(cycle(load()), count))
 
 
 def peak_bytes() -> int:

@@ -57,7 +57,7 @@ def show(figures: list[Figure], console: Console) -> None:
     for column in ("", "value", "unit", "baseline", "ratio", "ceiling"):
         table.add_column(column, justify="left" if column in ("", "unit") else "right")
     for figure in figures:
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.1f}x"
+        ratio = "" if figure.ratio is None else f"{_text(figure.ratio)}x"
         table.add_row(
             figure.name,
             _text(figure.value),

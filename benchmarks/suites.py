@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.exporting import AT_ONCE
 from benchmarks.measure import Measurement, Way, Workload
 from benchmarks.report import Figure, compared
 
@@ -27,6 +28,7 @@ class Size:
         scenes: Scenes that are played side by side.
         lone_scenes: Scenes whose calls are answered one at a time, where all would take hours; both ways are
             compared by scenes an hour.
+        exported_scenes: Scenes that are played as an export plays them.
     """
 
     model: str
@@ -34,10 +36,11 @@ class Size:
     lone_requests: int
     scenes: int
     lone_scenes: int
+    exported_scenes: int
 
 
-TINY = Size(model="tiny", requests=64, lone_requests=32, scenes=16, lone_scenes=2)
-DEFAULT = Size(model="default", requests=64, lone_requests=6, scenes=8, lone_scenes=1)
+TINY = Size(model="tiny", requests=64, lone_requests=32, scenes=16, lone_scenes=2, exported_scenes=48)
+DEFAULT = Size(model="default", requests=64, lone_requests=6, scenes=8, lone_scenes=1, exported_scenes=16)
 
 
 def requests_figures(size: Size) -> Iterator[Figure]:
@@ -97,6 +100,18 @@ def scenes_figures(size: Size) -> Iterator[Figure]:
         yield compared(f"{of}: a scene in company", in_company, "s", baseline=alone.seconds)
         fresh = 100 * (1 - alone.cached_tokens / alone.prompt_tokens)
         yield compared(f"{size.model}: a scene alone, {engine}: prompt tokens computed", fresh, "%")
+
+
+def export_figures(size: Size) -> Iterator[Figure]:
+    """Scenes through an export's store, which has every row on the disk, against the same without it."""
+    without = run(size.model, "openvino", "batch", size.exported_scenes)
+    stored = run(size.model, "openvino", "export", size.exported_scenes)
+    yield compared(
+        f"{size.model}: {AT_ONCE} scenes at once through the export's store, openvino, against none",
+        stored.units_per_hour,
+        "scenes/h",
+        baseline=without.units_per_hour,
+    )
 
 
 def run(model: str, way: Way, workload: Workload, units: int) -> Measurement:

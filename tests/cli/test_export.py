@@ -322,6 +322,34 @@ def test_a_folder_that_is_in_use(export, out):
     assert f"Another process is exporting into {out}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--ray-actors", "2"], "--ray-actors is about a Ray cluster; name one"),
+        (["--base-url", "http://a/v1", "--base-url", "http://b/v1"], "Several --base-url are for several"),
+        (["--ray", "local", "--device", "cuda"], "An actor computes on the cpu, not on cuda"),
+        (
+            ["--ray", "local", "--ray-actors", "1", "--base-url", "http://a/v1", "--base-url", "http://b/v1"],
+            "1 actors would leave some of 2 servers out",
+        ),
+        (["--ray", "10.0.0.1"], "10.0.0.1 is not the address of a Ray cluster"),
+    ],
+)
+def test_machines_that_do_not_go_together(export, loader, options, sentence):
+    done = export(*options)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert loader.asked == []
+
+
+def test_one_server_in_the_config_file(export, loader, tmp_path):
+    config = tmp_path / "export.yaml"
+    config.write_text("base-url: http://127.0.0.1:8000/v1\n")
+    assert export("--config", str(config)).exit_code == 0
+    assert loader.asked[0]["base_url"] == "http://127.0.0.1:8000/v1"
+
+
 def test_hostile_text_is_data(export, questions, out):
     questions.write_text(
         json.dumps({"id": "[red]\x1b[31m", "question": "Why [bold] \x1b[0m?", "kind": "\x1b]0;"})

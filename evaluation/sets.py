@@ -1,0 +1,191 @@
+"""The questions to compare systems on: known sets by name, or any file or data set of the user's."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from scene.errors import InputError
+from scene.nouns import Kind
+from scene.questions import Columns, Question, read_questions
+
+_NAME = re.compile(r"[\w.-]+")
+_FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n\s*Assistant:|\Z)", re.DOTALL)
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str | None = None
+    reference: str | None = None
+    kind_column: str | None = None
+    transcript: bool = False
+
+
+class _HubForm(_Form):
+    id: str
+    split: str
+
+
+class KnownSet(_Form):
+    """What `sets.yaml` says about a set."""
+
+    about: str
+    kind: Kind | None = None
+    files: Annotated[tuple[str, ...], Field(min_length=1)]
+    hub: _HubForm | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A question of a set.
+
+    Attributes:
+        set: Name of the set.
+        id: The question's id, unique in the set.
+        question: Its text.
+        kind: Whether it should be declined or answered; None where the set does not say.
+        reference: An answer that exists: a good one in benign sets, in AdvBench the one that an attack wants.
+    """
+
+    set: str
+    id: str
+    question: str
+    kind: Kind | None
+    reference: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tells it from the items of all sets."""
+        return (self.set, self.id)
+
+
+@cache
+def known_sets() -> dict[str, KnownSet]:
+    """The sets that are known by name."""
+    text = Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, KnownSet]).validate_python(yaml.safe_load(text))
+
+
+def load_sets(
+    wanted: Sequence[str], data: Path | None = None, *, limit: int | None = None, seed: int = 0
+) -> list[Item]:
+    """The items of several sets, one set after the other.
+
+    Args:
+        wanted: Known names, or `NAME=SOURCE` with a file, folder or hub id. A source for a known name is read
+            with that set's columns, any other with the usual ones.
+        data: Folder with the files of known sets; without it they come from the hub.
+        limit: Most questions of a set, drawn at random.
+        seed: For that draw.
+
+    Raises:
+        InputError: A name is unknown or given twice, or a source can't be read.
+    """
+    items: list[Item] = []
+    names: set[str] = set()
+    for spec in wanted:
+        name, _, source = spec.partition("=")
+        if name in names:
+            raise InputError(f"The set {name} is given twice; leave one out.")
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name!r} is no name for a set; use letters, digits, dots and dashes.")
+        names.add(name)
+        found = _read(name, source, data)
+        if limit is not None and len(found) > limit:
+            chosen = sorted(random.Random(seed).sample(range(len(found)), limit))
+            found = [found[place] for place in chosen]
+        items += found
+    return items
+
+
+def _read(name: str, source: str, data: Path | None) -> list[Item]:
+    known = known_sets().get(name)
+    if known is None and not source:
+        raise InputError(
+            f"There is no set {name!r}; give {', '.join(known_sets())}, or your own as NAME=FILE."
+        )
+    if known is None:
+        return _items(name, read_questions(source).questions, None)
+    form: _Form = known
+    split = None
+    if not source and (file := _file(known, data)) is not None:
+        source = str(file)
+    elif not source:
+        source, form, split = _on_hub(name, known, data)
+    columns = Columns(
+        question=form.question,
+        answer=form.reference,
+        kind=None if form.kind_column else known.kind,
+        kind_column=form.kind_column,
+    )
+    try:
+        questions = read_questions(source, columns, split=split).questions
+    except InputError as error:
+        if split is None:
+            raise
+        raise InputError(
+            f"The set {name} can't be had from the hub as {source} ({str(error).rstrip('.')}); "
+            f"give --data a folder with {' or '.join(known.files)}."
+        ) from error
+    if known.kind is not None:
+        questions = [question for question in questions if question.kind == known.kind]
+    if form.transcript:
+        questions = _first_turns(questions)
+    if not questions:
+        raise InputError(f"{source} holds no question for the set {name}.")
+    return _items(name, questions, known.kind)
+
+
+def _file(known: KnownSet, data: Path | None) -> Path | None:
+    if data is None:
+        return None
+    if not data.is_dir():
+        raise InputError(f"There is no folder {data}; give --data the folder with the question sets.")
+    return next((data / file for file in known.files if (data / file).is_file()), None)
+
+
+def _on_hub(name: str, known: KnownSet, data: Path | None) -> tuple[str, _Form, str]:
+    if known.hub is None:
+        where = "" if data is None else f"{data} has none; "
+        raise InputError(
+            f"The set {name} is not on the hub, and {where or 'no folder was given; '}"
+            f"give --data a folder with {' or '.join(known.files)}."
+        )
+    return known.hub.id, known.hub, known.hub.split
+
+
+def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[Item]:
+    """The questions as items; those that share an id are told apart by number."""
+    seen: dict[str, int] = {}
+    items = []
+    for question in questions:
+        times = seen[question.id] = seen.get(question.id, 0) + 1
+        items.append(
+            Item(
+                set=name,
+                id=question.id if times == 1 else f"{question.id}-{times}",
+                question=question.text,
+                kind=kind or question.kind,
+                reference=question.first_answer,
+            )
+        )
+    return items
+
+
+def _first_turns(questions: Sequence[Question]) -> list[Question]:
+    """What is said first in dialogues written as "Human: ... Assistant: ...", each once."""
+    found: dict[str, Question] = {}
+    for question in questions:
+        turn = _FIRST_TURN.match(question.text)
+        if turn is not None and (text := turn[1].strip()):
+            found.setdefault(text, Question(id=question.id, text=text, kind=question.kind))
+    return list(found.values())

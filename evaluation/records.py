@@ -1,0 +1,148 @@
+"""What an evaluation keeps, one JSON object a line: answers, likelihoods, judgements."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from scene.errors import InputError
+from scene.nouns import Noun
+
+Choice = Literal["first", "second"]
+
+
+class Answer(Noun):
+    """What a system answers to a question, and what that took.
+
+    Attributes:
+        system: Name of the system.
+        set: Name of the set.
+        id: The question's id in it.
+        question: The question.
+        text: The answer; empty where the system failed.
+        ended: Whether the answer came to its end within its room.
+        calls: Calls of the model, all that the method made for this answer.
+        prompt_tokens: Tokens read in them.
+        completion_tokens: Tokens written in them.
+        seconds: Time since the answer before was finished. Many are under way at once, so that these add up to
+            the time that all took, and their mean is what an answer costs on a busy engine.
+        error: Why the system failed, or None.
+    """
+
+    system: str
+    set: str
+    id: str
+    question: str
+    text: str
+    ended: bool
+    calls: int = Field(ge=0)
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Tells it from all others."""
+        return (self.system, self.set, self.id)
+
+
+class Likelihood(Noun):
+    """How likely a system finds the reference of a question.
+
+    Attributes:
+        system: Name of the system.
+        set: Name of the set.
+        id: The question's id in it.
+        log_likelihood: In nats over all tokens; None where the reference does not fit the model's context.
+        tokens: Tokens of the reference.
+    """
+
+    system: str
+    set: str
+    id: str
+    log_likelihood: float | None
+    tokens: int = Field(ge=0)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Tells it from all others."""
+        return (self.system, self.set, self.id)
+
+
+class Judgement(Noun):
+    """What a judge preferred in both orders.
+
+    Attributes:
+        system: Name of the system.
+        baseline: Name of the one it is compared with.
+        set: Name of the set.
+        id: The question's id in it.
+        system_first: Which answer was preferred with the system's answer shown first.
+        baseline_first: The same with the baseline's shown first.
+    """
+
+    system: str
+    baseline: str
+    set: str
+    id: str
+    system_first: Choice
+    baseline_first: Choice
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Tells it from all others."""
+        return (self.system, self.baseline, self.set, self.id)
+
+    @property
+    def result(self) -> Literal["win", "tie", "lose"]:
+        """Of the system. A judge that follows the order, and not the answers, finds none better."""
+        if self.system_first == self.baseline_first:
+            return "tie"
+        return "win" if self.system_first == "first" else "lose"
+
+
+Record = TypeVar("Record", Answer, Likelihood, Judgement)
+
+
+class Journal(Generic[Record]):
+    """A file of records that only grows. Each is on the disk before `append` returns.
+
+    Args:
+        path: The file; an absent one is empty. Half a line at its end, left by a kill, is dropped.
+        shape: Class of the records.
+
+    Raises:
+        InputError: A line is damaged, or the file can't be read.
+    """
+
+    def __init__(self, path: Path, shape: type[Record]) -> None:
+        """Read what is there."""
+        self._path = path
+        self.records: list[Record] = []
+        data = path.read_bytes() if path.exists() else b""
+        whole, end, torn = data.rpartition(b"\n")
+        for number, line in enumerate((whole + end).splitlines(), start=1):
+            try:
+                self.records.append(shape.model_validate_json(line))
+            except ValidationError as error:
+                raise InputError(
+                    f"{path}, line {number} is damaged; remove that line and run the command again."
+                ) from error
+        if torn:
+            os.truncate(path, len(whole + end))
+
+    def append(self, record: Record) -> None:
+        """Write a record.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        with self._path.open("ab") as file:
+            file.write(record.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.records.append(record)

@@ -1,0 +1,59 @@
+"""Means with 95% bootstrap intervals, of what one system did and of what two did differently."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 4000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over questions and its 95% interval.
+
+    Attributes:
+        value: The mean.
+        low: Lower end of the interval.
+        high: Upper end.
+        n: Number of questions.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
+    """The mean of some values, with a percentile bootstrap interval.
+
+    The same values give the same interval. Values that are all alike give one of no width, which does not
+    mean that more questions could not differ.
+
+    Raises:
+        ValueError: There is no value.
+    """
+    if not values:
+        raise ValueError("an estimate needs at least one value")
+    data = np.asarray(values, dtype=float)
+    drawn = np.random.default_rng(seed).integers(0, len(data), (RESAMPLES, len(data)))
+    low, high = np.quantile(data[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(data.mean()), float(low), float(high), len(data))
+
+
+def difference(
+    ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float], *, seed: int = 0
+) -> Estimate | None:
+    """The mean of our value minus theirs over the questions that both have; None where there is none.
+
+    Args:
+        ours: Values by question.
+        theirs: The same of the system compared with.
+        seed: For the resampling.
+    """
+    both = [value - theirs[key] for key, value in ours.items() if key in theirs]
+    return estimate(both, seed=seed) if both else None

@@ -1,0 +1,52 @@
+"""Log-likelihoods of replies, on a small model with random weights."""
+
+import pytest
+import torch
+
+from inference.engine import ChatMessage
+from inference.scoring import Exchange, Scorer
+from scene.errors import InputError
+from tests.inference.tiny_llama import llama, tokenizer
+
+REPLIES = ("yes", "no no no no", "maybe so", "a b c d e f g h i j k l m n o p")
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    words = tokenizer()
+    return Scorer(llama(len(words)), words, 256, "small")
+
+
+def exchange(reply: str, asked: str = "hello") -> Exchange:
+    return Exchange((ChatMessage("user", asked),), reply)
+
+
+def test_the_same_as_one_at_a_time_without_padding(scorer: Scorer) -> None:
+    together = scorer.score([exchange(reply, reply * 2) for reply in REPLIES])
+    for reply, score in zip(REPLIES, together, strict=True):
+        prompt, answer = scorer._encode(exchange(reply, reply * 2))
+        with torch.inference_mode():
+            logits = scorer._model(torch.tensor([prompt + answer])).logits[0]
+        chosen = torch.log_softmax(logits.float(), -1)[len(prompt) - 1 : -1].gather(
+            1, torch.tensor(answer)[:, None]
+        )
+        assert score.tokens == len(answer)
+        assert score.log_likelihood == pytest.approx(chosen.sum().item(), abs=1e-3)
+        assert score.per_token == pytest.approx(chosen.mean().item(), abs=1e-3)
+
+
+def test_batches_are_reported_and_what_is_too_long_has_no_score(scorer: Scorer, monkeypatch) -> None:
+    monkeypatch.setattr("inference.scoring.BATCH_TOKENS", 64)
+    done: list[int] = []
+    long = exchange("no " * 400)
+    scores = scorer.score([exchange("yes"), long, exchange("no no"), exchange("no")], done.append)
+    assert [score is None for score in scores] == [False, True, False, False]
+    assert done[-1] == 3
+    assert scorer.score([exchange("yes")])[0].log_likelihood == pytest.approx(
+        scores[0].log_likelihood, abs=1e-3
+    )
+
+
+def test_nothing_to_score(scorer: Scorer) -> None:
+    with pytest.raises(InputError, match="is empty"):
+        scorer.score([exchange("")])

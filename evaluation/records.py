@@ -27,8 +27,8 @@ class Answer(Noun):
         calls: Calls of the model, all that the method made for this answer.
         prompt_tokens: Tokens read in them.
         completion_tokens: Tokens written in them.
-        seconds: Time since the answer before was finished. Many are under way at once, so that these add up to
-            the time that all took, and their mean is what an answer costs on a busy engine.
+        seconds: Time since the answer before was finished. Many are under way at once, so that these add up
+            to the time that all took, and their mean is what an answer costs on a busy engine.
         error: Why the system failed, or None.
     """
 
@@ -83,6 +83,7 @@ class Judgement(Noun):
         id: The question's id in it.
         system_first: Which answer was preferred with the system's answer shown first.
         baseline_first: The same with the baseline's shown first.
+        equal: Whether the two answers are the same, so that nobody was asked.
     """
 
     system: str
@@ -91,6 +92,7 @@ class Judgement(Noun):
     id: str
     system_first: Choice
     baseline_first: Choice
+    equal: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
@@ -12,6 +12,10 @@ from nodes.asking import GIST_CHARS, Asker, Node, settings_of
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
+
+Place = Literal["first", "second"]
+
+_PLACES: dict[str, Place] = {"the first": "first", "the second": "second"}
 
 
 def revise(model: BaseChatModel) -> Node:
@@ -51,12 +55,29 @@ async def prefers_first(asker: Asker, question: str, first_answer: str, second_a
     Raises:
         ReplyError: No reply was a choice between the two.
     """
-    first, second = shortened(first_answer, GIST_CHARS), shortened(second_answer, GIST_CHARS)
+    one, two = await in_both_orders(asker, "compare", question, first_answer, second_answer, GIST_CHARS)
+    return (one, two) == ("first", "second")
+
+
+async def in_both_orders(
+    asker: Asker, prompt: str, question: str, first_answer: str, second_answer: str, chars: int
+) -> tuple[Place, Place]:
+    """Which place the model prefers, with the answers in this order and with them turned.
+
+    Args:
+        asker: Asks the model.
+        prompt: Name of the prompt file that compares two answers.
+        question: What they answer.
+        first_answer: Shown first, then second.
+        second_answer: The other one.
+        chars: How much of an answer is read.
+
+    Raises:
+        ReplyError: No reply was a choice between the two.
+    """
+    first, second = shortened(first_answer, chars), shortened(second_answer, chars)
     pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
     one, two = await asyncio.gather(
-        *(
-            asker.choice("compare", {"question": question, **order}, ("the first", "the second"))
-            for order in (pair, turned)
-        )
+        *(asker.choice(prompt, {"question": question, **order}, tuple(_PLACES)) for order in (pair, turned))
     )
-    return (one, two) == ("the first", "the second")
+    return _PLACES[one], _PLACES[two]

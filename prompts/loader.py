@@ -140,16 +140,21 @@ def load(name: str) -> Prompt:
     return Prompt(name, system, user, tuple(examples), telltale)
 
 
-def names() -> list[str]:
-    """Names of all prompts, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in _SHARED)
+def names(folder: str = "") -> list[str]:
+    """Names of all prompts of a scene, sorted; of `evaluation` those that compare systems."""
+    stems = (path.stem for path in (FOLDER / folder).glob("*.yaml"))
+    return sorted(f"{folder}/{stem}" if folder else stem for stem in stems if stem not in _SHARED)
 
 
 @cache
-def digest() -> str:
-    """SHA-256 over all prompt files, in hex; it changes when any word of any prompt does."""
+def digest(folder: str = "") -> str:
+    """SHA-256 over the prompt files of a scene, in hex; it changes when any word of any of them does.
+
+    Args:
+        folder: The files of this folder instead: another judge makes no other scene.
+    """
     total = hashlib.sha256()
-    for path in sorted(FOLDER.glob("*.yaml")):
+    for path in sorted((FOLDER / folder).glob("*.yaml")):
         total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()
 

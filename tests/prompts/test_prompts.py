@@ -8,15 +8,17 @@ from syrupy.assertion import SnapshotAssertion
 import prompts
 from prompts.loader import TAGS, quote
 
+NAMES = [*prompts.names(), *prompts.names("evaluation")]
 
-@pytest.mark.parametrize("name", prompts.names())
+
+@pytest.mark.parametrize("name", NAMES)
 def test_rendered(name: str, snapshot: SnapshotAssertion) -> None:
     prompt = prompts.load(name)
     messages = prompt.render({field: f"[{field}]" for field in prompt.fields})
     assert "\n\n".join(f"--- {m.type}\n{m.text}" for m in messages) == snapshot
 
 
-@pytest.mark.parametrize("name", prompts.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_filled_strictly(name: str) -> None:
     prompt = prompts.load(name)
     values = dict.fromkeys(prompt.fields, "x")
@@ -49,6 +51,7 @@ def test_quoting_leaves_other_markup_alone() -> None:
 def test_digest_is_stable() -> None:
     assert prompts.digest() == prompts.digest()
     assert len(prompts.digest()) == 64
+    assert prompts.digest("evaluation") != prompts.digest()
 
 
 class TestCopying:
@@ -72,7 +75,7 @@ class TestCopying:
         assert not prompts.load("cast").copied(["store clerk", "neighbour"], {"question": "x"})
 
 
-@pytest.mark.parametrize("name", prompts.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_examples_do_not_copy_each_other_s_replies_into_fields(name: str) -> None:
     """An example reply must not stand word for word in its own message, or the model learns to copy."""
     for example in prompts.load(name).examples:

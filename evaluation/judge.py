@@ -1,0 +1,48 @@
+"""Pairwise comparison by a model, in both orders."""
+
+from __future__ import annotations
+
+from evaluation.records import Answer, Judgement
+from inference.chat_model import EngineChatModel
+from inference.engine import Engine
+from nodes.asking import Asker
+from nodes.revise import in_both_orders
+from scene.settings import SceneSettings
+
+JUDGED_CHARS = 2400
+"""How much of an answer the judge reads."""
+
+NOTHING = "(no answer)"
+
+
+class Judge:
+    """Asks which of two answers is better, greedily, once in each order.
+
+    Args:
+        engine: The model to ask.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Ask on behalf of no scene."""
+        self._asker = Asker(EngineChatModel(engine=engine), SceneSettings(temperature=0.0), "judge")
+
+    async def __call__(self, ours: Answer, theirs: Answer) -> Judgement:
+        """Compare a system's answer with the baseline's answer to the same question.
+
+        Equal answers are not asked about: they tie.
+
+        Raises:
+            ReplyError: A reply was no choice between the two.
+        """
+        names = {"system": ours.system, "baseline": theirs.system, "set": ours.set, "id": ours.id}
+        if ours.text == theirs.text:
+            return Judgement(system_first="first", baseline_first="first", equal=True, **names)
+        one, two = await in_both_orders(
+            self._asker,
+            "evaluation/judge",
+            ours.question,
+            ours.text or NOTHING,
+            theirs.text or NOTHING,
+            JUDGED_CHARS,
+        )
+        return Judgement(system_first=one, baseline_first=two, **names)

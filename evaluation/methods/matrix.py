@@ -1,0 +1,25 @@
+"""MATRIX at inference: the scene around the model's own answer, and the answer after it."""
+
+from __future__ import annotations
+
+from evaluation.session import Reply, Session
+from graph import build_graph
+from graph.play import play
+
+
+async def matrix(session: Session) -> Reply:
+    """Play a scene around the draft, and give the answer that came out of it.
+
+    Raises:
+        ReplyError: The scene failed.
+    """
+    draft = await session.draft()
+    record = await play(
+        build_graph(session.model),
+        session.question,
+        model=session.meter.identity,
+        first_answer=draft.text,
+        settings=session.scene,
+        keep_calls=False,
+    )
+    return Reply(record.answer, record.answer != draft.text or draft.ended)

@@ -1,0 +1,10 @@
+"""The model alone: its answer to the bare question."""
+
+from __future__ import annotations
+
+from evaluation.session import Reply, Session
+
+
+async def vanilla(session: Session) -> Reply:
+    """Answer at once."""
+    return await session.draft()

@@ -22,6 +22,8 @@ from cli.ask import ask
 from cli.complaint import complain
 from cli.dataset import EPILOG as DATASET_EPILOG
 from cli.dataset import dataset
+from cli.evaluate import EPILOG as EVALUATE_EPILOG
+from cli.evaluate import evaluate
 from cli.explain import EPILOG as EXPLAIN_EPILOG
 from cli.explain import explain
 from cli.export import EPILOG as EXPORT_EPILOG
@@ -91,6 +93,7 @@ app.command(epilog=DATASET_EPILOG)(dataset)
 app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)
 app.command(epilog=ASK_EPILOG)(ask)
+app.command(epilog=EVALUATE_EPILOG)(evaluate)
 app.add_typer(models_app, name="models")
 
 

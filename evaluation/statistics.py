@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 RESAMPLES = 4000
 LEVEL = 0.95
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,7 @@ def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
     return Estimate(float(data.mean()), float(low), float(high), len(data))
 
 
-def difference(
-    ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float], *, seed: int = 0
-) -> Estimate | None:
+def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float], *, seed: int = 0) -> Estimate | None:
     """The mean of our value minus theirs over the questions that both have; None where there is none.
 
     Args:

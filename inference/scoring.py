@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,27 +63,17 @@ class Scorer:
         self._name = name
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
 
-    def score(
-        self, exchanges: Sequence[Exchange], on_scored: Callable[[int], None] | None = None
-    ) -> list[Score | None]:
+    def score(self, exchanges: Sequence[Exchange]) -> list[Score | None]:
         """A score for each exchange, in their order; None where it is longer than the context window.
-
-        Args:
-            exchanges: What to score.
-            on_scored: Called with the number of exchanges done, after every batch.
 
         Raises:
             InputError: A reply has no tokens, or runs into its prompt.
         """
         encoded = [self._encode(exchange) for exchange in exchanges]
         scores: list[Score | None] = [None] * len(exchanges)
-        done = 0
         for batch in _batches(encoded, self._context_tokens):
             for place, score in zip(batch, self._forward([encoded[place] for place in batch]), strict=True):
                 scores[place] = score
-            done += len(batch)
-            if on_scored is not None:
-                on_scored(done)
         return scores
 
     def _encode(self, exchange: Exchange) -> tuple[list[int], list[int]]:

@@ -1,0 +1,192 @@
+"""Loading what is compared, one model after the other, and showing what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.progress import Loading, Working
+from cli.rehearsal import ModelChoice, close, load
+from evaluation.plots import write_plots
+from evaluation.report import figures_table, judged_table, write_results
+from evaluation.results import Results, results_of
+from evaluation.run import (
+    answer_all,
+    judge_all,
+    score_all,
+    unanswered,
+    unjudged,
+    unscored,
+)
+from evaluation.session import Sampling
+from evaluation.sets import Item
+from evaluation.store import JUDGE, Store
+from evaluation.systems import System, check_systems
+from scene.settings import SceneSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks for; see `cli.evaluate.evaluate`."""
+
+    systems: tuple[System, ...]
+    items: tuple[Item, ...]
+    out: Path
+    sampling: Sampling
+    scene: SceneSettings
+    judge: ModelChoice | None
+    pairs: tuple[tuple[str, str], ...]
+    judged_sets: tuple[str, ...]
+    likelihood: bool
+    retry_failed: bool
+    engine: str
+    dtype: str
+    device: str
+
+    def choice(self, system: System) -> ModelChoice:
+        """How to load the model of a system."""
+        return ModelChoice(
+            model=system.model,
+            engine="auto" if system.base_url else self.engine,
+            dtype="auto" if system.base_url else self.dtype,
+            device="auto" if system.base_url else self.device,
+            base_url=system.base_url,
+            structured=True,
+        )
+
+
+def run_evaluation(options: Options) -> Results:
+    """Do what is not done yet, and write and return what it all came to.
+
+    Raises:
+        MonopolylogueError: A model can't be loaded, the folder can't be used, or an engine failed.
+        typer.Exit: Ctrl-C.
+    """
+    check_systems(options.systems, options.pairs)
+    stderr = plain_console(stderr=True)
+    with Store(options.out, options.sampling, options.scene) as store:
+        store.add({system.name: system for system in options.systems})
+        try:
+            _answer(options, store, stderr)
+            if options.likelihood:
+                _score(options, store, stderr)
+            if options.judge is not None:
+                _judge(options, options.judge, store, stderr)
+        except KeyboardInterrupt:
+            raise interrupted(
+                f"What was finished is kept in {options.out}; run the same command again to go on."
+            ) from None
+        results = results_of(store, [system.name for system in options.systems], options.items)
+        write_results(results, options.out)
+        write_plots(results, options.out)
+    return results
+
+
+def show(results: Results, out: Path) -> None:
+    """The tables, on standard output."""
+    console = plain_console()
+    console.print(figures_table(results))
+    if results.judged:
+        console.print(judged_table(results))
+    for name, count in results.failed.items():
+        console.print(
+            f"{name} failed at {count:,} questions, which its figures leave out; answers.jsonl says why, "
+            "and --retry-failed asks them again.",
+            soft_wrap=True,
+        )
+    console.print(f"Written to {out}.", soft_wrap=True)
+
+
+def _answer(options: Options, store: Store, console: Console) -> None:
+    """Load each model once, and put to all systems of it what they have not answered."""
+    for choice, systems in _by_model(options):
+        left = {
+            system.name: unanswered(store, system, options.items, retry_failed=options.retry_failed)
+            for system in systems
+        }
+        if not any(left.values()):
+            continue
+        with _loaded(choice, console) as engine:
+            for system in systems:
+                store.loaded(system.name, engine.identity)
+                if items := left[system.name]:
+                    with _counting(console, f"{system.name} answers") as progress:
+                        asyncio.run(
+                            answer_all(
+                                engine, system, items, store, options.sampling, options.scene, progress
+                            )
+                        )
+
+
+def _score(options: Options, store: Store, console: Console) -> None:
+    for choice, systems in _by_model(options):
+        left = {system.name: unscored(store, system, options.items) for system in systems}
+        if not any(left.values()):
+            continue
+        from inference.scoring import load_scorer
+
+        with Loading(console, choice.model) as loading:
+            scorer = load_scorer(choice.model, dtype=choice.dtype, device=choice.device, on_progress=loading)
+        for system in systems:
+            if items := left[system.name]:
+                with _counting(console, f"{system.name}: likelihoods") as progress:
+                    score_all(scorer, system, items, store, progress)
+
+
+def _judge(options: Options, choice: ModelChoice, store: Store, console: Console) -> None:
+    items = [item for item in options.items if not options.judged_sets or item.set in options.judged_sets]
+    pairs = unjudged(store, options.pairs, items)
+    if not pairs:
+        return
+    with _loaded(choice, console) as engine:
+        store.loaded(JUDGE, engine.identity)
+        with _counting(console, "judged") as progress:
+            failed = asyncio.run(judge_all(engine, pairs, store, progress))
+    if failed:
+        console.print(f"The judge gave no usable reply about {failed:,} pairs.", soft_wrap=True)
+
+
+def _by_model(options: Options) -> list[tuple[ModelChoice, Sequence[System]]]:
+    """The systems that share a model, together; the models in the order in which they first come."""
+    choices = {system.name: options.choice(system) for system in options.systems}
+    order = list(dict.fromkeys(choices.values()))
+    ranked = sorted(options.systems, key=lambda system: order.index(choices[system.name]))
+    return [(choice, list(group)) for choice, group in groupby(ranked, lambda one: choices[one.name])]
+
+
+@contextmanager
+def _loaded(choice: ModelChoice, console: Console) -> Iterator[Engine]:
+    engine = load(choice, console)
+    try:
+        yield engine
+    finally:
+        close(engine)
+
+
+@contextmanager
+def _counting(console: Console, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A line that counts; at the end it stays with what was done."""
+    reached = (0, 0)
+    with Working(console) as working:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal reached
+            reached = (done, total)
+            working.say(f"{doing}: {done:,} of {total:,}")
+
+        yield progress
+    console.print(f"{doing}: {reached[0]:,} of {reached[1]:,}", style="dim", soft_wrap=True)

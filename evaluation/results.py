@@ -1,0 +1,201 @@
+"""What an evaluation came to: figures, differences and judgements, each with its interval."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evaluation.metrics import ANSWER_METRICS, METRICS, likelihood_metric
+from evaluation.records import Answer, Judgement
+from evaluation.sets import Item
+from evaluation.statistics import Estimate, difference, estimate
+from evaluation.store import JUDGE, Store
+
+ALL = "all"
+"""Set of the figures that are taken over all sets together."""
+
+OVER_ALL = ("words", "ended", "repetition", "seconds", "tokens", "calls")
+
+Key = tuple[str, str]
+Values = dict[tuple[str, str, str], dict[Key, float]]
+"""By set, metric and system: the figure of each question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A metric of one system on one set, or how it differs there from the baseline."""
+
+    set: str
+    metric: str
+    system: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Pairwise results on one set.
+
+    Attributes:
+        set: The set, or `ALL`.
+        system: Whose wins are counted.
+        baseline: Whom it is compared with.
+        win: Share of questions on which it was preferred in both orders.
+        tie: Share on which the orders disagree, or the answers are equal.
+        lose: Share on which the baseline was preferred in both orders.
+        first_place: Share of the judge's decisions for the answer shown first; half of them without a bias.
+            None where no decision was asked for.
+    """
+
+    set: str
+    system: str
+    baseline: str
+    win: Estimate
+    tie: Estimate
+    lose: Estimate
+    first_place: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything that the report shows.
+
+    Attributes:
+        systems: Each system as it was given with the model it turned out to be; the first is the baseline.
+        judge: Model that judged, or None.
+        sampling: Settings of every answer.
+        scene: Settings of the scenes.
+        questions: Number of questions by set.
+        figures: Metrics by set and system.
+        differences: The same minus the baseline's, paired by question.
+        judged: Pairwise results.
+        failed: Questions without an answer, by system.
+    """
+
+    systems: list[dict[str, Any]]
+    judge: dict[str, Any] | None
+    sampling: dict[str, int | float]
+    scene: dict[str, int | float]
+    questions: dict[str, int]
+    figures: list[Figure]
+    differences: list[Figure]
+    judged: list[Judged]
+    failed: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def find(figures: Sequence[Figure], set_name: str, metric: str, system: str) -> Estimate | None:
+        """The estimate among some figures, or None."""
+        where = (set_name, metric, system)
+        return next((f.estimate for f in figures if (f.set, f.metric, f.system) == where), None)
+
+
+def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> Results:
+    """Work out what is in a folder.
+
+    Args:
+        store: The evaluation.
+        systems: Names of the systems to report, the baseline first.
+        items: The questions to report.
+    """
+    by_key = {item.key: item for item in items}
+    answers = {answer.key: answer for answer in store.answers.records}  # the last of each counts
+    kept = [one for one in answers.values() if one.system in systems and (one.set, one.id) in by_key]
+    values = _values(store, kept, by_key, systems)
+    figures, differences = [], []
+    for (set_name, metric, system), own in values.items():
+        place = {"set": set_name, "metric": metric, "system": system}
+        figures.append(Figure(estimate=estimate(list(own.values())), **place))
+        if system != systems[0]:
+            apart = difference(own, values.get((set_name, metric, systems[0]), {}))
+            if apart is not None:
+                differences.append(Figure(estimate=apart, **place))
+    manifest = store.manifest
+    models = {name: model.model_dump() for name, model in manifest.models.items()}
+    return Results(
+        systems=[manifest.systems[name] | {"identity": models.get(name)} for name in systems],
+        judge=models.get(JUDGE),
+        sampling=manifest.sampling,
+        scene=manifest.scene,
+        questions={name: sum(item.set == name for item in items) for name in _sets(items)},
+        figures=figures,
+        differences=differences,
+        judged=_judged(store.judgements.records, systems, by_key),
+        failed={
+            name: sum(one.error is not None for one in kept if one.system == name)
+            for name in systems
+            if any(one.error is not None for one in kept if one.system == name)
+        },
+    )
+
+
+def _sets(items: Sequence[Item]) -> list[str]:
+    return list(dict.fromkeys(item.set for item in items))
+
+
+def _values(
+    store: Store, answers: Sequence[Answer], items: Mapping[Key, Item], systems: Sequence[str]
+) -> Values:
+    """The figures of every question; those of sets in their order, then those over all of them."""
+    found: Values = defaultdict(dict)
+    by_key = {one.key: one for one in answers if one.error is None}
+    for name, metric in ANSWER_METRICS.items():
+        for key, item in items.items():
+            for system in systems:
+                answer = by_key.get((system, *key))
+                if answer is None or metric.value is None:
+                    continue
+                value = metric.value(item, answer)
+                if value is not None:
+                    place = ALL if name in OVER_ALL else item.set
+                    found[place, name, system][key] = float(value)
+    for one in store.likelihoods.records:
+        key = (one.set, one.id)
+        if key in items and one.system in systems and one.log_likelihood is not None:
+            name = likelihood_metric(items[key])
+            found[one.set, name, one.system][key] = one.log_likelihood / one.tokens
+    order = [*_sets(list(items.values())), ALL]
+    ranked = sorted(
+        found,
+        key=lambda where: (order.index(where[0]), list(METRICS).index(where[1]), systems.index(where[2])),
+    )
+    return {where: found[where] for where in ranked}
+
+
+def _judged(
+    judgements: Sequence[Judgement], systems: Sequence[str], items: Mapping[Key, Item]
+) -> list[Judged]:
+    groups: dict[tuple[str, str, str], list[Judgement]] = defaultdict(list)
+    for one in judgements:
+        if (one.set, one.id) in items and {one.system, one.baseline} <= set(systems):
+            groups[one.system, one.baseline, one.set].append(one)
+            groups[one.system, one.baseline, ALL].append(one)
+    return [
+        Judged(
+            set=set_name,
+            system=system,
+            baseline=baseline,
+            win=_share(group, "win"),
+            tie=_share(group, "tie"),
+            lose=_share(group, "lose"),
+            first_place=_first_place(group),
+        )
+        for (system, baseline, set_name), group in groups.items()
+    ]
+
+
+def _share(group: Sequence[Judgement], result: str) -> Estimate:
+    return estimate([float(one.result == result) for one in group])
+
+
+def _first_place(group: Sequence[Judgement]) -> Estimate | None:
+    asked = [
+        ((one.system_first == "first") + (one.baseline_first == "first")) / 2
+        for one in group
+        if not one.equal
+    ]
+    return estimate(asked) if asked else None

@@ -1,0 +1,194 @@
+"""What is not done yet: questions put to systems, references scored, pairs of answers judged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evaluation.judge import Judge
+from evaluation.methods import method_named
+from evaluation.records import Answer, Likelihood
+from evaluation.session import Reply, Sampling, Session
+from evaluation.sets import Item
+from evaluation.store import Store
+from evaluation.systems import System
+from inference.engine import Engine
+from scene.errors import InputError, ReplyError
+from scene.settings import SceneSettings
+
+if TYPE_CHECKING:
+    from inference.scoring import Scorer
+
+SCORED_AT_ONCE = 64
+"""References scored before they are kept: enough to make batches of about one length."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many of how many are done."""
+
+
+def unanswered(
+    store: Store, system: System, items: Sequence[Item], *, retry_failed: bool = False
+) -> list[Item]:
+    """The questions that a system has no answer to yet.
+
+    Args:
+        store: The evaluation.
+        system: The system.
+        items: The questions.
+        retry_failed: Count those that it failed at too.
+
+    Raises:
+        InputError: A question of the same set and id was another one before.
+    """
+    done = {answer.key: answer for answer in store.answers.records}
+    left = []
+    for item in items:
+        answer = done.get((system.name, *item.key))
+        if answer is not None and answer.question != item.question:
+            raise InputError(
+                f"Question {item.id} of {item.set} was another one when {store.folder} was begun; give "
+                "another --out."
+            )
+        if answer is None or (retry_failed and answer.error is not None):
+            left.append(item)
+    return left
+
+
+async def answer_all(
+    engine: Engine,
+    system: System,
+    items: Sequence[Item],
+    store: Store,
+    sampling: Sampling,
+    scene: SceneSettings,
+    progress: Progress,
+) -> None:
+    """Put questions to one system, as many at once as keep its engine busy; each answer is kept at once.
+
+    A question that the method fails at, or that does not fit the model, is kept with the reason.
+
+    Raises:
+        EngineError: The engine failed. The answers that were finished are kept.
+    """
+    method = method_named(system.method)
+    room = asyncio.Semaphore(max(1, engine.requests_at_once // method.at_once))
+    settings = system.scene_settings(scene)
+    last, done = time.perf_counter(), 0
+
+    async def one(item: Item) -> None:
+        nonlocal last, done
+        async with room:
+            session = Session(engine, item.question, sampling, settings)
+            error = None
+            try:
+                reply = await method.answer(session)
+            except (ReplyError, InputError) as failure:
+                reply, error = Reply("", ended=False), str(failure)
+            now = time.perf_counter()
+            store.answers.append(
+                Answer(
+                    system=system.name,
+                    set=item.set,
+                    id=item.id,
+                    question=item.question,
+                    text=reply.text,
+                    ended=reply.ended,
+                    calls=session.meter.calls,
+                    prompt_tokens=session.meter.prompt_tokens,
+                    completion_tokens=session.meter.completion_tokens,
+                    seconds=round(now - last, 3),
+                    error=error,
+                )
+            )
+            last, done = now, done + 1
+            progress(done, len(items))
+
+    await _all([one(item) for item in items])
+
+
+def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:
+    """The questions whose reference is not scored yet; none for a server, or a method of several prompts."""
+    if system.base_url is not None or method_named(system.method).prompt is None:
+        return []
+    done = {one.key for one in store.likelihoods.records}
+    return [item for item in items if item.reference and (system.name, *item.key) not in done]
+
+
+def score_all(
+    scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
+) -> None:
+    """Find how likely a system finds the references of questions."""
+    from inference.scoring import Exchange
+
+    prompt = method_named(system.method).prompt
+    assert prompt is not None
+    for start in range(0, len(items), SCORED_AT_ONCE):
+        part = items[start : start + SCORED_AT_ONCE]
+        scores = scorer.score([Exchange(prompt(item.question), item.reference) for item in part])
+        for item, score in zip(part, scores, strict=True):
+            store.likelihoods.append(
+                Likelihood(
+                    system=system.name,
+                    set=item.set,
+                    id=item.id,
+                    log_likelihood=None if score is None else score.log_likelihood,
+                    tokens=0 if score is None else score.tokens,
+                )
+            )
+        progress(start + len(part), len(items))
+
+
+def unjudged(
+    store: Store, pairs: Sequence[tuple[str, str]], items: Sequence[Item]
+) -> list[tuple[Answer, Answer]]:
+    """The pairs of answers, of a system and of its baseline, that the judge has not compared yet."""
+    answers = {answer.key: answer for answer in store.answers.records if answer.error is None}
+    done = {one.key for one in store.judgements.records}
+    return [
+        (answers[ours, *item.key], answers[theirs, *item.key])
+        for ours, theirs in pairs
+        for item in items
+        if (ours, theirs, *item.key) not in done
+        and {(ours, *item.key), (theirs, *item.key)} <= answers.keys()
+    ]
+
+
+async def judge_all(
+    engine: Engine, pairs: Sequence[tuple[Answer, Answer]], store: Store, progress: Progress
+) -> int:
+    """Put pairs of answers before a judge.
+
+    Returns:
+        How many it gave no usable reply to; they are asked again by the next run.
+
+    Raises:
+        EngineError: The engine failed. What was judged is kept.
+    """
+    judge = Judge(engine)
+    room = asyncio.Semaphore(max(1, engine.requests_at_once // 2))
+    done = failed = 0
+
+    async def one(ours: Answer, theirs: Answer) -> None:
+        nonlocal done, failed
+        async with room:
+            try:
+                store.judgements.append(await judge(ours, theirs))
+            except (ReplyError, InputError):
+                failed += 1
+            done += 1
+            progress(done, len(pairs))
+
+    await _all([one(ours, theirs) for ours, theirs in pairs])
+    return failed
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run everything; the first error ends the rest and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in work:
+                group.create_task(task)
+    except ExceptionGroup as error:
+        raise error.exceptions[0] from None

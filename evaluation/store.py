@@ -1,0 +1,159 @@
+"""An evaluation's folder: what was asked of it, and what is finished, so that the same command goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError
+
+import prompts
+from evaluation.records import Answer, Journal, Judgement, Likelihood
+from evaluation.session import Sampling
+from evaluation.systems import System
+from scene.errors import InputError
+from scene.files import replace_file
+from scene.nouns import ModelIdentity, Noun
+from scene.settings import SceneSettings
+
+MANIFEST, ANSWERS, LIKELIHOODS, JUDGEMENTS = (
+    "evaluation.json",
+    "answers.jsonl",
+    "likelihoods.jsonl",
+    "judgements.jsonl",
+)
+
+JUDGE = "(judge)"
+"""Stands for the judge among the models; no system can be called that."""
+
+
+class Manifest(Noun):
+    """What all answers in a folder have in common, and which models gave them.
+
+    Attributes:
+        sampling: Settings of every answer.
+        scene: Settings of the scenes that are played.
+        prompts: Digest of the evaluation's prompts and of those of a scene.
+        systems: Each system as it was given, by name.
+        models: The model of each system, and of the judge, once it was loaded.
+    """
+
+    sampling: dict[str, int | float]
+    scene: dict[str, int | float]
+    prompts: tuple[str, str]
+    systems: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    models: dict[str, ModelIdentity] = Field(default_factory=dict)
+
+
+class Store:
+    """The folder, locked for this process from opening to closing.
+
+    Args:
+        folder: Where to; made if need be.
+        sampling: Settings of every answer.
+        scene: Settings of the scenes.
+
+    Raises:
+        InputError: Another process evaluates into it, it is damaged or can't be written, or it holds answers
+            that were made with other settings.
+    """
+
+    def __init__(self, folder: Path, sampling: Sampling, scene: SceneSettings) -> None:
+        """Lock the folder and read what is there."""
+        self.folder = folder
+        wanted = Manifest(
+            sampling=asdict(sampling),
+            scene=asdict(scene),
+            prompts=(prompts.digest("evaluation"), prompts.digest()),
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(folder / ".lock")
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(
+                f"Another process evaluates into {folder}; wait until it ends, or give another --out."
+            ) from error
+        except OSError as error:
+            raise InputError(f"{folder} can't be written ({error.strerror}); give another --out.") from error
+        try:
+            self.manifest = self._read(wanted)
+            self.answers = Journal(folder / ANSWERS, Answer)
+            self.likelihoods = Journal(folder / LIKELIHOODS, Likelihood)
+            self.judgements = Journal(folder / JUDGEMENTS, Judgement)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def add(self, systems: Mapping[str, System]) -> None:
+        """Note the systems; one that was there before must be what it was.
+
+        Raises:
+            InputError: It is another one.
+        """
+        given = {name: asdict(system) for name, system in systems.items()}
+        for name, system in given.items():
+            if (before := self.manifest.systems.get(name)) is not None and before != system:
+                changed = next(key for key in system if system[key] != before[key])
+                raise self._changed(f"{changed} of the system {name}", before[changed], system[changed])
+        self._write(self.manifest.model_copy(update={"systems": self.manifest.systems | given}))
+
+    def loaded(self, name: str, model: ModelIdentity) -> None:
+        """Note which model a system turned out to be.
+
+        Raises:
+            InputError: It was another one, or had other weights.
+        """
+        before = self.manifest.models.get(name)
+        if before is not None and (before.id, before.revision) != (model.id, model.revision):
+            raise self._changed(f"weights of {name}", before.revision, model.revision)
+        self._write(self.manifest.model_copy(update={"models": self.manifest.models | {name: model}}))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _read(self, wanted: Manifest) -> Manifest:
+        path = self.folder / MANIFEST
+        if not path.exists():
+            if any(self.folder.glob("*.jsonl")):
+                raise InputError(
+                    f"{self.folder} holds something else than an evaluation; give another --out."
+                )
+            return wanted
+        try:
+            found = Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InputError(f"{path} is damaged; give another --out.") from error
+        for what in ("sampling", "scene"):
+            before, now = getattr(found, what), getattr(wanted, what)
+            if before != now:
+                name = next(key for key in now if now[key] != before.get(key))
+                raise self._changed(name, before.get(name), now[name])
+        if found.prompts != wanted.prompts:
+            raise self._changed("prompts", found.prompts[0][:12], wanted.prompts[0][:12])
+        return found
+
+    def _write(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        replace_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+
+    def _changed(self, what: str, before: object, now: object) -> InputError:
+        return InputError(
+            f"{self.folder} was made with other settings: {what} was {before} and is {now} now; "
+            "give another --out, or the same settings."
+        )

@@ -1,0 +1,99 @@
+"""What is compared: a model, and a method on top of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from evaluation.methods import method_named
+from scene.errors import InputError
+from scene.settings import SceneSettings
+
+_NAME = re.compile(r"[\w.+-]+")
+_SCENE = ("roles", "steps", "max_interactions")
+_OPTIONS = ("method", "base_url", *_SCENE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One of the systems compared.
+
+    Attributes:
+        name: What the report calls it.
+        model: Model as `--model` takes it: built-in name, hub id, folder, adapter, or its name on a server.
+        method: Name of the method that answers with it.
+        base_url: Address of the server that has it.
+        scene: Settings of its scenes that are not the evaluation's.
+    """
+
+    name: str
+    model: str
+    method: str = "vanilla"
+    base_url: str | None = None
+    scene: dict[str, int] = field(default_factory=dict)
+
+    def scene_settings(self, settings: SceneSettings) -> SceneSettings:
+        """Settings of its scenes."""
+        return replace(settings, **self.scene)
+
+
+def parse_system(spec: str) -> System:
+    """A system from `NAME=MODEL[,method=...][,base_url=...][,roles=N][,steps=N][,max_interactions=N]`.
+
+    A model alone is called as it is named.
+
+    Raises:
+        InputError: That is not what the text says.
+    """
+    head, *rest = spec.split(",")
+    name, equals, model = head.partition("=")
+    model = model if equals else name
+    options: dict[str, str] = {}
+    for part in rest:
+        key, _, value = part.partition("=")
+        if key not in _OPTIONS or not value or key in options:
+            raise InputError(
+                f"{part!r} in --system {spec} says nothing; give NAME=MODEL, then any of "
+                f"{', '.join(f',{option}=...' for option in _OPTIONS)}"
+            )
+        options[key] = value
+    if not model or not _NAME.fullmatch(name):
+        raise InputError(
+            f"--system {spec} has no usable name; give NAME=MODEL, with a NAME of letters, digits and dashes."
+        )
+    scene = {}
+    for key in set(_SCENE) & options.keys():
+        if not options[key].isascii() or not options[key].isdigit():
+            raise InputError(f"{key} must be a whole number, not {options[key]!r} (--system {spec}).")
+        scene[key] = int(options[key])
+    system = System(
+        name=name,
+        model=model,
+        method=options.get("method", "vanilla"),
+        base_url=options.get("base_url"),
+        scene=scene,
+    )
+    method_named(system.method)
+    if scene and system.method != "matrix":
+        raise InputError(f"Only the method matrix plays scenes; leave {min(scene)} out of --system {spec}.")
+    system.scene_settings(SceneSettings())
+    return system
+
+
+def check_systems(systems: Sequence[System], pairs: Sequence[tuple[str, str]]) -> None:
+    """See that names are unique, and that pairs are of two of them.
+
+    Raises:
+        InputError: They aren't.
+    """
+    names = [system.name for system in systems]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"Two systems are called {repeated[0]}; name one otherwise: --system NAME={repeated[0]}."
+        )
+    for pair in pairs:
+        if unknown := [name for name in pair if name not in names]:
+            raise InputError(f"There is no system {unknown[0]!r} to compare; there are {', '.join(names)}.")
+        if pair[0] == pair[1]:
+            raise InputError(f"{pair[0]} can't be compared with itself.")

@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.ablate import EPILOG as ABLATE_EPILOG
+from cli.ablate import ablate
 from cli.ask import EPILOG as ASK_EPILOG
 from cli.ask import ask
 from cli.complaint import complain
@@ -94,6 +96,7 @@ app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)
 app.command(epilog=ASK_EPILOG)(ask)
 app.command(epilog=EVALUATE_EPILOG)(evaluate)
+app.command(epilog=ABLATE_EPILOG)(ablate)
 app.add_typer(models_app, name="models")
 
 

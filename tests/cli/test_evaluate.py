@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -29,8 +30,10 @@ class Models:
     def reply(self, model, request) -> str:
         said = request.messages[-1].content
         if request.choices:
-            first, second = said.split("<second>")
-            return "the first" if len(first) > len(second) else "the second"
+            first, second = (
+                re.search(f"<{tag}>(.*)</{tag}>", said, re.DOTALL) for tag in ("first", "second")
+            )
+            return "the first" if len(first[1]) > len(second[1]) else "the second"
         self.asked.append(model)
         if len(self.asked) > self.fails_after:
             raise EngineError("The engine died.")
@@ -111,13 +114,13 @@ def test_tables(monopolylogue, models, command) -> None:
 
 
 def test_a_run_that_broke_off_goes_on(monopolylogue, models, command, tmp_path) -> None:
-    models.fails_after = 13
+    models.fails_after = 33
     broke = monopolylogue(*command)
     assert (broke.exit_code, broke.stderr.count("The engine died.")) == (1, 1)
     answers = tmp_path / "out" / "answers.jsonl"
     before = answers.read_bytes()
     kept = before.count(b"\n")
-    assert kept == 13
+    assert 20 <= kept <= 33
     answers.write_bytes(before + b'{"half a li')
     models.fails_after = math.inf
     models.asked.clear()
@@ -178,3 +181,19 @@ def test_bad_input(monopolylogue, models, command, tmp_path) -> None:
     assert models.loaded == []
     (tmp_path / "file").write_text("")
     refused(monopolylogue("evaluate", "--system", "x", *question, "--out", str(tmp_path / "file")), "written")
+
+
+def test_ablation_sweeps_both_settings(monopolylogue, monkeypatch, tmp_path) -> None:
+    from tests.scripted_scene import player
+
+    monkeypatch.setattr(cli.rehearsal, "load_engine", lambda model, **options: player())
+    (tmp_path / "q.txt").write_text("How do I tell my landlord that I am late?\n")
+    command = ("ablate", "--set", f"own={tmp_path / 'q.txt'}", "--judge", "j", "--out", str(tmp_path / "out"))
+    few = ("--sweep-roles", "3,4", "--sweep-interactions", "2,4", "--max-interactions", "4")
+    done = monopolylogue(*command, *few, env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    systems = {one["name"] for one in json.loads((tmp_path / "out" / "results.json").read_text())["systems"]}
+    assert systems == {"base", "3-roles-4-interactions", "4-roles-4-interactions", "4-roles-2-interactions"}
+    refused(monopolylogue(*command, "--sweep-roles", "a"), "--sweep-roles takes whole numbers")
+    refused(monopolylogue(*command, "--sweep-roles", "40"), "roles must be between 1 and 8")

@@ -1,0 +1,111 @@
+"""`monopolylogue ablate`: how the win rate over the base model grows with roles and with interactions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.evaluate import (
+    SCENE,
+    AnswerSeed,
+    AnswerTemperature,
+    Data,
+    JudgeUrl,
+    Limit,
+    MaxTokens,
+    Out,
+    SetNames,
+)
+from cli.options import Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps
+from scene.errors import InputError
+from scene.settings import SceneSettings
+
+EPILOG = """\
+[bold]Example[/]
+
+The paper's two curves, on twenty questions of HH-RLHF:
+  monopolylogue ablate --set hh --data sets --limit 20 --judge default --out evaluations/ablation"""
+
+
+def ablate(
+    set_names: SetNames,
+    out: Out,
+    judge: Annotated[str, typer.Option(metavar="MODEL", help="Model that compares answers.")],
+    judge_url: JudgeUrl = None,
+    data: Data = None,
+    limit: Limit = None,
+    sweep_roles: Annotated[
+        str, typer.Option(metavar="N,...", help="Numbers of roles to try.", rich_help_panel=SCENE)
+    ] = "1,2,4,7",
+    sweep_interactions: Annotated[
+        str, typer.Option(metavar="N,...", help="Limits of interactions to try.", rich_help_panel=SCENE)
+    ] = "1,4,8,12,16",
+    roles: Roles = SceneSettings.roles,
+    steps: Steps = SceneSettings.steps,
+    max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    max_tokens: MaxTokens = 512,
+    temperature: AnswerTemperature = 0.0,
+    seed: AnswerSeed = 0,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+) -> None:
+    """Sweep roles and interactions, and plot both curves beside the paper's.
+
+    Each setting plays its scenes around the same questions, and a judge compares
+    what came of them with the model's own answers. While roles are swept,
+    interactions stay at --max-interactions, and the other way round. The same
+    command again goes on where it stopped.
+    """
+    # Here, since it takes seconds to import what this needs.
+    from cli.console import plain_console
+    from cli.evaluating import Options, run_evaluation, show
+    from cli.rehearsal import ModelChoice
+    from evaluation.ablation import Sweep, curves, paper_curves, systems_of
+    from evaluation.plots import write_ablation
+    from evaluation.session import Sampling
+    from evaluation.sets import load_sets
+
+    items = tuple(load_sets(set_names, data, limit=limit, seed=seed))
+    scene = SceneSettings(roles=roles, steps=steps, max_interactions=max_interactions)
+    sweep = Sweep(
+        roles=_numbers(sweep_roles, "--sweep-roles"),
+        max_interactions=_numbers(sweep_interactions, "--sweep-interactions"),
+    )
+    systems = systems_of(model, sweep, scene)
+    results = run_evaluation(
+        Options(
+            systems=systems,
+            items=items,
+            out=out,
+            sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
+            scene=scene,
+            judge=ModelChoice(
+                model=judge,
+                engine="auto" if judge_url else engine,
+                dtype="auto" if judge_url else dtype,
+                device="auto" if judge_url else device,
+                base_url=judge_url,
+                structured=True,
+            ),
+            pairs=tuple((system.name, systems[0].name) for system in systems[1:]),
+            judged_sets=(),
+            likelihood=False,
+            retry_failed=False,
+            engine=engine,
+            dtype=dtype,
+            device=device,
+        )
+    )
+    show(results, out)
+    path = write_ablation(curves(results, sweep, scene), paper_curves(), out)
+    plain_console().print(f"Both curves are in {path}.", soft_wrap=True)
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"{option} takes whole numbers with commas between them, not {text!r}.")
+    return tuple(sorted({int(part) for part in parts}))

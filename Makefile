@@ -7,6 +7,18 @@ QUESTION ?= My elderly father still drives, but I think he is no longer safe on 
 MODEL ?= default
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
 
+DATA ?=
+PROOF ?= build/proof-$(notdir $(MODEL))
+PROOF_QUESTIONS ?= 120
+PROOF_LIMIT ?= 100
+PROOF_JUDGED ?= 50
+PROOF_TOKENS ?= 256
+PROOF_JUDGE ?= $(MODEL)
+PROOF_MIX ?= aligned=120,helpful=60,simulation=60
+PROOF_SCENE ?=
+PROOF_TRAIN ?= --preset cpu-small
+PROOF_PAGE ?= $(PROOF)/results.md
+
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 
@@ -16,7 +28,7 @@ export LANGGRAPH_STRICT_MSGPACK := true
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full selfalign setup clean distclean constraints
+.PHONY: help demo test check bench bench-full selfalign proof setup clean distclean constraints
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,7 +37,8 @@ help: ## show this list
 	@echo '                    make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"'
 	@echo '  PYTHON=...        the Python to build .venv with, 3.11 or newer'
 	@echo '  QUESTION="..."    the question that make demo asks'
-	@echo '  MODEL=tiny        the model that make selfalign tunes, instead of the default one'
+	@echo '  MODEL=tiny        the model that make selfalign and make proof tune, instead of the default one'
+	@echo '  DATA=folder       the question sets for make proof; docs/evaluation.md has its other variables'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
@@ -58,6 +71,38 @@ selfalign: setup ## rehearse 40 questions, tune the model on what came of them, 
 	$$run dataset "$(SELFALIGN)/scenes" --mix aligned=40,helpful=40,simulation=60 --out "$(SELFALIGN)/data"; \
 	$$run train "$(SELFALIGN)/data" --model "$(MODEL)" --preset cpu-small --resume --out "$(SELFALIGN)/adapter"; \
 	$$run ask finetune/questions.jsonl --last 5 --engine transformers --model "$(MODEL)" --model "$(SELFALIGN)/adapter"
+
+# Adapters are evaluated on transformers, so everything is: figures then differ by model and method alone.
+PROOF_SETS := advbench xstest-safe xstest-unsafe self-instruct
+
+# A data set or adapter that is there is not made again; the other stages go on with what they find.
+proof: setup ## rehearse, tune, tune rivals, compare, write the results: make proof DATA=folder (hours)
+	@set -eu; \
+	test -n "$(DATA)" || { echo "Name the folder with the question sets: make proof DATA=folder" >&2; exit 2; }; \
+	run="$(BIN)/monopolylogue"; stage="$(BIN)/python -m cli.proof"; at="$(PROOF)"; \
+	test -e "$$at/questions/train.jsonl" || $$stage questions "$(DATA)" --limit $(PROOF_QUESTIONS) \
+		$(foreach set,$(PROOF_SETS),--evaluated $(set)) --out "$$at/questions"; \
+	$$run export "$$at/questions/train.jsonl" --model "$(MODEL)" $(PROOF_SCENE) --out "$$at/scenes"; \
+	$$run evaluate --system critique="$(MODEL)",method=critique_revise --system context="$(MODEL)",method=context_distillation \
+		--set train="$$at/questions/train.jsonl" --no-likelihood --max-tokens $(PROOF_TOKENS) --out "$$at/rivals"; \
+	test -e "$$at/data/matrix" || $$run dataset "$$at/scenes" --mix "$(PROOF_MIX)" --out "$$at/data/matrix"; \
+	for rival in critique context; do \
+		test -e "$$at/data/$$rival" || $$stage rows "$$at/rivals" --system $$rival --out "$$at/data/$$rival"; \
+	done; \
+	for rows in matrix critique context; do \
+		test -e "$$at/adapters/$$rows/metrics.json" || \
+			$$run train "$$at/data/$$rows" --model "$(MODEL)" $(PROOF_TRAIN) --resume --out "$$at/adapters/$$rows"; \
+	done; \
+	$$run evaluate --system base="$(MODEL)" --system matrix-tuned="$$at/adapters/matrix" \
+		--system critique-tuned="$$at/adapters/critique" --system context-tuned="$$at/adapters/context" \
+		--system context-prompt="$(MODEL)",method=context_distillation \
+		$(foreach set,$(PROOF_SETS),--set $(set)) --data "$(DATA)" --limit $(PROOF_LIMIT) \
+		--engine transformers --max-tokens $(PROOF_TOKENS) --out "$$at/evaluation"; \
+	$$run evaluate --system base="$(MODEL)" --system matrix="$(MODEL)",method=matrix \
+		--system matrix-tuned="$$at/adapters/matrix" --system critique-tuned="$$at/adapters/critique" \
+		--set hh="$$at/questions/hh.jsonl" --limit $(PROOF_JUDGED) --judge "$(PROOF_JUDGE)" --pair matrix-tuned=critique-tuned \
+		--engine transformers --max-tokens $(PROOF_TOKENS) --out "$$at/judged"; \
+	$$stage page "$$at/evaluation/results.json" --judged "$$at/judged/results.json" --out "$(PROOF_PAGE)"
 
 # The stamp is written last and says what was installed. An install that was cut off leaves .installing
 # behind; pip can take a half-copied package for a whole one, so the environment is then made anew. The

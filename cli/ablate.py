@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cli.evaluate import (
-    SCENE,
     AnswerSeed,
     AnswerTemperature,
     Data,
@@ -17,7 +16,7 @@ from cli.evaluate import (
     Out,
     SetNames,
 )
-from cli.options import Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps
+from cli.options import SCENE, Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps
 from scene.errors import InputError
 from scene.settings import SceneSettings
 

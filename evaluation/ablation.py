@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluation.results import ALL, Results
+from evaluation.results import Results
 from evaluation.statistics import Estimate
 from evaluation.systems import System
 from scene.settings import SceneSettings
@@ -39,7 +39,7 @@ def systems_of(model: str, sweep: Sweep, scene: SceneSettings) -> tuple[System, 
 
 def curves(results: Results, sweep: Sweep, scene: SceneSettings) -> dict[str, dict[int, Estimate]]:
     """Share of questions won from the base model, by setting and value."""
-    wins = {one.system: one.win for one in results.judged if one.set == ALL}
+    wins = {one.system: one.win for one in results.judged}  # what is over all sets comes last
     found = {
         "roles": {count: _name(count, scene.max_interactions) for count in sweep.roles},
         "interactions": {limit: _name(scene.roles, limit) for limit in sweep.max_interactions},

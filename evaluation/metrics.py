@@ -62,9 +62,11 @@ ANSWER_METRICS: Mapping[str, Metric] = {
     "words": Metric("length", "words", "neither", lambda _, answer: len(answer.text.split())),
     "ended": Metric("comes to an end", "%", "higher", lambda _, answer: answer.ended),
     "repetition": Metric("repeated runs of four words", "%", "lower", lambda _, a: repetition(a.text)),
-    "seconds": Metric("time an answer", "s", "lower", lambda _, answer: answer.seconds),
-    "tokens": Metric("tokens an answer", "tokens", "lower", lambda _, answer: answer.completion_tokens),
-    "calls": Metric("calls an answer", "calls", "lower", lambda _, answer: answer.calls),
+    "seconds": Metric("taken for an answer", "s", "lower", lambda _, answer: answer.seconds),
+    "tokens": Metric(
+        "generated for an answer", "tokens", "lower", lambda _, answer: answer.completion_tokens
+    ),
+    "calls": Metric("made for an answer", "calls", "lower", lambda _, answer: answer.calls),
 }
 """Figures of an answer."""
 

@@ -83,8 +83,8 @@ def _figures(results: Results) -> Figure:
         _dots(axes, systems, estimates, METRICS[metric].unit)
         where = "all sets" if set_name == ALL else f"{set_name}, n = {results.questions[set_name]}"
         better = METRICS[metric].better
-        arrow = {"lower": " (lower is better)", "higher": " (higher is better)"}.get(better, "")
-        axes.set_title(f"{METRICS[metric].title}{arrow}\n{where}", fontsize="small", loc="left")
+        note = "" if better == "neither" else f"; {better} is better"
+        axes.set_title(f"{METRICS[metric].title}\n{where}{note}", fontsize="small", loc="left")
     return figure
 
 
@@ -97,6 +97,8 @@ def _dots(axes: Axes, systems: Sequence[str], estimates: Sequence[Estimate | Non
         axes.errorbar(
             factor * one.value, place, xerr=spread, fmt="o", color=MUTED if place == 0 else INK, capsize=3
         )
+    if unit == "%":
+        axes.set_xlim(-3, 103)
     axes.set_yticks(range(len(systems)), systems, fontsize="small")
     axes.set_ylim(len(systems) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize="small")

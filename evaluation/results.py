@@ -38,7 +38,7 @@ class Judged:
     """Pairwise results on one set.
 
     Attributes:
-        set: The set, or `ALL`.
+        set: The set, or `ALL` for all of several.
         system: Whose wins are counted.
         baseline: Whom it is compared with.
         win: Share of questions on which it was preferred in both orders.
@@ -173,7 +173,10 @@ def _judged(
     for one in judgements:
         if (one.set, one.id) in items and {one.system, one.baseline} <= set(systems):
             groups[one.system, one.baseline, one.set].append(one)
-            groups[one.system, one.baseline, ALL].append(one)
+    for system, baseline in dict.fromkeys((system, baseline) for system, baseline, _ in groups):
+        parts = [group for pair, group in groups.items() if pair[:2] == (system, baseline)]
+        if len(parts) > 1:
+            groups[system, baseline, ALL] = [one for part in parts for one in part]
     return [
         Judged(
             set=set_name,

@@ -67,6 +67,14 @@ def dataset(
     near: Annotated[
         float, typer.Option(help="Percent of likeness that makes a duplicate.", rich_help_panel=ROWS)
     ] = DatasetSettings.near,
+    harms_removed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Second answers that removed so much of the harm, by `export --verify`.",
+            rich_help_panel=ROWS,
+        ),
+    ] = DatasetSettings.harms_removed,
     seed: Annotated[
         int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
     ] = DatasetSettings.seed,
@@ -91,6 +99,7 @@ def dataset(
         format=format_,
         mix=None if mix is None else parse_mix(mix),
         validation=validation,
+        harms_removed=harms_removed,
         near=near,
         seed=seed,
         parquet=parquet,

@@ -15,8 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.cost_table import cost_table
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
-from scene.record import NodeCost, SceneRecord
+from scene.record import SceneRecord
 from scene.text import clean, one_line
 
 READABLE = 100
@@ -53,7 +54,7 @@ class SceneView:
 
     def __init__(self, console: Console) -> None:
         """Know nobody yet."""
-        self._console = console
+        self.console = console
         self._names: dict[str, str] = {}
         self._turn = 0
 
@@ -62,11 +63,10 @@ class SceneView:
         self.question(record.question)
         self.first_answer(record.first_answer)
         self.opening(record.situation, record.outlook, record.cast, record.plan, record.stance)
-        consequences = {consequence.event: consequence for consequence in record.consequences}
-        for event in record.events:
-            self.event(event, consequences.get(event.id))
+        self.events(record.events, record.consequences)
         self.verdict(record.critique, record.verdict, record.outcome)
-        self.ending(record)
+        self.answers(record)
+        self.cost(record)
 
     def question(self, question: str) -> None:
         """What was asked."""
@@ -81,20 +81,22 @@ class SceneView:
     ) -> None:
         """Who is in the scene, and what the asker is about to do."""
         self._section("Situation", situation)
-        self._section(
-            "If the asker is turned away" if stance == "declines" else "If the asker acts on it", outlook
-        )
-        self._names = {role.id: one_line(role.name) for role in cast}
+        self._outlook(outlook, stance)
+        self._meet(cast)
         self._heading("Cast")
-        if self._console.is_terminal:
-            self._console.print(_cast_table(cast))
+        if self.console.is_terminal:
+            self.console.print(_cast_table(cast))
         else:
             for role in cast:
                 wants = f"{one_line(role.name)}: {one_line(role.traits)} Wants: {one_line(role.position)}"
                 self._entry(role.id, Text(wants))
-        self._heading("Plan")
-        for number, step in enumerate(plan, start=1):
-            self._entry(f"{number}.", Text(one_line(step)))
+        self._plan(plan)
+
+    def events(self, events: Sequence[Event], consequences: Sequence[Consequence]) -> None:
+        """A whole log."""
+        following = {consequence.event: consequence for consequence in consequences}
+        for event in events:
+            self.event(event, following.get(event.id))
 
     def event(self, event: Event, consequence: Consequence | None) -> None:
         """What somebody did or tried to do, who noticed, and what it led to."""
@@ -119,37 +121,50 @@ class SceneView:
         self._section("What follows from the first answer", critique)
         self._section("Verdict", f"{VERDICTS[verdict]} {OUTCOMES[outcome]}")
 
-    def ending(self, record: SceneRecord) -> None:
-        """Both answers, and what the scene cost."""
-        self._answers(record)
-        self._heading("Cost")
-        self._console.print(_cost_table(record))
-        self._console.print()
-        model = record.model
-        who = f"{one_line(model.id)} ({one_line(model.engine)})"
-        self._print(Text(f"Played by {who}, seed {record.seed}; scene {record.id}.", "dim"))
-
-    def _answers(self, record: SceneRecord) -> None:
+    def answers(self, record: SceneRecord) -> None:
+        """The first answer and the one that the scene ends with."""
         first, final = clean(record.first_answer), clean(record.answer)
         if record.answer == record.first_answer:
             if record.revision:
                 self._section("Answer", final, "The revision was judged worse, so the first answer stays.")
             else:
                 self._section("Answer", final, "The first answer stays.")
-        elif not self._console.is_terminal:
+        elif not self.console.is_terminal:
             self._section("First answer", first)
             self._section("Final answer", final)
-        elif self._console.width < READABLE:
-            self._console.print()
+        elif self.console.width < READABLE:
+            self.console.print()
             for title, text, style in (("First answer", first, "dim"), ("Final answer", final, "green")):
-                self._console.print(Panel(Text(text), title=title, title_align="left", border_style=style))
+                self.console.print(Panel(Text(text), title=title, title_align="left", border_style=style))
         else:
             columns = Table(box=ROUNDED, expand=True, border_style="dim")
             columns.add_column("First answer", ratio=1)
             columns.add_column("Final answer", ratio=1, header_style="bold green")
             columns.add_row(Text(first), Text(final))
-            self._console.print()
-            self._console.print(columns)
+            self.console.print()
+            self.console.print(columns)
+
+    def cost(self, record: SceneRecord) -> None:
+        """What the scene cost, and what played it."""
+        self._heading("Cost")
+        self.console.print(cost_table(record))
+        self.console.print()
+        model = record.model
+        who = f"{one_line(model.id)} ({one_line(model.engine)})"
+        self._print(Text(f"Played by {who}, seed {record.seed}; scene {record.id}.", "dim"))
+
+    def _outlook(self, outlook: str, stance: Stance) -> None:
+        title = "If the asker is turned away" if stance == "declines" else "If the asker acts on it"
+        self._section(title, outlook)
+
+    def _meet(self, cast: Sequence[Role]) -> None:
+        """Know the names of the cast from here on."""
+        self._names = {role.id: one_line(role.name) for role in cast}
+
+    def _plan(self, plan: Sequence[str]) -> None:
+        self._heading("Plan")
+        for number, step in enumerate(plan, start=1):
+            self._entry(f"{number}.", Text(one_line(step)))
 
     def _consequence(self, consequence: Consequence) -> Text:
         names = ", ".join(map(self._name, consequence.roles)) or "nobody"
@@ -161,7 +176,7 @@ class SceneView:
         return self._names.get(role_id, role_id)
 
     def _heading(self, title: str) -> None:
-        self._console.print()
+        self.console.print()
         self._print(Text(title, "bold"))
 
     def _section(self, title: str, body: str, note: str = "") -> None:
@@ -172,24 +187,24 @@ class SceneView:
 
     def _entry(self, label: str, body: Text, mark: str = "") -> None:
         """A line with a label in the margin; on a terminal, further lines are indented like the first."""
-        if not self._console.is_terminal:
+        if not self.console.is_terminal:
             self._print(Text.assemble(label.ljust(MARGIN), mark, body))
             return
         row = Table.grid()
         row.add_column(width=MARGIN)
         cells = [mark, body] if mark else [body]
         row.add_row(Text(label, "dim"), *cells)
-        self._console.print(row, width=self._line)
+        self.console.print(row, width=self._line)
 
     def _print(self, text: Text, indent: int = 0) -> None:
-        if self._console.is_terminal:
-            self._console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self._line)
+        if self.console.is_terminal:
+            self.console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self._line)
         else:
-            self._console.print(text, soft_wrap=True)
+            self.console.print(text, soft_wrap=True)
 
     @property
     def _line(self) -> int:
-        return min(self._console.width, READABLE)
+        return min(self.console.width, READABLE)
 
 
 def _cast_table(cast: Sequence[Role]) -> Table:
@@ -204,29 +219,3 @@ def _cast_table(cast: Sequence[Role]) -> Table:
             Text(one_line(role.position)),
         )
     return table
-
-
-def _cost_table(record: SceneRecord) -> Table:
-    """Calls, tokens and seconds by node; the last line is the scene's own, its seconds from end to end."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    table.add_column("Node")
-    for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
-        table.add_column(title, justify="right")
-    for node, cost in record.cost.items():
-        table.add_row(Text(node), *_cells(cost))
-    costs = record.cost.values()
-    total = NodeCost(
-        calls=sum(cost.calls for cost in costs),
-        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
-        completion_tokens=sum(cost.completion_tokens for cost in costs),
-        cached_tokens=sum(cost.cached_tokens for cost in costs),
-        seconds=record.seconds,
-    )
-    table.add_section()
-    table.add_row(Text("whole scene", "bold"), *_cells(total))
-    return table
-
-
-def _cells(cost: NodeCost) -> tuple[str, str, str, str]:
-    prompt = f"{cost.prompt_tokens:,} ({cost.cached_tokens:,})"
-    return f"{cost.calls:,}", prompt, f"{cost.completion_tokens:,}", f"{cost.seconds:,.1f}"

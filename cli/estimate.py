@@ -32,6 +32,9 @@ SCENE = Cost(12, 5_400, 460)
 ROLE = Cost(1, 560, 33)
 """Somebody in the cast."""
 
+REPLAY = Cost(3, 1_400, 130)
+"""The opening of the same scene on another answer; the actions come on top."""
+
 INTERACTION = Cost(2.7, 2_440, 104)
 """An action: playing it, ruling on it, and what follows from it."""
 
@@ -39,13 +42,14 @@ PROMPT_RATE, COMPLETION_RATE = 190, 70
 """Tokens a second that the default model reads and writes on two CPU cores, without a prefix cache."""
 
 
-def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None) -> str:
+def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *, verify: bool = False) -> str:
     """A sentence on what so many scenes would take.
 
     Args:
         scenes: How many are to be played.
         settings: How.
         manifest: What was measured in the same folder, if anything was.
+        verify: Whether each is played again on its final answer.
     """
     if manifest is not None and manifest.counts.done:
         totals, done = manifest.totals, manifest.counts.done
@@ -54,7 +58,7 @@ def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None) ->
         basis = f"from the {done:,} scenes that are done"
         pace = f"{_hours(hours)} at the pace so far"
     else:
-        one = expected(settings)
+        one = expected(settings, verify=verify)
         seconds = one.prompt_tokens / PROMPT_RATE + one.completion_tokens / COMPLETION_RATE
         basis = "from scenes of the default model"
         pace = (
@@ -68,10 +72,11 @@ def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None) ->
     )
 
 
-def expected(settings: SceneSettings) -> Cost:
-    """What a scene takes with the default model, on average."""
+def expected(settings: SceneSettings, *, verify: bool = False) -> Cost:
+    """What a scene takes with the default model, on average; at most, where it is played again."""
     interactions = min(settings.max_interactions, settings.steps * (1 + settings.roles / 2))
-    return SCENE.plus(ROLE, settings.roles).plus(INTERACTION, interactions)
+    one = SCENE.plus(ROLE, settings.roles).plus(INTERACTION, interactions)
+    return one.plus(REPLAY, 1).plus(INTERACTION, interactions) if verify else one
 
 
 def _rounded(number: float) -> str:

@@ -10,6 +10,7 @@ import typer
 from cli.console import plain_console
 from cli.display import SceneView
 from cli.output import print_line
+from cli.replay_view import ReplayView
 from scene.errors import InputError
 from scene.export import MIN_DIGITS, Export, Failure
 
@@ -57,6 +58,8 @@ def explain(
         console.print(failure_text(record), soft_wrap=True)
     else:
         SceneView(console).record(record)
+        if record.replay is not None:
+            ReplayView(console).record(record)
 
 
 def failure_text(failure: Failure) -> str:

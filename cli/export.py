@@ -150,6 +150,14 @@ def export(
         bool,
         typer.Option("--no-calls", help="Leave the model's calls out of the records.", rich_help_panel=SCENE),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Play each scene again on its final answer: which harms went?",
+            rich_help_panel=SCENE,
+        ),
+    ] = False,
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
@@ -191,6 +199,7 @@ def export(
                 out=out,
                 settings=settings,
                 keep_calls=not no_calls,
+                verify=verify,
                 model=ModelChoice(
                     model=model,
                     engine=engine,

@@ -50,6 +50,7 @@ class Options:
     out: Path
     settings: SceneSettings
     keep_calls: bool
+    verify: bool
     model: ModelChoice
     machines: Machines
     concurrency: int | None
@@ -85,6 +86,7 @@ def run_export(options: Options, *, dry_run: bool) -> None:
             options.machines,
             stderr,
             keep_calls=options.keep_calls,
+            verify=options.verify,
             scene_seconds=options.scene_seconds,
         )
         try:
@@ -151,6 +153,7 @@ def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIden
         model,
         kind=options.columns.kind,
         keep_calls=options.keep_calls,
+        verify=options.verify,
         structured=options.model.structured,
     )
 
@@ -178,7 +181,7 @@ def _dry_run(options: Options, found: QuestionSet, asked: Sequence[Question]) ->
         contents = Contents.read(options.out)
         left = len(plan(asked, options.settings, model, contents, retry_failed=options.retry_failed).jobs)
     typer.echo(f"{len(asked):,} questions from {one_line(options.source)}; {left:,} scenes to play.")
-    typer.echo(estimate(left, options.settings, manifest))
+    typer.echo(estimate(left, options.settings, manifest, verify=options.verify))
 
 
 def _say_found(console: Console, options: Options, store: ExportStore, todo: Plan) -> None:

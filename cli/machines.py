@@ -53,7 +53,13 @@ class Machines:
 
 
 def load_player(
-    choice: ModelChoice, machines: Machines, console: Console, *, keep_calls: bool, scene_seconds: float
+    choice: ModelChoice,
+    machines: Machines,
+    console: Console,
+    *,
+    keep_calls: bool,
+    verify: bool,
+    scene_seconds: float,
 ) -> ScenePlayer:
     """Load the model, here or in every actor, and show how that goes.
 
@@ -62,7 +68,9 @@ def load_player(
         EngineGoneError: An actor was lost while it loaded the model.
     """
     if machines.ray is None:
-        return Player(load(choice, console), keep_calls=keep_calls, scene_seconds=scene_seconds)
+        return Player(
+            load(choice, console), keep_calls=keep_calls, verify=verify, scene_seconds=scene_seconds
+        )
     choices = [replace(choice, base_url=url) for url in machines.base_urls] or [choice]
     with Loading(console, choice.model) as loading:
         loading("load", 0, 1)
@@ -74,6 +82,7 @@ def load_player(
                 machines.actors,
                 computes=not machines.base_urls and choice.engine != "openai",
                 keep_calls=keep_calls,
+                verify=verify,
                 scene_seconds=scene_seconds,
             )
         except BaseException:

@@ -21,6 +21,8 @@ from cli.ablate import EPILOG as ABLATE_EPILOG
 from cli.ablate import ablate
 from cli.ask import EPILOG as ASK_EPILOG
 from cli.ask import ask
+from cli.compare import EPILOG as COMPARE_EPILOG
+from cli.compare import compare
 from cli.complaint import complain
 from cli.dataset import EPILOG as DATASET_EPILOG
 from cli.dataset import dataset
@@ -89,6 +91,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=RUN_EPILOG)(run)
+app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=EXPLAIN_EPILOG)(explain)
 app.command(epilog=DATASET_EPILOG)(dataset)

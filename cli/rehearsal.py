@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +18,12 @@ from cli.console import plain_console
 from cli.display import SceneView
 from cli.output import print_line, quiet_stdout, save
 from cli.progress import Loading, Working
+from cli.replay_view import ReplayView
 from cli.unfolding import Unfolding
 from graph import build_graph
+from graph.build import build_replay
 from graph.play import play
+from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from inference.loading import load_engine
@@ -49,6 +52,7 @@ def rehearse(
     as_json: bool,
     out: Path | None,
     keep_calls: bool,
+    verify: bool,
 ) -> None:
     """Play a scene and show it as it unfolds; or, as JSON, print its record and nothing else.
 
@@ -60,6 +64,7 @@ def rehearse(
         as_json: Print the record instead of the scene.
         out: File to write the record to.
         keep_calls: Keep every model call in the record.
+        verify: Play the scene again on the final answer, and compare the two.
 
     Raises:
         MonopolylogueError: The model can't be loaded, the scene failed, or the file can't be written.
@@ -72,10 +77,8 @@ def rehearse(
         engine = load(choice, stderr)
         try:
             with Working(shown) as working:
-                unfolding = Unfolding(working, view)
-                record = asyncio.run(
-                    _play(engine, question, first_answer, settings, unfolding, keep_calls=keep_calls)
-                )
+                played = _play(engine, question, first_answer, settings, working, view, keep_calls=keep_calls)
+                record = asyncio.run(_replayed(engine, played, working, view) if verify else played)
         except KeyboardInterrupt:
             # Said before the engine is closed, which waits for the step it is in.
             raise interrupted(
@@ -89,7 +92,7 @@ def rehearse(
             save(out, line + "\n")
     finally:  # a file that can't be written after all does not lose the scene
         if view is not None:
-            view.ending(record)
+            view.cost(record)
         else:
             print_line(line)
 
@@ -99,11 +102,13 @@ async def _play(
     question: str,
     first_answer: str,
     settings: SceneSettings,
-    unfolding: Unfolding,
+    working: Working,
+    view: SceneView | None,
     *,
     keep_calls: bool,
 ) -> SceneRecord:
-    return await play(
+    unfolding = Unfolding(working, view)
+    record = await play(
         build_graph(EngineChatModel(engine=engine)),
         question,
         model=engine.identity,
@@ -113,6 +118,28 @@ async def _play(
         on_state=unfolding.on_state,
         on_call=unfolding.on_call,
     )
+    if view is not None:
+        view.answers(record)
+    return record
+
+
+async def _replayed(
+    engine: Engine, played: Awaitable[SceneRecord], working: Working, view: SceneView | None
+) -> SceneRecord:
+    """The scene, and what follows from its final answer among the same people."""
+    record = await played
+    again = None if view is None else ReplayView(view.console)
+    unfolding = Unfolding(working, again)
+    record = await replayed(
+        build_replay(EngineChatModel(engine=engine)),
+        record,
+        keep_calls=record.calls is not None,
+        on_state=unfolding.on_state,
+        on_call=unfolding.on_call,
+    )
+    if again is not None:
+        again.changes(record)
+    return record
 
 
 def load(choice: ModelChoice, console: Console) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 from cli.complaint import interrupted
 from cli.options import (
     OUTPUT,
-    SCENE,
     BaseUrl,
     Device,
     Dtype,
@@ -25,13 +23,8 @@ from cli.options import (
     Temperature,
 )
 from cli.output import check_writable
-from scene.errors import InputError
+from cli.question import Answer, Question, read_answer, read_question
 from scene.settings import SceneSettings
-from scene.state import check_question
-from scene.text import clean
-
-MAX_STDIN_BYTES = 1_000_000
-"""How much of standard input is read: enough to tell that it is too long, whatever its characters."""
 
 EPILOG = """\
 [bold]Examples[/]
@@ -57,15 +50,8 @@ an option on the command line beats it."""
 
 
 def run(
-    question: Annotated[
-        str, typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.")
-    ],
-    answer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="Rehearse this first answer, not the model's.", rich_help_panel=SCENE
-        ),
-    ] = None,
+    question: Question,
+    answer: Answer = None,
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
@@ -99,10 +85,7 @@ def run(
     settings = SceneSettings(
         roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
     )
-    asked = check_question(_stdin_text() if question == "-" else question)
-    first_answer = clean(answer or "")
-    if answer is not None and not first_answer:
-        raise InputError("The answer given with --answer is empty; give some text, or leave --answer out.")
+    asked, first_answer = read_question(question), read_answer(answer)
     if out is not None:
         check_writable(out)
     try:
@@ -124,25 +107,7 @@ def run(
             as_json=as_json,
             out=out,
             keep_calls=not no_calls,
+            verify=False,
         )
     except KeyboardInterrupt:
         raise interrupted("No scene was played; what was fetched of the model is kept.") from None
-
-
-def _stdin_text() -> str:
-    """All of standard input.
-
-    Raises:
-        InputError: It is far too long, or not UTF-8.
-    """
-    if sys.stdin.isatty():
-        typer.echo("Type the question; Ctrl-D on a line of its own ends it.", err=True)
-    data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
-    if len(data) > MAX_STDIN_BYTES:
-        raise InputError(f"Standard input holds more than {MAX_STDIN_BYTES:,} bytes; give one question.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"Standard input is not UTF-8 text (byte {error.start:,}); convert it first."
-        ) from error

@@ -42,7 +42,7 @@ class Unfolding:
             self._view.question(state.question)
         if state.first_answer and self._first("first answer"):
             self._view.first_answer(state.first_answer)
-        if state.cast and self._first("cast"):
+        if state.plan and self._first("opening"):
             self._view.opening(state.situation, state.outlook, state.cast, state.plan, state.stance)
         consequences = {consequence.event: consequence for consequence in state.consequences}
         for event in state.events[self._events :]:
@@ -67,7 +67,7 @@ def running_node(state: SceneState) -> str:
     """The node that runs after a state was reached, with the turn where there is one."""
     if not state.first_answer:
         return "respond"
-    if not state.cast:
+    if not state.plan:
         return "role_init"
     if state.outcome is not None:
         return "revise"

@@ -77,12 +77,15 @@ async def make_dataset(
         gate: Judges the rows that passed every filter; see `finetune.gate`.
 
     Raises:
-        InputError: There are no scenes, or no row is left.
+        InputError: There are no scenes, one was not played again whose harms are to be compared, or no row
+            is left.
     """
     sources = _Sources()
-    rows = [row for scene in _once(scenes, sources) for row in rows_of(scene, settings.kinds)]
+    rows = [
+        row for scene in _verified(_once(scenes, sources), settings) for row in rows_of(scene, settings.kinds)
+    ]
     rows.sort(key=lambda row: rank(row, settings.seed))
-    faults = [(row, fault(row)) for row in rows]
+    faults = [(row, fault(row, settings.harms_removed)) for row in rows]
     rejected = [Rejected(row, reason) for row, reason in faults if reason]
     kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near)
     rejected += repeats
@@ -115,6 +118,19 @@ def _once(scenes: Iterable[Scene], sources: _Sources) -> Iterable[Scene]:
         sources.scenes[record.id] = scene.source
         sources.first_answers[record.id] = record.first_answer
         sources.provenance[tuple(_facts(record).items())] = None
+        yield scene
+
+
+def _verified(scenes: Iterable[Scene], settings: DatasetSettings) -> Iterable[Scene]:
+    """The scenes; where harms are to have been removed, each second answer must have been looked at."""
+    for scene in scenes:
+        record = scene.record
+        revised = record.answer != record.first_answer
+        if settings.harms_removed is not None and revised and record.replay is None:
+            raise InputError(
+                f"{scene.source}: whether the second answer removed any harm was not looked at; "
+                "export with --verify, or leave --harms-removed out."
+            )
         yield scene
 
 

@@ -16,6 +16,7 @@ REASONS = {
     "worse": "the scene kept the first answer, since the model preferred it",
     "retried": "the same was asked again, and only the last reply counts",
     "refusal": "a benign question is turned away",
+    "harms": "played again on the second answer, the scene had too many of its harms left",
     "unchanged": "the second answer is the first one again",
     "markup": "chat-template tokens, control characters or tags of our prompts are in it",
     "loop": "it repeats itself",
@@ -37,13 +38,20 @@ class Rejected:
     reason: str
 
 
-def fault(row: Row) -> str:
-    """Name of the reason to leave a row out, as far as the row alone tells; empty when there is none."""
+def fault(row: Row, harms_removed: float | None = None) -> str:
+    """Name of the reason to leave a row out, as far as the row alone tells; empty when there is none.
+
+    Args:
+        row: The row.
+        harms_removed: Share of the harms that a second answer must have removed; None for any.
+    """
     text = row.completion
     if not text.strip():
         return "empty"
     if row.fault:
         return row.fault
+    if harms_removed is not None and row.harms_removed is not None and row.harms_removed < harms_removed:
+        return "harms"
     if row.kind == "helpful" and opens_with_refusal(text):
         return "refusal"
     if row.kind == "preference" and text.strip() == row.rejected.strip():

@@ -32,6 +32,7 @@ class Row:
         completion: The answer to learn.
         rejected: The answer to avoid, for preferences.
         fault: Name of the filter that the scene itself decides, or empty.
+        harms_removed: Share of the scene's harms that a second answer removed, where there were any.
     """
 
     kind: RowKind
@@ -43,6 +44,7 @@ class Row:
     completion: str
     rejected: str = ""
     fault: str = ""
+    harms_removed: float | None = None
 
     @property
     def id(self) -> str:
@@ -80,6 +82,7 @@ def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[R
         completion=record.revision,
         rejected=record.first_answer if kind == "preference" else "",
         fault="" if record.answer == record.revision else "worse",
+        harms_removed=record.harms_removed,
     )
 
 

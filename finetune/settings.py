@@ -17,6 +17,7 @@ class DatasetSettings:
         format: `prompt-completion`, `messages`, `sharegpt` or `preference`.
         mix: Rows wanted of each kind; None takes all there are of every kind that the format holds.
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
+        harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
         near: Similarity in percent from which on two texts are the same.
         seed: Decides which rows are taken, their order, and which questions are kept apart.
         parquet: Write Parquet instead of JSON Lines.
@@ -26,6 +27,7 @@ class DatasetSettings:
     format: str = "prompt-completion"
     mix: dict[RowKind, int] | None = None
     validation: float = 0.1
+    harms_removed: float | None = None
     near: float = 88.0
     seed: int = 0
     parquet: bool = False
@@ -41,6 +43,8 @@ class DatasetSettings:
             raise InputError(f"There is no format {self.format!r}; give one of {', '.join(FORMATS)}.")
         if not 0 <= self.validation < 1:
             raise InputError(f"validation must be at least 0 and below 1, not {self.validation}.")
+        if self.harms_removed is not None and not self.harms_removed <= 1:
+            raise InputError(f"harms_removed must be at most 1, not {self.harms_removed}.")
         if not 50 <= self.near <= 100:
             raise InputError(f"near must be between 50 and 100, not {self.near}.")
         unfit = sorted(set(self.mix or ()) - set(kinds_for(self.format)))

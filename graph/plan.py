@@ -69,6 +69,7 @@ def new_manifest(
     *,
     kind: Kind | None,
     keep_calls: bool,
+    verify: bool = False,
     structured: bool = True,
 ) -> Manifest:
     """The manifest of an export that has not begun.
@@ -81,13 +82,20 @@ def new_manifest(
         model: The model.
         kind: Kind given for all questions.
         keep_calls: Whether records keep their model calls.
+        verify: Whether each scene is played again on its final answer.
         structured: Whether a server is asked to constrain decoding.
     """
     now = datetime.now(UTC)
     return Manifest(
         state="running",
         source=source,
-        settings={**asdict(settings), "kind": kind, "keep_calls": keep_calls, "structured": structured},
+        settings={
+            **asdict(settings),
+            "kind": kind,
+            "keep_calls": keep_calls,
+            "verify": verify,
+            "structured": structured,
+        },
         model=model,
         prompt_digest=prompts.digest(),
         versions=dict(versions()),

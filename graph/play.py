@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from types import MappingProxyType
+from typing import Any
+
+from langgraph.graph.state import CompiledStateGraph
+from pydantic import BaseModel
 
 import prompts
 from graph.build import SceneGraph
-from graph.recorder import NODES, Recorder
+from graph.recorder import Recorder
 from scene.nouns import Kind, ModelIdentity
-from scene.record import ModelCall, SceneRecord, costs, record_settings, scene_id
+from scene.record import ModelCall, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState, check_question
 from scene.text import clean
@@ -68,20 +72,9 @@ async def play(
     question, first_answer = check_question(question), clean(first_answer)
     recorder = Recorder(on_call)
     started = time.perf_counter()
-    state: SceneState | None = None
-    async for values in graph.astream(
-        SceneInput(question=question, first_answer=first_answer),
-        {"callbacks": [recorder]},
-        context=settings,
-        stream_mode="values",
-        output_keys=list(SceneState.model_fields),
-    ):
-        state = SceneState.model_validate(values)
-        if on_state is not None:
-            on_state(state)
-    assert (
-        state is not None and state.outcome is not None
-    )  # the graph only ends by way of summarize and revise
+    start = SceneInput(question=question, first_answer=first_answer)
+    state = await unfold(graph, start, settings, recorder, on_state)
+    assert state.outcome is not None  # the graph only ends by way of summarize and revise
     calls = recorder.calls
     return SceneRecord(
         id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
@@ -109,9 +102,36 @@ async def play(
         prompt_digest=prompts.digest(),
         versions=dict(versions()),
         seconds=round(time.perf_counter() - started, 3),
-        cost=costs(calls, {node: recorder.spans[node] for node in NODES if node in recorder.spans}),
+        cost=recorder.costs(),
         calls=tuple(calls) if keep_calls else None,
     )
+
+
+async def unfold(
+    graph: CompiledStateGraph[SceneState, SceneSettings, Any, Any],
+    start: BaseModel,
+    settings: SceneSettings,
+    recorder: Recorder,
+    on_state: Callable[[SceneState], None] | None,
+) -> SceneState:
+    """Run a graph from its input to its end.
+
+    Returns:
+        The state it ended with.
+    """
+    state: SceneState | None = None
+    async for values in graph.astream(
+        start,
+        {"callbacks": [recorder]},
+        context=settings,
+        stream_mode="values",
+        output_keys=list(SceneState.model_fields),
+    ):
+        state = SceneState.model_validate(values)
+        if on_state is not None:
+            on_state(state)
+    assert state is not None
+    return state
 
 
 @cache

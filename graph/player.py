@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from graph.build import build_graph
+from graph.build import build_graph, build_replay
 from graph.plan import Job
 from graph.play import play
+from graph.replay import replayed
 from graph.store import Outcome
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
@@ -74,15 +75,22 @@ class Player:
     Args:
         engine: The engine.
         keep_calls: Keep every model call in the records.
-        scene_seconds: How long a scene may take before it is given up.
+        verify: Play each scene again on its final answer; see `graph.replay`.
+        scene_seconds: How long a scene may take, its replay included, before it is given up.
     """
 
     def __init__(
-        self, engine: Engine, *, keep_calls: bool = True, scene_seconds: float = SCENE_SECONDS
+        self,
+        engine: Engine,
+        *,
+        keep_calls: bool = True,
+        verify: bool = False,
+        scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        """Build the graph."""
+        """Build the graphs."""
         self._engine = engine
         self._graph = build_graph(EngineChatModel(engine=engine))
+        self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None
         self._keep_calls = keep_calls
         self._seconds = scene_seconds
 
@@ -109,7 +117,7 @@ class Player:
         settings = replace(job.settings, seed=job.settings.seed + job.attempt)
         try:
             async with asyncio.timeout(self._seconds) as watchdog:
-                return await play(
+                record = await play(
                     self._graph,
                     job.question.text,
                     model=self._engine.identity,
@@ -121,6 +129,9 @@ class Player:
                     kind=job.question.kind,
                     on_call=on_spent,
                 )
+                if self._replay is None:
+                    return record
+                return await replayed(self._replay, record, keep_calls=self._keep_calls, on_call=on_spent)
         except TimeoutError:
             if not watchdog.expired():
                 raise

@@ -62,13 +62,16 @@ class SceneActor:
     Args:
         load: Loads its engine.
         keep_calls: Keep every model call in the records.
+        verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take before it is given up.
     """
 
-    def __init__(self, load: Callable[[], Engine], *, keep_calls: bool, scene_seconds: float) -> None:
+    def __init__(
+        self, load: Callable[[], Engine], *, keep_calls: bool, verify: bool, scene_seconds: float
+    ) -> None:
         """Load nothing yet: what goes wrong in here is not told apart from a lost process."""
         self._load = load
-        self._make = partial(Player, keep_calls=keep_calls, scene_seconds=scene_seconds)
+        self._make = partial(Player, keep_calls=keep_calls, verify=verify, scene_seconds=scene_seconds)
         self._player: Player
 
     async def ready(self) -> Ready:
@@ -122,6 +125,7 @@ class RayPlayer:
         computes: Whether engines compute in the actors, so that these share the processor cores; else each
             speaks to a server and takes one core.
         keep_calls: Keep every model call in the records.
+        verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take before it is given up.
 
     Raises:
@@ -141,12 +145,13 @@ class RayPlayer:
         *,
         computes: bool = True,
         keep_calls: bool = True,
+        verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
         """Start the actors and wait until each has loaded its model."""
         self._cluster, self._ray = cluster, cluster.ray
         self._actor_class = self._ray.remote(SceneActor)
-        self._options = {"keep_calls": keep_calls, "scene_seconds": scene_seconds}
+        self._options = {"keep_calls": keep_calls, "verify": verify, "scene_seconds": scene_seconds}
         # The actor gives a scene up itself, unless its process hangs.
         self._patience = scene_seconds + 2 * SIGN_OF_LIFE_SECONDS
         processors = cluster.processors()

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from scene.nouns import role_number
-from scene.record import Message, ModelCall
+from scene.record import Message, ModelCall, NodeCost, costs
 
 NODES = (
     "respond", "role_init", "role_action", "modulator_routing", "modulator_update", "summarize", "revise",
@@ -53,6 +53,10 @@ class Recorder(AsyncCallbackHandler):
     def calls(self) -> list[ModelCall]:
         """Finished calls in a fixed order: turn, node, call, role, attempt; never the order they ended in."""
         return sorted(self._calls, key=_position)
+
+    def costs(self) -> dict[str, NodeCost]:
+        """What each node cost, in the order of `NODES`."""
+        return costs(self.calls, {node: self.spans[node] for node in NODES if node in self.spans})
 
     async def on_chat_model_start(
         self,

@@ -27,7 +27,6 @@ from scene.export import (
     Counts,
     Failure,
     Manifest,
-    Totals,
     read_manifest,
 )
 from scene.files import TEMPORARY, replace_file
@@ -218,14 +217,10 @@ class ExportStore:
         self.contents.sizes[name] += size
 
     def _count_scenes(self, records: list[SceneRecord]) -> None:
-        sums = self.contents.totals.model_dump()
         for record in records:
             self.contents.done.add(record.id)
             self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
-            for cost in record.cost.values():
-                for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens"):
-                    sums[name] += getattr(cost, name)
-        self.contents.totals = Totals(**sums)
+            self.contents.totals = self.contents.totals.plus(record)
 
     def _count_failures(self, failures: list[Failure]) -> None:
         for failure in failures:

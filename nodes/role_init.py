@@ -110,7 +110,7 @@ def role_init(model: BaseChatModel) -> Node:
         asker = Asker(model, settings, "role_init")
         asking = {"question": state.question}
         stance, request, situation = await asyncio.gather(
-            _stance(asker, state.first_answer),
+            stance_of(asker, state.first_answer),
             _request(asker, asking),
             asker.text("situation", asking, SITUATION),
         )
@@ -123,7 +123,7 @@ def role_init(model: BaseChatModel) -> Node:
         )
         steps = {"steps": str(settings.steps)} | ({"goal": protagonist.goal} if suffix else {})
         plan, cast = await asyncio.gather(
-            asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, _plan_reply(settings.steps)),
+            asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, plan_reply(settings.steps)),
             _cast(asker, settings.roles, protagonist, imagined | {"outlook": outlook}),
         )
         return {
@@ -140,7 +140,7 @@ def role_init(model: BaseChatModel) -> Node:
     return run
 
 
-async def _stance(asker: Asker, answer: str) -> Stance:
+async def stance_of(asker: Asker, answer: str) -> Stance:
     """Whether an answer turns the asker away. The model is asked where no usual phrase says so."""
     if opens_with_refusal(answer):
         return "declines"
@@ -156,7 +156,7 @@ async def _request(asker: Asker, asking: Values) -> Request:
     return "harmless" if all(harmless) else "doubtful" if any(harmless) else "harmful"
 
 
-def _plan_reply(steps: int) -> type[BaseModel]:
+def plan_reply(steps: int) -> type[BaseModel]:
     """A reply with exactly so many steps."""
     return create_model(
         "PlanReply", steps=(Annotated[list[Step], Field(min_length=steps, max_length=steps)], ...)

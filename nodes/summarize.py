@@ -8,14 +8,11 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, sentences, settings_of
-from scene.nouns import Consequence, Severity, Verdict
+from scene.nouns import HARMS, Consequence, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
 from scene.turn import outcome
-
-HARMS: frozenset[Severity] = frozenset({"moderate", "severe"})
-"""Severities that call for a revision."""
 
 NO_HARM = "Nothing that followed did anybody any harm."
 

@@ -88,6 +88,15 @@ class Totals(Noun):
     cached_tokens: int = 0
     hours: float = 0.0
 
+    def plus(self, record: SceneRecord | _Head) -> Totals:
+        """With what a scene and its replay took; the hours stay."""
+        sums = self.model_dump()
+        costs = [*record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
+        for cost in costs:
+            for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens"):
+                sums[name] += getattr(cost, name)
+        return Totals(**sums)
+
 
 class Manifest(Noun):
     """What an export is, and how far it has come.
@@ -124,6 +133,7 @@ class Manifest(Noun):
     def decisive(self) -> dict[str, Setting]:
         """Everything that a scene depends on beside its question."""
         return {
+            "verify": False,  # what it was before it could be set
             **self.settings,
             "model": self.model.id,
             "model revision": self.model.revision,
@@ -153,10 +163,19 @@ class _Name(BaseModel):
     question_id: str | None = None
 
 
+class _Spent(BaseModel):
+    """What was spent by node."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cost: dict[str, NodeCost]
+
+
 class _Head(_Name):
     """As much of a record as counting needs."""
 
     cost: dict[str, NodeCost]
+    replay: _Spent | None = None
 
 
 @dataclass
@@ -187,21 +206,17 @@ class Contents:
             ExportError: A line is damaged that is not the last one of its file, or two scenes have one id.
         """
         found = cls()
-        sums = dict.fromkeys(("calls", "prompt_tokens", "completion_tokens", "cached_tokens"), 0)
         for number, head in found._lines(folder / SCENES, _Head):
             if head.id in found.done:
                 raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
             found.done.add(head.id)
-            for cost in head.cost.values():
-                for name in sums:
-                    sums[name] += getattr(cost, name)
+            found.totals = found.totals.plus(head)
         lines = 0
         for _, failure in found._lines(folder / FAILURES, Failure):
             lines += 1
             if failure.id not in found.done:
                 found.failed[failure.id] = failure
         found.superseded = lines != len(found.failed)
-        found.totals = Totals(**sums)
         return found
 
     def _lines(self, path: Path, shape: type[_Line]) -> Iterator[tuple[int, _Line]]:

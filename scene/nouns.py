@@ -20,6 +20,9 @@ PROTAGONIST = "r0"
 Severity = Literal["none", "minor", "moderate", "severe"]
 """How bad a consequence is for those it falls on; `none` also covers the good ones."""
 
+HARMS: frozenset[Severity] = frozenset({"moderate", "severe"})
+"""Severities that count as harm: an answer with such a consequence is revised."""
+
 Stance = Literal["answers", "declines"]
 """Whether the first answer helps with what was asked or turns the request away."""
 

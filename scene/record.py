@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from scene.comparison import share_removed
 from scene.errors import RecordError
 from scene.nouns import (
     PROTAGONIST,
     Consequence,
     Event,
+    EventId,
     Kind,
     ModelIdentity,
     Noun,
@@ -83,6 +85,38 @@ class NodeCost(Noun):
     seconds: float
 
 
+class Replay(Noun):
+    """What would have followed had the final answer been the first: the same people and seed once more.
+
+    Attributes:
+        stance: Whether the final answer helps or turns the request away.
+        outlook: What follows, roughly, if the asker acts on it.
+        plan: Steps that the asker takes.
+        events: The log of this scene; its ids are its own.
+        consequences: What they lead to.
+        outcome: How it ended.
+        went: Events of the first scene whose consequence is not here any more.
+        stayed: Events of the first and of this scene whose consequences are the same one.
+        came: Events of this scene whose consequence is new.
+        seconds: How long it took.
+        cost: What it cost by node, beside the first scene.
+        calls: Its model calls, or None when they were not kept.
+    """
+
+    stance: Stance
+    outlook: Text
+    plan: tuple[Text, ...]
+    events: tuple[Event, ...]
+    consequences: tuple[Consequence, ...]
+    outcome: Outcome
+    went: tuple[EventId, ...]
+    stayed: tuple[tuple[EventId, EventId], ...]
+    came: tuple[EventId, ...]
+    seconds: float
+    cost: dict[str, NodeCost]
+    calls: tuple[ModelCall, ...] | None
+
+
 class SceneRecord(Noun):
     """A whole scene. `id` follows from what went in: the same question and settings give the same."""
 
@@ -120,6 +154,12 @@ class SceneRecord(Noun):
     calls: tuple[ModelCall, ...] | None
     """Every model call in a fixed order, or None when they were not kept."""
 
+    harms_removed: float | None = None
+    """Share of the harms that the final answer removed, where that was looked at and there were any."""
+
+    replay: Replay | None = None
+    """The scene on the final answer, where it was played; an answer that stayed leads to the same one."""
+
     @model_validator(mode="after")
     def _consistent(self) -> SceneRecord:
         ids = [role.id for role in self.cast]
@@ -127,13 +167,9 @@ class SceneRecord(Noun):
             raise ValueError("roles must be numbered from r0, the protagonist")
         if len({role.name.casefold() for role in self.cast}) != len(ids):
             raise ValueError("two roles share a name")
-        if [event_number(event.id) for event in self.events] != list(range(len(self.events))):
-            raise ValueError("events must be numbered in order")
-        if any({event.actor, *event.observers} - set(ids) for event in self.events):
-            raise ValueError("an event names a role that is not in the cast")
-        admitted = {event.id for event in self.events if event.admitted}
-        if any(c.event not in admitted or set(c.roles) - set(ids) for c in self.consequences):
-            raise ValueError("a consequence names a refused event or a role that is not in the cast")
+        _check_log(self.events, self.consequences, set(ids))
+        if self.replay is not None:
+            _check_replay(self, self.replay)
         return self
 
     def to_json(self) -> str:
@@ -155,6 +191,30 @@ class SceneRecord(Noun):
             raise RecordError(
                 f"Not a scene record of version {SCHEMA_VERSION}: {where}: {fault['msg']}"
             ) from error
+
+
+def _check_log(events: Sequence[Event], consequences: Sequence[Consequence], cast: set[RoleId]) -> None:
+    """Refuse a log that does not hang together."""
+    if [event_number(event.id) for event in events] != list(range(len(events))):
+        raise ValueError("events must be numbered in order")
+    if any({event.actor, *event.observers} - cast for event in events):
+        raise ValueError("an event names a role that is not in the cast")
+    admitted = {event.id for event in events if event.admitted}
+    if any(c.event not in admitted or set(c.roles) - cast for c in consequences):
+        raise ValueError("a consequence names a refused event or a role that is not in the cast")
+
+
+def _check_replay(record: SceneRecord, replay: Replay) -> None:
+    """Refuse a replay that is not one of this scene."""
+    _check_log(replay.events, replay.consequences, {role.id for role in record.cast})
+    before = sorted([*replay.went, *(one for one, _ in replay.stayed)])
+    after = sorted([*replay.came, *(other for _, other in replay.stayed)])
+    if before != sorted(c.event for c in record.consequences) or after != sorted(
+        c.event for c in replay.consequences
+    ):
+        raise ValueError("every consequence went, stayed or came")
+    if record.harms_removed != share_removed(record.consequences, replay.consequences):
+        raise ValueError("harms_removed is not what the consequences come to")
 
 
 def scene_id(

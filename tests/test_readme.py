@@ -24,6 +24,7 @@ def test_paths_in_the_documents_exist() -> None:
         "README.md",
         "AGENTS.md",
         "docs/paper.md",
+        "docs/comparing.md",
         "docs/engines.md",
         "docs/export.md",
         "docs/finetuning.md",

@@ -7,7 +7,8 @@ import pytest
 
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
-from scene.export import FAILURES, MANIFEST, SCENES, Export
+from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
+from tests.graph.test_replay import cautious
 from tests.scripted_scene import asked, player
 
 SMALL = ("--roles", "1", "--steps", "2", "--max-interactions", "1")
@@ -358,3 +359,29 @@ def test_hostile_text_is_data(export, questions, out):
     assert "\x1b" not in done.output
     assert done.exit_code == 2
     assert "column 'kind' says ']0;'" in done.stderr
+
+
+def test_verify_records_what_the_second_answer_removed(export, out):
+    assert export("--verify", engine=cautious()).exit_code == 0
+    records = list(Export(out).scenes())
+    assert {record.harms_removed for record in records} == {1.0}
+    assert all(record.replay is not None for record in records)
+    totals = Export(out).manifest.totals
+    both = [c for r in records for c in (*r.cost.values(), *r.replay.cost.values())]
+    assert totals.calls == sum(cost.calls for cost in both)
+    assert Contents.read(out).totals.calls == totals.calls
+
+
+def test_verify_can_not_be_changed_later(export, out):
+    export("--limit", "1")
+    again = export("--verify")
+    assert again.exit_code == 2
+    assert "verify was False and is now True" in again.stderr
+
+
+def test_exports_from_before_verify_go_on(export, out):
+    export("--limit", "1")
+    manifest = json.loads((out / MANIFEST).read_text())
+    del manifest["settings"]["verify"]
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    assert export().exit_code == 0

@@ -20,7 +20,10 @@ from finetune.split import validation_questions
 from finetune.write import write_dataset
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
+from scene.comparison import share_removed
 from scene.errors import InputError
+from scene.nouns import Consequence
+from scene.record import Replay
 from scene.text import is_repetition
 from tests.finetune.scenes import SAMPLE, call, record, write
 
@@ -296,3 +299,41 @@ def test_mix_that_is_none(text) -> None:
 def test_settings_out_of_range(settings) -> None:
     with pytest.raises(InputError):
         DatasetSettings(**settings)
+
+
+def verified(number: int, after: str):
+    """A revised scene with one harm, and a replay with a consequence of some severity."""
+    one = record(number, revised=True)
+    harm = Consequence(event="e0", text="It costs a week's wages.", severity="severe", roles=("r1",))
+    now = harm.model_copy(update={"severity": after})
+    replay = Replay(
+        stance="answers",
+        outlook="All is well.",
+        plan=one.plan,
+        events=one.events,
+        consequences=(now,),
+        outcome=one.outcome,
+        went=(),
+        stayed=(("e0", "e0"),),
+        came=(),
+        seconds=1.0,
+        cost=one.cost,
+        calls=None,
+    )
+    share = share_removed([harm], [now])
+    return one.model_copy(update={"consequences": (harm,), "replay": replay, "harms_removed": share})
+
+
+def test_second_answers_that_removed_too_little_harm() -> None:
+    scenes = [verified(0, "none"), verified(1, "moderate"), record(2)]
+    dataset = made(scenes, harms_removed=0.5, validation=0.0)
+    assert [row.scene for row in rows(dataset) if row.kind == "aligned"] == [scenes[0].id]
+    assert dataset.filtered == {"harms": {"aligned": 1}}
+    assert {row.kind for row in rows(made(scenes, validation=0.0))} == {"aligned", "helpful", "simulation"}
+
+
+def test_harms_can_be_told_of_verified_scenes_alone() -> None:
+    with pytest.raises(InputError, match="export with --verify, or leave --harms-removed out"):
+        made([verified(0, "none"), record(2, revised=True)], harms_removed=0.5)
+    with pytest.raises(InputError, match="at most 1, not 2"):
+        DatasetSettings(harms_removed=2)

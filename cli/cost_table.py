@@ -1,0 +1,44 @@
+"""What a scene cost, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from scene.record import NodeCost, SceneRecord
+
+
+def cost_table(record: SceneRecord) -> Table:
+    """Calls, tokens and seconds by node; below, those of the whole scene and of its replay, end to end."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("Node")
+    for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
+        table.add_column(title, justify="right")
+    for node, cost in record.cost.items():
+        table.add_row(Text(node), *_cells(cost))
+    table.add_section()
+    table.add_row(Text("whole scene", "bold"), *_cells(_total(record.cost, record.seconds)))
+    if record.replay is not None:
+        table.add_row(
+            Text("played again", "bold"), *_cells(_total(record.replay.cost, record.replay.seconds))
+        )
+    return table
+
+
+def _total(cost: Mapping[str, NodeCost], seconds: float) -> NodeCost:
+    costs = cost.values()
+    return NodeCost(
+        calls=sum(cost.calls for cost in costs),
+        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
+        completion_tokens=sum(cost.completion_tokens for cost in costs),
+        cached_tokens=sum(cost.cached_tokens for cost in costs),
+        seconds=seconds,
+    )
+
+
+def _cells(cost: NodeCost) -> tuple[str, str, str, str]:
+    prompt = f"{cost.prompt_tokens:,} ({cost.cached_tokens:,})"
+    return f"{cost.calls:,}", prompt, f"{cost.completion_tokens:,}", f"{cost.seconds:,.1f}"

@@ -1,0 +1,75 @@
+"""The scene on the final answer beside the one on the first: what went, what stayed, what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from cli.display import SceneView
+from scene.comparison import harms
+from scene.nouns import Consequence, Role, Stance
+from scene.record import SceneRecord
+from scene.text import one_line
+
+
+class ReplayView(SceneView):
+    """Shows a scene among people who were introduced before; use it as a `SceneView` of its own."""
+
+    def question(self, question: str) -> None:
+        """Was shown before."""
+
+    def first_answer(self, answer: str) -> None:
+        """Say that this is the other scene; its first answer was shown before as the final one."""
+        self._section("Once more, on the final answer", "The same people, the same seed.")
+
+    def opening(
+        self, situation: str, outlook: str, cast: Sequence[Role], plan: Sequence[str], stance: Stance
+    ) -> None:
+        """What the asker does with this answer."""
+        self._outlook(outlook, stance)
+        self._meet(cast)
+        self._plan(plan)
+
+    def record(self, record: SceneRecord) -> None:
+        """What was played again, and what it changed."""
+        if (replay := record.replay) is not None:
+            self.first_answer(record.answer)
+            self.opening(record.situation, replay.outlook, record.cast, replay.plan, replay.stance)
+            self.events(replay.events, replay.consequences)
+        self.changes(record)
+
+    def changes(self, record: SceneRecord) -> None:
+        """Every consequence of either scene once, and the share of harms removed."""
+        replay = record.replay
+        if replay is None:
+            self._section("Once more", "The first answer stays, so the same would follow from it again.")
+            return
+        self._meet(record.cast)
+        before = {c.event: c for c in record.consequences}
+        after = {c.event: c for c in replay.consequences}
+        self._heading("What became of the consequences")
+        self._group("went", (self._consequence(before[event]) for event in replay.went))
+        self._group("stayed", (self._both(before[one], after[other]) for one, other in replay.stayed))
+        self._group("came", (self._consequence(after[event]) for event in replay.came))
+        had, has = harms(record.consequences), harms(replay.consequences)
+        self._section("Harms", f"{had} on the first answer, {has} on the final one.{_said(record)}")
+
+    def _group(self, title: str, consequences: Iterable[Text]) -> None:
+        lines = list(consequences) or [Text("none", "dim")]
+        for number, line in enumerate(lines):
+            self._entry("" if number else title, line)
+
+    def _both(self, before: Consequence, after: Consequence) -> Text:
+        """A consequence that stayed, as it is told now, and as it was if it was milder or graver."""
+        line = self._consequence(after)
+        if before.severity != after.severity:
+            line.append(f" (was {before.severity}: {one_line(before.text)})", "dim")
+        return line
+
+
+def _said(record: SceneRecord) -> str:
+    share = record.harms_removed
+    if share is None:
+        return ""
+    return f" Removed: {share:.0%}." if share >= 0 else f" None removed, and {-share:.0%} more came."

@@ -1,0 +1,73 @@
+"""Playing a scene that has ended once more on its final answer: did the revision remove any harm?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from graph.build import ReplayGraph
+from graph.play import unfold
+from graph.recorder import Recorder
+from scene.comparison import same, share_removed
+from scene.record import ModelCall, Replay, SceneRecord
+from scene.settings import SceneSettings
+from scene.state import SceneState
+from scene.turn import outcome
+
+
+async def replayed(
+    graph: ReplayGraph,
+    record: SceneRecord,
+    *,
+    keep_calls: bool = True,
+    on_state: Callable[[SceneState], None] | None = None,
+    on_call: Callable[[ModelCall], None] | None = None,
+) -> SceneRecord:
+    """The record of a scene, with what follows from its final answer among the same people.
+
+    Where the first answer stayed, the same scene would follow: nothing is played, and no harm is removed.
+
+    Args:
+        graph: What `build_replay` returned.
+        record: The scene.
+        keep_calls: Keep every model call.
+        on_state: Called with the state after every step of the graph.
+        on_call: Called after every model call.
+
+    Raises:
+        ReplyError: A reply of the model could not be used after every retry.
+        EngineError: The engine failed.
+    """
+    if record.answer == record.first_answer:
+        removed = share_removed(record.consequences, record.consequences)
+        return record.model_copy(update={"harms_removed": removed})
+    settings = SceneSettings(**record.settings, seed=record.seed)  # type: ignore[arg-type]  # checked by it
+    recorder = Recorder(on_call)
+    started = time.perf_counter()
+    start = SceneState(
+        question=record.question,
+        first_answer=record.answer,
+        request=record.request,
+        situation=record.situation,
+        goal=record.goal,
+        cast=list(record.cast),
+    )
+    state = await unfold(graph, start, settings, recorder, on_state)
+    stayed = same(record.consequences, state.consequences)
+    kept, again = {one for one, _ in stayed}, {other for _, other in stayed}
+    replay = Replay(
+        stance=state.stance,
+        outlook=state.outlook,
+        plan=tuple(state.plan),
+        events=tuple(state.events),
+        consequences=tuple(state.consequences),
+        outcome=outcome(state),
+        went=tuple(c.event for c in record.consequences if c.event not in kept),
+        stayed=tuple(stayed),
+        came=tuple(c.event for c in state.consequences if c.event not in again),
+        seconds=round(time.perf_counter() - started, 3),
+        cost=recorder.costs(),
+        calls=tuple(recorder.calls) if keep_calls else None,
+    )
+    removed = share_removed(record.consequences, state.consequences)
+    return SceneRecord.model_validate(dict(record) | {"replay": replay, "harms_removed": removed})

@@ -1,0 +1,44 @@
+"""The same people face another answer: what follows from it, and what the asker does with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.runtime import Runtime
+
+from nodes.asking import GIST_CHARS, Asker, Node, sentences, settings_of
+from nodes.role_init import plan_reply, stance_of
+from scene.nouns import PROTAGONIST
+from scene.settings import SceneSettings
+from scene.state import SceneState
+from scene.text import shortened
+
+
+def replan(model: BaseChatModel) -> Node:
+    """The node that takes the place of `role_init` where situation, goal and cast are given."""
+
+    async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
+        settings = settings_of(runtime)
+        asker = Asker(model, settings, "role_init")
+        stance = await stance_of(asker, state.first_answer)
+        suffix = "_declined" if stance == "declines" else ""
+        answered = {
+            "question": state.question,
+            "situation": state.situation,
+            "answer": shortened(state.first_answer, GIST_CHARS),
+        }
+        steps = {"steps": str(settings.steps)} | ({"goal": state.goal} if suffix else {})
+        outlook, plan = await asyncio.gather(
+            asker.text(f"outlook{suffix}", answered, sentences(3)),
+            asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, plan_reply(settings.steps)),
+        )
+        return {
+            "stance": stance,
+            "outlook": outlook,
+            "plan": plan.model_dump()["steps"],
+            "budget": settings.max_interactions,
+        }
+
+    return run

@@ -1,0 +1,94 @@
+"""The same scene on the final answer: who is in it, what is asked, what is compared."""
+
+import json
+
+from graph.build import build_graph, build_replay
+from graph.play import play
+from graph.replay import replayed
+from inference.chat_model import EngineChatModel
+from inference.engine import GenerationRequest
+from inference.scripted import ScriptedEngine
+from scene.record import SceneRecord
+from scene.settings import SceneSettings
+from tests.scripted_scene import asked, player, prompt_of, user_text
+
+QUESTION = "How can I pay my rent later?"
+FIRST, FINAL = "Just do not pay at all.", "Ask for a later date."
+
+
+def consequence(request: GenerationRequest) -> str:
+    """Following the final answer harms nobody."""
+    harmless = "later date" in request.messages[-1].content
+    text = "The landlord knows when the rent comes." if harmless else "The landlord can't pay the bank."
+    effect = "nobody is worse off" if harmless else "it costs somebody dearly"
+    return json.dumps({"text": text, "effect": effect, "falls_on": ["r1"]})
+
+
+def plan(request: GenerationRequest) -> str:
+    step = "I ask for a later date" if FINAL in request.messages[-1].content else "I keep the rent"
+    steps = request.schema["properties"]["steps"]["minItems"]
+    return json.dumps({"steps": [f"{step} in week {number}." for number in range(steps)]})
+
+
+async def both(engine: ScriptedEngine, **settings) -> SceneRecord:
+    model = EngineChatModel(engine=engine)
+    record = await play(
+        build_graph(model), QUESTION, model=engine.identity, settings=SceneSettings(**settings)
+    )
+    engine.requests.clear()
+    return await replayed(build_replay(model), record)
+
+
+def cautious() -> ScriptedEngine:
+    return player(respond=FIRST, revise=FINAL, plan=plan, consequence=consequence)
+
+
+async def test_harms_that_went():
+    record = await both(cautious())
+    replay = record.replay
+    assert record.harms_removed == 1.0
+    assert replay.plan[0] == "I ask for a later date in week 0."
+    assert {c.severity for c in replay.consequences} == {"none"}
+    assert (len(replay.went), replay.stayed) == (len(record.consequences), ())
+    assert len(replay.came) == len(replay.consequences)
+    assert SceneRecord.from_json(record.to_json()) == record
+
+
+async def test_same_people_and_no_more_calls_than_needed():
+    engine = cautious()
+    record = await both(engine, roles=2, seed=5)
+    opening = {"stance", "outlook", "plan"}
+    turns = {"role_action", "routing", "consequence"}
+    assert set(map(prompt_of, engine.requests)) == opening | turns
+    assert sum(cost.calls for cost in record.replay.cost.values()) == len(engine.requests)
+    assert len(record.replay.calls) == len(engine.requests)
+    for role in record.cast[1:]:
+        assert f"{role.id} {role.name}" in user_text(asked(engine, "routing"))
+    assert FINAL in user_text(asked(engine, "plan", "outlook"))
+    assert FIRST not in user_text(engine.requests)
+
+
+async def test_same_seed_same_replay():
+    def timeless(record: SceneRecord) -> dict:
+        return record.replay.model_dump(exclude={"seconds", "cost", "calls"})
+
+    assert timeless(await both(cautious(), seed=3)) == timeless(await both(cautious(), seed=3))
+
+
+async def test_an_answer_that_stayed_is_not_played_again():
+    engine = player(respond=FIRST, revise=FINAL, compare=lambda request: _prefers(request, FIRST))
+    record = await both(engine)
+    assert record.answer == FIRST
+    assert (record.replay, record.harms_removed) == (None, 0.0)
+    assert engine.requests == []
+
+
+async def test_no_harm_no_share():
+    harmless = json.dumps({"text": "All is well.", "effect": "nobody is worse off", "falls_on": ["r1"]})
+    record = await both(player(consequence=harmless))
+    assert (record.replay, record.harms_removed) == (None, None)
+
+
+def _prefers(request: GenerationRequest, answer: str) -> str:
+    first = request.messages[-1].content.partition("<first>")[2].partition("</first>")[0]
+    return "the first" if answer in first else "the second"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import prompts
 from graph.build import SceneGraph
 from graph.recorder import Recorder
 from scene.nouns import Kind, ModelIdentity
-from scene.record import ModelCall, SceneRecord, record_settings, scene_id
+from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState, check_question
 from scene.text import clean
@@ -74,13 +74,52 @@ async def play(
     started = time.perf_counter()
     start = SceneInput(question=question, first_answer=first_answer)
     state = await unfold(graph, start, settings, recorder, on_state)
-    assert state.outcome is not None  # the graph only ends by way of summarize and revise
-    calls = recorder.calls
-    return SceneRecord(
-        id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
+    return record_of(
+        state,
+        settings,
+        model,
+        record_id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
         question_id=question_id,
         kind=kind,
-        question=question,
+        seconds=time.perf_counter() - started,
+        cost=recorder.costs(),
+        calls=recorder.calls if keep_calls else None,
+    )
+
+
+def record_of(
+    state: SceneState,
+    settings: SceneSettings,
+    model: ModelIdentity,
+    *,
+    record_id: str,
+    question_id: str | None = None,
+    kind: Kind | None = None,
+    seconds: float,
+    cost: dict[str, NodeCost],
+    calls: Sequence[ModelCall] | None,
+    edited: bool = False,
+) -> SceneRecord:
+    """The record of a scene that has ended.
+
+    Args:
+        state: The state it ended with.
+        settings: How it was played.
+        model: Which model played.
+        record_id: Id of the record.
+        question_id: The question's id in the set it came from.
+        kind: What the question is in that set for.
+        seconds: How long it took.
+        cost: What it cost by node.
+        calls: Every model call in a fixed order, or None to leave them out.
+        edited: Whether a person changed the state on the way.
+    """
+    assert state.outcome is not None  # the graph only ends by way of summarize and revise
+    return SceneRecord(
+        id=record_id,
+        question_id=question_id,
+        kind=kind,
+        question=state.question,
         first_answer=state.first_answer,
         stance=state.stance,
         request=state.request,
@@ -101,9 +140,10 @@ async def play(
         model=model,
         prompt_digest=prompts.digest(),
         versions=dict(versions()),
-        seconds=round(time.perf_counter() - started, 3),
-        cost=recorder.costs(),
-        calls=tuple(calls) if keep_calls else None,
+        seconds=round(seconds, 3),
+        cost=cost,
+        calls=None if calls is None else tuple(calls),
+        edited=edited,
     )
 
 

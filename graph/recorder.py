@@ -52,7 +52,7 @@ class Recorder(AsyncCallbackHandler):
     @property
     def calls(self) -> list[ModelCall]:
         """Finished calls in a fixed order: turn, node, call, role, attempt; never the order they ended in."""
-        return sorted(self._calls, key=_position)
+        return sorted(self._calls, key=position)
 
     def costs(self) -> dict[str, NodeCost]:
         """What each node cost, in the order of `NODES`."""
@@ -104,7 +104,8 @@ class Recorder(AsyncCallbackHandler):
         self._open.pop(run_id, None)
 
 
-def _position(call: ModelCall) -> tuple[int, int, int, str, int, int, str]:
+def position(call: ModelCall) -> tuple[int, int, int, str, int, int, str]:
+    """Sorts the calls of a scene: turn, node, call, role, attempt, and what was said last."""
     opening = call.turn is None and call.node in NODES[:2]
     part = 0 if opening else 1 if call.turn is not None else 2
     role = -1 if call.role is None else role_number(call.role)

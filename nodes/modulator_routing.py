@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, create_model
 
 from nodes.asking import SENTENCE, Asker, Node, settings_of
 from nodes.script import people_text, scene_text
-from scene.nouns import Event, Proposal, Role, RoleId
+from scene.nouns import Event, Proposal, Role, RoleId, event_number
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import is_repetition
@@ -35,9 +35,10 @@ def modulator_routing(model: BaseChatModel) -> Node:
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         asker = Asker(model, settings_of(runtime), "modulator_routing", state.turn)
+        first = event_number(state.events[-1].id) + 1 if state.events else 0
         rulings = await asyncio.gather(
             *(
-                _rule(asker.about(proposal.actor), state, proposal, f"e{len(state.events) + offset}")
+                _rule(asker.about(proposal.actor), state, proposal, f"e{first + offset}")
                 for offset, proposal in enumerate(state.proposals)
             )
         )

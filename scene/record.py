@@ -154,6 +154,9 @@ class SceneRecord(Noun):
     calls: tuple[ModelCall, ...] | None
     """Every model call in a fixed order, or None when they were not kept."""
 
+    edited: bool = False
+    """Whether a person changed the state while the scene was stepped through."""
+
     harms_removed: float | None = None
     """Share of the harms that the final answer removed, where that was looked at and there were any."""
 

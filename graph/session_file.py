@@ -1,0 +1,219 @@
+"""What a session's file holds beside LangGraph's checkpoints, and the folder of all sessions."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiosqlite
+import platformdirs
+from pydantic import ValidationError
+
+from inference.environment import setting
+from scene.errors import InputError
+from scene.nouns import Noun
+from scene.record import ModelCall
+from scene.settings import SceneSettings
+
+ENDING = ".sqlite"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS session (info TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS steps (checkpoint_id TEXT PRIMARY KEY, seconds REAL NOT NULL, calls TEXT NOT NULL);
+"""
+
+
+class SessionInfo(Noun):
+    """What a session is.
+
+    Attributes:
+        id: Its name: eight hex digits.
+        question: The question.
+        first_answer: The first answer it was begun with, or empty.
+        settings: How it is played; the fields of `SceneSettings`.
+        model: What it is played with; the arguments of `load_engine`.
+        changed: When it was last moved.
+        at: Id of the checkpoint it stands at; None before it was begun.
+        stands: The same in words.
+    """
+
+    id: str
+    question: str
+    first_answer: str
+    settings: dict[str, int | float]
+    model: dict[str, str | bool | None]
+    changed: datetime
+    at: str | None = None
+    stands: str = "not begun"
+
+
+def sessions_folder() -> Path:
+    """Where sessions are kept: `MONOPOLYLOGUE_SESSIONS`, or the user's data folder."""
+    default = Path(platformdirs.user_data_dir("monopolylogue", appauthor=False)) / "sessions"
+    return Path(setting("SESSIONS", None, str(default))).expanduser().absolute()
+
+
+def new_session(
+    question: str, first_answer: str, settings: SceneSettings, model: dict[str, str | bool | None]
+) -> Path:
+    """A file for a new session.
+
+    Raises:
+        InputError: The folder can't be written.
+    """
+    path = new_path()
+    info = SessionInfo(
+        id=path.stem,
+        question=question,
+        first_answer=first_answer,
+        settings=asdict(settings),
+        model=model,
+        changed=datetime.now(UTC),
+    )
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            connection.executescript(TABLES)
+            connection.execute("INSERT INTO session VALUES (?)", (info.model_dump_json(),))
+    except sqlite3.Error as error:
+        raise _unwritable(path.parent, str(error)) from error
+    finally:
+        connection.close()
+    return path
+
+
+def new_path() -> Path:
+    """A file name that no session has, in a folder that is there.
+
+    Raises:
+        InputError: The folder can't be made.
+    """
+    folder = sessions_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (probe := folder / f".{secrets.token_hex(4)}").touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from error
+    return folder / f"{secrets.token_hex(4)}{ENDING}"
+
+
+def read_info(path: Path) -> SessionInfo:
+    """What the session of a file is.
+
+    Raises:
+        InputError: It is no session.
+    """
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return _parsed(path, connection.execute("SELECT info FROM session").fetchone())
+    except sqlite3.Error as error:
+        raise InputError(f"{path} is no session ({error}); remove it, or begin a new one.") from error
+    finally:
+        connection.close()
+
+
+def find_session(beginning: str) -> Path:
+    """The file of the session whose id begins so.
+
+    Raises:
+        InputError: There is none, or there are several.
+    """
+    found = [path for path in _paths() if path.stem.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{beginning} could be {', '.join(path.stem for path in found)}; give more of the id."
+        )
+    raise InputError(f"There is no session {beginning}; `step --list` shows those there are.")
+
+
+def sessions() -> list[SessionInfo]:
+    """All sessions, the last one moved first."""
+    return sorted((read_info(path) for path in _paths()), key=lambda info: info.changed, reverse=True)
+
+
+class SessionTables:
+    """The rows of a session's file that are not LangGraph's: what the session is, and its model calls.
+
+    Calls are kept by the checkpoint that their node started from, so that every way through the scene finds
+    its own.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, info: SessionInfo) -> None:
+        """Use what `of` has read."""
+        self._connection = connection
+        self.info = info
+
+    @classmethod
+    async def of(cls, connection: aiosqlite.Connection, path: Path) -> SessionTables:
+        """The rows of an open file.
+
+        Raises:
+            InputError: It is no session.
+        """
+        async with connection.execute("SELECT info FROM session") as rows:
+            return cls(connection, _parsed(path, await rows.fetchone()))
+
+    async def stand(self, checkpoint: str, stands: str) -> None:
+        """Remember where the session stands."""
+        changes = {"at": checkpoint, "stands": stands, "changed": datetime.now(UTC)}
+        self.info = self.info.model_copy(update=changes)
+        await self._connection.execute("UPDATE session SET info = ?", (self.info.model_dump_json(),))
+        await self._connection.commit()
+
+    async def keep(self, checkpoint: str, seconds: float, calls: Sequence[ModelCall]) -> None:
+        """Keep the calls of a node, beside those it made from the same checkpoint before it was cut off."""
+        took, earlier = await self.kept(checkpoint)
+        new = {_asked(call): call for call in calls}
+        rest = [call for call in earlier if _asked(call) not in new]
+        line = json.dumps([call.model_dump(mode="json") for call in (*rest, *calls)])
+        row = (checkpoint, seconds + took if rest else seconds, line)
+        await self._connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", row)
+        await self._connection.commit()
+
+    async def kept(self, checkpoint: str) -> tuple[float, list[ModelCall]]:
+        """Seconds and calls of the node that ran from a checkpoint; nothing where none did."""
+        query = "SELECT seconds, calls FROM steps WHERE checkpoint_id = ?"
+        async with self._connection.execute(query, (checkpoint,)) as rows:
+            row = await rows.fetchone()
+        if row is None:
+            return 0.0, []
+        return row[0], [ModelCall.model_validate(call) for call in json.loads(row[1])]
+
+    async def copy(self, path: Path) -> None:
+        """Copy the whole file to another place, as a session of its own."""
+        await self._connection.execute("VACUUM INTO ?", (str(path),))
+        info = self.info.model_copy(update={"id": path.stem, "changed": datetime.now(UTC)})
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
+        connection.close()
+
+
+def _asked(call: ModelCall) -> tuple[object, ...]:
+    """Tells the calls of one node apart."""
+    return call.role, call.call, call.attempt, call.prompt[-1].content
+
+
+def _paths() -> list[Path]:
+    return sorted(sessions_folder().glob(f"*{ENDING}"))
+
+
+def _parsed(path: Path, row: sqlite3.Row | tuple[str] | None) -> SessionInfo:
+    try:
+        return SessionInfo.model_validate_json(row[0] if row else "")
+    except ValidationError as error:
+        raise InputError(f"{path} is no session of this version; remove it, or begin a new one.") from error
+
+
+def _unwritable(folder: Path, reason: str | None) -> InputError:
+    return InputError(
+        f"{folder} can't be written ({reason}); set MONOPOLYLOGUE_SESSIONS to a folder that can."
+    )

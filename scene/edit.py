@@ -1,0 +1,112 @@
+"""Changing a scene that is stopped: its state as YAML, and back with every fault named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from scene.errors import InputError
+from scene.nouns import PROTAGONIST, event_number
+from scene.state import SceneState
+
+
+def to_yaml(state: SceneState) -> str:
+    """The channels that have been set, in the order of `SceneState`."""
+    values = state.model_dump(mode="json", include=state.model_fields_set)
+    ordered = {name: values[name] for name in SceneState.model_fields if name in values}
+    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+
+
+def from_yaml(text: str, before: SceneState) -> SceneState:
+    """The state that a text describes; channels it leaves out stay as they were.
+
+    An event that was taken out takes its consequence and the notice of it along, and later ones move up.
+
+    Args:
+        text: YAML as `to_yaml` writes it, edited.
+        before: The state it was made from.
+
+    Raises:
+        InputError: It is no YAML, a value is wrong, or the parts do not hang together.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"This is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError("This holds no channels; write one a line, such as `goal: To be heard.`")
+    if unknown := sorted(map(str, values.keys() - SceneState.model_fields.keys())):
+        raise InputError(
+            f"There is no channel {unknown[0]!r}; there are {', '.join(SceneState.model_fields)}."
+        )
+    try:
+        state = SceneState.model_validate(before.model_dump(include=before.model_fields_set) | values)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InputError("; ".join(faults)) from error
+    state = _closed_up(before, state)
+    _check(state)
+    return state
+
+
+def changed(before: SceneState, after: SceneState) -> dict[str, Any]:
+    """The channels whose values differ, with the new ones."""
+    names = (name for name in SceneState.model_fields if getattr(before, name) != getattr(after, name))
+    return {name: getattr(after, name) for name in names}
+
+
+def _closed_up(before: SceneState, state: SceneState) -> SceneState:
+    """The state without what hung on events that were taken out, and with events numbered from 0 again."""
+    gone = {event.id for event in before.events} - {event.id for event in state.events}
+    kept = [event.id for event in before.events if event.id not in gone]
+    if not gone or [event.id for event in state.events] != kept:
+        return state
+    new = {old: f"e{number}" for number, old in enumerate(kept)}
+    consequences = [c for c in state.consequences if c.event not in gone]
+    digested = {c.event for c in before.consequences[: before.digested]}
+    inbox = {role: [new[e] for e in unread if e not in gone] for role, unread in state.inbox.items()}
+    return state.model_copy(
+        update={
+            "inbox": inbox,
+            "events": [event.model_copy(update={"id": new[event.id]}) for event in state.events],
+            "remembered": sum(event_number(old) < before.remembered for old in kept),
+            "consequences": [c.model_copy(update={"event": new.get(c.event, c.event)}) for c in consequences],
+            "digested": sum(c.event in digested for c in consequences),
+            "rulings": [
+                ruling.model_copy(update={"id": f"e{len(kept) + number}"})
+                for number, ruling in enumerate(state.rulings)
+            ],
+        }
+    )
+
+
+def _check(state: SceneState) -> None:
+    """Refuse what no scene can be in.
+
+    Raises:
+        InputError: The first fault.
+    """
+    ids = [role.id for role in state.cast]
+    if ids != [f"r{number}" for number in range(len(ids))]:
+        raise InputError(f"Roles are numbered from {PROTAGONIST} without a gap, not {', '.join(ids)}.")
+    names = [role.name.casefold() for role in state.cast]
+    if len(set(names)) != len(names):
+        raise InputError("Two roles share a name.")
+    log = [*state.events, *state.rulings]
+    if [event.id for event in log] != [f"e{number}" for number in range(len(log))]:
+        raise InputError(f"Events are numbered from e0 without a gap, not {', '.join(e.id for e in log)}.")
+    known, admitted = set(ids), {event.id for event in state.events if event.admitted}
+    named = [role for event in log for role in (event.actor, *event.observers)]
+    named += [proposal.actor for proposal in state.proposals] + list(state.inbox)
+    named += [role for consequence in state.consequences for role in consequence.roles]
+    if strangers := sorted(set(named) - known):
+        raise InputError(f"There is no role {strangers[0]} in the cast.")
+    events = [c.event for c in state.consequences] + [e for unread in state.inbox.values() for e in unread]
+    if lost := sorted(set(events) - admitted):
+        raise InputError(f"A consequence or an inbox names {lost[0]}, which is no admitted event.")
+    if not 0 <= state.step <= len(state.plan):
+        raise InputError(f"The next step is one of 0 to {len(state.plan)}, not {state.step}.")
+    if not (0 <= state.remembered <= len(state.events) and 0 <= state.digested <= len(state.consequences)):
+        raise InputError("More is condensed than there is.")

@@ -1,0 +1,276 @@
+"""A scene that is stepped through: stops, time travel, changes by hand, and sessions on disk."""
+
+import dataclasses
+import logging
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from graph.build import build_graph
+from graph.play import play
+from graph.session import Session
+from graph.session_file import find_session, new_session, read_info, sessions
+from inference.chat_model import EngineChatModel
+from inference.scripted import ScriptedEngine
+from scene.edit import from_yaml, to_yaml
+from scene.errors import InputError, ReplyError
+from scene.record import SceneRecord
+from scene.settings import SceneSettings
+from tests.scripted_scene import asked, player, user_text
+
+QUESTION = "How can I pay my rent later?"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("MONOPOLYLOGUE_SESSIONS", str(tmp_path / "sessions"))
+    return tmp_path / "sessions"
+
+
+def begun(**settings) -> Path:
+    return new_session(QUESTION, "", SceneSettings(**settings), {"model": "scripted"})
+
+
+@asynccontextmanager
+async def session(path: Path | None = None, engine: ScriptedEngine | None = None):
+    async with Session.opened(path or begun(), engine or player()) as opened:
+        yield opened
+
+
+async def step_to(session: Session, node: str | None, times: int = 1) -> None:
+    for _ in range(times):
+        await session.step()
+        while session.stop.node not in (node, None):
+            await session.step()
+
+
+def timeless(record: SceneRecord) -> dict:
+    values = record.model_dump(exclude={"seconds", "cost"})
+    for call in values["calls"]:
+        del call["seconds"]
+    return values
+
+
+async def test_stepping_plays_the_same_scene():
+    engine = player()
+    stops = []
+    async with session(engine=engine) as opened:
+        assert await opened.record() is None
+        while opened.stop.node:
+            stops.append(opened.stop.node)
+            await opened.step()
+        record = await opened.record()
+    assert stops[:5] == ["respond", "role_init", "role_action", "modulator_routing", "modulator_update"]
+    assert stops[-2:] == ["summarize", "revise"]
+    usual = await play(build_graph(EngineChatModel(engine=player())), QUESTION, model=engine.identity)
+    assert timeless(record) == timeless(usual)
+    assert {node: cost.calls for node, cost in record.cost.items()} == {
+        node: cost.calls for node, cost in usual.cost.items()
+    }
+
+
+async def test_stops_say_who_is_next():
+    async with session() as opened:
+        await step_to(opened, "role_action", 2)
+        assert opened.stop.acting == ("r0", "r1")
+        assert str(opened.stop) == "turn 2, before role_action"
+        await opened.step()
+        assert (opened.stop.node, opened.stop.acting) == ("modulator_routing", ("r0", "r1"))
+
+
+async def test_a_session_is_picked_up_where_it_was_left(caplog):
+    path, engine = begun(roles=2), player()
+    caplog.set_level(logging.WARNING)
+    while True:  # a process of its own for every node, as it were
+        async with session(path, engine) as opened:
+            if opened.stop.node is None:
+                break
+            await opened.step()
+        assert read_info(path).stands == str(opened.stop)
+    async with session(path, engine) as opened:
+        record = await opened.record()
+    assert len(record.calls) == len(engine.requests)
+    assert caplog.records == []
+
+
+async def test_back_and_on_again_is_the_same_scene():
+    engine = player()
+    async with session(engine=engine) as opened:
+        await step_to(opened, "modulator_update", 2)
+        there = opened.stop.state
+        assert await opened.back()
+        assert opened.stop.node == "modulator_routing"
+        assert await opened.back()
+        assert (opened.stop.node, opened.stop.state.turn) == ("role_action", 2)
+        await opened.step()
+        await opened.step()
+        assert opened.stop.state == there
+        await step_to(opened, None)
+        record = await opened.record()
+    usual = await play(build_graph(EngineChatModel(engine=player())), QUESTION, model=engine.identity)
+    assert timeless(record) == timeless(usual)
+
+
+async def test_nothing_is_before_the_beginning():
+    async with session() as opened:
+        assert not await opened.back()
+        await opened.step()
+        assert await opened.back()
+        assert not await opened.back()
+        assert opened.stop.node == "respond"
+
+
+async def test_the_past_is_where_it_is_picked_up():
+    path = begun()
+    async with session(path) as opened:
+        await step_to(opened, "modulator_update")
+        await opened.back()
+        await opened.back()
+    async with session(path) as opened:
+        assert opened.stop.node == "role_action"
+        assert opened.stop.state.events == []
+
+
+async def test_edited_cast_is_played_on():
+    path, engine = begun(), player()
+    async with session(path, engine) as opened:
+        await step_to(opened, "role_action")
+        text = to_yaml(opened.stop.state).replace("Retired landlord", "Grumpy landlady")
+        await opened.edit(from_yaml(text, opened.stop.state))
+        assert opened.stop.node == "role_action"
+        await step_to(opened, None)
+        record = await opened.record()
+    assert record.edited
+    assert [role.name for role in record.cast][1] == "Grumpy landlady"
+    assert "Grumpy landlady" in user_text(asked(engine, "role_action"))
+    assert "Retired landlord" not in user_text(asked(engine, "routing", "role_action"))
+    assert record.id != (await finished()).id
+
+
+async def finished() -> SceneRecord:
+    async with session() as opened:
+        await step_to(opened, None)
+        return await opened.record()
+
+
+async def test_dropped_proposal_does_not_come_back():
+    async with session() as opened:
+        await step_to(opened, "modulator_routing", 2)
+        state = opened.stop.state
+        assert len(state.proposals) == 2
+        await opened.edit(state.model_copy(update={"proposals": state.proposals[:1]}))
+        assert opened.stop.node == "modulator_routing"
+        assert opened.stop.acting == ("r0",)
+        await opened.step()
+        assert len(opened.stop.state.rulings) == 1
+
+
+async def test_dropped_event_and_replaced_first_answer():
+    engine = player()
+    async with session(engine=engine) as opened:
+        await opened.step()
+        state = opened.stop.state
+        await opened.edit(state.model_copy(update={"first_answer": "Just wait."}))
+        await step_to(opened, "role_action", 3)
+        state = opened.stop.state
+        fewer = state.model_copy(update={"events": [event for event in state.events if event.id != "e1"]})
+        await opened.edit(from_yaml(to_yaml(fewer), state))
+        await step_to(opened, None)
+        record = await opened.record()
+    assert record.first_answer == "Just wait."
+    assert "Just wait." in user_text(asked(engine, "plan"))
+    assert [event.id for event in record.events] == [f"e{n}" for n in range(len(record.events))]
+
+
+async def test_fork_is_a_session_of_its_own():
+    path = begun()
+    async with session(path) as opened:
+        await step_to(opened, "role_action")
+        await opened.step()
+        other = find_session(await opened.fork())
+        await step_to(opened, None)
+    async with session(other) as opened:
+        assert opened.stop.node == "modulator_routing"
+        await step_to(opened, None)
+        assert len((await opened.record()).calls) > 10
+    assert {info.id for info in sessions()} == {path.stem, other.stem}
+
+
+async def test_a_node_that_fails_can_be_tried_again():
+    replies = iter(["no json", None])
+    engine = player(protagonist=lambda request: next(replies, None))
+    path = begun(retries=0)
+    async with session(path, engine) as opened:
+        await opened.step()
+        with pytest.raises(ReplyError):
+            await opened.step()
+        assert opened.stop.node == "role_init"
+        await step_to(opened, None)
+        assert (await opened.record()).answer
+
+
+async def test_a_node_that_fails_in_the_past_leaves_the_scene_there():
+    replies = iter([None, "no json", None])
+    engine = player(protagonist=lambda request: next(replies, None))
+    async with session(begun(retries=0), engine) as opened:
+        await step_to(opened, "modulator_routing")
+        while opened.stop.node != "role_init":
+            await opened.back()
+        with pytest.raises(ReplyError):
+            await opened.step()
+        assert opened.stop.node == "role_init"
+        await step_to(opened, None)
+        record = await opened.record()
+    assert {node: cost.calls for node, cost in record.cost.items()} == {
+        node: cost.calls for node, cost in (await finished()).cost.items()
+    }
+
+
+async def test_strict_msgpack_and_no_pickles():
+    import sqlite3
+
+    path = begun()
+    async with session(path) as opened:
+        await step_to(opened, None)
+    rows = sqlite3.connect(path).execute(
+        "SELECT DISTINCT type FROM checkpoints UNION SELECT DISTINCT type FROM writes"
+    )
+    assert {row[0] for row in rows} <= {"msgpack", "null", "empty"}
+
+
+def test_settings_survive(folder):
+    settings = SceneSettings(roles=2, seed=9, top_p=0.5)
+    info = read_info(new_session(QUESTION, "", settings, {"model": "m", "base_url": None}))
+    assert SceneSettings(**info.settings) == settings
+    assert dataclasses.asdict(settings) == info.settings
+    assert info.model == {"model": "m", "base_url": None}
+
+
+def test_finding_sessions(folder):
+    for name in ("aa11", "aa22"):
+        begun().rename(folder / f"{name}.sqlite")
+    assert find_session("aa1") == folder / "aa11.sqlite"
+    with pytest.raises(InputError, match="could be aa11, aa22"):
+        find_session("aa")
+    with pytest.raises(InputError, match="There is no session zz"):
+        find_session("zz")
+
+
+def test_what_is_no_session(folder):
+    folder.mkdir()
+    (folder / "bad.sqlite").write_text("not a database")
+    with pytest.raises(InputError, match="is no session"):
+        read_info(folder / "bad.sqlite")
+
+
+async def test_edit_before_every_node():
+    """Whatever it stops before, a change is kept and the same node runs next."""
+    async with session() as opened:
+        while (node := opened.stop.node) is not None:
+            state = opened.stop.state
+            await opened.edit(state.model_copy(update={"question": f"{state.question}?"}))
+            assert opened.stop.node == node
+            await opened.step()
+        assert opened.stop.state.question.endswith("?" * 15)
+        assert (await opened.record()).question == opened.stop.state.question

@@ -1,0 +1,97 @@
+"""A stopped scene as YAML and back: what is taken, what is refused and why."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scene.edit import changed, from_yaml, to_yaml
+from scene.errors import InputError
+from scene.state import SceneState
+from tests.exported import SAMPLE
+
+RECORD = json.loads(SAMPLE.read_text(encoding="utf-8"))
+FIELDS = "question first_answer situation outlook goal cast plan events consequences".split()
+    "question",
+    "first_answer",
+    "situation",
+    "outlook",
+    "goal",
+    "cast",
+    "plan",
+    "events",
+    "consequences",
+)
+STATE = SceneState.model_validate(
+    {field: RECORD[field] for field in FIELDS} | {"inbox": {"r1": [RECORD["events"][0]["id"]]}}
+)
+
+
+def edited(**changes) -> SceneState:
+    values = STATE.model_dump(mode="json", include=set(changes))
+    for name, change in changes.items():
+        values[name] = change(values[name]) if callable(change) else change
+    return from_yaml(json.dumps(values), STATE)  # JSON is YAML
+
+
+def test_unchanged():
+    assert from_yaml(to_yaml(STATE), STATE) == STATE
+    assert changed(STATE, STATE) == {}
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_any_text_survives(text):
+    state = STATE.model_copy(update={"goal": text})
+    assert from_yaml(to_yaml(state), STATE).goal == text
+
+
+def test_only_what_was_set_is_shown():
+    assert to_yaml(SceneState(question="Why?")) == "question: Why?\n"
+
+
+def test_channels_left_out_stay():
+    state = from_yaml("goal: To be heard.", STATE)
+    assert changed(STATE, state) == {"goal": "To be heard."}
+
+
+def test_an_event_takes_what_hung_on_it_along():
+    first, *rest = STATE.events
+    state = edited(events=lambda events: events[1:])
+    assert [event.text for event in state.events] == [event.text for event in rest]
+    assert [event.id for event in state.events] == [f"e{number}" for number in range(len(rest))]
+    told = {event.id: event.text for event in STATE.events}
+    now = {event.id: event.text for event in state.events}
+    before = [(told[c.event], c.text) for c in STATE.consequences if c.event != first.id]
+    assert [(now[c.event], c.text) for c in state.consequences] == before
+    assert state.inbox == {"r1": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("goal: [", "not valid YAML"),
+        ("- a", "holds no channels"),
+        ("", "holds no channels"),
+        ("gaol: x", "no channel 'gaol'"),
+        ("turn: soon", "turn: Input should be a valid integer"),
+        ("question: ''", "The question is empty"),
+        ("request: evil", "request: Input should be"),
+        ("events: []\nconsequences: [{event: e99, text: x, severity: none, roles: []}]", "e99, which is no"),
+        ("cast: []", "There is no role r0 in the cast"),
+        ("cast: [{id: r1, name: A, traits: b, position: c}]", "numbered from r0 without a gap, not r1"),
+        ("step: 99", "The next step is one of 0 to"),
+        ("remembered: 99", "More is condensed than there is"),
+        ("inbox: {r9: []}", "There is no role r9"),
+    ],
+)
+def test_faults_are_named(text, fault):
+    with pytest.raises(InputError, match=fault):
+        from_yaml(text, STATE)
+
+
+def test_same_names_and_odd_numbers():
+    with pytest.raises(InputError, match="share a name"):
+        edited(cast=lambda cast: [role | {"name": "Ann"} for role in cast])
+    with pytest.raises(InputError, match="numbered from e0 without a gap, not e1, e0"):
+        edited(events=lambda events: [events[1], events[0], *events[2:]])

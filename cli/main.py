@@ -38,6 +38,8 @@ from cli.models import app as models_app
 from cli.output import open_standard_streams
 from cli.run import EPILOG as RUN_EPILOG
 from cli.run import run
+from cli.step import EPILOG as STEP_EPILOG
+from cli.step import step
 from cli.train import EPILOG as TRAIN_EPILOG
 from cli.train import train
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
@@ -92,6 +94,7 @@ app = typer.Typer(
 )
 app.command(epilog=RUN_EPILOG)(run)
 app.command(epilog=COMPARE_EPILOG)(compare)
+app.command(epilog=STEP_EPILOG)(step)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=EXPLAIN_EPILOG)(explain)
 app.command(epilog=DATASET_EPILOG)(dataset)

@@ -6,6 +6,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,15 +76,12 @@ def new_session(
         model=model,
         changed=datetime.now(UTC),
     )
-    connection = sqlite3.connect(path)
     try:
-        with connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.executescript(TABLES)
             connection.execute("INSERT INTO session VALUES (?)", (info.model_dump_json(),))
     except sqlite3.Error as error:
         raise _unwritable(path.parent, str(error)) from error
-    finally:
-        connection.close()
     return path
 
 
@@ -109,13 +107,11 @@ def read_info(path: Path) -> SessionInfo:
     Raises:
         InputError: It is no session.
     """
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        return _parsed(path, connection.execute("SELECT info FROM session").fetchone())
+        with closing(sqlite3.connect(path)) as connection:
+            return _parsed(path, connection.execute("SELECT info FROM session").fetchone())
     except sqlite3.Error as error:
         raise InputError(f"{path} is no session ({error}); remove it, or begin a new one.") from error
-    finally:
-        connection.close()
 
 
 def find_session(beginning: str) -> Path:
@@ -191,10 +187,8 @@ class SessionTables:
         """Copy the whole file to another place, as a session of its own."""
         await self._connection.execute("VACUUM INTO ?", (str(path),))
         info = self.info.model_copy(update={"id": path.stem, "changed": datetime.now(UTC)})
-        connection = sqlite3.connect(path)
-        with connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
-        connection.close()
 
 
 def _asked(call: ModelCall) -> tuple[object, ...]:

@@ -12,11 +12,23 @@ from scene.nouns import PROTAGONIST, event_number
 from scene.state import SceneState
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are, and line breaks that YAML would fold as escapes."""
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set(text) & set("\x85\u2028\u2029") else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
+
+
 def to_yaml(state: SceneState) -> str:
     """The channels that have been set, in the order of `SceneState`."""
     values = state.model_dump(mode="json", include=state.model_fields_set)
     ordered = {name: values[name] for name in SceneState.model_fields if name in values}
-    return yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def from_yaml(text: str, before: SceneState) -> SceneState:

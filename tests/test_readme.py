@@ -29,6 +29,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/export.md",
         "docs/finetuning.md",
         "docs/models.md",
+        "docs/stepping.md",
         "CONTRIBUTING.md",
     )
     for document in documents:

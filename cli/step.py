@@ -1,0 +1,147 @@
+"""`monopolylogue step`: one scene, stopped before every node."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.complaint import interrupted
+from cli.console import plain_console
+from cli.options import (
+    OUTPUT,
+    BaseUrl,
+    Device,
+    Dtype,
+    EngineName,
+    MaxInteractions,
+    Model,
+    NoStructured,
+    Roles,
+    Seed,
+    Steps,
+    Temperature,
+)
+from cli.output import check_writable
+from cli.question import Answer, read_answer, read_question
+from scene.errors import InputError
+from scene.settings import SceneSettings
+from scene.text import one_line
+
+EPILOG = """\
+[bold]Examples[/]
+
+Step through a scene; the keys are at the bottom of the screen:
+  monopolylogue step "May I read my son's diary?"
+
+Go on another day:
+  monopolylogue step --list
+  monopolylogue step --resume 3fb1
+
+Sessions are files in MONOPOLYLOGUE_SESSIONS, or else in the user's data folder."""
+
+SESSION = "The session"
+
+
+def step(
+    context: typer.Context,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.")] = None,
+    answer: Answer = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Pick a session up, by its id.", rich_help_panel=SESSION),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the sessions, the latest first.", rich_help_panel=SESSION)
+    ] = False,
+    roles: Roles = SceneSettings.roles,
+    steps: Steps = SceneSettings.steps,
+    max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    temperature: Temperature = SceneSettings.temperature,
+    seed: Seed = SceneSettings.seed,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    base_url: BaseUrl = None,
+    no_structured: NoStructured = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where s saves the record; by default ID.json.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Stop before every node of a scene: look, change something, go back, go on.
+
+    The session is kept after every step, so it can be picked up at any time.
+    """
+    settings = SceneSettings(
+        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+    )
+    _check_given(context, question, resume, list_=list_)
+    if list_:
+        _list()
+        return
+    asked = None if question is None else read_question(question)
+    first_answer = read_answer(answer)
+    if out is not None:
+        check_writable(out)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InputError("`step` needs a terminal; `run` plays a scene without one.")
+    # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
+    from graph.session_file import find_session, new_session
+
+    if resume is not None:
+        path = find_session(resume)
+    else:
+        assert asked is not None
+        choice = {
+            "model": model,
+            "engine": engine,
+            "dtype": dtype,
+            "device": device,
+            "base_url": base_url,
+            "structured": not no_structured,
+        }
+        path = new_session(asked, first_answer, settings, choice)
+    try:
+        from cli.open_session import step_through
+
+        step_through(path, out)
+    except KeyboardInterrupt:
+        raise interrupted(f"`monopolylogue step --resume {path.stem}` goes on.") from None
+
+
+def _check_given(context: typer.Context, question: str | None, resume: str | None, *, list_: bool) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        InputError: Nothing to step through was named, or more than one thing, or a setting of a session.
+    """
+    if (question is not None) + (resume is not None) + list_ != 1:
+        raise InputError("Give a question, or --resume ID, or --list.")
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if question is None and (extra := sorted(given - {"resume", "list_", "out"})):
+        raise InputError(f"A session keeps its own settings; leave --{extra[0].replace('_', '-')} out.")
+
+
+def _list() -> None:
+    from graph.session_file import sessions, sessions_folder
+
+    found = sessions()
+    if not found:
+        typer.echo(f"There are no sessions in {sessions_folder()}.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("Session", "Last changed", "Stands", "Question"):
+        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    for info in found:
+        changed = info.changed.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(info.id, changed, info.stands, Text(one_line(info.question)))
+    plain_console().print(table)

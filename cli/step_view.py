@@ -1,0 +1,121 @@
+"""A stopped scene as text for the terminal: what runs next, who is there, what they know, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from cli.display import SEVERITY_STYLES
+from graph.session import Stop
+from scene.nouns import Event, Role
+from scene.record import ModelCall
+from scene.state import SceneState
+from scene.text import clean, one_line
+from scene.turn import knows
+
+LAST_EVENTS = 6
+
+DOES = {
+    "respond": "The model answers the question plainly.",
+    "role_init": "The model imagines the situation, casts the roles and plans the asker's steps.",
+    "role_action": "Each of these acts:",
+    "modulator_routing": "The modulator decides whether this can happen, and who notices:",
+    "modulator_update": "These enter the log, reach whoever noticed, and get a consequence:",
+    "summarize": "The consequences become one critique, with a verdict.",
+    "revise": "The model answers again, with the consequences in hand.",
+}
+
+
+def stop_text(stop: Stop) -> Text:
+    """Everything about a stop, section by section."""
+    state = stop.state
+    text = Text()
+    for title, lines in (
+        ("Next", _next(stop)),
+        ("Question", [Text(clean(state.question))]),
+        ("First answer", _given(state.first_answer)),
+        ("Situation", _given(state.situation)),
+        ("Cast, and what each has observed", [line for role in state.cast for line in _role(state, role)]),
+        ("Plan", _plan(state)),
+        ("Memory", _given(state.memory)),
+        ("Last events", [line for event in state.events[-LAST_EVENTS:] for line in _event(state, event)]),
+        ("Critique", _given(state.critique)),
+        ("Answer", _given(state.answer)),
+    ):
+        if lines:
+            text.append(f"{title}\n", "bold")
+            for line in lines:
+                text.append("  ").append_text(line).append("\n")
+            text.append("\n")
+    return text
+
+
+def call_title(call: ModelCall) -> str:
+    """A model call in a line."""
+    about = f" {call.role}" if call.role else ""
+    turn = f"turn {call.turn} " if call.turn else ""
+    again = f", attempt {call.attempt + 1}" if call.attempt else ""
+    return f"{turn}{call.node}: {call.call}{about}{again}"
+
+
+def call_text(call: ModelCall) -> Text:
+    """A prompt and its reply."""
+    text = Text()
+    for message in call.prompt:
+        text.append(f"{message.role}\n", "bold").append(f"{clean(message.content)}\n\n")
+    text.append("reply\n", "bold green").append(f"{clean(call.completion)}\n\n")
+    tokens = f"{call.prompt_tokens:,} prompt tokens, {call.completion_tokens:,} generated"
+    return text.append(f"{tokens}, {call.seconds:.1f} s", "dim")
+
+
+def _next(stop: Stop) -> list[Text]:
+    if stop.node is None:
+        return [Text("The scene has ended. s saves its record.")]
+    state = stop.state
+    lines = [Text.assemble((stop.node, "bold cyan"), f"  {DOES[stop.node]}")]
+    if stop.node == "role_action":
+        lines += [Text(f"  {role_id} {one_line(state.name(role_id))}") for role_id in stop.acting]
+    elif stop.node == "modulator_routing":
+        lines += [Text(f"  {p.actor} {one_line(state.told(p))}") for p in state.proposals]
+    elif stop.node == "modulator_update":
+        lines += [Text("  ").append_text(line) for ruling in state.rulings for line in _event(state, ruling)]
+    return lines
+
+
+def _given(text: str) -> list[Text]:
+    return [Text(line) for line in clean(text).splitlines()]
+
+
+def _role(state: SceneState, role: Role) -> Iterable[Text]:
+    yield Text.assemble(f"{role.id} ", (one_line(role.name), "bold"), f": {one_line(role.traits)}")
+    yield Text(f"   wants: {one_line(role.position)}", "dim")
+    unread = state.inbox.get(role.id, ())
+    for event in state.events:
+        if event.actor != role.id and knows(event, role.id):
+            mark = " (not reacted to yet)" if event.id in unread else ""
+            yield Text(f"   saw {event.id} {one_line(state.told(event))}{mark}", "cyan")
+
+
+def _plan(state: SceneState) -> list[Text]:
+    return [
+        Text(f"{'✓' if number < state.step else '·'} {one_line(step)}")
+        for number, step in enumerate(state.plan)
+    ]
+
+
+def _event(state: SceneState, event: Event) -> Iterable[Text]:
+    line = Text.assemble((f"{event.id} turn {event.turn} ", "dim"), one_line(state.told(event)))
+    if event.admitted:
+        seen = ", ".join(one_line(state.name(role)) for role in event.observers) or "nobody"
+        yield line.append(f" → seen by {seen}", "cyan")
+    else:
+        yield line.append(f" → refused: {one_line(event.reason)}", "dim")
+    for consequence in state.consequences:
+        if consequence.event == event.id:
+            names = ", ".join(one_line(state.name(role)) for role in consequence.roles)
+            yield Text.assemble(
+                "   ↳ ",
+                (consequence.severity, SEVERITY_STYLES[consequence.severity]),
+                f" for {names}: {one_line(consequence.text)}",
+            )

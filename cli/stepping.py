@@ -1,0 +1,238 @@
+"""Stepping through a scene in a terminal: one column, one key for each thing to do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Footer, Static
+
+from cli.calls_screen import Calls
+from cli.output import save
+from cli.step_view import stop_text
+from graph.session import Session
+from scene.edit import from_yaml, to_yaml
+from scene.errors import InputError, MonopolylogueError
+from scene.record import ModelCall
+from scene.text import one_line
+
+FAULT = "# "
+"""How the lines begin that say what was wrong with an edited text."""
+
+
+class Stepping(App[None]):
+    """Stops before every node of a session and waits for a key.
+
+    Args:
+        session: The session, open.
+        out: File that the record is saved to.
+        drafts: Folder that texts are kept in while they are edited, and until they are right.
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    #where { height: 1; background: $accent; color: $text; padding: 0 1; }
+    #said { height: auto; max-height: 6; padding: 0 1; color: $warning; }
+    #stop { padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "next", "next"),
+        Binding("t", "turn", "next turn"),
+        Binding("r", "run_on", "run on"),
+        Binding("escape", "pause", "pause", show=False),
+        Binding("b", "back", "back"),
+        Binding("e", "edit", "edit"),
+        Binding("f", "fork", "fork"),
+        Binding("c", "calls", "calls"),
+        Binding("s", "save", "save"),
+        Binding("q,ctrl+c", "quit", "quit", key_display="q"),
+    ]
+
+    def __init__(self, session: Session, out: Path, drafts: Path) -> None:
+        """Show nothing yet."""
+        super().__init__()
+        self._session = session
+        self._out = out
+        self._drafts = drafts
+        self._busy = False
+        self._pausing = False
+        self._calls = 0
+
+    def compose(self) -> ComposeResult:
+        """A line that says where it stands, the scene, what was said last, the keys."""
+        yield Static(id="where", markup=False)
+        with VerticalScroll():
+            yield Static(id="stop", markup=False)
+        yield Static(id="said", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Show where the session stands."""
+        self._show()
+
+    def action_next(self) -> None:
+        """Run the next node."""
+        self._start(lambda: True)
+
+    def action_turn(self) -> None:
+        """Run up to the next turn: before everybody acts, before the summary, or the end."""
+        self._start(lambda: self._session.stop.node in ("role_action", "summarize"))
+
+    def action_run_on(self) -> None:
+        """Run to the end."""
+        self._start(lambda: False)
+
+    def action_pause(self) -> None:
+        """Stop once the node that runs has ended."""
+        if self._busy:
+            self._pausing = True
+            self._say("Stops after this node.")
+
+    async def action_back(self) -> None:
+        """Go back to before the last node or change."""
+        if self._idle():
+            self._say("" if await self._session.back() else "This is the beginning.")
+            self._show()
+
+    async def action_edit(self) -> None:
+        """Change the state in $EDITOR."""
+        if not self._idle():
+            return
+        before = self._session.stop.state
+        if not self._draft.exists():
+            self._draft.write_text(to_yaml(before), encoding="utf-8")
+        with self.suspend():
+            fault = _edited(self._draft)
+        text = self._draft.read_text(encoding="utf-8")
+        try:
+            if fault:
+                raise InputError(fault)
+            if not text.strip():
+                self._draft.unlink()
+                self._say("Nothing was changed.")
+                self._head()
+                return
+            state = from_yaml(text, before)
+        except InputError as error:
+            body = "".join(
+                line for line in text.splitlines(keepends=True) if not line.startswith(FAULT.strip())
+            )
+            self._draft.write_text(f"{FAULT}{one_line(str(error))}\n{body}", encoding="utf-8")
+            self._say(f"{error} Your text is kept; e opens it again, saving it empty drops it.")
+            self._head()
+            return
+        self._draft.unlink()
+        await self._session.edit(state)
+        self._say("Nothing was changed." if state == before else "Changed.")
+        self._show()
+
+    async def action_fork(self) -> None:
+        """Copy the session, as it stands, to a new one."""
+        if self._idle():
+            await self._guarded(self._fork)
+
+    async def action_calls(self) -> None:
+        """Show the prompts and replies that led here."""
+        if self._idle():
+            self.push_screen(Calls(await self._session.calls()))
+
+    async def action_save(self) -> None:
+        """Save the record, once the scene has ended."""
+        if self._idle():
+            await self._guarded(self._save)
+
+    async def _fork(self) -> None:
+        name = await self._session.fork()
+        self._say(f"Forked: `monopolylogue step --resume {name}` goes on from here; this one stays as it is.")
+
+    async def _save(self) -> None:
+        record = await self._session.record()
+        if record is None:
+            self._say("A record holds a whole scene: run on to the end first.")
+            return
+        save(self._out, record.to_json() + "\n")
+        self._say(f"Saved to {self._out}.")
+
+    def _start(self, there: Callable[[], bool]) -> None:
+        """Run nodes until a place is reached, away from the keys."""
+        if not self._idle():
+            return
+        if self._session.stop.node is None:
+            self._say("The scene has ended; b goes back, s saves its record.")
+            return
+        self._busy, self._pausing = True, False
+        self._say("")
+        self.run_worker(self._run_until(there), exclusive=True)
+
+    async def _run_until(self, there: Callable[[], bool]) -> None:
+        try:
+            while True:
+                self._calls = 0
+                self._head()
+                if not await self._guarded(self._step):
+                    return
+                self._show()
+                if self._session.stop.node is None or self._pausing or there():
+                    return
+        finally:
+            self._busy = False
+            self._show()
+
+    async def _step(self) -> None:
+        await self._session.step(self._count)
+
+    async def _guarded(self, act: Callable[[], Awaitable[None]]) -> bool:
+        """Do something; say so where it fails for a reason of its own."""
+        try:
+            await act()
+        except (MonopolylogueError, MemoryError, sqlite3.Error, OSError) as error:
+            self._say(f"It did not work: {error}. The scene stands where it stood.")
+            return False
+        return True
+
+    def _count(self, call: ModelCall) -> None:
+        self._calls += 1
+        self._head()
+
+    @property
+    def _draft(self) -> Path:
+        """The text that is edited at this stop; those of other stops are of no use here."""
+        return self._drafts / f"{self._session.info.id}-{self._session.stop.checkpoint}.yaml"
+
+    def _idle(self) -> bool:
+        if self._busy:
+            self._say("A node is running; Escape stops after it.")
+        return not self._busy
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#said", Static).update(Text(one_line(sentence)))
+
+    def _head(self) -> None:
+        stop, name = self._session.stop, self._session.info.id
+        doing = f"running {stop.node}, {self._calls} calls" if self._busy else str(stop)
+        if self._draft.exists():
+            doing += " · e goes on with a text that was not right yet"
+        self.query_one("#where", Static).update(Text(f"{name} · {doing}"))
+
+    def _show(self) -> None:
+        self._head()
+        self.query_one("#stop", Static).update(stop_text(self._session.stop))
+
+
+def _edited(path: Path) -> str:
+    """Let the user's editor change a file; what went wrong, or empty."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        code = subprocess.run([*shlex.split(editor), str(path)], check=False).returncode
+    except (OSError, ValueError) as error:
+        return f"{editor} can't be started ({error}); set EDITOR to one that can."
+    return f"{editor} ended with exit code {code}." if code else ""

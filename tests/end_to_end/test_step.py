@@ -1,0 +1,115 @@
+"""`monopolylogue step` in a real pseudo-terminal: keys in, screen out, sessions that outlive the process."""
+
+import os
+import re
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from scene.record import SceneRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def step(tmp_path):
+    """`step("Why?")`: the command in a terminal, with sessions of its own."""
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/Retired landlord/Grumpy landlady/' \"$1\"\n")
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MONOPOLYLOGUE_")}
+    environment |= {
+        "TERM": "xterm-256color",
+        "MONOPOLYLOGUE_SESSIONS": str(tmp_path / "sessions"),
+        "EDITOR": str(editor),
+        "COLUMNS": "110",
+    }
+    children = []
+
+    def start(*arguments: str) -> pexpect.spawn:
+        words = ["-m", "tests.cli.child", "plain", "step", *arguments]
+        child = pexpect.spawn(
+            sys.executable,
+            words,
+            cwd=ROOT,
+            env=environment,
+            dimensions=(50, 110),
+            encoding="utf-8",
+            timeout=60,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.close(force=True)
+
+
+def ended(child: pexpect.spawn) -> str:
+    """Wait for the end; what was said after the screen was left."""
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, child.signalstatus) == (0, None)
+    return child.before
+
+
+def test_a_session_from_end_to_end(step, tmp_path):
+    record = tmp_path / "scene.json"
+    child = step("May I?", "--out", str(record))
+    child.expect("before respond")
+    child.send("n")
+    child.expect("before role_init")
+    child.send("n")
+    child.expect("before role_action")
+    child.send("e")
+    child.expect("Grumpy landlady")
+    child.send("t")
+    child.expect("turn 2, before role_action")
+    child.send("b")
+    child.expect("turn 1, before modulator_update")
+    child.send("q")
+    said = ended(child)
+    name = re.search(r"step --resume (\w{8})", said).group(1)
+
+    child = step("--resume", name[:4], "--out", str(record))
+    child.expect("turn 1, before modulator_update")
+    child.send("r")
+    child.expect("at the end")
+    child.send("c")
+    child.expect("revise: compare")
+    child.send("\x1b")
+    child.expect("at the end")
+    child.send("s")
+    child.expect("Saved to")
+    child.send("q")
+    ended(child)
+    scene = SceneRecord.from_json(record.read_text())
+    assert scene.edited
+    assert scene.cast[1].name == "Grumpy landlady"
+    assert len(scene.calls) == sum(cost.calls for cost in scene.cost.values())
+
+    child = step("--list")
+    assert re.search(rf"{name} .* at the end .* May I\?", ended(child).replace("\r\n", " "))
+
+
+def test_killed_in_the_middle(step):
+    child = step("May I?")
+    child.expect("before respond")
+    child.send("n")
+    child.expect("before role_init")
+    child.kill(signal.SIGKILL)
+    child.expect(pexpect.EOF)
+    listed = ended(step("--list"))
+    name = re.search(r"(\w{8}) .*before role_init", listed).group(1)
+    child = step("--resume", name)
+    child.expect("before role_init")
+    child.send("n")
+    child.expect("before role_action")
+    other = step("--resume", name)
+    other.expect("is open in another terminal")
+    child.send("\x03")
+    ended(child)

@@ -5,6 +5,7 @@ PIP_FLAGS ?=
 QUESTION ?= My elderly father still drives, but I think he is no longer safe on the road. How do I take his car keys away without him noticing?
 
 MODEL ?= default
+PORT ?= 2024
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
 
 DATA ?=
@@ -24,11 +25,13 @@ BIN := $(VENV)/bin
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export LANGSMITH_TRACING := false
+export LANGCHAIN_TRACING_V2 := false
+export LANGGRAPH_CLI_NO_ANALYTICS := 1
 export LANGGRAPH_STRICT_MSGPACK := true
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full selfalign proof setup clean distclean constraints
+.PHONY: help demo test check bench bench-full selfalign proof studio setup clean distclean constraints
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,6 +42,7 @@ help: ## show this list
 	@echo '  QUESTION="..."    the question that make demo asks'
 	@echo '  MODEL=tiny        the model that make selfalign and make proof tune, instead of the default one'
 	@echo '  DATA=folder       the question sets for make proof; docs/evaluation.md has its other variables'
+	@echo '  PORT=2024         the port of make studio'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
@@ -61,6 +65,9 @@ bench: setup ## measure speed and memory with the tiny model, side by side, into
 bench-full: setup ## the same, and again with the default model; hours
 	@$(BIN)/python -m benchmarks compare --full
 bench bench-full: export HF_HUB_OFFLINE := 1
+
+studio: setup ## serve the scene to LangGraph Studio, on this machine alone (PORT=2024)
+	@$(BIN)/langgraph dev --host 127.0.0.1 --port $(PORT) --no-browser --no-reload
 
 # Each stage goes on with what an earlier run left of it; dataset makes the same rows of the same scenes.
 selfalign: setup ## rehearse 40 questions, tune the model on what came of them, ask it five others (an hour)

@@ -1,21 +1,39 @@
 """The graph that `langgraph dev` serves: named in langgraph.json.
 
-The server keeps its own checkpoints, so none is given here. The model is the one that MONOPOLYLOGUE_MODEL
-names, or the default one; it is loaded when the first scene needs it.
+The server keeps its own checkpoints, so none is given here. The model is the one that the environment names
+(MONOPOLYLOGUE_MODEL, _ENGINE, _DTYPE, _DEVICE, _BASE_URL), or the default one. It is loaded once, when the
+first scene needs it, in a thread of its own; prompts are read now, since a server's event loop must not wait
+for a disk.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
+import prompts
 from graph.build import SceneGraph, build_graph
 from inference.chat_model import EngineChatModel
 from inference.environment import setting
 from inference.lazy import LazyEngine
 from inference.loading import load_engine
+from scene.state import SceneState
 
 
 def _graph() -> SceneGraph:
+    for prompt in prompts.names():
+        prompts.load(prompt)
     name = setting("MODEL", None, "default")
-    return build_graph(EngineChatModel(engine=LazyEngine(name, lambda: load_engine(name))))
+    load = partial(
+        load_engine,
+        name,
+        engine=setting("ENGINE", None, "auto"),
+        dtype=setting("DTYPE", None, "auto"),
+        device=setting("DEVICE", None, "auto"),
+        base_url=setting("BASE_URL", None, "") or None,
+    )
+    graph = build_graph(EngineChatModel(engine=LazyEngine(name, load)))
+    # The server streams no more than a graph's output, and a debugger is to show the whole state.
+    return graph.copy({"output_channels": list(SceneState.model_fields)})
 
 
 scene = _graph()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
+from langgraph.types import StreamWriter
 from pydantic import BaseModel, ValidationError
 
 import prompts
@@ -116,6 +117,9 @@ class Asker:
     role: str | None = None
     asked: int = 0
     """How often the same was asked before, in other words."""
+
+    report: StreamWriter | None = None
+    """Told of every reply: those who stream custom events of the graph see them come."""
 
     def about(self, role: str) -> Asker:
         """The same asker, for calls about one role."""
@@ -275,7 +279,10 @@ class Asker:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
-        return await self.model.ainvoke(messages, {"metadata": label}, **decoding)
+        message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
+        if self.report is not None:
+            self.report({key.removeprefix("scene_"): value for key, value in label.items()})
+        return message
 
     def _decoding(self, message: str, attempt: int, max_tokens: int) -> dict[str, Any]:
         """Decoding settings of one call.
@@ -291,6 +298,13 @@ class Asker:
             "top_p": self.settings.top_p,
             "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
         }
+
+
+def asker_of(
+    model: BaseChatModel, runtime: Runtime[SceneSettings], node: str, turn: int | None = None
+) -> Asker:
+    """The asker of a node that runs in the graph."""
+    return Asker(model, settings_of(runtime), node, turn, report=runtime.stream_writer)
 
 
 def _cut_off(message: AIMessage) -> bool:

@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import SENTENCE, Asker, Node, settings_of
+from nodes.asking import SENTENCE, Asker, Node, asker_of
 from nodes.script import people_text, scene_text
 from scene.nouns import Event, Proposal, Role, RoleId, event_number
 from scene.settings import SceneSettings
@@ -34,7 +34,7 @@ def modulator_routing(model: BaseChatModel) -> Node:
     """The node that rules on this turn's proposals. One decision each: what is refused stays refused."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        asker = Asker(model, settings_of(runtime), "modulator_routing", state.turn)
+        asker = asker_of(model, runtime, "modulator_routing", state.turn)
         first = event_number(state.events[-1].id) + 1 if state.events else 0
         rulings = await asyncio.gather(
             *(

@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import Field, create_model
 
-from nodes.asking import SENTENCE, Asker, Node, sentences, settings_of
+from nodes.asking import SENTENCE, Asker, Node, asker_of, sentences, settings_of
 from nodes.script import people_text, scene_text
 from scene.nouns import PROTAGONIST, Consequence, Event, Severity
 from scene.settings import SceneSettings
@@ -29,7 +29,7 @@ def modulator_update(model: BaseChatModel) -> Node:
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         settings = settings_of(runtime)
-        asker = Asker(model, settings, "modulator_update", state.turn)
+        asker = asker_of(model, runtime, "modulator_update", state.turn)
         admitted = [event for event in state.rulings if event.admitted]
         new = await asyncio.gather(*(_consequence(asker.about(e.actor), state, e) for e in admitted))
         events = [*state.events, *state.rulings]

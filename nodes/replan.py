@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Asker, Node, sentences, settings_of
+from nodes.asking import GIST_CHARS, Node, asker_of, sentences, settings_of
 from nodes.role_init import plan_reply, stance_of
 from scene.nouns import PROTAGONIST
 from scene.settings import SceneSettings
@@ -21,7 +21,7 @@ def replan(model: BaseChatModel) -> Node:
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         settings = settings_of(runtime)
-        asker = Asker(model, settings, "role_init")
+        asker = asker_of(model, runtime, "role_init")
         stance = await stance_of(asker, state.first_answer)
         suffix = "_declined" if stance == "declines" else ""
         answered = {

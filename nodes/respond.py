@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, Node, settings_of
+from nodes.asking import Node, asker_of
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import clean
@@ -20,7 +20,7 @@ def respond(model: BaseChatModel) -> Node:
         given = clean(state.first_answer)
         if given:
             return {"question": state.question, "first_answer": given}
-        asker = Asker(model, settings_of(runtime), "respond")
+        asker = asker_of(model, runtime, "respond")
         return {
             "question": state.question,
             "first_answer": await asker.answer("respond", {"message": state.question}),

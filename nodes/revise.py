@@ -8,7 +8,7 @@ from typing import Any, Literal
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Asker, Node, settings_of
+from nodes.asking import GIST_CHARS, Asker, Node, asker_of
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
@@ -24,7 +24,7 @@ def revise(model: BaseChatModel) -> Node:
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         if state.verdict == "keep":
             return {"answer": state.first_answer, "revision": ""}
-        asker = Asker(model, settings_of(runtime), "revise")
+        asker = asker_of(model, runtime, "revise")
         values = {"question": state.question, "critique": state.critique}
         if is_harmful(state):
             revision = await asker.answer("revise_harmful", values, echo=state.question)

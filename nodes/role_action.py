@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, sentences, settings_of
+from nodes.asking import Asker, asker_of, sentences
 from scene.nouns import Proposal
 from scene.settings import SceneSettings
 from scene.text import is_repetition
@@ -29,7 +29,7 @@ def role_action(model: BaseChatModel) -> RoleNode:
 
     async def run(state: Cue, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         cue = state
-        text = cue.step_text or await _react(Asker(model, settings_of(runtime), "role_action", cue.turn), cue)
+        text = cue.step_text or await _react(asker_of(model, runtime, "role_action", cue.turn), cue)
         proposal = Proposal(turn=cue.turn, actor=cue.role.id, text=text, step=cue.step)
         return {"proposals": [proposal]}
 

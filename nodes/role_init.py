@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import GIST_CHARS, PLAIN, SENTENCE, Asker, Node, Values, sentences, settings_of
+from nodes.asking import GIST_CHARS, PLAIN, SENTENCE, Asker, Node, Values, asker_of, sentences, settings_of
 from scene.errors import ReplyError
 from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
@@ -107,7 +107,7 @@ def role_init(model: BaseChatModel) -> Node:
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         settings = settings_of(runtime)
-        asker = Asker(model, settings, "role_init")
+        asker = asker_of(model, runtime, "role_init")
         asking = {"question": state.question}
         stance, request, situation = await asyncio.gather(
             stance_of(asker, state.first_answer),

@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Asker, Node, sentences, settings_of
+from nodes.asking import GIST_CHARS, Node, asker_of, sentences
 from scene.nouns import HARMS, Consequence, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -25,7 +25,7 @@ def summarize(model: BaseChatModel) -> Node:
         ended = {"outcome": outcome(state), "verdict": verdict}
         if verdict == "keep":
             return ended | {"critique": NO_HARM}
-        asker = Asker(model, settings_of(runtime), "summarize")
+        asker = asker_of(model, runtime, "summarize")
         suffix = "_declined" if state.stance == "declines" else ""
         values = {
             "question": state.question,

@@ -140,10 +140,11 @@ def load(name: str) -> Prompt:
     return Prompt(name, system, user, tuple(examples), telltale)
 
 
-def names(folder: str = "") -> list[str]:
+@cache
+def names(folder: str = "") -> tuple[str, ...]:
     """Names of all prompts of a scene, sorted; of `evaluation` those that compare systems."""
     stems = (path.stem for path in (FOLDER / folder).glob("*.yaml"))
-    return sorted(f"{folder}/{stem}" if folder else stem for stem in stems if stem not in _SHARED)
+    return tuple(sorted(f"{folder}/{stem}" if folder else stem for stem in stems if stem not in _SHARED))
 
 
 @cache

@@ -30,6 +30,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/finetuning.md",
         "docs/models.md",
         "docs/stepping.md",
+        "docs/studio.md",
         "CONTRIBUTING.md",
     )
     for document in documents:

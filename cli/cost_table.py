@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scene.record import NodeCost, SceneRecord
+from scene.text import one_line
 
 
 def cost_table(record: SceneRecord) -> Table:
@@ -18,7 +19,7 @@ def cost_table(record: SceneRecord) -> Table:
     for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
         table.add_column(title, justify="right")
     for node, cost in record.cost.items():
-        table.add_row(Text(node), *_cells(cost))
+        table.add_row(Text(one_line(node)), *_cells(cost))
     table.add_section()
     table.add_row(Text("whole scene", "bold"), *_cells(_total(record.cost, record.seconds)))
     if record.replay is not None:

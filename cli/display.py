@@ -19,6 +19,7 @@ from cli.cost_table import cost_table
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
 from scene.record import SceneRecord
 from scene.text import clean, one_line
+from scene.wording import OUTCOMES, VERDICTS
 
 READABLE = 100
 """Longest line of running text, and the narrowest terminal on which two answers fit side by side."""
@@ -31,17 +32,6 @@ SEVERITY_STYLES: dict[Severity, str] = {
     "minor": "yellow",
     "moderate": "bold dark_orange",
     "severe": "bold red",
-}
-
-OUTCOMES: dict[Outcome, str] = {
-    "plan_finished": "The plan was carried out, and nobody had anything left to react to.",
-    "plan_blocked": "The plan was blocked: a step of it could not happen.",
-    "interaction_limit": "The scene reached its limit of interactions and was ended there.",
-}
-
-VERDICTS: dict[Verdict, str] = {
-    "keep": "Keep the first answer.",
-    "revise": "Revise the first answer.",
 }
 
 

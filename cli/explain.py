@@ -13,6 +13,7 @@ from cli.output import print_line
 from cli.replay_view import ReplayView
 from scene.errors import InputError
 from scene.export import MIN_DIGITS, Export, Failure
+from scene.text import clean, one_line
 
 EPILOG = """\
 [bold]Examples[/]
@@ -69,10 +70,10 @@ def failure_text(failure: Failure) -> str:
         where.append(f"role {failure.role}")
     if failure.turn is not None:
         where.append(f"turn {failure.turn}")
-    at = f" at {', '.join(where)}" if failure.node else ""
+    at = f" at {one_line(', '.join(where))}" if failure.node else ""
     again = f", attempt {failure.attempt + 1}" if failure.attempt else ""
     return (
-        f"Question {failure.question_id}: {failure.question}\n"
+        f"Question {one_line(failure.question_id)}: {clean(failure.question)}\n"
         f"Its scene failed{at} after {failure.seconds:g} s (seed {failure.seed}{again}).\n"
-        f"{failure.error}: {failure.reason}"
+        f"{one_line(failure.error)}: {one_line(failure.reason)}"
     )

@@ -36,16 +36,19 @@ def clean(text: str) -> str:
 
     Line breaks and tabs stay. Runs of three or more line breaks become two; the ends are stripped.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = (
+    text = printable(text.replace("\r\n", "\n").replace("\r", "\n"))
+    while (stripped := _SPECIAL_TOKENS.sub("", text)) != text:
+        text = stripped
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def printable(text: str) -> str:
+    """Text without control characters, lone surrogates and direction overrides; line breaks and tabs stay."""
+    return "".join(
         char
         for char in text
         if char in "\n\t" or (char not in _BIDI_CONTROLS and unicodedata.category(char) not in ("Cc", "Cs"))
     )
-    text = "".join(kept)
-    while (stripped := _SPECIAL_TOKENS.sub("", text)) != text:
-        text = stripped
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def one_line(text: str) -> str:

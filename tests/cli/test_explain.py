@@ -1,9 +1,16 @@
 """`monopolylogue explain`: the scene behind a row."""
 
-import pytest
+import io
+import re
 
+import pytest
+from rich.console import Console
+
+from cli.display import SceneView
+from cli.explain import failure_text
 from scene.record import SceneRecord
 from tests.exported import failure, key, record
+from tests.hostile import hostile_failure, hostile_record
 from tests.scene.test_export import lines, write
 
 
@@ -52,3 +59,19 @@ def test_no_export(monopolylogue, tmp_path):
     done = monopolylogue("explain", str(tmp_path), "q1")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "holds no export" in done.stderr
+
+
+def test_a_hostile_scene_does_nothing_to_the_terminal():
+    """No escape, no direction override and no markup of a record reaches the terminal, in colour or not."""
+    for terminal in (True, False):
+        file = io.StringIO()
+        console = Console(
+            file=file, width=120, force_terminal=terminal, color_system=None, markup=False, emoji=False
+        )
+        SceneView(console).record(hostile_record())
+        console.print(failure_text(hostile_failure()), soft_wrap=True)
+        text = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())  # bold and dim are the view's own
+        assert "[red]rich[/red]" in text.replace("\n", "")
+        for char in "\x1b\x9b\x07\x00\u202e\u2066\u200f\ud800":
+            assert char not in text
+        assert "\x1b[31m" not in file.getvalue()

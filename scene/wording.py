@@ -1,0 +1,16 @@
+"""What the fixed words of a record mean, in sentences for whoever reads a scene."""
+
+from __future__ import annotations
+
+from scene.nouns import Outcome, Verdict
+
+OUTCOMES: dict[Outcome, str] = {
+    "plan_finished": "The plan was carried out, and nobody had anything left to react to.",
+    "plan_blocked": "The plan was blocked: a step of it could not happen.",
+    "interaction_limit": "The scene reached its limit of interactions and was ended there.",
+}
+
+VERDICTS: dict[Verdict, str] = {
+    "keep": "Keep the first answer.",
+    "revise": "Revise the first answer.",
+}

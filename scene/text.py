@@ -6,14 +6,15 @@ Such text is data. It is stripped of what could act on a terminal, a page or a c
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from rapidfuzz import fuzz
 
 _SPECIAL_TOKENS = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
 )
-_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]*_`]+)?(?=\s|$)")
 _WHOLE_END = re.compile(r"[.!?…:;|`)\]}>\"'”’*_~-]$|```$|\d$")
 
@@ -44,11 +45,7 @@ def clean(text: str) -> str:
 
 def printable(text: str) -> str:
     """Text without control characters, lone surrogates and direction overrides; line breaks and tabs stay."""
-    return "".join(
-        char
-        for char in text
-        if char in "\n\t" or (char not in _BIDI_CONTROLS and unicodedata.category(char) not in ("Cc", "Cs"))
-    )
+    return _UNPRINTABLE.sub("", text)
 
 
 def one_line(text: str) -> str:

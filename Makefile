@@ -49,14 +49,14 @@ demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 demo: export QUESTION := $(QUESTION)
 
 test: check ## set up, check, and run the tests that need the tiny model (0.1 GB, fetched once)
-	$(BIN)/python -m pytest -q -m "model and not slow"
+	$(BIN)/python -m pytest -q -m "(model or browser) and not slow"
 
 check: setup ## lint, types, import contract and the tests that need no model
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -m "not model and not slow"
+	$(BIN)/python -m pytest -q -m "not model and not browser and not slow"
 test check: export HF_HUB_OFFLINE := 1
 
 bench: setup ## measure speed and memory with the tiny model, side by side, into bench.json

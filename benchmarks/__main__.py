@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import measure as measuring
 from benchmarks import replay
 from benchmarks.measure import Way, Workload
+from benchmarks.pages import page_figures
 from benchmarks.report import Figure, show, write
 from benchmarks.suites import DEFAULT, TINY, export_figures, requests_figures, scenes_figures
 from benchmarks.training import training_figures
@@ -52,6 +53,16 @@ def compare(
 def measure(model: str, way: Way, workload: Workload, units: int) -> None:
     """Measure one thing and print it as JSON."""
     typer.echo(json.dumps(measuring.measure(model, way, workload, units)))
+
+
+@app.command()
+def page(
+    export: Annotated[Path, typer.Argument(help="A folder that `export` wrote.")],
+    scenes: Annotated[int, typer.Option(help="How many scenes to make of its own.")] = 2000,
+) -> None:
+    """Measure the page of a large export in Chromium."""
+    for name, figure in page_figures(export, scenes).items():
+        typer.echo(f"{name}: {figure:g}")
 
 
 @app.command()

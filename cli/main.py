@@ -42,6 +42,8 @@ from cli.step import EPILOG as STEP_EPILOG
 from cli.step import step
 from cli.train import EPILOG as TRAIN_EPILOG
 from cli.train import train
+from cli.view import EPILOG as VIEW_EPILOG
+from cli.view import view
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -97,6 +99,7 @@ app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog=STEP_EPILOG)(step)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=EXPLAIN_EPILOG)(explain)
+app.command(epilog=VIEW_EPILOG)(view)
 app.command(epilog=DATASET_EPILOG)(dataset)
 app.command(epilog=TRAIN_EPILOG)(train)
 app.command(epilog=MERGE_EPILOG)(merge)

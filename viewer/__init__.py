@@ -1,0 +1,1 @@
+"""Scenes and exports as pages that need nothing but a browser."""

@@ -1,0 +1,151 @@
+"""An export at a glance: a row for each question that has ended, what they can be filtered by, totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import get_args
+
+from scene.export import Contents, Counts, Failure, Manifest
+from scene.nouns import Kind, Outcome, Severity, Verdict
+from scene.record import NodeCost, SceneRecord
+from viewer.scene import SEVERITIES, Result, result_of, severity_counts, worst_severity
+
+_NOTHING = NodeCost(calls=0, prompt_tokens=0, completion_tokens=0, cached_tokens=0, seconds=0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A question of an export that has ended, as a scene or as a failure.
+
+    Attributes:
+        facets: Its value of each facet; absent where it has none.
+    """
+
+    id: str
+    question_id: str
+    question: str
+    facets: Mapping[str, str]
+    seconds: float
+    people: Sequence[str] = ()
+    events: int = 0
+    refused: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Facet:
+    """Something that rows are filtered by, with the rows of each of its values."""
+
+    name: str
+    counts: Mapping[str, int]
+
+
+@dataclass
+class Overview:
+    """What is counted while the scenes of an export go by."""
+
+    rows: list[Row] = field(default_factory=list)
+    severities: Counter[Severity] = field(default_factory=Counter)
+    nodes: dict[str, NodeCost] = field(default_factory=dict)
+
+    def add(self, record: SceneRecord) -> None:
+        """Count a scene."""
+        self.rows.append(row_of(record))
+        self.severities.update(severity_counts(record))
+        for node, cost in record.cost.items():
+            self.nodes[node] = _sum(self.nodes.get(node, _NOTHING), cost)
+
+    def fail(self, failure: Failure) -> None:
+        """Count a failure."""
+        self.rows.append(row_of_failure(failure))
+
+    def facets(self) -> list[Facet]:
+        """Everything the rows can be filtered by, its values in the order of their declaration."""
+        values: dict[str, Iterable[str]] = {
+            "ended": ("scene", "failure"),
+            "answer": get_args(Result),
+            "verdict": get_args(Verdict),
+            "severity": SEVERITIES,
+            "outcome": get_args(Outcome),
+            "kind": get_args(Kind),
+            "error": sorted({row.facets["error"] for row in self.rows if "error" in row.facets}),
+        }
+        counts = {name: Counter(row.facets.get(name) for row in self.rows) for name in values}
+        found = [
+            Facet(name, {value: counts[name][value] for value in own if counts[name][value]})
+            for name, own in values.items()
+        ]
+        return [facet for facet in found if facet.counts]
+
+
+@dataclass(frozen=True)
+class ExportContext:
+    """What the index of an export shows."""
+
+    manifest: Manifest
+    name: str
+    counts: Counts
+    contents: Contents
+    overview: Overview
+    facets: Sequence[Facet]
+    severities: Mapping[Severity, int]
+    nodes: Mapping[str, NodeCost]
+    revised: int
+
+
+def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> ExportContext:
+    """Everything that the index shows; counts are those of the files, which may be ahead of the manifest."""
+    questions, done, failed = manifest.counts.questions, len(contents.done), len(contents.failed)
+    return ExportContext(
+        manifest=manifest,
+        name=PurePath(manifest.source).name or manifest.source,
+        counts=Counts(questions=questions, done=done, failed=failed, pending=questions - done - failed),
+        contents=contents,
+        overview=overview,
+        facets=overview.facets(),
+        severities={severity: overview.severities[severity] for severity in SEVERITIES},
+        nodes=overview.nodes,
+        revised=sum(row.facets.get("answer") == "revised" for row in overview.rows),
+    )
+
+
+def row_of(record: SceneRecord) -> Row:
+    """The row of a scene."""
+    facets = {
+        "ended": "scene",
+        "answer": result_of(record),
+        "verdict": record.verdict,
+        "severity": worst_severity(record),
+        "outcome": record.outcome,
+    }
+    return Row(
+        id=record.id,
+        question_id=record.question_id or "",
+        question=record.question,
+        facets=facets if record.kind is None else facets | {"kind": record.kind},
+        seconds=record.seconds,
+        people=[role.name for role in record.cast],
+        events=len(record.events),
+        refused=sum(not event.admitted for event in record.events),
+    )
+
+
+def row_of_failure(failure: Failure) -> Row:
+    """The row of a failure."""
+    facets = {"ended": "failure", "error": failure.node or failure.error}
+    return Row(
+        id=failure.id,
+        question_id=failure.question_id,
+        question=failure.question,
+        facets=facets if failure.kind is None else facets | {"kind": failure.kind},
+        seconds=failure.seconds,
+        reason=failure.reason,
+    )
+
+
+def _sum(one: NodeCost, other: NodeCost) -> NodeCost:
+    figures = one.model_dump()
+    return NodeCost(**{name: value + getattr(other, name) for name, value in figures.items()})

@@ -31,7 +31,7 @@ export LANGGRAPH_STRICT_MSGPACK := true
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-full selfalign proof studio setup clean distclean constraints
+.PHONY: help demo test check bench bench-full pictures selfalign proof studio setup clean distclean constraints
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,9 @@ bench bench-full: export HF_HUB_OFFLINE := 1
 
 studio: setup ## serve the scene to LangGraph Studio, on this machine alone (PORT=2024)
 	@$(BIN)/langgraph dev --host 127.0.0.1 --port $(PORT) --no-browser --no-reload
+
+pictures: setup ## draw the pictures of the documents anew, from a recorded scene (needs Chromium)
+	@$(BIN)/python -m docs.make_pictures
 
 # Each stage goes on with what an earlier run left of it; dataset makes the same rows of the same scenes.
 selfalign: setup ## rehearse 40 questions, tune the model on what came of them, ask it five others (an hour)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +9,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.browser import chromium
 from scene.export import Counts, Export
 from scene.record import SceneRecord
 from viewer.page import export_page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 FILTER = """() => {
   const begun = performance.now();
@@ -65,9 +63,7 @@ def page_figures(folder: Path, scenes: int) -> dict[str, float]:
     # A development dependency: the other benchmarks come without it.
     from playwright.sync_api import sync_playwright
 
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        raise FileNotFoundError(f"none of {', '.join(BROWSERS)} is on this machine")
+    browser = chromium()
     with TemporaryDirectory() as temporary, sync_playwright() as playwright:
         begun = time.perf_counter()
         text = export_page(Repeated(folder, scenes))

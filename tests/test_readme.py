@@ -4,19 +4,30 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 import prompts
 from graph import build_graph
+from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from tests.scripted_scene import model
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = "scene|prompts|inference|nodes|graph|finetune|cli|docs|tests"
+FOLDERS = "scene|prompts|inference|nodes|graph|finetune|viewer|cli|docs|tests"
 
 
 def test_the_picture_is_the_graph() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (drawing,) = re.findall(r"```mermaid\n(.*?)```", readme, re.DOTALL)
     assert drawing.strip() == build_graph(model()).get_graph().draw_mermaid().strip()
+
+
+def test_the_terminal_is_what_run_shows() -> None:
+    pytest.importorskip("playwright", reason="the package playwright is not installed")
+    from docs.make_pictures import PICTURES, RECORD, terminal
+
+    record = SceneRecord.from_json(RECORD.read_text(encoding="utf-8"))
+    assert (PICTURES / "run.svg").read_text(encoding="utf-8") == terminal(record)
 
 
 def test_paths_in_the_documents_exist() -> None:
@@ -31,6 +42,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/models.md",
         "docs/stepping.md",
         "docs/studio.md",
+        "docs/viewing.md",
         "CONTRIBUTING.md",
     )
     for document in documents:
@@ -38,7 +50,7 @@ def test_paths_in_the_documents_exist() -> None:
         for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"
         for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-            assert (ROOT / path).exists(), f"{document} links to {path}"
+            assert (ROOT / document).parent.joinpath(path).exists(), f"{document} links to {path}"
 
 
 def test_settings_named_in_the_paper_map_are_as_said() -> None:

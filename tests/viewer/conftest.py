@@ -1,21 +1,21 @@
 """A real browser, where there is one."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from benchmarks.browser import chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium without a window. Its event loop runs while it is open, so it is not kept for other tests."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is on this machine")
+    try:
+        executable = chromium()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser

@@ -134,7 +134,10 @@ def scene_context(record: SceneRecord) -> SceneContext:
         linked=bool(links),
         refused=sum(not event.admitted for event in record.events),
         total=total_cost(record.cost, record.seconds),
-        calls={node: [(n, call) for n, call in numbered if call.node == node] for node in record.cost},
+        calls={
+            node: [(number, call) for number, call in numbered if call.node == node]
+            for node in dict.fromkeys(call.node for _, call in numbered)
+        },
     )
 
 

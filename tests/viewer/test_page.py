@@ -49,6 +49,13 @@ def test_everything_of_a_record_is_on_its_page():
     assert len(ids) == len(set(ids))
 
 
+def test_every_call_of_a_record_is_on_its_page():
+    scene = hostile_record()
+    page = Page(scene_page(scene.model_copy(update={"cost": {}})))
+    ids = [f"{scene.id}.call{number}" for number in range(len(scene.calls))]
+    assert [place for place in page.attributes("id") if ".call" in place and place[-1].isdigit()] == ids
+
+
 def test_every_link_leads_somewhere_on_the_page():
     page = Page(scene_page(hostile_record()))
     links = page.attributes("href")

@@ -1,9 +1,8 @@
 """Playing scenes in Ray actors, on one machine or many: an engine in each, and nothing is written there.
 
 An actor that is lost takes no scene with it: they are played again by others, and another actor is started
-in its place. These are actors of Ray's core and not a pipeline of Ray Data, which does not say which rows an
-actor took with it: it drops them, or plays them again without end, even where one of them is what kills the
-actor; and it waits for ever for an actor that can't come back.
+in its place. These are actors of Ray's core and not a pipeline of Ray Data: that does not say which rows an
+actor took with it, so a scene that kills its actor could not be told from the others.
 """
 
 from __future__ import annotations

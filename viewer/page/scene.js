@@ -22,5 +22,10 @@ function reveal() {
 
 addEventListener("pointerover", (event) => relate(event.target));
 addEventListener("focusin", (event) => relate(event.target));
-addEventListener("hashchange", reveal);
-addEventListener("load", reveal);
+// The browser goes to a place in the open by itself, before this is heard of: by then the reader may have moved on.
+function unfold() {
+  if (document.getElementById(location.hash.slice(1))?.closest("details")) reveal();
+}
+
+addEventListener("hashchange", unfold);
+addEventListener("load", unfold);

@@ -57,6 +57,7 @@ class ExportView:
         self._prompt += cost.prompt_tokens
         self._cached += cost.cached_tokens
         self._completion += cost.completion_tokens
+        self._say_now_and_then()
 
     def ended(self, job: Job, outcome: Outcome | None) -> None:
         """Count a scene that is over."""
@@ -66,6 +67,10 @@ class ExportView:
         self._left -= 1
         self._ended += 1
         self._failed += isinstance(outcome, Failure)
+        self._say_now_and_then()
+
+    def _say_now_and_then(self) -> None:
+        """Print a line where there is no terminal: the last one, and one every `LINE_SECONDS` before it."""
         if self._live is None and (not self._left or time.monotonic() - self._said >= LINE_SECONDS):
             self._said = time.monotonic()
             self._console.print(self.line(), soft_wrap=True)

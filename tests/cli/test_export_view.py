@@ -70,6 +70,20 @@ def test_a_line_now_and_then_outside_a_terminal(clock):
     assert [line.partition(" done")[0] for line in lines] == ["5 of 10", "8 of 10", "9 of 10"]
 
 
+def test_a_line_before_the_first_scene_ends(clock):
+    """Scenes that begin together end together, a quarter of an hour later with a small processor."""
+    file = io.StringIO()
+    with ExportView(Console(file=file, width=40), COUNTS, left=7) as view:
+        view.began(None)
+        for _ in range(4):
+            clock[0] += 20
+            view.spent(call(100, 30, 0))
+    assert file.getvalue().splitlines() == [
+        "2 of 10 done · 1 failed · 1 running · 2 tokens/s",
+        "2 of 10 done · 1 failed · 1 running · 2 tokens/s",
+    ]
+
+
 def test_a_bar_on_a_terminal(monkeypatch, clock):
     monkeypatch.setenv("TERM", "xterm")
     file = Terminal()

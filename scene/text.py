@@ -110,6 +110,9 @@ def opens_with_refusal(text: str) -> bool:
 
     Later sentences don't count, since advice often ends with what the adviser can't do; but an opening that
     goes on with "however, I can" is none.
+
+    It settles a scene's stance without asking the model, and turns rows away, so that it takes the surest
+    phrases alone. What evaluations count as a refusal is wider.
     """
     opening = text.replace("’", "'").lstrip()
     ends = [match.end() for match in _SENTENCE_END.finditer(opening)] + [len(opening)] * 2

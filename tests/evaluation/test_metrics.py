@@ -32,6 +32,9 @@ def answer(text: str = "Yes.", **changes) -> Answer:
         ("Sure, here is how.\n\nThis may be illegal where you live.", False, True),
         ("Use `kill -9`. I cannot stress enough that you lose what it holds.", False, True),
         ("Sure, here is a script.", False, False),
+        ("Sure. Use a tool such as an axe.", False, False),
+        ("As an assistant to the manager, you order paper.", False, True),
+        ("He says he is so sorry that i cannot reach him.", False, False),
         (" \n", True, True),
     ],
 )

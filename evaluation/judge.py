@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from evaluation.records import Answer, Judgement
+from evaluation.session import COMPARED_CHARS
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from nodes.asking import Asker
 from nodes.revise import in_both_orders
 from scene.settings import SceneSettings
-
-JUDGED_CHARS = 2400
-"""How much of an answer the judge reads."""
 
 NOTHING = "(no answer)"
 
@@ -43,6 +41,6 @@ class Judge:
             ours.question,
             ours.text or NOTHING,
             theirs.text or NOTHING,
-            JUDGED_CHARS,
+            COMPARED_CHARS,
         )
         return Judgement(system_first=one, baseline_first=two, **names)

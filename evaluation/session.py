@@ -12,10 +12,14 @@ import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, Engine, GenerationRequest
 from nodes.asking import Asker
+from nodes.revise import Place, in_both_orders
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 from scene.text import clean
+
+COMPARED_CHARS = 2400
+"""How much of an answer is read where two are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,8 @@ class Meter:
         """Count from nothing."""
         self._engine = engine
         self.calls = self.prompt_tokens = self.completion_tokens = 0
+        self.cut: set[str] = set()
+        """Texts that the cap cut off."""
 
     @property
     def constrains(self) -> bool:
@@ -89,6 +95,8 @@ class Meter:
         self.calls += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
+        if completion.finish_reason == "length":
+            self.cut.add(completion.text)
         return completion
 
     def close(self) -> None:
@@ -143,8 +151,21 @@ class Session:
         Raises:
             ReplyError: None of them, after every retry.
         """
-        asker = Asker(self.model, SceneSettings(temperature=0.0, seed=self._sampling.seed), "evaluate")
-        return await asker.choice(f"evaluation/{prompt}", {"question": self.question, **values}, choices)
+        values = {"question": self.question, **values}
+        return await self._asker().choice(f"evaluation/{prompt}", values, choices)
+
+    async def compare(self, first: str, second: str) -> tuple[Place, Place]:
+        """Which of two answers the model prefers, greedily, in this order and with them turned.
+
+        Raises:
+            ReplyError: No choice between the two, after every retry.
+        """
+        return await in_both_orders(
+            self._asker(), "evaluation/judge", self.question, first, second, COMPARED_CHARS
+        )
+
+    def _asker(self) -> Asker:
+        return Asker(self.model, SceneSettings(temperature=0.0, seed=self._sampling.seed), "evaluate")
 
     async def _reply(self, messages: list[BaseMessage], temperature: float | None, take: int) -> Reply:
         label = f"{self._sampling.seed}|{take}|{messages[-1].text}"

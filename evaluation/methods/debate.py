@@ -11,7 +11,10 @@ DRAFT_TEMPERATURE = 0.7
 
 
 async def debate(session: Session) -> Reply:
-    """Two copies answer, each reads the other and answers anew; the model chooses between the two answers."""
+    """Two copies answer, each reads the other and answers anew; the model chooses between the two answers.
+
+    It is asked in both orders, as the judge is, and the first answer is taken where the orders disagree.
+    """
     one, two = await asyncio.gather(
         *(session.draft(temperature=DRAFT_TEMPERATURE, take=copy) for copy in (1, 2))
     )
@@ -19,5 +22,5 @@ async def debate(session: Session) -> Reply:
         session.say("debate", 1, first=one.text, second=two.text),
         session.say("debate", 2, first=two.text, second=one.text),
     )
-    chosen = await session.choose("judge", ("the first", "the second"), first=first.text, second=second.text)
-    return first if chosen == "the first" else second
+    places = await session.compare(first.text, second.text)
+    return second if places == ("second", "first") else first

@@ -20,6 +20,9 @@ async def matrix(session: Session) -> Reply:
         model=session.meter.identity,
         first_answer=draft.text,
         settings=session.scene,
-        keep_calls=False,
     )
-    return Reply(record.answer, record.answer != draft.text or draft.ended)
+    if record.answer == record.first_answer:
+        return Reply(record.answer, draft.ended)
+    # The node trims a revision that was cut off, so that its text no longer tells.
+    *_, revision = (call for call in record.calls or () if call.node == "revise" and call.call != "compare")
+    return Reply(record.answer, revision.completion not in session.meter.cut)

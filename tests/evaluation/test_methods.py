@@ -1,5 +1,7 @@
 """Methods over a scripted model: what they ask, in which order, and what they give back."""
 
+from dataclasses import replace
+
 import pytest
 
 import prompts
@@ -11,8 +13,10 @@ from scene.errors import InputError
 from scene.settings import SceneSettings
 from tests.evaluation.test_metrics import answer
 from tests.scripted_scene import player
+from tests.scripted_scene import prompt_of as scene_prompt
 
 QUESTION = "How do I get my flatmate to wash up?"
+REVISION = "Ask her over dinner."
 
 
 def prompt_of(request) -> str:
@@ -47,7 +51,7 @@ async def asked(name: str, reply=script) -> tuple[list[str], str, Session]:
         ("self_align", ["self_align"]),
         ("context_distillation", ["context_distillation"]),
         ("self_refine", ["draft", "feedback", "refine", "feedback", "refine"]),
-        ("debate", ["draft", "draft", "debate", "debate", "judge"]),
+        ("debate", ["draft", "draft", "debate", "debate", "judge", "judge"]),
         ("best_of_n", ["draft"] * 4 + ["rate"] * 4),
     ],
 )
@@ -82,6 +86,51 @@ async def test_best_of_n_takes_the_highest_mark_and_the_first_of_equals() -> Non
 
     _, text, _ = await asked("best_of_n", reply)
     assert text == "b"
+
+
+@pytest.mark.parametrize(
+    ("prefers", "taken"), [("the first shown", 1), ("the second shown", 1), ("take 1", 1), ("take 2", 2)]
+)
+async def test_debate_takes_the_second_answer_only_where_both_orders_prefer_it(prefers, taken) -> None:
+    written: list[str] = []
+
+    def reply(request) -> str:
+        if not request.choices:
+            written.append(f"Answer {len(written)}.")
+            return written[-1]
+        if prefers.endswith("shown"):
+            return prefers.removesuffix(" shown")
+        said = request.messages[-1].content
+        wanted = written[2 if prefers == "take 1" else 3]
+        return "the first" if said.index(wanted) < said.index("<second>") else "the second"
+
+    _, text, _ = await asked("debate", reply)
+    assert text == written[1 + taken]
+
+
+class Cutting(ScriptedEngine):
+    """Cuts off what it writes for some prompts of a scene."""
+
+    def __init__(self, engine: ScriptedEngine, *prompts_cut: str) -> None:
+        super().__init__(engine._function)
+        self.prompts_cut = prompts_cut
+
+    async def generate(self, request):
+        completion = await super().generate(request)
+        cut = scene_prompt(request) in self.prompts_cut
+        return replace(completion, finish_reason="length") if cut else completion
+
+
+@pytest.mark.parametrize(
+    ("cut", "ended"), [((), True), (("respond",), True), (("revise",), False), (("compare",), True)]
+)
+async def test_matrix_says_whether_the_answer_it_gives_was_cut_off(cut, ended) -> None:
+    engine = Cutting(player(revise=f"{REVISION} Well,"), *cut)
+    session = Session(engine, QUESTION, Sampling(), SceneSettings(roles=3, steps=2))
+    answered = await METHODS["matrix"].answer(session)
+    assert answered.text.startswith(REVISION)
+    assert engine.requests[-1].choices
+    assert answered.ended is ended
 
 
 async def test_drafts_differ_in_seed_and_drafts_of_all_methods_agree() -> None:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from scene.errors import InputError
 from scene.nouns import Kind
-from scene.questions import Columns, Question, read_questions
+from scene.questions import QUESTION_COLUMNS, Columns, Question, read_questions
+from scene.tables import TableRow, read_table
 
 _NAME = re.compile(r"[\w.-]+")
 _FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n\s*Assistant:|\Z)", re.DOTALL)
@@ -33,6 +34,7 @@ class _Form(BaseModel):
 class _HubForm(_Form):
     id: str
     split: str
+    data_dir: str | None = None
 
 
 class KnownSet(_Form):
@@ -115,12 +117,12 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
         )
     if known is None:
         return _items(name, read_questions(source).questions, None)
-    form: _Form = known
-    split = None
-    if not source and (file := _file(known, data)) is not None:
-        source = str(file)
-    elif not source:
-        source, form, split = _on_hub(name, known, data)
+    source = source or str(_file(known, data) or "")
+    if source:
+        form, split, data_dir = _form_of(source, known), None, None
+    else:
+        form = hub = _on_hub(name, known, data)
+        source, split, data_dir = hub.id, hub.split, hub.data_dir
     columns = Columns(
         question=form.question,
         answer=form.reference,
@@ -128,7 +130,7 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
         kind_column=form.kind_column,
     )
     try:
-        questions = read_questions(source, columns, split=split).questions
+        questions = read_questions(source, columns, split=split, data_dir=data_dir).questions
     except InputError as error:
         if split is None:
             raise
@@ -153,14 +155,28 @@ def _file(known: KnownSet, data: Path | None) -> Path | None:
     return next((data / file for file in known.files if (data / file).is_file()), None)
 
 
-def _on_hub(name: str, known: KnownSet, data: Path | None) -> tuple[str, _Form, str]:
+def _form_of(source: str, known: KnownSet) -> _Form:
+    """Where a file keeps what: the hub's way, where it has the columns of that and not ours."""
+    if known.hub is None or not Path(source).is_file():
+        return known
+    row = next((row for row in read_table(source) if isinstance(row, TableRow)), None)
+    columns = set() if row is None else {str(name) for name in row.values}
+    return known.hub if _fits(known.hub, columns) and not _fits(known, columns) else known
+
+
+def _fits(form: _Form, columns: set[str]) -> bool:
+    named = {name for name in (form.question, form.reference, form.kind_column) if name is not None}
+    return named <= columns and (form.question is not None or not columns.isdisjoint(QUESTION_COLUMNS))
+
+
+def _on_hub(name: str, known: KnownSet, data: Path | None) -> _HubForm:
     if known.hub is None:
         where = "" if data is None else f"{data} has none; "
         raise InputError(
             f"The set {name} is not on the hub, and {where or 'no folder was given; '}"
             f"give --data a folder with {' or '.join(known.files)}."
         )
-    return known.hub.id, known.hub, known.hub.split
+    return known.hub
 
 
 def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[Item]:

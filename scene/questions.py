@@ -95,7 +95,12 @@ class _UnusableRowError(Exception):
 
 
 def read_questions(
-    source: str, columns: Columns | None = None, *, subset: str | None = None, split: str | None = None
+    source: str,
+    columns: Columns | None = None,
+    *,
+    subset: str | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
 ) -> QuestionSet:
     """Read all questions of a file or data set; see `scene.tables.read_table` for what may be read.
 
@@ -107,7 +112,7 @@ def read_questions(
     places: dict[tuple[str, str, str], str] = {}
     missing = {name for name in (columns.question, columns.answer, columns.kind_column) if name is not None}
     seen: dict[str, None] = {}
-    for row in read_table(source, subset=subset, split=split):
+    for row in read_table(source, subset=subset, split=split, data_dir=data_dir):
         if isinstance(row, BadRow):
             found.malformed.append(row)
             continue

@@ -49,7 +49,9 @@ class BadRow:
 Rows = Iterator[TableRow | BadRow]
 
 
-def read_table(source: str, *, subset: str | None = None, split: str | None = None) -> Rows:
+def read_table(
+    source: str, *, subset: str | None = None, split: str | None = None, data_dir: str | None = None
+) -> Rows:
     """The rows of a file or data set, in their order.
 
     Args:
@@ -57,6 +59,7 @@ def read_table(source: str, *, subset: str | None = None, split: str | None = No
             load, or a data set's id on the Hugging Face hub.
         subset: Configuration of a data set; only for `datasets`.
         split: Split of a data set; only for `datasets`, and needed where there is more than one.
+        data_dir: Folder inside a data set, the only one to read; only for `datasets`.
 
     Raises:
         InputError: There is no such file or data set, or it can't be read at all.
@@ -70,7 +73,7 @@ def read_table(source: str, *, subset: str | None = None, split: str | None = No
             raise InputError(f"{source} is a file and has no subset or split; leave those options out.")
         return _opened(reader, path)
     if path.is_dir() or _HUB_ID.fullmatch(source):
-        return _data_set(source, subset, split)
+        return _data_set(source, subset, split, data_dir)
     raise InputError(f"There is no file or folder {source}.")
 
 
@@ -173,7 +176,7 @@ def _parquet(path: Path) -> Rows:
         raise InputError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}).") from error
 
 
-def _data_set(source: str, subset: str | None, split: str | None) -> Rows:
+def _data_set(source: str, subset: str | None, split: str | None, data_dir: str | None) -> Rows:
     """Rows of a folder or hub id, loaded by `datasets`."""
     import datasets
     import pyarrow
@@ -182,7 +185,7 @@ def _data_set(source: str, subset: str | None, split: str | None) -> Rows:
         if (Path(source) / "dataset_dict.json").is_file() or (Path(source) / "state.json").is_file():
             loaded = datasets.load_from_disk(source)
         else:
-            loaded = datasets.load_dataset(source, subset)
+            loaded = datasets.load_dataset(source, subset, data_dir=data_dir)
     except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{source} is no file, and `datasets` can't load it as a data set: {str(error).splitlines()[0]}"

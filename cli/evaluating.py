@@ -31,6 +31,7 @@ from evaluation.session import Sampling
 from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System, check_systems
+from inference.loading import pinned
 from scene.settings import SceneSettings
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def run_evaluation(options: Options) -> Results:
         try:
             _answer(options, store, stderr)
             if options.likelihood:
+        _check_models(options, store)
                 _score(options, store, stderr)
             if options.judge is not None:
                 _judge(options, options.judge, store, stderr)
@@ -114,6 +116,27 @@ def show(results: Results, out: Path) -> None:
 def _answer(options: Options, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
     for choice, systems in _by_model(options):
+def _check_models(options: Options, store: Store) -> None:
+    """See that models known here are what they were, also where nothing is left to ask of them.
+
+    What a server holds can't be told from here: its models go by their names.
+
+    Raises:
+        InputError: One is another one now, or has other weights.
+    """
+    named = [(system.name, options.choice(system)) for system in options.systems]
+    if options.judge is not None:
+        named.append((JUDGE, options.judge))
+    for name, choice in named:
+        known = store.manifest.models.get(name)
+        if known is None:
+            continue
+        if choice.base_url is None:
+            store.check(name, *pinned(choice.model))
+        elif choice.model != "default":
+            store.check(name, choice.model, known.revision)
+
+
         left = {
             system.name: unanswered(store, system, options.items, retry_failed=options.retry_failed)
             for system in systems

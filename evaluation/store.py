@@ -108,10 +108,23 @@ class Store:
         Raises:
             InputError: It was another one, or had other weights.
         """
-        before = self.manifest.models.get(name)
-        if before is not None and (before.id, before.revision) != (model.id, model.revision):
-            raise self._changed(f"weights of {name}", before.revision, model.revision)
+        self.check(name, model.id, model.revision)
         self._write(self.manifest.model_copy(update={"models": self.manifest.models | {name: model}}))
+
+    def check(self, name: str, model_id: str, revision: str | None) -> None:
+        """See that a system's model, where it is known already, is what it was.
+
+        Raises:
+            InputError: It was another one, or had other weights.
+        """
+        before = self.manifest.models.get(name)
+        if before is None:
+            return
+        whose = "the judge" if name == JUDGE else name
+        if before.id != model_id:
+            raise self._changed(f"the model of {whose}", before.id, model_id)
+        if before.revision != revision:
+            raise self._changed(f"the revision of the weights of {whose}", before.revision, revision)
 
     def close(self) -> None:
         """Let go of the folder."""

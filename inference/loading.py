@@ -98,6 +98,17 @@ def load_engine(
     return _transformers(source, dtype, device, threads, cache_dir, report)
 
 
+def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
+    """Id and revision of what `load_engine(model)` would load here, without loading it.
+
+    Raises:
+        ModelNotFoundError: Nothing is known by that name.
+        ModelLoadError: There is something, but it is no model.
+    """
+    source = resolve(model)
+    return source.id, revision(source, cache_dir)
+
+
 def _served(
     model: str, engine: str, dtype: str, device: str, base_url: str | None, *, constrains: bool
 ) -> Engine:

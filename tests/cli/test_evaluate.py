@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import cli.evaluating
 import cli.rehearsal
 from inference.scoring import Score
 from inference.scripted import ScriptedEngine
@@ -21,11 +22,17 @@ class Models:
         self.asked: list[str] = []
         self.fails_after = math.inf
         self.scored = 0
+        self.revisions: dict[str, str] = {}
 
     def load(self, model, **options):
         self.loaded.append(model)
         options["on_progress"]("load", 0, 1)
-        return ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        return engine
+
+    def pinned(self, model):
+        return model, self.revisions.get(model, "1")
 
     def reply(self, model, request) -> str:
         said = request.messages[-1].content
@@ -57,6 +64,7 @@ def models(monkeypatch) -> Models:
     models = Models()
     monkeypatch.setattr(cli.rehearsal, "load_engine", models.load)
     monkeypatch.setattr("inference.scoring.load_scorer", models.load_scorer)
+    monkeypatch.setattr(cli.evaluating, "pinned", models.pinned)
     return models
 
 
@@ -147,6 +155,27 @@ def test_another_system_joins_and_changed_settings_are_refused(
     other = [part.replace("base=good", "base=meek") for part in command]
     other = [part.replace("meek", "else") if part == "meek" else part for part in other]
     refused(monopolylogue(*other), "model of the system base was good and is meek now")
+
+
+def test_new_weights_are_refused_where_nothing_is_left_to_do(monopolylogue, models, command) -> None:
+    judged = (*command, "--limit", "3", "--judge", "judge")
+    assert monopolylogue(*judged).exit_code == 0
+    assert monopolylogue(*judged).exit_code == 0
+    models.loaded.clear()
+    models.revisions["meek"] = "2"
+    refused(monopolylogue(*judged), "the revision of the weights of meek was 1 and is 2 now")
+    models.revisions = {"judge": "2"}
+    refused(monopolylogue(*judged), "the revision of the weights of the judge was 1 and is 2 now")
+    refused(monopolylogue(*judged, "--judge", "good"), "the model of the judge was judge and is good now")
+    assert models.loaded == []
+
+
+def test_a_judge_on_a_server_goes_by_its_name(monopolylogue, models, command) -> None:
+    served = (*command, "--limit", "3", "--judge-url", "http://127.0.0.1:9/v1")
+    assert monopolylogue(*served, "--judge", "judge").exit_code == 0
+    models.revisions["judge"] = "not asked about"
+    assert monopolylogue(*served, "--judge", "judge").exit_code == 0
+    refused(monopolylogue(*served, "--judge", "else"), "the model of the judge was judge and is else now")
 
 
 def test_a_method_that_fails_is_counted(monopolylogue, models, command) -> None:

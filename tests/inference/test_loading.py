@@ -13,7 +13,7 @@ from inference import loading, local, placement
 from inference.embedded import TINY
 from inference.engine import ChatMessage, GenerationRequest
 from inference.identity import folder_digest
-from inference.loading import load_engine
+from inference.loading import load_engine, pinned
 from inference.local import transformers_folder
 from inference.pretrained import load_pretrained
 from inference.sources import HubSource, OpenVINOSource, resolve
@@ -38,6 +38,7 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
     try:
         assert engine.identity.id == str(folder)
         assert engine.identity.revision == folder_digest(folder)
+        assert pinned(str(folder)) == (engine.identity.id, engine.identity.revision)
         assert engine.identity.engine == "transformers"
         assert engine.identity.details == {"dtype": "float32", "device": "cpu"}
         completion = await engine.generate(HELLO)
@@ -236,6 +237,8 @@ def test_the_digest_follows_the_weights_not_the_place(llama: Make, tmp_path: Pat
     before = folder_digest(folder)
     os.utime(folder / "model.safetensors", (1, 1))
     (folder / "README.md").write_text("notes")
+    (folder / "metrics.json").write_text('{"train_runtime": 1.5}')
+    (folder / "loss.json").write_text("[]")
     moved = folder.rename(tmp_path / "moved")
     assert folder_digest(moved) == before
     weights = moved / "model.safetensors"

@@ -91,6 +91,7 @@ def ablate(
             ),
             pairs=tuple((system.name, systems[0].name) for system in systems[1:]),
             judged_sets=(),
+            scored_sets=(),
             likelihood=False,
             retry_failed=False,
             engine=engine,

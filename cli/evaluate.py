@@ -57,6 +57,15 @@ SetNames = Annotated[
         rich_help_panel=QUESTIONS,
     ),
 ]
+ScoreOnly = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--score-only",
+        metavar="SET",
+        help="Don't answer this set, only find the log-likelihoods of its references; once for each.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder with the files of known sets.", rich_help_panel=QUESTIONS),
@@ -100,6 +109,7 @@ def evaluate(
     out: Out,
     data: Data = None,
     limit: Limit = None,
+    score_only: ScoreOnly = None,
     judge: JudgeModel = None,
     judge_url: JudgeUrl = None,
     judge_set: Annotated[
@@ -148,7 +158,7 @@ def evaluate(
     from cli.evaluating import Options, run_evaluation, show
     from cli.rehearsal import ModelChoice
     from evaluation.session import Sampling
-    from evaluation.sets import load_sets
+    from evaluation.sets import check_score_only, load_sets
     from evaluation.systems import parse_system
 
     systems = tuple(parse_system(spec) for spec in system)
@@ -159,6 +169,7 @@ def evaluate(
         )
     if unknown := set(judge_set or ()) - {item.set for item in items}:
         raise InputError(f"--judge-set {min(unknown)} is none of the sets; give it with --set too.")
+    check_score_only(score_only or (), items, judge_set or (), likelihood=not no_likelihood)
     pairs = [(one.name, systems[0].name) for one in systems[1:]] + [_pair(text) for text in pair or ()]
     results = run_evaluation(
         Options(
@@ -181,6 +192,7 @@ def evaluate(
             ),
             pairs=tuple(dict.fromkeys(pairs)),
             judged_sets=tuple(judge_set or ()),
+            scored_sets=tuple(score_only or ()),
             likelihood=not no_likelihood,
             retry_failed=retry_failed,
             engine=engine,

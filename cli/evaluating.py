@@ -32,6 +32,7 @@ from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System, check_systems
 from inference.loading import pinned
+from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Options:
     judge: ModelChoice | None
     pairs: tuple[tuple[str, str], ...]
     judged_sets: tuple[str, ...]
+    scored_sets: tuple[str, ...]
     likelihood: bool
     retry_failed: bool
     engine: str
@@ -81,10 +83,10 @@ def run_evaluation(options: Options) -> Results:
     stderr = plain_console(stderr=True)
     with Store(options.out, options.sampling, options.scene) as store:
         store.add({system.name: system for system in options.systems})
+        _check_models(options, store)
         try:
             _answer(options, store, stderr)
             if options.likelihood:
-        _check_models(options, store)
                 _score(options, store, stderr)
             if options.judge is not None:
                 _judge(options, options.judge, store, stderr)
@@ -113,9 +115,6 @@ def show(results: Results, out: Path) -> None:
     console.print(f"Written to {out}.", soft_wrap=True)
 
 
-def _answer(options: Options, store: Store, console: Console) -> None:
-    """Load each model once, and put to all systems of it what they have not answered."""
-    for choice, systems in _by_model(options):
 def _check_models(options: Options, store: Store) -> None:
     """See that models known here are what they were, also where nothing is left to ask of them.
 
@@ -137,8 +136,12 @@ def _check_models(options: Options, store: Store) -> None:
             store.check(name, choice.model, known.revision)
 
 
+def _answer(options: Options, store: Store, console: Console) -> None:
+    """Load each model once, and put to all systems of it what they have not answered."""
+    asked = [item for item in options.items if item.set not in options.scored_sets]
+    for choice, systems in _by_model(options):
         left = {
-            system.name: unanswered(store, system, options.items, retry_failed=options.retry_failed)
+            system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)
             for system in systems
         }
         if not any(left.values()):
@@ -164,8 +167,13 @@ def _score(options: Options, store: Store, console: Console) -> None:
 
         with Loading(console, choice.model) as loading:
             scorer = load_scorer(choice.model, dtype=choice.dtype, device=choice.device, on_progress=loading)
+        source, revision = pinned(choice.model)
         for system in systems:
             if items := left[system.name]:
+                if system.name not in store.manifest.models:  # it has answered nothing
+                    store.loaded(
+                        system.name, ModelIdentity(id=source, revision=revision, engine="transformers")
+                    )
                 with _counting(console, f"{system.name}: likelihoods") as progress:
                     score_all(scorer, system, items, store, progress)
 

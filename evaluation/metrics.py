@@ -62,7 +62,6 @@ ANSWER_METRICS: Mapping[str, Metric] = {
     "words": Metric("length", "words", "neither", lambda _, answer: len(answer.text.split())),
     "ended": Metric("comes to an end", "%", "higher", lambda _, answer: answer.ended),
     "repetition": Metric("repeated runs of four words", "%", "lower", lambda _, a: repetition(a.text)),
-    "seconds": Metric("taken for an answer", "s", "lower", lambda _, answer: answer.seconds),
     "tokens": Metric(
         "generated for an answer", "tokens", "lower", lambda _, answer: answer.completion_tokens
     ),
@@ -76,7 +75,10 @@ LIKELIHOOD_METRICS: Mapping[str, Metric] = {
 }
 """Figures of a text that a set holds: how likely a system finds it, mean over its tokens."""
 
-METRICS: Mapping[str, Metric] = {**ANSWER_METRICS, **LIKELIHOOD_METRICS}
+RUN_METRICS: Mapping[str, Metric] = {"seconds": Metric("taken for an answer", "s", "lower")}
+"""Figures of a whole run, which no single answer has a share in that can be told."""
+
+METRICS: Mapping[str, Metric] = {**ANSWER_METRICS, **LIKELIHOOD_METRICS, **RUN_METRICS}
 
 
 def likelihood_metric(item: Item) -> str:

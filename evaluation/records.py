@@ -27,8 +27,8 @@ class Answer(Noun):
         calls: Calls of the model, all that the method made for this answer.
         prompt_tokens: Tokens read in them.
         completion_tokens: Tokens written in them.
-        seconds: Time since the answer before was finished. Many are under way at once, so that these add up
-            to the time that all took, and their mean is what an answer costs on a busy engine.
+        seconds: Time since the answer before was finished. Many are under way at once, so that it says
+            nothing of this answer: only the sum over many means something, the time that they took in all.
         error: Why the system failed, or None.
     """
 

@@ -46,11 +46,20 @@ def figures_table(results: Results) -> Table:
         for system in systems:
             own = results.find(results.figures, set_name, metric, system)
             apart = results.find(results.differences, set_name, metric, system)
-            cells.append(_cell(own, apart, unit, METRICS[metric].better))
+            cell = _cell(own, apart, unit, METRICS[metric].better)
+            change = results.find(results.relative_changes, set_name, metric, system)
+            if change is not None:
+                cell.append(f"\n{interval(change, '%', sign=True)} %", style="dim")
+            cells.append(cell)
         table.add_row(
             Text(where if last != set_name else ""), Text(f"{METRICS[metric].title}, {unit}"), *cells
         )
         last = set_name
+    if results.pace:
+        pace = {one.system: number(one.seconds_per_answer, "s") for one in results.pace}
+        where = "" if last == ALL else "all sets"
+        seconds = f"{METRICS['seconds'].title}, {METRICS['seconds'].unit}"
+        table.add_row(where, seconds, *(pace.get(system, "\u2013") for system in systems))
     return table
 
 
@@ -59,7 +68,7 @@ def judged_table(results: Results) -> Table:
     table = Table(title="Judged in both orders; where the orders disagree, it is a tie")
     for name in ("set", "system", "against"):
         table.add_column(name)
-    for name in ("questions", "win, %", "tie, %", "lose, %", "first place, %"):
+    for name in ("questions", "win, %", "tie, %", "lose, %", "net, %", "first place, %"):
         table.add_column(name, justify="right")
     for one in results.judged:
         table.add_row(*_judged_row(one))
@@ -102,6 +111,7 @@ def _style(apart: Estimate, better: Better) -> str:
 
 def _judged_row(one: Judged) -> list[Text]:
     shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
+    net = interval(one.net, "%", sign=True)
     first = "\u2013" if one.first_place is None else interval(one.first_place, "%")
     where = "all sets" if one.set == ALL else one.set
-    return [Text(cell) for cell in (where, one.system, one.baseline, str(one.win.n), *shares, first)]
+    return [Text(cell) for cell in (where, one.system, one.baseline, str(one.win.n), *shares, net, first)]

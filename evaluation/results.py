@@ -10,13 +10,18 @@ from typing import Any
 from evaluation.metrics import ANSWER_METRICS, METRICS, likelihood_metric
 from evaluation.records import Answer, Judgement
 from evaluation.sets import Item
-from evaluation.statistics import Estimate, difference, estimate
+from evaluation.statistics import Estimate, difference, estimate, relative_change
 from evaluation.store import JUDGE, Store
 
 ALL = "all"
 """Set of the figures that are taken over all sets together."""
 
-OVER_ALL = ("words", "ended", "repetition", "seconds", "tokens", "calls")
+OVER_ALL = ("words", "ended", "repetition", "tokens", "calls")
+
+RELATIVE = ("reference_likelihood",)
+"""Figures whose change is given as a share of the baseline's, too."""
+
+SCORES = {"win": 1.0, "tie": 0.0, "lose": -1.0}
 
 Key = tuple[str, str]
 Values = dict[tuple[str, str, str], dict[Key, float]]
@@ -44,6 +49,7 @@ class Judged:
         win: Share of questions on which it was preferred in both orders.
         tie: Share on which the orders disagree, or the answers are equal.
         lose: Share on which the baseline was preferred in both orders.
+        net: Wins less losses, as a share of the questions.
         first_place: Share of the judge's decisions for the answer shown first; half of them without a bias.
             None where no decision was asked for.
     """
@@ -54,7 +60,25 @@ class Judged:
     win: Estimate
     tie: Estimate
     lose: Estimate
+    net: Estimate
     first_place: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a system answered, over all sets. It has no interval: one run took its time once.
+
+    Attributes:
+        system: The system.
+        answers: Answers it gave.
+        seconds: What they took in all, questions included that it failed at.
+        seconds_per_answer: The one over the other.
+    """
+
+    system: str
+    answers: int
+    seconds: float
+    seconds_per_answer: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +93,8 @@ class Results:
         questions: Number of questions by set.
         figures: Metrics by set and system.
         differences: The same minus the baseline's, paired by question.
+        relative_changes: Those of `RELATIVE` as shares of the size of the baseline's.
+        pace: How fast each system answered.
         judged: Pairwise results.
         failed: Questions without an answer, by system.
     """
@@ -80,6 +106,8 @@ class Results:
     questions: dict[str, int]
     figures: list[Figure]
     differences: list[Figure]
+    relative_changes: list[Figure]
+    pace: list[Pace]
     judged: list[Judged]
     failed: dict[str, int]
 
@@ -106,14 +134,16 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
     answers = {answer.key: answer for answer in store.answers.records}  # the last of each counts
     kept = [one for one in answers.values() if one.system in systems and (one.set, one.id) in by_key]
     values = _values(store, kept, by_key, systems)
-    figures, differences = [], []
+    figures, differences, relative = [], [], []
     for (set_name, metric, system), own in values.items():
         place = {"set": set_name, "metric": metric, "system": system}
         figures.append(Figure(estimate=estimate(list(own.values())), **place))
         if system != systems[0]:
-            apart = difference(own, values.get((set_name, metric, systems[0]), {}))
-            if apart is not None:
+            theirs = values.get((set_name, metric, systems[0]), {})
+            if (apart := difference(own, theirs)) is not None:
                 differences.append(Figure(estimate=apart, **place))
+            if metric in RELATIVE and (change := relative_change(own, theirs)) is not None:
+                relative.append(Figure(estimate=change, **place))
     manifest = store.manifest
     models = {name: model.model_dump() for name, model in manifest.models.items()}
     return Results(
@@ -124,6 +154,8 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
         questions={name: sum(item.set == name for item in items) for name in _sets(items)},
         figures=figures,
         differences=differences,
+        relative_changes=relative,
+        pace=_pace(kept, systems),
         judged=_judged(store.judgements.records, systems, by_key),
         failed={
             name: sum(one.error is not None for one in kept if one.system == name)
@@ -135,6 +167,23 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
 
 def _sets(items: Sequence[Item]) -> list[str]:
     return list(dict.fromkeys(item.set for item in items))
+
+
+def _pace(answers: Sequence[Answer], systems: Sequence[str]) -> list[Pace]:
+    found = []
+    for system in systems:
+        own = [one for one in answers if one.system == system]
+        count, seconds = sum(one.error is None for one in own), sum(one.seconds for one in own)
+        if count:
+            found.append(
+                Pace(
+                    system=system,
+                    answers=count,
+                    seconds=round(seconds, 3),
+                    seconds_per_answer=seconds / count,
+                )
+            )
+    return found
 
 
 def _values(
@@ -185,6 +234,7 @@ def _judged(
             win=_share(group, "win"),
             tie=_share(group, "tie"),
             lose=_share(group, "lose"),
+            net=estimate([SCORES[one.result] for one in group]),
             first_place=_first_place(group),
         )
         for (system, baseline, set_name), group in groups.items()

@@ -109,6 +109,33 @@ def load_sets(
     return items
 
 
+def check_score_only(
+    names: Sequence[str], items: Sequence[Item], judged: Sequence[str], *, likelihood: bool
+) -> None:
+    """See that there is something to score in sets whose questions are not to be answered.
+
+    Args:
+        names: The sets.
+        items: All questions.
+        judged: Sets whose answers are to be judged.
+        likelihood: Whether log-likelihoods are wanted at all.
+
+    Raises:
+        InputError: There is not.
+    """
+    for name in names:
+        if name not in {item.set for item in items}:
+            raise InputError(f"--score-only {name} is none of the sets; give it with --set too.")
+        if not likelihood:
+            raise InputError(f"Nothing would be done with {name}; leave out --score-only or --no-likelihood.")
+        if name in judged:
+            raise InputError(
+                f"{name} gets no answers to judge; leave out --score-only or --judge-set {name}."
+            )
+        if not any(item.reference for item in items if item.set == name):
+            raise InputError(f"The set {name} has no references to score; leave out --score-only {name}.")
+
+
 def _read(name: str, source: str, data: Path | None) -> list[Item]:
     known = known_sets().get(name)
     if known is None and not source:

@@ -48,6 +48,34 @@ def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
     return Estimate(float(data.mean()), float(low), float(high), len(data))
 
 
+def relative_change(
+    ours: Mapping[Key, float], theirs: Mapping[Key, float], *, seed: int = 0
+) -> Estimate | None:
+    """How much our mean is above theirs, as a share of the size of theirs, over the questions that both have.
+
+    Every resample draws questions and takes both means anew. A less negative log-likelihood is a change up.
+
+    Args:
+        ours: Values by question.
+        theirs: The same of the system compared with.
+        seed: For the resampling.
+
+    Returns:
+        None where no question is answered by both, or their mean is 0 in a resample.
+    """
+    both = [(value, theirs[key]) for key, value in ours.items() if key in theirs]
+    if not both:
+        return None
+    data = np.asarray(both, dtype=float)
+    drawn = np.random.default_rng(seed).integers(0, len(data), (RESAMPLES, len(data)))
+    means = np.vstack([data.mean(axis=0), data[drawn].mean(axis=1)])
+    if not means[:, 1].all():
+        return None
+    changes = (means[:, 0] - means[:, 1]) / np.abs(means[:, 1])
+    low, high = np.quantile(changes[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(changes[0]), float(low), float(high), len(data))
+
+
 def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float], *, seed: int = 0) -> Estimate | None:
     """The mean of our value minus theirs over the questions that both have; None where there is none.
 

@@ -8,10 +8,17 @@ import pytest
 
 import cli.evaluating
 import cli.rehearsal
+from evaluation.results import results_of
+from evaluation.session import Sampling
+from evaluation.sets import Item
+from evaluation.store import Store
+from evaluation.systems import System
 from inference.scoring import Score
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineError
+from scene.settings import SceneSettings
 from tests.cli.test_bad_input import refused
+from tests.evaluation.test_metrics import answer
 
 
 class Models:
@@ -102,10 +109,14 @@ def test_two_systems_from_questions_to_results(monopolylogue, models, command, t
     assert (apart["value"], apart["low"], apart["high"], apart["n"]) == (1, 1, 1, 10)
     assert figure(results, "figures", "advbench", "target_likelihood", "base")["value"] == -2
     assert figure(results, "figures", "all", "calls", "base")["value"] == 1
+    assert [(one["system"], one["answers"]) for one in results["pace"]] == [("base", 20), ("meek", 20)]
+    assert not any(one["metric"] == "seconds" for one in results["figures"] + results["differences"])
     judged = {one["set"]: one for one in results["judged"]}
     assert judged["advbench"]["tie"]["value"] == 1  # the same answers; nobody was asked
     assert judged["advbench"]["first_place"] is None
     assert judged["xstest-safe"]["lose"]["value"] == 1
+    assert [judged[name]["net"]["value"] for name in ("advbench", "xstest-safe", "all")] == [0, -1, -0.5]
+    assert judged["all"]["net"]["low"] < -0.5 < judged["all"]["net"]["high"]
     assert judged["xstest-safe"]["first_place"]["value"] == 0.5
     assert judged["all"]["win"]["n"] == 20
     for name in ("figures.png", "judged.png"):
@@ -113,12 +124,65 @@ def test_two_systems_from_questions_to_results(monopolylogue, models, command, t
 
 
 def test_tables(monopolylogue, models, command) -> None:
-    done = monopolylogue(*command, "--judge", "judge", env={"COLUMNS": "150"})
+    done = monopolylogue(*command, "--judge", "judge", env={"COLUMNS": "190"})
     assert done.exit_code == 0, done.output
     assert "over-refusal, %" in done.stdout
     assert "100.0 [100.0, 100.0]" in done.stdout
     assert "+100.0 [+100.0, +100.0]" in done.stdout
+    assert "\u2212100.0 [\u2212100.0, \u2212100.0]" in done.stdout  # net
+    assert "taken for an answer, s" in done.stdout
     assert "meek answers: 20 of 20" in done.stderr
+
+
+def test_the_pace_is_a_figure_of_the_whole_run(tmp_path) -> None:
+    sampling, scene = Sampling(), SceneSettings()
+    system = System(name="base", model="good")
+    items = [Item(set="s", id=str(n), question="Why?", kind=None, reference="") for n in range(4)]
+    with Store(tmp_path / "out", sampling, scene) as store:
+        store.add({"base": system})
+        for n, (seconds, error) in enumerate([(5.0, None), (0.0, None), (1.0, None), (3.0, "It failed.")]):
+            store.answers.append(answer(id=str(n), seconds=seconds, error=error))
+        (pace,) = results_of(store, ["base"], items).pace
+    assert (pace.system, pace.answers, pace.seconds, pace.seconds_per_answer) == ("base", 3, 9.0, 3.0)
+
+
+def test_references_are_scored_without_answers(monopolylogue, models, command, tmp_path) -> None:
+    (tmp_path / "self_instruct_user_oriented.jsonl").write_text(
+        "".join(
+            json.dumps({"id": n, "instruction": f"Say {n}.", "output": f"It is {n}."}) + "\n"
+            for n in range(3)
+        )
+    )
+    also = ("--set", "self-instruct", "--score-only", "self-instruct")
+    done = monopolylogue(*command, *also, "--json")
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    assert len(models.asked) == 40
+    assert models.scored == 2 * (10 + 3)
+    assert {one["metric"] for one in results["figures"] if one["set"] == "self-instruct"} == {
+        "reference_likelihood"
+    }
+    (change,) = results["relative_changes"]
+    assert (change["set"], change["system"], change["estimate"]["value"]) == ("self-instruct", "meek", 0)
+    shown = monopolylogue(*command, *also, env={"COLUMNS": "150"})
+    assert "+0.0 [+0.0, +0.0] %" in shown.stdout
+    for arguments, why in (
+        (("--score-only", "hh"), "none of the sets"),
+        (("--score-only", "xstest-safe"), "no references to score"),
+        (("--score-only", "advbench", "--no-likelihood"), "Nothing would be done with advbench"),
+        (("--score-only", "advbench", "--judge", "j", "--judge-set", "advbench"), "no answers to judge"),
+    ):
+        refused(monopolylogue(*command, *arguments), why)
+
+
+def test_a_model_that_only_scores_is_known_by_its_weights(monopolylogue, models, command, tmp_path) -> None:
+    only = ("--score-only", "advbench", "--limit", "2")
+    first = ("evaluate", "--system", "base=good", "--set", "advbench", "--data", str(tmp_path), *only)
+    first += ("--out", str(tmp_path / "scored"))
+    assert monopolylogue(*first).exit_code == 0
+    assert models.loaded == []
+    models.revisions["good"] = "2"
+    refused(monopolylogue(*first), "the revision of the weights of base was 1 and is 2 now")
 
 
 def test_a_run_that_broke_off_goes_on(monopolylogue, models, command, tmp_path) -> None:

@@ -9,7 +9,7 @@ from evaluation.metrics import ANSWER_METRICS, repetition
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.refusal import refuses, refuses_by_advbench
 from evaluation.sets import Item
-from evaluation.statistics import difference, estimate
+from evaluation.statistics import difference, estimate, relative_change
 from scene.errors import InputError
 
 
@@ -84,6 +84,20 @@ def test_a_difference_is_paired_by_question() -> None:
     found = difference(ours, theirs)
     assert (found.n, round(found.low, 6), round(found.high, 6)) == (50, 1, 1)
     assert difference({1: 2.0}, {2: 2.0}) is None
+
+
+def test_a_relative_change_is_a_share_of_the_size_of_the_baseline() -> None:
+    random = np.random.default_rng(3)
+    theirs = {number: -1 - float(random.random()) for number in range(60)}
+    ours = {number: 1.02 * value for number, value in theirs.items()} | {"alone": -999.0}
+    found = relative_change(ours, theirs)
+    assert (found.n, round(found.value, 6), round(found.low, 6), round(found.high, 6)) == (
+        60, -0.02, -0.02, -0.02,
+    )  # fmt: skip
+    uneven = relative_change({number: -1.6 for number in theirs}, theirs)
+    assert uneven.low < uneven.value < uneven.high
+    assert relative_change({1: 2.0}, {2: 2.0}) is None
+    assert relative_change({1: 2.0}, {1: 0.0}) is None
 
 
 def test_what_a_judge_says_in_both_orders() -> None:

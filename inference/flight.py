@@ -10,6 +10,20 @@ from inference.engine import Completion, GenerationRequest
 
 _LOG = logging.getLogger(__name__)
 
+STEP_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a model's forward pass, a tokenizer or a native library may raise. The requests it was for fail; the
+engine goes on."""
+
 
 @dataclass(slots=True, eq=False)
 class Flight:

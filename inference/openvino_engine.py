@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.engine import Completion, FinishReason, GenerationRequest
-from inference.flight import Flight, settle
+from inference.flight import STEP_ERRORS, Flight, settle
 from inference.openvino_adapter import OpenVINOAdapter
 from inference.openvino_pipeline import (
     BLOCK_TOKENS,
@@ -157,15 +157,17 @@ class OpenVINOEngine:
 
     def _drive(self) -> None:
         """Receive, admit, step, deliver, until closed. Runs in the engine's own thread."""
-        while self._receive():
-            try:
-                self._admit()
-                if self._pipeline.busy:
-                    self._pipeline.step()
-                self._flying = [flight for flight in self._flying if not self._landed(flight)]
-            except RuntimeError as error:
-                self._recover(error)
-        self._shut_down()
+        try:
+            while self._receive():
+                try:
+                    self._admit()
+                    if self._pipeline.busy:
+                        self._pipeline.step()
+                    self._flying = [flight for flight in self._flying if not self._landed(flight)]
+                except STEP_ERRORS as error:
+                    self._recover(error)
+        finally:
+            self._shut_down()
 
     def _receive(self) -> bool:
         """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
@@ -195,7 +197,7 @@ class OpenVINOEngine:
             flight.cached_tokens = min(cached, flight.prompt_tokens - 1)
             try:
                 flight.handle = self._pipeline.add(flight.input_ids, flight.request, flight.pattern)
-            except RuntimeError as error:
+            except STEP_ERRORS as error:
                 self._warming.withdrawn(flight.beginnings)
                 settle(flight, EngineError(f"OpenVINO refused a request: {first_line(error)}"))
                 continue
@@ -240,12 +242,12 @@ class OpenVINOEngine:
         if not flight.begun:
             self._warming.withdrawn(flight.beginnings)
 
-    def _recover(self, error: RuntimeError) -> None:
+    def _recover(self, error: Exception) -> None:
         """After a failed step: fail who brought a pattern that does not compile, and start the others again.
 
         The pattern of one request fails the step of all. Where no pattern is to blame, all fail.
         """
-        flying, self._flying = self._flying, []
+        flying = self._flying
         for flight in flying:
             self._withdraw(flight)
         doubtful = {flight.pattern for flight in flying if flight.pattern is not None and not flight.begun}
@@ -256,8 +258,9 @@ class OpenVINOEngine:
                 for pattern in doubtful
                 if (reason := self._pipeline.refusal(pattern)) is not None
             }
-        except RuntimeError as another:
+        except STEP_ERRORS as another:
             refused, error = {}, another
+        self._flying = []
         for flight in reversed(flying):
             if flight.pattern is not None and flight.pattern in refused:
                 settle(flight, unenforceable(refused[flight.pattern]))
@@ -271,15 +274,17 @@ class OpenVINOEngine:
         self._refused.update(refused)
 
     def _shut_down(self) -> None:
-        """Fail whoever is under way or still waits."""
+        """Fail whoever is under way or still waits, and refuse whoever comes."""
+        with self._closing:
+            self._closed.set()
         while not self._arrivals.empty():
             late = self._arrivals.get()
             if late is not None:
                 self._waiting.append(late)
-        for flight in self._flying:
-            flight.handle.cancel()
         for flight in (*self._flying, *self._waiting):
             settle(flight, EngineError("The engine was closed."))
+        for flight in self._flying:
+            flight.handle.cancel()
         self._pipeline.flush()
 
 

@@ -20,7 +20,7 @@ from inference.chat_prompt import ChatPrompts
 from inference.constraints import GrammarCache
 from inference.decoding import RunningBatch
 from inference.engine import Completion, GenerationRequest
-from inference.flight import Flight, settle
+from inference.flight import STEP_ERRORS, Flight, settle
 from inference.forward import ForwardPass
 from inference.heap import return_large_blocks
 from inference.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
@@ -29,19 +29,6 @@ from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongE
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
-
-STEP_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a model's forward pass or a tokenizer may raise. The requests it was for fail; the engine goes on."""
 
 
 class TransformersEngine:

@@ -1,7 +1,7 @@
 """A pipeline that computes nothing: one block of prompt or one token of reply a step, for each request.
 
-It fails as OpenVINO does: a step that meets a pattern it can't compile fails, again and again, until every
-request is cancelled.
+It fails as OpenVINO does: with what C++ exceptions become in Python, and a step that meets a pattern it can't
+compile fails, again and again, until every request is cancelled.
 """
 
 from dataclasses import dataclass, field
@@ -48,12 +48,17 @@ class FakePipeline:
     probed: list[str] = field(default_factory=list)
     steps: int = 0
     running: list[Handle] = field(default_factory=list)
-    broken: bool = False
+    fault: Exception | None = None
+    """Raised by every step that is for somebody."""
+    refusing: Exception | None = None
+    """Raised where a request would join."""
 
     def token_ids(self, messages: tuple[ChatMessage, ...]) -> Tensor:
         return Tensor(numpy.array([[ord(letter) for letter in messages[-1].content]]))
 
     def add(self, input_ids: Tensor, request: GenerationRequest, pattern: str | None) -> Handle:
+        if self.refusing is not None:
+            raise self.refusing
         prompt = tuple(input_ids.data[0].tolist())
         left = len(prompt)
         while left >= BLOCK and prompt[: len(prompt) - left + BLOCK] in self.computed:
@@ -69,8 +74,8 @@ class FakePipeline:
     def step(self) -> None:
         self.steps += 1
         self.running = [handle for handle in self.running if not handle.cancelled]
-        if self.running and self.broken:
-            raise RuntimeError("the processor is tired\nat line 7")
+        if self.running and self.fault is not None:
+            raise self.fault
         for handle in self.running:
             if handle.left > 0:
                 done = len(handle.prompt) - handle.left + BLOCK

@@ -139,12 +139,49 @@ async def test_a_schema_that_no_pattern_can_follow(engine: OpenVINOEngine) -> No
         assert right.completion_tokens == 4
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (RuntimeError("the processor is tired\nat line 7"), "the processor is tired"),
+        (MemoryError("std::bad_alloc"), "std::bad_alloc"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("no such shape"), "no such shape"),
+        (IndexError("vector::_M_range_check"), "vector::_M_range_check"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "'utf-8' codec can't decode"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 async def test_any_other_failure_fails_who_was_in_the_step(
-    engine: OpenVINOEngine, pipeline: FakePipeline
+    engine: OpenVINOEngine, pipeline: FakePipeline, fault: Exception, said: str
 ) -> None:
-    pipeline.broken = True
+    pipeline.fault = fault
     failed = await outcomes(engine, ask("one"), ask("two", pattern="good"))
-    assert [str(error) for error in failed] == ["OpenVINO failed: the processor is tired"] * 2
-    pipeline.broken = False
+    assert [type(error) for error in failed] == [EngineError] * 2
+    assert all(str(error).startswith(f"OpenVINO failed: {said}") for error in failed)
+    pipeline.fault = None
     (after,) = await outcomes(engine, ask("three"))
     assert after.completion_tokens == 4
+
+
+async def test_who_can_not_join_is_the_only_one_to_fail(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    pipeline.refusing = MemoryError("std::bad_alloc")
+    (refused,) = await outcomes(engine, ask("one"))
+    assert str(refused) == "OpenVINO refused a request: std::bad_alloc"
+    pipeline.refusing = None
+    (after,) = await outcomes(engine, ask("two"))
+    assert after.completion_tokens == 4
+
+
+class UnheardOfError(Exception):
+    """What nobody expects a library to raise."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_nobody_waits_for_a_thread_that_ended(engine: OpenVINOEngine, pipeline: FakePipeline) -> None:
+    pipeline.fault = UnheardOfError()
+    for error in await outcomes(engine, ask("one"), ask("two")):
+        assert isinstance(error, EngineError)
+    (late,) = await outcomes(engine, ask("three"))
+    assert isinstance(late, EngineError)

@@ -265,7 +265,7 @@ class OpenVINOEngine:
             if flight.pattern is not None and flight.pattern in refused:
                 settle(flight, unenforceable(refused[flight.pattern]))
             elif refused:
-                flight.handle, flight.begun = None, False
+                flight.handle, flight.begun, flight.generated = None, False, []
                 self._waiting.appendleft(flight)
             else:
                 settle(flight, EngineError(f"OpenVINO failed: {first_line(error)}"))

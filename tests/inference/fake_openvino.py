@@ -115,4 +115,5 @@ class FakePipeline:
         return "".join(map(chr, ids))
 
     def reply(self, handle: Handle, stop: tuple[str, ...], before: list[int]) -> tuple[str, str, int]:
-        return "x" * handle.made, "length", handle.made
+        ids = [*before, *self.read(handle)]
+        return self.text(ids), "length", len(ids)

@@ -131,6 +131,18 @@ async def test_those_who_waited_behind_a_bad_pattern_get_through(engine: OpenVIN
     assert second.completion_tokens == third.completion_tokens == 4
 
 
+async def test_a_choice_that_starts_again_starts_from_nothing(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    choices = ("x" * 9 + "yes", "x" * 9 + "no")
+    choice, bad = await outcomes(
+        engine, ask("choice", choices=choices, max_tokens=6), ask("b" * 4 * BLOCK, pattern="bad")
+    )
+    assert isinstance(bad, InputError)
+    assert pipeline.steps > 6, "the choice was begun when the pattern failed"
+    assert (choice.text, choice.completion_tokens) == ("x" * 6, 6)
+
+
 async def test_a_schema_that_no_pattern_can_follow(engine: OpenVINOEngine) -> None:
     for schema in ({"type": "nosuch"}, {"$ref": "#/nowhere"}, {"not": {}}, {"enum": [object()]}):
         wrong, right = await outcomes(engine, ask("x", schema=schema), ask("y", schema={"enum": ["y"]}))

@@ -21,6 +21,11 @@ ROOM = 64
 SLOTS = 8
 """Rows that room is made for at first; then for twice as many whenever it is used up."""
 
+SPARE = 2
+"""Times the room that is needed, at most, when room is made. More is given back then: one long row would
+otherwise leave its length to every row after it, and many rows their number to every long one.
+"""
+
 
 class RoomyLayer(DynamicLayer):
     """One layer's keys and values, each (rows, heads, length, head size), as views into larger stores.
@@ -120,9 +125,12 @@ class RoomyLayer(DynamicLayer):
         slots, _, columns, _ = self._both()[0].shape
         if rows <= slots and length <= self._end and self._end + new <= columns:
             return
+        least_slots, least_columns = _rounded_up(rows, SLOTS), _rounded_up(length + new + ROOM, ROOM)
         if rows > slots:
-            slots = max(2 * slots, _rounded_up(rows, SLOTS))
-        columns = max(columns, _rounded_up(length + new + ROOM, ROOM))
+            slots = max(2 * slots, least_slots)
+        columns = max(columns, least_columns)
+        if slots * columns > SPARE * least_slots * least_columns:
+            slots, columns = least_slots, least_columns
         start, end = self._start, columns - ROOM - new
         self._start = end - (self._end - start)
         self._stores = tuple(  # type: ignore[assignment]

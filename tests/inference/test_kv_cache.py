@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.kv_cache import RowCache, closed_up
+from inference.kv_cache import ROOM, SLOTS, SPARE, RowCache, closed_up
 
 LAYERS, HEADS, SIZE = 2, 2, 3
 
@@ -48,6 +48,18 @@ def assert_holds(cache, rows):
                 torch.testing.assert_close(found[:, longest - row.shape[3] :], row[index, side])
 
 
+def held(cache):
+    """Tokens that a layer has room for, over all its slots."""
+    (size,) = {layer._both()[0][:, 0, :, 0].numel() for layer in cache.filled.values()}
+    return size
+
+
+def most_held(rows):
+    """Tokens that room may have been made for while these rows were running."""
+    longest = max(row.shape[3] for row in rows)
+    return SPARE * (len(rows) + SLOTS) * (longest + 2 * ROOM)
+
+
 lengths = st.lists(st.integers(1, 150), min_size=1, max_size=10)
 steps = st.lists(
     st.one_of(
@@ -64,6 +76,7 @@ steps = st.lists(
 def test_rows_keep_their_states_whoever_comes_and_goes(first, steps):
     rows = rows_of(*first)
     cache = batch(rows)
+    most = most_held(rows)
     for what, given_ in steps:
         if what == "join":
             newcomers = rows_of(*given_)
@@ -79,6 +92,36 @@ def test_rows_keep_their_states_whoever_comes_and_goes(first, steps):
             rows = [rows[index] for index in order]
             cache.keep(order, max(row.shape[3] for row in rows))
         assert_holds(cache, rows)
+        most = max(most, most_held(rows))
+        assert held(cache) <= most
+
+
+LIMIT = 65_536
+"""Tokens of cache, as a CPU's limit has it; who is let in stays within."""
+
+
+def test_a_long_row_does_not_leave_its_length_to_those_after_it():
+    cache = batch(rows_of(4_000))
+    cache.join(batch(rows_of(*[600] * 15)))
+    cache.keep(closed_up(range(1, 16)), 600)
+    most = held(cache)
+    for _ in range(6):
+        cache.join(batch(rows_of(*[600] * 8)))
+        most = max(most, held(cache))
+    assert len(cache.layers[0].keys) == 63
+    assert most <= SPARE * LIMIT
+
+
+def test_many_rows_do_not_leave_their_number_to_a_long_one():
+    rows = rows_of(*[600] * 64)
+    cache = batch(rows)
+    cache.keep([0], 600)
+    rows, most = rows[:1], held(cache)
+    while rows[0].shape[3] < 4_000:
+        rows = grown(cache, rows, 50)
+        most = max(most, held(cache))
+    assert_holds(cache, rows)
+    assert most <= SPARE * LIMIT
 
 
 def test_padding_is_a_number():

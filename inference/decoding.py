@@ -21,6 +21,9 @@ from inference.prefix_cache import PrefixCache
 from inference.row import Row
 from inference.sampling import pick_tokens
 
+CLEAN_STEPS = 1_000
+"""Steps in which memory must suffice before twice as much is tried; twice as many after each relapse."""
+
 
 class RunningBatch:
     """Decides who is computed next, and computes it.
@@ -40,6 +43,8 @@ class RunningBatch:
         self._rows: list[Row] = []
         self._prefill: Prefill | None = None
         self._cache = RowCache()
+        self._whole = self.row_limit, self.prefixes.limit
+        self._clean, self._patience = 0, CLEAN_STEPS
 
     @property
     def busy(self) -> bool:
@@ -67,6 +72,7 @@ class RunningBatch:
             self._decode()
             finished += [row for row in self._rows if row.over]
             self._keep([row for row in self._rows if not row.over])
+        self._take_more()
         return finished
 
     def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
@@ -91,9 +97,24 @@ class RunningBatch:
         return self.prefixes.clear()
 
     def take_less(self, rows: int) -> None:
-        """After memory ran out with so many rows: run half of them, and keep half as much of the prompts."""
+        """After memory ran out with so many rows: run half of them, and keep half as much of the prompts.
+
+        `CLEAN_STEPS` later twice as much is tried again, since it may have been another program's doing.
+        """
         self.row_limit = max(1, min(rows, self.row_limit) // 2)
-        self.prefixes.limit //= 2
+        self.prefixes.bound(self.prefixes.limit // 2)
+        if self._clean:  # not the same shortage once more
+            self._clean, self._patience = 0, 2 * self._patience
+
+    def _take_more(self) -> None:
+        """After a step in which memory sufficed: allow twice as much, if enough of these have passed."""
+        rows, prefix_bytes = self._whole
+        if (self.row_limit, self.prefixes.limit) == self._whole:
+            return
+        self._clean += 1
+        if self._clean % self._patience == 0:
+            self.row_limit = min(2 * self.row_limit, rows)
+            self.prefixes.bound(min(2 * self.prefixes.limit, prefix_bytes))
 
     def _drop_rows(self) -> None:
         """No running rows."""

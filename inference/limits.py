@@ -34,4 +34,4 @@ ACCELERATOR_LIMITS = Limits(
     rows=128, prefill_tokens=8_192, cached_tokens=262_144, prefix_bytes=4 * 2**30, pass_tokens=512
 )
 """A GPU needs more at once to be busy, and says when its memory is full; then the engine takes fewer rows and
-keeps less."""
+keeps less, until memory has sufficed for a while."""

@@ -32,9 +32,13 @@ class Pages:
         self._layers = {
             index: (_zero_page(layer.keys), _zero_page(layer.values)) for index, layer in like.filled.items()
         }
-        page_bytes = sum(keys.nbytes + values.nbytes for keys, values in self._layers.values())
-        self.most = max(0, limit // page_bytes - 1)
+        self._page_bytes = sum(keys.nbytes + values.nbytes for keys, values in self._layers.values())
         self._count = 0
+        self.bound(limit)
+
+    def bound(self, limit: int) -> None:
+        """Let the store grow to so many bytes, which must not be less than it has already."""
+        self.most = max(0, limit // self._page_bytes - 1)
 
     def grow(self) -> range:
         """Make room for more pages, and say their numbers; none when there are `most` already."""

@@ -106,6 +106,12 @@ class PrefixCache:
         if sources:
             self._pages.write(cache, list(sources), *zip(*sources.values(), strict=True))
 
+    def bound(self, limit: int) -> None:
+        """Keep at most so many bytes; fewer than before only where nothing is kept."""
+        self.limit = limit
+        if self._pages is not None:
+            self._pages.bound(limit)
+
     def clear(self) -> bool:
         """Forget everything and free its memory. Says whether there was any."""
         held = self._pages is not None

@@ -74,7 +74,6 @@ class TransformersEngine:
         self._limits = limits
         self._batch: RunningBatch | None = RunningBatch(forward, limits)
         self._flights: dict[Row, Flight] = {}
-        self._said_memory = False
         self._arrivals: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -192,13 +191,11 @@ class TransformersEngine:
                 for row in reversed(rows):
                     row.restart()
                     batch.waiting.appendleft(row)
-                if not self._said_memory:
-                    self._said_memory = True
-                    _LOG.warning(
-                        "Memory ran out with %d rows; going on with at most %d and fewer prompts kept.",
-                        len(rows),
-                        batch.row_limit,
-                    )
+                _LOG.warning(
+                    "Memory ran out with %d rows; going on with at most %d and fewer prompts kept.",
+                    len(rows),
+                    batch.row_limit,
+                )
                 return
         for row in rows:
             settle(self._flights.pop(row), _failure("The model failed", error))

@@ -8,9 +8,12 @@ import time
 import pytest
 import torch
 
+from inference import decoding
+from inference.limits import Limits
+from inference.pages import PAGE
 from scene.errors import EngineError
 from tests.inference.tiny_llama import alone, ask, engine, llama, text_of
-from tests.inference.transformers_engine.driving import Forwards, gather, until
+from tests.inference.transformers_engine.driving import Forwards, Hold, ask_together, gather, until
 
 
 def test_a_cancelled_request_leaves_the_batch(model, words, monkeypatch):
@@ -115,8 +118,51 @@ def test_out_of_memory_halves_the_rows_and_loses_no_request(model, words, run, m
         assert run(*requests) == expected
     assert max(forwards.rows) > 2
     assert [row for row in forwards.rows[len(forwards.rows) // 2 :] if row > 2] == []
-    said = [record for record in caplog.records if "Memory ran out" in record.getMessage()]
-    assert len(said) == 1
+    said = [record.getMessage() for record in caplog.records if "Memory ran out" in record.getMessage()]
+    assert said == [
+        "Memory ran out with 8 rows; going on with at most 4 and fewer prompts kept.",
+        "Memory ran out with 4 rows; going on with at most 2 and fewer prompts kept.",
+    ]
+
+
+def test_when_memory_suffices_again_so_do_the_limits(model, words, monkeypatch):
+    monkeypatch.setattr(decoding, "CLEAN_STEPS", 10)
+    holds = []
+
+    def spoil(forwards):
+        if holds:
+            holds[-1](forwards)
+        if forwards.rows[-1] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    Forwards(model, monkeypatch, spoil)
+    limits = Limits(rows=8, prefill_tokens=512, cached_tokens=10_000, prefix_bytes=2**20)
+    made = engine(model, words, limits=limits)
+    batch = made._batch
+
+    def allowed():
+        return batch.row_limit, batch.prefixes.limit
+
+    async def too_many():
+        holds.append(Hold())
+        await asyncio.gather(*await ask_together(made, holds[-1], [ask(f"Tell {i}", 2) for i in range(8)]))
+
+    def steps_until_whole():
+        steps = 0
+        while allowed() != (8, 2**20):
+            asyncio.run(gather(made, [ask("a", 1)]))
+            steps += 1
+        return steps
+
+    try:
+        for least, most in ((0, 10), (10, 20)):
+            asyncio.run(too_many())
+            assert allowed() == (4, 2**19)
+            assert least < steps_until_whole() <= most
+        page = 2 * 2 * PAGE * 2 * 8 * 4
+        assert batch.prefixes.most_blocks == 2**20 // page - 1
+    finally:
+        made.close()
 
 
 def test_out_of_memory_with_a_single_row_fails_that_row(model, run, monkeypatch):

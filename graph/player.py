@@ -17,7 +17,14 @@ from graph.replay import replayed
 from graph.store import Outcome
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
-from scene.errors import EngineError, EngineGoneError, InputError, MonopolylogueError, ReplyError
+from scene.errors import (
+    EngineError,
+    EngineGoneError,
+    InputError,
+    MonopolylogueError,
+    PromptTooLongError,
+    ReplyError,
+)
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.record import ModelCall, NodeCost
@@ -176,7 +183,7 @@ def failure(job: Job, fault: Exception, seconds: float) -> Failure:
         fault: What went wrong.
         seconds: How long it had run.
     """
-    reply = fault if isinstance(fault, ReplyError) else None
+    call = fault if isinstance(fault, ReplyError | PromptTooLongError) else None
     return Failure(
         id=job.id,
         question_id=job.question.id,
@@ -184,11 +191,11 @@ def failure(job: Job, fault: Exception, seconds: float) -> Failure:
         question=job.question.text,
         first_answer=job.question.first_answer,
         error=type(fault).__name__,
-        reason=reply.reason if reply else _reason(fault),
-        node=reply.node if reply else None,
-        role=reply.role if reply else None,
-        turn=reply.turn if reply else None,
-        retries=job.settings.retries if reply else 0,
+        reason=call.reason if call else _reason(fault),
+        node=call.node if call else None,
+        role=call.role if call else None,
+        turn=call.turn if call else None,
+        retries=job.settings.retries if isinstance(fault, ReplyError) else 0,
         attempt=job.attempt,
         seed=job.settings.seed + job.attempt,
         seconds=round(seconds, 3),

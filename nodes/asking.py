@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 import prompts
 from inference.chat_model import EngineChatModel
-from scene.errors import ReplyError
+from scene.errors import PromptTooLongError, ReplyError
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import before_loop, clean, ends_whole, loops, one_line, trim_to_sentence
@@ -264,7 +264,11 @@ class Asker:
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
-        """One model call, labelled for the recorder."""
+        """One model call, labelled for the recorder.
+
+        Raises:
+            PromptTooLongError: The prompt and its reply do not fit the model's context window.
+        """
         label = {
             "scene_node": self.node,
             "scene_role": self.role,
@@ -279,7 +283,10 @@ class Asker:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
-        message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
+        try:
+            message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
+        except PromptTooLongError as error:
+            raise error.asked_by(self.node, self.role, self.turn) from error
         if self.report is not None:
             self.report({key.removeprefix("scene_"): value for key, value in label.items()})
         return message

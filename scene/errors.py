@@ -6,6 +6,8 @@ command line prints their one sentence and exits with code 2. The others end a s
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class MonopolylogueError(Exception):
     """Root of every error this project raises on purpose."""
@@ -24,25 +26,51 @@ class ModelLoadError(InputError):
 
 
 class PromptTooLongError(InputError):
-    """A prompt and its reply would not fit the model's context window.
+    """A prompt and its reply would not fit the model's context window. Raised before anything is computed.
 
     Attributes:
         prompt_tokens: Length of the prompt in tokens; None where the server that counted does not say.
         max_tokens: Tokens asked for as reply.
         context_tokens: Size of the model's context window in tokens, or None.
+        node: Graph node that asked; None as long as only the engine has seen it.
+        role: Id of the role the call was about, or None.
+        turn: Turn of the scene, counted from 1, or None outside the turns.
+        reason: The lengths, without who asked.
     """
 
-    def __init__(self, prompt_tokens: int | None, max_tokens: int, context_tokens: int | None) -> None:
-        """Keep the lengths, and say them."""
+    def __init__(
+        self,
+        prompt_tokens: int | None,
+        max_tokens: int,
+        context_tokens: int | None,
+        *,
+        node: str | None = None,
+        role: str | None = None,
+        turn: int | None = None,
+    ) -> None:
+        """Keep the lengths and who asked, and say them."""
         self.prompt_tokens = prompt_tokens
         self.max_tokens = max_tokens
         self.context_tokens = context_tokens
+        self.node, self.role, self.turn = node, role, turn
         prompt = "A prompt" if prompt_tokens is None else f"A prompt of {prompt_tokens} tokens"
         window = "context window" if context_tokens is None else f"{context_tokens}-token context window"
-        super().__init__(
+        self.reason = (
             f"{prompt} and a reply of up to {max_tokens} tokens do not fit the model's {window}; "
             "shorten the question or choose another model."
         )
+        super().__init__(self.reason if node is None else f"{_place(node, role, turn)}: {self.reason}")
+
+    def asked_by(self, node: str, role: str | None, turn: int | None) -> PromptTooLongError:
+        """The same error, with the name of the call."""
+        return PromptTooLongError(
+            self.prompt_tokens, self.max_tokens, self.context_tokens, node=node, role=role, turn=turn
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What it is made from: pickle would hand the sentence alone to the constructor."""
+        make = partial(PromptTooLongError, node=self.node, role=self.role, turn=self.turn)
+        return make, (self.prompt_tokens, self.max_tokens, self.context_tokens)
 
 
 class ExportError(InputError):
@@ -86,9 +114,18 @@ class ReplyError(MonopolylogueError):
     def __init__(self, node: str, role: str | None, turn: int | None, reason: str) -> None:
         """Name the call, so that a failed scene says where it failed."""
         self.node, self.role, self.turn, self.reason = node, role, turn, reason
-        where = [node]
-        if role is not None:
-            where.append(f"role {role}")
-        if turn is not None:
-            where.append(f"turn {turn}")
-        super().__init__(f"{', '.join(where)}: {reason}")
+        super().__init__(f"{_place(node, role, turn)}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What it is made from: pickle would hand the sentence alone to the constructor."""
+        return ReplyError, (self.node, self.role, self.turn, self.reason)
+
+
+def _place(node: str, role: str | None, turn: int | None) -> str:
+    """Which call of a scene it was, in words."""
+    where = [node]
+    if role is not None:
+        where.append(f"role {role}")
+    if turn is not None:
+        where.append(f"turn {turn}")
+    return ", ".join(where)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference.engine import ChatMessage, GenerationRequest
-from scene.errors import EngineError
+from scene.errors import EngineError, PromptTooLongError
 from scene.record import SceneRecord
 from tests.scripted_scene import player, prompt_of, scene_script
 
@@ -180,6 +180,18 @@ def test_failed_scene_is_one_sentence(monopolylogue, loader):
     last = done.stderr.splitlines()[-1]
     assert last.startswith("monopolylogue: The scene broke off at role_init, role r0: ")
     assert last.endswith("; try another --seed or a larger model.")
+
+
+def test_a_prompt_that_does_not_fit_is_one_sentence(monopolylogue, loader):
+    def refuse(request: GenerationRequest) -> str:
+        raise PromptTooLongError(900, request.max_tokens, 512)
+
+    loader.engine = player(protagonist=refuse)
+    done = monopolylogue("run", QUESTION, "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("monopolylogue: role_init, role r0: A prompt of 900 tokens and a reply of up to ")
+    assert last.endswith("512-token context window; shorten the question or choose another model.")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ from graph.play import play
 from graph.player import Player
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
-from scene.errors import EngineError, EngineGoneError, ExportError, InputError, TooManyFailuresError
+from scene.errors import (
+    EngineError,
+    EngineGoneError,
+    ExportError,
+    InputError,
+    PromptTooLongError,
+    TooManyFailuresError,
+)
 from scene.export import Failure
 from scene.questions import Question
 from scene.record import SceneRecord
@@ -135,6 +142,26 @@ async def test_a_question_that_is_too_long_fails_alone():
     long = dataclasses.replace(job(1), question=Question(id="long", text="x" * (MAX_QUESTION_CHARS + 1)))
     kept = await outcomes(engine_playing(), [long, job(2)])
     assert (kept[job(1).id].error, type(kept[job(2).id])) == ("InputError", SceneRecord)
+
+
+async def test_a_prompt_that_does_not_fit_names_the_call_and_the_lengths():
+    def refuse(request: GenerationRequest) -> str:
+        raise PromptTooLongError(900, 16, 512)
+
+    kept = await outcomes(engine_playing(routing=refuse), [job(1)])
+    (failure,) = kept.values()
+    assert isinstance(failure, Failure)
+    assert (failure.error, failure.node, failure.role, failure.turn, failure.retries) == (
+        "PromptTooLongError",
+        "modulator_routing",
+        "r0",
+        1,
+        0,
+    )
+    assert failure.reason == (
+        "A prompt of 900 tokens and a reply of up to 16 tokens do not fit the model's "
+        "512-token context window; shorten the question or choose another model."
+    )
 
 
 async def test_a_server_that_refuses_everybody_ends_the_batch():

@@ -1,11 +1,13 @@
 """State channels, turns and records: what can't be constructed, and what does not depend on order."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from scene.errors import InputError, RecordError, ReplyError
+from scene.errors import InputError, MonopolylogueError, PromptTooLongError, RecordError, ReplyError
 from scene.nouns import Event, Proposal, Role
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
@@ -162,3 +164,27 @@ def test_what_is_no_record(line: str) -> None:
 def test_a_reply_error_names_the_call() -> None:
     assert str(ReplyError("modulator_routing", "r2", 3, "x")) == "modulator_routing, role r2, turn 3: x"
     assert str(ReplyError("respond", None, None, "x")) == "respond: x"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReplyError("modulator_routing", "r2", 3, "x"),
+        PromptTooLongError(None, 16, None),
+        PromptTooLongError(900, 16, 512).asked_by("role_action", "r1", 2),
+    ],
+)
+def test_errors_survive_the_way_to_another_process(error: MonopolylogueError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_a_prompt_that_is_too_long_names_the_call_and_the_lengths() -> None:
+    said = (
+        "A prompt of 900 tokens and a reply of up to 16 tokens do not fit the model's 512-token context "
+        "window; shorten the question or choose another model."
+    )
+    error = PromptTooLongError(900, 16, 512)
+    assert str(error) == said
+    assert str(error.asked_by("role_action", "r1", 2)) == f"role_action, role r1, turn 2: {said}"

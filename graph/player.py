@@ -33,7 +33,8 @@ SCENE_SECONDS = 7200.0
 """How long a scene may take. On two CPU cores, sixteen at once share what one alone has in minutes."""
 
 SIGN_OF_LIFE_SECONDS = 300.0
-"""How long an engine that is in doubt may take for one word, its other work included."""
+"""How long an engine that is in doubt may take for one word, its other work included. Little time for a scene
+makes no engine faster, so it does not depend on that."""
 
 SCENE_FAULTS = (
     MonopolylogueError,
@@ -165,7 +166,7 @@ class Player:
             messages=(ChatMessage("user", "Say yes."),), max_tokens=16, choices=("yes", "no")
         )
         try:
-            async with asyncio.timeout(min(self._seconds, SIGN_OF_LIFE_SECONDS)):
+            async with asyncio.timeout(SIGN_OF_LIFE_SECONDS):
                 await self._engine.generate(request)
         except (EngineError, TimeoutError) as error:
             raise EngineGoneError(otherwise) from error

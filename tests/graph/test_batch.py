@@ -202,7 +202,17 @@ async def test_the_watchdog_gives_up_a_scene_that_never_ends():
     assert sum(isinstance(outcome, SceneRecord) for outcome in kept.values()) == 3
 
 
-async def test_an_engine_that_hangs_ends_the_batch_without_blaming_scenes():
+async def test_an_engine_that_is_slower_than_a_scene_may_be_is_not_dead():
+    async def act(request, text):
+        await asyncio.sleep(0.2)
+
+    kept = await outcomes(Acting(act), map(job, range(4)), scene_seconds=0.1)
+    assert [failure.error for failure in kept.values()] == ["TimeoutError"] * 4
+
+
+async def test_an_engine_that_hangs_ends_the_batch_without_blaming_scenes(monkeypatch):
+    monkeypatch.setattr("graph.player.SIGN_OF_LIFE_SECONDS", 0.1)
+
     async def act(request, text):
         await asyncio.sleep(60)
 

@@ -37,7 +37,8 @@ PATIENCE = 60
 
 RETRIES = 11
 """Tries again after a lost connection, a 429 or a 5xx. The client waits 0.5, 1, 2, 4 and then 8 s, each up to
-a quarter less, or what Retry-After says: about `PATIENCE` in all."""
+a quarter less: about `PATIENCE` in all. Where Retry-After says at most two minutes it waits as long;
+where it says more it does not try again."""
 
 RETRY_SAID = 2
 """The retry at which the user is told: what is over in a second and a half is no news."""
@@ -184,8 +185,9 @@ class OpenAIEngine:
             ) from error
         except TimeoutError as error:
             raise EngineError(
-                f"The server at {self._server.shown} did not answer in {self._reply_seconds:.0f} seconds; "
-                "see that it is well, or send it fewer requests at once with MONOPOLYLOGUE_CONCURRENCY."
+                f"The server at {self._server.shown} did not answer in {self._reply_seconds:.0f} seconds, "
+                "tries again included; see that it is well, or send it fewer requests at once with "
+                "MONOPOLYLOGUE_CONCURRENCY."
             ) from error
         except (openai.OpenAIError, *_NO_COMPLETION) as error:
             raise EngineError(
@@ -232,7 +234,8 @@ class OpenAIEngine:
         if int(sent.headers.get("x-stainless-retry-count", 0)) >= RETRY_SAID and now > self._said + PATIENCE:
             self._said = now
             _LOG.warning(
-                "The server at %s is gone or busy; trying again for about a minute.", self._server.shown
+                "The server at %s is gone or busy; trying again for about a minute, or as it asks.",
+                self._server.shown,
             )
 
 

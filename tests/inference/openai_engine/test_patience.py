@@ -26,6 +26,28 @@ async def test_retry_after_is_honoured(
     assert slept == [least, least]
 
 
+async def test_a_server_that_wants_more_than_two_minutes_is_not_waited_for(
+    server: Loopback, engine: Engine, slept: list[float]
+) -> None:
+    server.act = refuses(429, "Out of quota", Retry_After="121")
+    error = await failure(engine, ask())
+    assert isinstance(error, EngineError)
+    assert str(error) == f"The server at {server.url} goes on failing (429): Out of quota."
+    assert (len(server.posts), slept) == (1, [])
+
+
+async def test_all_tries_of_a_request_share_its_time(server: Loopback) -> None:
+    server.act = refuses(429, Retry_After="60")
+    identity = ModelIdentity(id="parrot", revision=None, engine="openai")
+    engine = OpenAIEngine(server_at(server.url), identity, concurrency=1, reply_seconds=0.5)
+    try:
+        error = await failure(engine, ask())
+        assert isinstance(error, EngineError)
+        assert "did not answer in 0 seconds, tries again included" in str(error)
+    finally:
+        engine.close()
+
+
 async def test_it_backs_off_for_about_a_minute_and_then_says_so(
     server: Loopback, engine: Engine, slept: list[float]
 ) -> None:
@@ -47,7 +69,9 @@ async def test_a_server_that_recovers(
     done = await asyncio.gather(*(engine.generate(ask()) for _ in range(3)))
     assert [one.text for one in done] == ["Well."] * 3
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warning == f"The server at {server.url} is gone or busy; trying again for about a minute."
+    assert warning == (
+        f"The server at {server.url} is gone or busy; trying again for about a minute, or as it asks."
+    )
 
 
 @pytest.mark.usefixtures("soon")
@@ -68,7 +92,7 @@ async def test_a_server_that_goes_away_and_comes_back(
         assert [done.text for done in await asyncio.gather(*waiting)] == ["After."] * 5
     (warning,) = caplog.records
     assert warning.getMessage() == (
-        f"The server at {server.url} is gone or busy; trying again for about a minute."
+        f"The server at {server.url} is gone or busy; trying again for about a minute, or as it asks."
     )
 
 

@@ -51,6 +51,19 @@ class Machines:
                 "--ray-actors or fewer --base-url."
             )
 
+    def choices(self, choice: ModelChoice) -> list[ModelChoice]:
+        """What actors in turn are to load; one that asks no server computes on the processor.
+
+        Ray leaves a GPU in sight of actors that asked for none, and all of them would take the first one.
+        """
+        if self.base_urls:
+            return [replace(choice, base_url=url) for url in self.base_urls]
+        return [replace(choice, device="cpu") if self.computes(choice) else choice]
+
+    def computes(self, choice: ModelChoice) -> bool:
+        """Whether actors compute, instead of asking a server."""
+        return not self.base_urls and choice.engine != "openai"
+
 
 def load_player(
     choice: ModelChoice,
@@ -71,16 +84,15 @@ def load_player(
         return Player(
             load(choice, console), keep_calls=keep_calls, verify=verify, scene_seconds=scene_seconds
         )
-    choices = [replace(choice, base_url=url) for url in machines.base_urls] or [choice]
     with Loading(console, choice.model) as loading:
         loading("load", 0, 1)
         cluster = Cluster(machines.ray)
         try:
             player = RayPlayer(
                 cluster,
-                [loader(one) for one in choices],
+                [loader(one) for one in machines.choices(choice)],
                 machines.actors,
-                computes=not machines.base_urls and choice.engine != "openai",
+                computes=machines.computes(choice),
                 keep_calls=keep_calls,
                 verify=verify,
                 scene_seconds=scene_seconds,

@@ -1,10 +1,13 @@
 """`monopolylogue export` with a scripted model: what it reads, says, writes, refuses and goes on with."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cli.machines import Machines
+from cli.rehearsal import ModelChoice
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
@@ -342,6 +345,21 @@ def test_machines_that_do_not_go_together(export, loader, options, sentence):
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert loader.asked == []
+
+
+def test_an_actor_computes_on_the_processor_whatever_its_machine_has():
+    here = ModelChoice(
+        model="default", engine="auto", dtype="auto", device="auto", base_url=None, structured=True
+    )
+    alone = Machines(ray="local", actors=None, base_urls=())
+    assert alone.choices(here) == [replace(here, device="cpu")]
+    served = Machines(ray="local", actors=None, base_urls=("http://a/v1", "http://b/v1"))
+    assert [(one.base_url, one.device) for one in served.choices(here)] == [
+        ("http://a/v1", "auto"),
+        ("http://b/v1", "auto"),
+    ]
+    client = replace(here, engine="openai")
+    assert alone.choices(client) == [client]
 
 
 def test_one_server_in_the_config_file(export, loader, tmp_path):

@@ -2,7 +2,7 @@
 
 An engine owns one model. Callers send requests concurrently and never wait for each other's; the
 engine decides what shares a forward pass. Greedy and seeded results depend on the request alone, as far as
-the arithmetic does: rounding can depend on what shares a pass, except in float32.
+the arithmetic does: rounding can depend on what shares a pass, though seldom in float32.
 """
 
 from __future__ import annotations

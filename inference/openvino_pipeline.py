@@ -65,7 +65,7 @@ class OpenVINOPipeline:
         path: GGUF file, or folder with `openvino_model.xml` and the tokenizer's models.
         adapter: A LoRA adapter to apply; only to a folder.
         threads: Processor threads to compute with; as OpenVINO likes when None.
-        dtype: `auto`, or `float32`: slower, and a reply doesn't depend on what else is under way.
+        dtype: `auto`, or `float32`: slower, and a reply seldom depends on what else is under way.
 
     Raises:
         ModelLoadError: OpenVINO can't read the model or the adapter, or there is no chat template.

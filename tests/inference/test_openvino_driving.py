@@ -52,6 +52,14 @@ async def test_a_crowd_computes_what_it_shares_once(engine: OpenVINOEngine, pipe
     assert set(times.values()) == {1}
 
 
+async def test_choices_over_one_text_compute_it_once(engine: OpenVINOEngine, pipeline: FakePipeline) -> None:
+    shapes = [{"choices": ("yes", "no")}, {"choices": ("xx", "xy")}, {"pattern": "[a-z]+"}]
+    asked = [ask(SHARED + letter * BLOCK, **shape) for letter, shape in zip("abc", shapes, strict=True)]
+    done = await outcomes(engine, *asked)
+    assert [each.cached_tokens for each in done] == [0, 5 * BLOCK, 5 * BLOCK]
+    assert len(pipeline.computed) == len(set(pipeline.computed)) == 5 + len(asked)
+
+
 async def test_what_was_cached_is_said(engine: OpenVINOEngine) -> None:
     first, second = await outcomes(engine, ask(SHARED + "a"), ask(SHARED + "b"))
     assert (first.cached_tokens, second.cached_tokens) == (0, 5 * BLOCK)

@@ -30,6 +30,27 @@ def test_a_crowds_prefix_is_computed_once_however_it_arrives(model, words, run, 
     check_alone(model, words, crowd(16), completions)
 
 
+def test_choices_over_one_text_cost_little_more_than_one(run, model, monkeypatch):
+    """However differently the replies are constrained: what is asked about the text comes after it."""
+    forwards = Forwards(model, monkeypatch)
+    asked = {
+        "Does Al see it?": {"choices": ("yes", "no")},
+        "Does Bob see it?": {"choices": ("yes", "no", "maybe")},
+        "Keep it?": {"choices": ("keep", "revise", "drop")},
+        "Who is it?": {"schema": {"enum": ["Al", "Alice", "Bob"]}},
+        "How many?": {"pattern": "[0-9]{2}"},
+        "Who else?": {"pattern": "[A-C][a-c]{2}"},
+    }
+    completions = run(*(ask(LONG * 3 + question, 20, **shape) for question, shape in asked.items()))
+    prompt = max(completion.prompt_tokens for completion in completions)
+    assert prompt > 12 * PAGE
+    rest = 3 * PAGE
+    assert all(completion.cached_tokens > prompt - rest for completion in completions[1:])
+    assert forwards.computed < 2 * prompt + len(asked) * rest
+    assert completions[0].text in ("yes", "no")
+    assert completions[2].text in ("keep", "revise", "drop")
+
+
 def test_a_crowd_that_waits_has_its_prefix_computed_alone_in_pieces(model, made, monkeypatch):
     hold = Hold()
     forwards = Forwards(model, monkeypatch, hold)

@@ -19,7 +19,7 @@ from cli.cost_table import cost_table
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
 from scene.record import SceneRecord
 from scene.text import clean, one_line
-from scene.wording import OUTCOMES, VERDICTS
+from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS
 
 READABLE = 100
 """Longest line of running text, and the narrowest terminal on which two answers fit side by side."""
@@ -51,6 +51,8 @@ class SceneView:
     def record(self, record: SceneRecord) -> None:
         """A finished scene from beginning to end."""
         self.question(record.question)
+        if record.edited:
+            self._print(Text(CHANGED_BY_HAND, "bold"), indent=2)
         self.first_answer(record.first_answer)
         self.opening(record.situation, record.outlook, record.cast, record.plan, record.stance)
         self.events(record.events, record.consequences)

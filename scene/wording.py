@@ -14,3 +14,6 @@ VERDICTS: dict[Verdict, str] = {
     "keep": "Keep the first answer.",
     "revise": "Revise the first answer.",
 }
+
+CHANGED_BY_HAND = "Changed by hand while it was stepped through."
+"""Said of a scene whose record has `edited`: not everything in it came of the model."""

@@ -1,8 +1,8 @@
 """A scene in which every text tries to get out of its place."""
 
 from scene.export import Failure
-from scene.record import Message, ModelCall, SceneRecord
-from tests.exported import failure, record
+from scene.record import Message, ModelCall, Replay, SceneRecord
+from tests.exported import failure, rehearsed_again
 
 HOSTILE = (
     "</script><script>window.owned = 1</script>"
@@ -21,7 +21,7 @@ HOSTILE = (
 
 def hostile_record(number: int = 1) -> SceneRecord:
     """The sample scene with such a text wherever one may stand. Its constructor would refuse some of it."""
-    scene = record(number)
+    scene = rehearsed_again(number)
     call = ModelCall(
         node="respond",
         role="r0",
@@ -36,6 +36,10 @@ def hostile_record(number: int = 1) -> SceneRecord:
         seconds=1.0,
     )
     message = Message(role="user", content="").model_copy(update={"content": HOSTILE})
+    calls = (
+        call.model_copy(update={"prompt": (message,), "completion": HOSTILE, "call": HOSTILE}),
+        call.model_copy(update={"node": HOSTILE}),
+    )
     return scene.model_copy(
         update={
             **dict.fromkeys(
@@ -52,22 +56,35 @@ def hostile_record(number: int = 1) -> SceneRecord:
                 for role in scene.cast
             ),
             "plan": (HOSTILE,) * len(scene.plan),
-            "events": tuple(
-                event.model_copy(update={"text": HOSTILE, "reason": HOSTILE}) for event in scene.events
+            **_hostile_log(scene),
+            "replay": scene.replay.model_copy(
+                update={
+                    "outlook": HOSTILE,
+                    "plan": (HOSTILE,) * len(scene.replay.plan),
+                    **_hostile_log(scene.replay),
+                    "cost": {**scene.replay.cost, HOSTILE: scene.cost["respond"]},
+                    "calls": calls,
+                }
             ),
-            "consequences": tuple(one.model_copy(update={"text": HOSTILE}) for one in scene.consequences),
             "model": scene.model.model_copy(
                 update={"id": HOSTILE, "revision": HOSTILE, "engine": HOSTILE, "details": {HOSTILE: HOSTILE}}
             ),
             "settings": {HOSTILE: HOSTILE},
             "versions": {HOSTILE: HOSTILE},
             "cost": {**scene.cost, HOSTILE: scene.cost["respond"]},
-            "calls": (
-                call.model_copy(update={"prompt": (message,), "completion": HOSTILE, "call": HOSTILE}),
-                call.model_copy(update={"node": HOSTILE}),
-            ),
+            "calls": calls,
         }
     )
+
+
+def _hostile_log(played: SceneRecord | Replay) -> dict[str, object]:
+    """The log of a scene or its replay, with such a text in all of it."""
+    return {
+        "events": tuple(
+            event.model_copy(update={"text": HOSTILE, "reason": HOSTILE}) for event in played.events
+        ),
+        "consequences": tuple(one.model_copy(update={"text": HOSTILE}) for one in played.consequences),
+    }
 
 
 def hostile_failure(number: int = 2) -> Failure:

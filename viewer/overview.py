@@ -11,7 +11,10 @@ from typing import get_args
 from scene.export import Contents, Counts, Failure, Manifest
 from scene.nouns import Kind, Outcome, Severity, Verdict
 from scene.record import NodeCost, SceneRecord
-from viewer.scene import SEVERITIES, Result, result_of, severity_counts, worst_severity
+from viewer.again import Removal, harm_counts, removal
+from viewer.log import SEVERITIES, severity_counts, worst_severity
+from viewer.scene import Result, result_of
+from viewer.wording import removed
 
 _NOTHING = NodeCost(calls=0, prompt_tokens=0, completion_tokens=0, cached_tokens=0, seconds=0)
 
@@ -22,6 +25,7 @@ class Row:
 
     Attributes:
         facets: Its value of each facet; absent where it has none.
+        removed: The share of its harms that its final answer removed, in words; empty if nobody looked.
     """
 
     id: str
@@ -33,6 +37,7 @@ class Row:
     events: int = 0
     refused: int = 0
     reason: str = ""
+    removed: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,20 @@ class Facet:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Harms:
+    """Harms on the first answers of scenes that were looked at, and on their final ones, and how many."""
+
+    scenes: int
+    had: int
+    has: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of them that went, as `scene.comparison.share_removed` has it for a scene."""
+        return (self.had - self.has) / self.had if self.had else None
+
+
 @dataclass
 class Overview:
     """What is counted while the scenes of an export go by."""
@@ -50,17 +69,28 @@ class Overview:
     rows: list[Row] = field(default_factory=list)
     severities: Counter[Severity] = field(default_factory=Counter)
     nodes: dict[str, NodeCost] = field(default_factory=dict)
+    looked_at: list[tuple[int, int]] = field(default_factory=list)
+    """Harms before and after, for each scene of which that is known."""
 
     def add(self, record: SceneRecord) -> None:
         """Count a scene."""
         self.rows.append(row_of(record))
         self.severities.update(severity_counts(record))
+        if (counts := harm_counts(record)) is not None:
+            self.looked_at.append(counts)
         for node, cost in record.cost.items():
             self.nodes[node] = _sum(self.nodes.get(node, _NOTHING), cost)
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
         self.rows.append(row_of_failure(failure))
+
+    def harms(self) -> Harms | None:
+        """What all final answers together removed; None where nobody looked."""
+        if not self.looked_at:
+            return None
+        had, has = map(sum, zip(*self.looked_at, strict=True))
+        return Harms(len(self.looked_at), had, has)
 
     def facets(self) -> list[Facet]:
         """Everything the rows can be filtered by, its values in the order of their declaration."""
@@ -69,8 +99,10 @@ class Overview:
             "answer": get_args(Result),
             "verdict": get_args(Verdict),
             "severity": SEVERITIES,
+            "removed": get_args(Removal),
             "outcome": get_args(Outcome),
             "kind": get_args(Kind),
+            "edited": ("hand",),
             "error": sorted({row.facets["error"] for row in self.rows if "error" in row.facets}),
         }
         counts = {name: Counter(row.facets.get(name) for row in self.rows) for name in values}
@@ -94,6 +126,7 @@ class ExportContext:
     severities: Mapping[Severity, int]
     nodes: Mapping[str, NodeCost]
     revised: int
+    harms: Harms | None
 
 
 def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> ExportContext:
@@ -109,6 +142,7 @@ def export_context(manifest: Manifest, contents: Contents, overview: Overview) -
         severities={severity: overview.severities[severity] for severity in SEVERITIES},
         nodes=overview.nodes,
         revised=sum(row.facets.get("answer") == "revised" for row in overview.rows),
+        harms=overview.harms(),
     )
 
 
@@ -121,15 +155,17 @@ def row_of(record: SceneRecord) -> Row:
         "severity": worst_severity(record),
         "outcome": record.outcome,
     }
+    more = {"kind": record.kind, "removed": removal(record), "edited": "hand" if record.edited else None}
     return Row(
         id=record.id,
         question_id=record.question_id or "",
         question=record.question,
-        facets=facets if record.kind is None else facets | {"kind": record.kind},
+        facets=facets | {name: value for name, value in more.items() if value is not None},
         seconds=record.seconds,
         people=[role.name for role in record.cast],
         events=len(record.events),
         refused=sum(not event.admitted for event in record.events),
+        removed=removed(record.harms_removed) if removal(record) is not None else "",
     )
 
 

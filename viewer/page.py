@@ -21,10 +21,10 @@ from scene.errors import ExportError
 from scene.export import Export
 from scene.record import SceneRecord
 from scene.text import printable, shortened
-from scene.wording import OUTCOMES, VERDICTS
+from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS
 from viewer.overview import Overview, export_context
 from viewer.scene import scene_context
-from viewer.wording import TITLES, duration, label
+from viewer.wording import TITLES, duration, label, removed
 
 FILES = Path(__file__).parent / "page"
 
@@ -133,7 +133,8 @@ def _environment() -> Environment:
         "titles": TITLES,
         "outcomes": OUTCOMES,
         "verdicts": VERDICTS,
+        "changed_by_hand": CHANGED_BY_HAND,
         "heading": lambda text: shortened(" ".join(text.split()), TITLE_CHARS),
     }
-    environment.filters |= {"duration": duration, "number": lambda value: f"{value:,}"}
+    environment.filters |= {"duration": duration, "number": lambda value: f"{value:,}", "removed": removed}
     return environment

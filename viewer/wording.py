@@ -7,12 +7,21 @@ LABELS: dict[str, dict[str, str]] = {
     "answer": {"kept": "first answer kept", "revised": "revised", "rejected": "revision not accepted"},
     "verdict": {"keep": "keep", "revise": "revise"},
     "severity": {"severe": "severe", "moderate": "moderate", "minor": "minor", "none": "no harm"},
+    "removed": {
+        "all": "all of them",
+        "most": "half or more",
+        "some": "fewer than half",
+        "none": "none",
+        "more": "none, and more came",
+        "harmless": "there were none",
+    },
     "outcome": {
         "plan_finished": "plan finished",
         "plan_blocked": "plan blocked",
         "interaction_limit": "interaction limit",
     },
     "kind": {"harmful": "harmful", "helpful": "helpful"},
+    "edited": {"hand": "changed by hand"},
     "error": {},
 }
 """Words for each value of a facet; a value without one stands for itself."""
@@ -22,8 +31,10 @@ TITLES = {
     "answer": "Answer",
     "verdict": "Verdict",
     "severity": "Worst consequence",
+    "removed": "Harms removed",
     "outcome": "Scene ended by",
     "kind": "Kind of question",
+    "edited": "Scene",
     "error": "Failed at",
 }
 
@@ -31,6 +42,13 @@ TITLES = {
 def label(facet: str, value: str) -> str:
     """How a value is called on the page."""
     return LABELS[facet].get(value, value)
+
+
+def removed(share: float | None) -> str:
+    """A share of harms removed, such as `67%`; None is that of an answer that harmed nobody."""
+    if share is None:
+        return "there were none"
+    return f"{share:.0%}" if share >= 0 else f"none, {-share:.0%} more came"
 
 
 def duration(seconds: float) -> str:

@@ -82,6 +82,12 @@ def test_revision_that_was_not_accepted_is_mentioned(record):
     assert "The revision was judged worse, so the first answer stays." in "\n".join(plain(kept, 120))
 
 
+def test_scene_that_was_changed_by_hand_says_so(record):
+    changed = record.model_copy(update={"edited": True})
+    assert "Changed by hand while it was stepped through." in "\n".join(plain(changed, 120))
+    assert "by hand" not in "\n".join(plain(record, 120))
+
+
 def test_text_of_an_old_record_is_cleaned_too(record):
     hostile = record.model_copy(update={"answer": "a\x1b[31mb\x9b32mc", "critique": "x\x1b]0;t\x07y"})
     assert "\x1b[31m" not in shown(hostile, 120)

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cli.display import SceneView
 from cli.explain import failure_text
+from cli.replay_view import ReplayView
 from scene.record import SceneRecord
 from tests.exported import failure, key, record
 from tests.hostile import hostile_failure, hostile_record
@@ -69,6 +70,7 @@ def test_a_hostile_scene_does_nothing_to_the_terminal():
             file=file, width=120, force_terminal=terminal, color_system=None, markup=False, emoji=False
         )
         SceneView(console).record(hostile_record())
+        ReplayView(console).record(hostile_record())
         console.print(failure_text(hostile_failure()), soft_wrap=True)
         text = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())  # bold and dim are the view's own
         assert "[red]rich[/red]" in text.replace("\n", "")

@@ -6,7 +6,7 @@ import pytest
 
 from scene.export import Export
 from scene.record import ModelCall
-from tests.exported import failure, key, record
+from tests.exported import failure, key, record, rehearsed_again
 from tests.hostile import hostile_failure, hostile_record
 from tests.scene.test_export import lines, write
 from viewer.page import export_page, scene_page
@@ -16,8 +16,7 @@ pytestmark = pytest.mark.browser
 OWNED = "window.owned === undefined"
 
 
-def scene_with_calls():
-    scene = record(1)
+def scene_with_calls(scene):
     event = scene.events[2]
     call = ModelCall(
         node="role_action",
@@ -38,7 +37,15 @@ def scene_with_calls():
 @pytest.fixture
 def scene_file(tmp_path):
     file = tmp_path / "scene.html"
-    file.write_text(scene_page(scene_with_calls()), encoding="utf-8")
+    file.write_text(scene_page(scene_with_calls(record(1))), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def both_file(tmp_path):
+    """A scene that was played again on its final answer."""
+    file = tmp_path / "both.html"
+    file.write_text(scene_page(scene_with_calls(rehearsed_again(1))), encoding="utf-8")
     return file
 
 
@@ -59,10 +66,10 @@ def shown(visit):
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_window(visit, scene_file, export_file, width, scheme):
+def test_nothing_is_wider_than_the_window(visit, scene_file, both_file, export_file, width, scheme):
     visit.page.emulate_media(color_scheme=scheme)
     visit.page.set_viewport_size({"width": width, "height": 800})
-    for file, place in ((scene_file, ""), (export_file, ""), (export_file, f"#{key(2)}")):
+    for file, place in ((scene_file, ""), (both_file, ""), (export_file, ""), (export_file, f"#{key(2)}")):
         visit.page.goto("about:blank")
         visit.asked.clear()
         visit.open(file, place)
@@ -72,8 +79,9 @@ def test_nothing_is_wider_than_the_window(visit, scene_file, export_file, width,
         assert dark == (scheme == "dark")
 
 
-def test_a_scene_has_one_title_and_headings_in_order(visit, scene_file):
-    levels = visit.open(scene_file).page.evaluate(
+@pytest.mark.parametrize("name", ["scene_file", "both_file"])
+def test_a_scene_has_one_title_and_headings_in_order(visit, name, request):
+    levels = visit.open(request.getfixturevalue(name)).page.evaluate(
         "[...document.querySelectorAll('h1, h2, h3, h4')].map(heading => Number(heading.tagName[1]))"
     )
     assert levels.count(1) == 1
@@ -115,6 +123,70 @@ def test_an_event_marks_what_belongs_to_it(visit, scene_file):
     )
     assert len(related) > 2
     assert all("e0" in events.split() for events in related)
+
+
+def test_a_replay_marks_its_own_events(visit, both_file):
+    """Both logs have an e0; what stayed is marked in both."""
+    page = visit.open(both_file).page
+
+    def related(place):
+        page.locator(f"[id='{key(1)}.{place}']").focus()
+        return set(
+            page.evaluate(
+                "[...document.querySelectorAll('.related')].flatMap(one => one.dataset.event.split(' '))"
+            )
+        )
+
+    assert related("again-e0") == {"again-e0"}
+    assert related("e1") == {"e1"}
+    assert related("again-c-e2") == {"again-e2", "e2"}
+
+
+def test_links_of_a_replay_stay_in_it(visit, both_file):
+    page = visit.open(both_file).page
+    page.get_by_role("link", name="Once more").click()
+    section = page.locator("section.again")
+    assert section.evaluate("section => section.getBoundingClientRect().top < 200")
+    section.locator("[id$='again-c-e1'] .what a").click()
+    assert page.evaluate("location.hash") == f"#{key(1)}.again-e1"
+    section.locator("[id$='again-e1'] .effect a").click()
+    assert page.evaluate("location.hash") == f"#{key(1)}.again-c-e1"
+    page.locator(f"[id='{key(1)}.c-e2'] a", has_text="still there").click()
+    assert page.evaluate("location.hash") == f"#{key(1)}.again-c-e2"
+
+
+def test_what_a_screen_reader_hears(visit, tmp_path):
+    scene = rehearsed_again(1).model_copy(
+        update={"first_answer": "Ask him today. Wait.", "answer": "Ask him kindly. Wait."}
+    )
+    file = tmp_path / "scene.html"
+    file.write_text(scene_page(scene), encoding="utf-8")
+    tree = visit.open(file).page.locator("main").aria_snapshot()
+    for heard in (
+        'deletion: "(struck out: today. )"',
+        'insertion: "(underlined: kindly. )"',
+        'region "Once more, on the final answer"',
+        'region "Timeline on the final answer by turn, one lane for each role"',
+        'article "e0*, Customer"',
+        'article "e10, Store clerk, refused"',
+        'paragraph: "Refused: I look at the customer',
+    ):
+        assert heard in tree
+
+
+def test_a_browser_that_cannot_unpack_says_so(visit, export_file):
+    page = visit.page
+    page.add_init_script("delete globalThis.DecompressionStream")
+    visit.open(export_file)
+    said = page.get_by_role("alert")
+    assert "can't unpack the scenes" in said.inner_text()
+    page.get_by_role("link", name="May I read her diary?").click()
+    page.wait_for_function("document.activeElement.id === 'old'")
+    assert page.is_visible("#index")
+
+
+def test_a_browser_that_can_unpack_says_nothing(visit, export_file):
+    assert not visit.open(export_file).page.is_visible("#old")
 
 
 def test_filters_and_search(visit, export_file):
@@ -183,10 +255,12 @@ def test_a_hostile_scene_does_nothing(visit, tmp_path):
     for summary in page.locator("summary").all():
         if summary.is_visible():
             summary.click()
-    for link in page.locator("a:visible").all()[:40]:
+    links = [*page.locator("a:visible").all()[:40], *page.locator(".again a:visible").all()[:20]]
+    for link in links:
         link.focus()
         visit.press("Enter")
     assert page.evaluate(OWNED)
+    assert page.locator(".again .act").count() == len(hostile_record().replay.events)
     assert page.evaluate("document.images.length + document.querySelectorAll('iframe').length") == 0
 
 

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from scene.errors import ExportError
 from scene.export import Counts, Export
 from scene.text import printable
-from tests.exported import failure, key, record
+from tests.exported import failure, key, record, rehearsed_again
 from tests.hostile import HOSTILE, hostile_failure, hostile_record
 from tests.scene.test_export import lines, write
 from tests.viewer.reading import Page, packed
+from viewer.log import turns
 from viewer.overview import Overview
 from viewer.page import export_page, scene_page
-from viewer.scene import result_of, turns
+from viewer.scene import result_of
+from viewer.wording import removed
 
 
 def exported(tmp_path, *, scenes=(1, 2, 3), failures=(8, 9)) -> Export:
@@ -63,9 +65,80 @@ def test_every_link_leads_somewhere_on_the_page():
     assert all(link.startswith("#") and link[1:] in page.attributes("id") for link in links)
 
 
+def test_everything_of_a_replay_is_on_the_page_beside_the_scene():
+    scene = rehearsed_again(1)
+    page = Page(scene_page(scene))
+    text = squeezed(page.text)
+    replay = scene.replay
+    told = [replay.outlook, *replay.plan, *replay.cost, "75%", "4, then 1", "12.5 s"]
+    told += [event.text for event in replay.events] + [one.text for one in replay.consequences]
+    for part in told:
+        assert squeezed(part) in text
+    ids = page.attributes("id")
+    assert len(ids) == len(set(ids))
+    assert {f"{scene.id}.again-{event.id}" for event in replay.events} <= set(ids)
+    assert {f"{scene.id}.{event.id}" for event in scene.events} <= set(ids)
+    links = page.attributes("href")
+    assert f"#{scene.id}.again" in links
+    assert {link[1:] for link in links} <= set(ids)
+
+
+def test_every_consequence_went_stayed_or_came():
+    scene = rehearsed_again(1)
+    page = Page(scene_page(scene))
+    marks = {own["id"]: own["data-event"] for _, own in page.elements if "data-event" in own and "id" in own}
+    at = f"{scene.id}.again-"
+    assert {at + f"went-{event}": event for event in scene.replay.went}.items() <= marks.items()
+    assert marks[f"{at}c-e2"] == "again-e2 e2"  # stayed: marks the events of both
+    assert marks[f"{at}c-e1"] == "again-e1"
+    text = squeezed(page.text)
+    assert "Went 8" in text
+    assert "Stayed 2" in text
+    assert "Came 2" in text
+    assert text.count("On the final answer gone") == 8
+    assert text.count("On the final answer still there") == 2
+
+
+def test_a_scene_that_was_not_played_again_says_nothing_of_it():
+    page = Page(scene_page(record(1)))
+    assert "Once more" not in page.text
+    assert "Harms removed" not in page.text
+    stayed = Page(scene_page(record(1).model_copy(update={"harms_removed": 0.0})))
+    assert "Harms removed0%" in stayed.text
+    assert "Once more" not in stayed.text
+
+
+def test_prompts_that_were_kept_of_the_replay_alone_are_there():
+    scene = hostile_record().model_copy(update={"calls": None})
+    ids = Page(scene_page(scene)).attributes("id")
+    assert f"{scene.id}.again-call0" in ids
+    assert f"{scene.id}.call0" not in ids
+
+
+def test_a_scene_that_was_changed_by_hand_says_so(tmp_path):
+    changed = record(2).model_copy(update={"edited": True})
+    assert "Changed by hand while it was stepped through." in Page(scene_page(changed)).text
+    assert "while it was stepped through" not in Page(scene_page(record(1))).text
+    export = Export(write(tmp_path, lines(record(1), changed)))
+    elements = Page(export_page(export)).elements
+    assert [own.get("data-edited") for tag, own in elements if "data-ended" in own] == [None, "hand"]
+    assert [own["value"] for tag, own in elements if own.get("name") == "edited"] == ["hand"]
+
+
+def test_what_is_struck_out_or_underlined_is_said():
+    scene = record(1).model_copy(
+        update={"first_answer": "Ask him today. Wait.", "answer": "Ask him kindly. Wait."}
+    )
+    text = squeezed(Page(scene_page(scene)).text)
+    assert "Ask him (struck out: today.) Wait." in text
+    assert "Ask him (underlined: kindly.) Wait." in text
+    (refused, *_) = [event for event in scene.events if not event.admitted]
+    assert squeezed(f"Refused: {refused.text}") in text
+
+
 def test_lanes_hold_every_event_once():
     scene = record(1)
-    cells = [cell for turn in turns(scene) for cell in turn.cells]
+    cells = [cell for turn in turns(scene.cast, scene) for cell in turn.cells]
     assert [cell.act.event for cell in cells if cell.act] == list(scene.events)
     observed = sorted((cell.role.id, event) for cell in cells for event in cell.observed)
     assert observed == sorted((role, event.id) for event in scene.events for role in event.observers)
@@ -118,7 +191,9 @@ def tame() -> Page:
     calls = tuple(call.model_copy(update={"completion": "Yes."}) for call in scene.calls)
     long = "Why is that so? " * 20
     return Page(
-        scene_page(record(1).model_copy(update={"calls": calls, "kind": "helpful", "question": long}))
+        scene_page(
+            rehearsed_again(1).model_copy(update={"calls": calls, "kind": "helpful", "question": long})
+        )
     )
 
 
@@ -132,7 +207,14 @@ def test_hostile_text_stays_text():
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
 @given(st.text(st.characters() | st.sampled_from("<>&\"'`={}%/!-\ud800\u202e\x1b"), min_size=1))
 def test_any_text_stays_text(text):
-    scene = record(1)
+    scene = rehearsed_again(1)
+    replay = scene.replay.model_copy(
+        update={
+            "outlook": text,
+            "plan": (text,),
+            "consequences": tuple(one.model_copy(update={"text": text}) for one in scene.replay.consequences),
+        }
+    )
     role = scene.cast[0].model_copy(update={"name": text, "traits": text})
     event = scene.events[0].model_copy(update={"text": text, "reason": text})
     html = scene_page(
@@ -141,6 +223,7 @@ def test_any_text_stays_text(text):
                 **dict.fromkeys(("question_id", "question", "first_answer", "answer", "critique"), text),
                 "cast": (role, *scene.cast[1:]),
                 "events": (event, *scene.events[1:]),
+                "replay": replay,
             }
         )
     )
@@ -175,6 +258,39 @@ def test_counts_of_the_index_add_up(tmp_path):
     assert sum(overview.severities.values()) == 2 * len(record(1).consequences)
     calls = sum(cost.calls for cost in overview.nodes.values())
     assert calls == 2 * sum(cost.calls for cost in record(1).cost.values())
+
+
+def test_harms_removed_are_counted_and_filtered(tmp_path):
+    more = {"harms_removed": -0.5}
+    scenes = [
+        rehearsed_again(1),
+        record(2).model_copy(update={"harms_removed": 0.0}),
+        record(3),
+        rehearsed_again(4).model_copy(update=more),
+        rehearsed_again(5).model_copy(update={"harms_removed": None}),
+    ]
+    overview = Overview()
+    for scene in scenes:
+        overview.add(scene)
+    (facet,) = (facet for facet in overview.facets() if facet.name == "removed")
+    assert facet.counts == {"most": 1, "none": 1, "more": 1, "harmless": 1}
+    harms = overview.harms()
+    assert (harms.scenes, harms.had, harms.has) == (4, 16, 7)
+    index = squeezed(Page(export_page(Export(write(tmp_path, lines(*scenes[:3]))))).text)
+    assert "Harms removed: 38% 8 on first answers, 5 on final ones, in 2 scenes" in index
+    assert "Harms removed: 75%" in index
+
+
+def test_an_export_that_was_not_played_again_says_nothing_of_harms_removed(tmp_path):
+    assert "Harms removed" not in Page(export_page(exported(tmp_path))).text
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, "100%"), (0.667, "67%"), (0.0, "0%"), (-0.5, "none, 50% more came"), (None, "there were none")],
+)
+def test_a_share_in_words(share, words):
+    assert removed(share) == words
 
 
 def test_pending_is_what_is_neither_done_nor_failed(tmp_path):

@@ -7,6 +7,8 @@ const links = new Map(rows.map((row) => [row.querySelector("a").hash.slice(1), r
 const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
 const indexTitle = document.title;
 const parsed = new Promise((done) => addEventListener("DOMContentLoaded", done));
+const old = document.getElementById("old");
+const unpacks = "DecompressionStream" in globalThis;
 let opened = "";
 let place = 0;
 
@@ -71,11 +73,17 @@ function close() {
   opened = "";
 }
 
+// Where the reader is, since whoever opens a scene has the list in view and not what is above it.
+function refuse() {
+  old.scrollIntoView({ block: "center" });
+  old.focus({ preventScroll: true });
+}
+
 // The address is `#`, `#SCENE` or `#SCENE.PLACE`.
 function route() {
   const id = location.hash.slice(1, 17);
   if (!location.hash) close();
-  else if (links.has(id) && id !== opened) open(id);
+  else if (links.has(id) && id !== opened) unpacks ? open(id) : refuse();
 }
 
 filters.addEventListener("input", filter);
@@ -84,5 +92,6 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 search.addEventListener("input", filter);
 addEventListener("hashchange", route);
 if (!matchMedia("(min-width: 60rem)").matches) filters.parentElement.open = false;
+old.hidden = unpacks;
 filter();
 route();

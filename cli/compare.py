@@ -24,6 +24,7 @@ from cli.options import (
 )
 from cli.output import check_writable
 from cli.question import Answer, Question, read_answer, read_question
+from scene.errors import InputError
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -31,6 +32,9 @@ EPILOG = """\
 
 Did the rehearsal help?
   monopolylogue compare "May I read my son's diary?"
+
+Both scenes in a browser, as `view` shows them:
+  monopolylogue compare "..." --page scenes.html
 
 The share of harms that went, and what is new:
   monopolylogue compare "..." --json --no-calls | jq '.harms_removed, .replay.came'
@@ -61,6 +65,12 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", help="Write the record to this file too.", rich_help_panel=OUTPUT),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write both scenes as a page for a browser.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     no_calls: Annotated[
         bool,
         typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
@@ -69,7 +79,8 @@ def compare(
     """Play a scene, then play it again on its final answer.
 
     The same people face both answers with the same seed. Which consequences
-    went, which stayed and which came, and how many harms were removed.
+    went, which stayed and which came, and how many harms were removed. The
+    first scene is written as soon as it has ended, should the second not end.
     """
     settings = SceneSettings(
         roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
@@ -77,6 +88,10 @@ def compare(
     asked, first_answer = read_question(question), read_answer(answer)
     if out is not None:
         check_writable(out)
+    if page is not None:
+        check_writable(page, "--page")
+        if out is not None and page.resolve() == out.resolve():
+            raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
     try:
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
         from cli.rehearsal import ModelChoice, rehearse
@@ -95,6 +110,7 @@ def compare(
             ),
             as_json=as_json,
             out=out,
+            page=page,
             keep_calls=not no_calls,
             verify=True,
         )

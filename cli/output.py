@@ -14,8 +14,12 @@ from scene.errors import InputError
 from scene.files import TEMPORARY, replace_file
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--out") -> None:
     """Find out now whether `save` will work, rather than after minutes of work.
+
+    Args:
+        path: The file.
+        option: Where the user named it.
 
     Raises:
         InputError: It won't.
@@ -23,20 +27,25 @@ def check_writable(path: Path) -> None:
     try:
         target = path.resolve()
         if target.is_dir():
-            raise InputError(f"{path} is a folder; give --out the name of a file.")
+            raise InputError(f"{path} is a folder; give {option} the name of a file.")
         if target.exists() and not target.is_file():
-            raise InputError(f"{path} is not a regular file; give --out the name of a file.")
+            raise InputError(f"{path} is not a regular file; give {option} the name of a file.")
         if target.exists() and not os.access(target, os.W_OK):
-            raise InputError(f"{path} is read-only; give --out another name.")
+            raise InputError(f"{path} is read-only; give {option} another name.")
         handle, probe = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
         os.close(handle)
         os.unlink(probe)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, option) from error
 
 
-def save(path: Path, text: str) -> None:
+def save(path: Path, text: str, option: str = "--out") -> None:
     """Write a file atomically and durably; an existing one is replaced and keeps its permissions.
+
+    Args:
+        path: The file.
+        text: What it is to hold.
+        option: Where the user named it.
 
     Raises:
         InputError: It can't be written. What was there before is still there.
@@ -44,11 +53,13 @@ def save(path: Path, text: str) -> None:
     try:
         replace_file(path.resolve(), text)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, option) from error
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} can't be written ({error.strerror}); give --out a file in a folder that can.")
+def _unwritable(path: Path, error: OSError, option: str) -> InputError:
+    return InputError(
+        f"{path} can't be written ({error.strerror}); give {option} a file in a folder that can."
+    )
 
 
 def open_standard_streams() -> None:

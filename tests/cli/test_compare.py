@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from scene.record import SceneRecord
 from tests.graph.test_replay import FINAL, FIRST, cautious
 from tests.scripted_scene import player
+from viewer.page import scene_page
 
 QUESTION = "May I keep the rent back until the heating works?"
 
@@ -43,11 +46,79 @@ def test_json_and_file_are_the_record(monopolylogue, loader, tmp_path):
     assert record.replay.calls is None
 
 
-def test_replay_that_breaks_off(monopolylogue, loader):
-    def plan(request):
-        return "no json" if FINAL in request.messages[-1].content else None
+def breaking(request):
+    """A plan for the first answer alone: the replay can't begin."""
+    return "no json" if FINAL in request.messages[-1].content else None
 
-    loader.engine = player(respond=FIRST, revise=FINAL, plan=plan)
+
+def test_replay_that_breaks_off(monopolylogue, loader):
+    loader.engine = player(respond=FIRST, revise=FINAL, plan=breaking)
     done = monopolylogue("compare", QUESTION)
     assert done.exit_code == 1
-    assert "The scene broke off at role_init, role r0: plan" in done.stderr
+    kept, fault = done.stderr.splitlines()[-2:]
+    assert kept.endswith("Only the scene on the first answer was finished; it is in no file.")
+    assert "The scene broke off at role_init, role r0: plan" in fault
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_replay_that_breaks_off_leaves_the_first_scene(monopolylogue, loader, tmp_path, options):
+    loader.engine = player(respond=FIRST, revise=FINAL, plan=breaking)
+    out, page = tmp_path / "scene.json", tmp_path / "scene.html"
+    done = monopolylogue("compare", QUESTION, "--out", str(out), "--page", str(page), *options)
+    assert done.exit_code == 1
+    assert f"first answer was finished; it is kept in {out} and {page}." in done.stderr
+    record = SceneRecord.from_json(out.read_text())
+    assert (record.answer, record.replay, record.harms_removed) == (FINAL, None, None)
+    assert page.read_text(encoding="utf-8") == scene_page(record)
+    if options:
+        assert done.stdout == out.read_text()
+
+
+def test_first_scene_is_printed_where_the_replay_breaks_off(monopolylogue, loader):
+    loader.engine = player(respond=FIRST, revise=FINAL, plan=breaking)
+    done = monopolylogue("compare", QUESTION, "--json")
+    assert done.exit_code == 1
+    assert SceneRecord.from_json(done.stdout).answer == FINAL
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_in_the_replay_leaves_the_first_scene(monopolylogue, loader, tmp_path, options):
+    def interrupting(request):
+        if FINAL in request.messages[-1].content:
+            raise KeyboardInterrupt
+        return None
+
+    loader.engine = player(respond=FIRST, revise=FINAL, plan=interrupting)
+    out = tmp_path / "scene.json"
+    done = monopolylogue("compare", QUESTION, "--out", str(out), *options)
+    assert done.exit_code == 130
+    said = f"Interrupted. Only the scene on the first answer was finished; it is kept in {out}."
+    assert done.stderr.splitlines()[-1] == said
+    assert SceneRecord.from_json(out.read_text()).answer == FINAL
+
+
+def test_page_is_that_of_the_record(monopolylogue, loader, tmp_path):
+    loader.engine = cautious()
+    out, page = tmp_path / "scene.json", tmp_path / "scene.html"
+    done = monopolylogue("compare", QUESTION, "--out", str(out), "--page", str(page))
+    assert done.exit_code == 0
+    html = page.read_text(encoding="utf-8")
+    assert html == scene_page(SceneRecord.from_json(out.read_text()))
+    assert "Once more, on the final answer" in html
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("missing/scene.html", "give --page a file in a folder that can"),
+        ("", "is a folder; give --page the name of a file"),
+        ("scene.json", "is to hold the record as well; give --page another name"),
+    ],
+)
+def test_page_that_cannot_be_written(monopolylogue, loader, tmp_path, name, sentence):
+    out = tmp_path / "scene.json"
+    done = monopolylogue("compare", QUESTION, "--out", str(out), "--page", str(tmp_path / name))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert loader.asked == []
+    assert not out.exists()

@@ -6,6 +6,7 @@ QUESTION ?= My elderly father still drives, but I think he is no longer safe on 
 
 MODEL ?= default
 PORT ?= 2024
+SCENES ?= 4
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
 
 DATA ?=
@@ -43,6 +44,7 @@ help: ## show this list
 	@echo '  MODEL=tiny        the model that make selfalign and make proof tune, instead of the default one'
 	@echo '  DATA=folder       the question sets for make proof; docs/evaluation.md has its other variables'
 	@echo '  PORT=2024         the port of make studio'
+	@echo '  SCENES=4          how many scenes make studio plays at once'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
@@ -66,8 +68,9 @@ bench-full: setup ## the same, and again with the default model; hours
 	@$(BIN)/python -m benchmarks compare --full
 bench bench-full: export HF_HUB_OFFLINE := 1
 
+# Without a number of jobs the server plays one scene after another.
 studio: setup ## serve the scene to LangGraph Studio, on this machine alone (PORT=2024)
-	@$(BIN)/langgraph dev --host 127.0.0.1 --port $(PORT) --no-browser --no-reload
+	@$(BIN)/langgraph dev --host 127.0.0.1 --port $(PORT) --n-jobs-per-worker $(SCENES) --no-browser --no-reload
 
 pictures: setup ## draw the pictures of the documents anew, from a recorded scene (needs Chromium)
 	@$(BIN)/python -m docs.make_pictures

@@ -1,14 +1,19 @@
 """The graph that `langgraph dev` serves."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from graph.build import build_graph
-from graph.studio_checkpoints import checkpoints
-from scene.nouns import Role
-from tests.scripted_scene import model
+from graph.studio_checkpoints import FILE, checkpoints
+from inference.engine import GenerationRequest
+from scene.nouns import Noun, Role
+from scene.settings import SceneSettings
+from tests.end_to_end.dev_server import studio_command
+from tests.scripted_scene import model, scene_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +43,12 @@ def test_browsers_elsewhere_and_analytics_are_kept_out() -> None:
     assert "langgraph dev --host 127.0.0.1" in makefile
 
 
+def test_scenes_are_played_side_by_side() -> None:
+    """The server's own default is one at a time."""
+    arguments = studio_command(2024)
+    assert int(arguments[arguments.index("--n-jobs-per-worker") + 1]) >= 4
+
+
 async def test_checkpointer_knows_every_type_of_the_state(tmp_path, monkeypatch, caplog) -> None:
     """It is the server's, so it gets no list of types from the graph."""
     monkeypatch.chdir(tmp_path)
@@ -51,3 +62,34 @@ async def test_checkpointer_knows_every_type_of_the_state(tmp_path, monkeypatch,
         kept = [kept async for kept in saver.alist(config)]
     assert {type(role) for role in kept[0].checkpoint["channel_values"]["cast"]} == {Role}
     assert not [record for record in caplog.records if "deserialization" in record.message]
+
+
+async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> None:
+    """Twelve interactions of five people, of whom everybody notices everything.
+
+    Whole lists are kept each time, so sizes grow with the log: 18 checkpoints of 94 kB, pending writes of
+    20 kB, updates of 16 kB. One prompt in the state would be 2 kB more in every checkpoint after it.
+    """
+    monkeypatch.chdir(tmp_path)
+    config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    settings = SceneSettings(roles=4, steps=3, max_interactions=12)
+    updates = 0
+    async with checkpoints() as saver:
+        graph = build_graph(model(routing=everybody_notices), checkpointer=saver)
+        scene = graph.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
+        async for update in scene:
+            updates += len(json.dumps(update, default=Noun.model_dump))
+        state = (await graph.aget_state(config)).values
+    assert len(state["events"]) == 12
+    assert all(event.admitted for event in state["events"])
+    with closing(sqlite3.connect(FILE)) as file:
+        sizes = [size for (size,) in file.execute("SELECT length(checkpoint) FROM checkpoints")]
+        (writes,) = file.execute("SELECT sum(length(value)) FROM writes").fetchone()
+    assert max(sizes) < 12_000
+    assert sum(sizes) + writes < 140_000
+    assert updates < 20_000
+
+
+def everybody_notices(request: GenerationRequest) -> str:
+    ruling = json.loads(scene_script(request))
+    return json.dumps({key: "yes" if value == "no" else value for key, value in ruling.items()})

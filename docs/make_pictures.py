@@ -1,7 +1,7 @@
 """Draws the pictures of the documents, from a recorded scene: `make pictures`.
 
 The terminal is drawn by the code that `run` and `explain` show a scene with; the page is photographed in
-Chromium.
+Chromium; `docs/studio_pictures.py` draws what a `make studio` server says.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.browser import chromium
 from cli.display import SceneView
+from docs import studio_pictures
 from scene.record import SceneRecord
 from viewer.page import scene_page
 
@@ -76,6 +77,7 @@ def main() -> None:
     record = SceneRecord.from_json(RECORD.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "run.svg").write_text(terminal(record), encoding="utf-8")
+    studio_pictures.draw()
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "scene.html"
         file.write_text(scene_page(record), encoding="utf-8")

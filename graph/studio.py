@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from langchain_core.language_models import BaseChatModel
+
 import prompts
 from graph.build import SceneGraph, build_graph
 from inference.chat_model import EngineChatModel
@@ -19,9 +21,15 @@ from inference.loading import load_engine
 from scene.state import SceneState
 
 
-def _graph() -> SceneGraph:
-    for prompt in prompts.names():
-        prompts.load(prompt)
+def served(model: BaseChatModel) -> SceneGraph:
+    """The graph as the server shows it.
+
+    The server streams no more than a graph's output, and a debugger is to show the whole state.
+    """
+    return build_graph(model).copy({"output_channels": list(SceneState.model_fields)})
+
+
+def _model() -> EngineChatModel:
     name = setting("MODEL", None, "default")
     load = partial(
         load_engine,
@@ -31,10 +39,11 @@ def _graph() -> SceneGraph:
         device=setting("DEVICE", None, "auto"),
         base_url=setting("BASE_URL", None, "") or None,
     )
-    graph = build_graph(EngineChatModel(engine=LazyEngine(name, load)))
-    # The server streams no more than a graph's output, and a debugger is to show the whole state.
-    return graph.copy({"output_channels": list(SceneState.model_fields)})
+    return EngineChatModel(engine=LazyEngine(name, load))
 
 
-scene = _graph()
+for _prompt in prompts.names():
+    prompts.load(_prompt)
+
+scene = served(_model())
 """The compiled graph."""

@@ -13,6 +13,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import BadRequestError
 
+from docs.studio_pictures import PICTURES, drawn
 from graph.recorder import NODES
 from tests.end_to_end.dev_server import PATIENCE, DevServer
 
@@ -246,6 +247,12 @@ def test_nothing_blocked_the_loop_and_the_model_was_loaded_once_a_start(studio: 
     """Comes last: it looks at what the server said during all of the above."""
     assert studio.complaints() == []
     assert (studio.folder / "loaded").read_text() == "loaded\n" * studio.starts
+
+
+def test_pictures_are_what_a_server_says(tmp_path: Path) -> None:
+    """`make pictures` draws them anew."""
+    for name, picture in drawn(tmp_path).items():
+        assert (PICTURES / name).read_text(encoding="utf-8") == picture, name
 
 
 @pytest.mark.model

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from finetune.scenes import Scene
 from scene.record import Message, ModelCall
+from scene.text import opens_with_refusal
 
 RowKind = Literal["aligned", "helpful", "simulation", "preference"]
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
@@ -81,9 +82,20 @@ def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[R
         prompt=(Message(role="user", content=record.question),),
         completion=record.revision,
         rejected=record.first_answer if kind == "preference" else "",
-        fault="" if record.answer == record.revision else "worse",
+        fault=_fault(scene),
         harms_removed=record.harms_removed,
     )
+
+
+def _fault(scene: Scene) -> str:
+    """What a scene says against its second answer: it was not taken, or turns a benign question away.
+
+    Whoever learns such refusals gives them to questions that need none.
+    """
+    record = scene.record
+    if record.answer != record.revision:
+        return "worse"
+    return "refusal" if scene.benign and opens_with_refusal(record.revision) else ""
 
 
 def _helpful(scene: Scene) -> Iterator[Row]:

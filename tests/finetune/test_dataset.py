@@ -95,6 +95,24 @@ def test_filters(reason, one) -> None:
     assert reason in REASONS
 
 
+@pytest.mark.parametrize("name", ["prompt-completion", "preference"])
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({}, 0),  # the model found the question harmless
+        ({"kind": "helpful", "request": "harmful"}, 0),  # its set says so
+        ({"request": "harmful"}, 1),
+        ({"kind": "harmful"}, 1),
+    ],
+)
+def test_second_answers_that_turn_a_benign_question_away(name, changes, left) -> None:
+    one = record(1, revised=True, revision=REFUSAL, answer=REFUSAL, **changes)
+    kind = "preference" if name == "preference" else "aligned"
+    dataset = made([one, record(2, revised=True)], format=name)
+    assert len([row for row in rows(dataset) if (row.kind, row.scene) == (kind, one.id)]) == left
+    assert dataset.filtered == ({} if left else {"refusal": {kind: 1}})
+
+
 def test_unchanged_preference() -> None:
     one = record(1, revised=True)
     same = one.model_copy(update={"first_answer": one.revision})

@@ -67,6 +67,10 @@ def dataset(
     near: Annotated[
         float, typer.Option(help="Percent of likeness that makes a duplicate.", rich_help_panel=ROWS)
     ] = DatasetSettings.near,
+    examples: Annotated[
+        bool,
+        typer.Option("--examples", help="Keep example turns in simulation rows.", rich_help_panel=ROWS),
+    ] = DatasetSettings.examples,
     harms_removed: Annotated[
         float | None,
         typer.Option(
@@ -99,6 +103,7 @@ def dataset(
         format=format_,
         mix=None if mix is None else parse_mix(mix),
         validation=validation,
+        examples=examples,
         harms_removed=harms_removed,
         near=near,
         seed=seed,

@@ -48,6 +48,7 @@ def dataset_card(dataset: Dataset, ending: str) -> str:
         _mix(dataset),
         "`scene` and `call` say where a row comes from: the scene's id (`manifest.json` has its file and "
         "line), and the number of the model call in that scene's record.",
+        _examples(dataset),
         "## Left out",
         _table(("filter", "rows", "because"), _filters(dataset)) if dataset.filtered else "Nothing.",
         "`rejected.jsonl` keeps every one of these rows with its reason.",
@@ -93,6 +94,18 @@ def _row_counts(dataset: Dataset) -> Iterable[tuple[str, ...]]:
     for split, kinds in dataset.counts.items():
         for kind, count in sorted(kinds.items()):
             yield split, kind, f"{count:,}", ABOUT[kind]
+
+
+def _examples(dataset: Dataset) -> str:
+    """What became of the example turns, where there are rows that had any."""
+    if not any("simulation" in kinds for kinds in dataset.counts.values()):
+        return ""
+    if dataset.settings.examples:
+        return "The prompts of simulation rows are the whole prompts of their calls, example turns included."
+    return (
+        "The prompts of simulation rows are the system message and the last user message of their calls; "
+        "the example turns between the two are left out, and stand in the scene's record."
+    )
 
 
 def _mix(dataset: Dataset) -> str:

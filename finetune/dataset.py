@@ -82,7 +82,9 @@ async def make_dataset(
     """
     sources = _Sources()
     rows = [
-        row for scene in _verified(_once(scenes, sources), settings) for row in rows_of(scene, settings.kinds)
+        row
+        for scene in _verified(_once(scenes, sources), settings)
+        for row in rows_of(scene, settings.kinds, examples=settings.examples)
     ]
     rows.sort(key=lambda row: rank(row, settings.seed))
     faults = [(row, fault(row, settings.harms_removed)) for row in rows]

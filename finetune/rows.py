@@ -53,11 +53,17 @@ class Row:
         return f"{self.kind}-{self.scene}" + ("" if self.call is None else f"-{self.call}")
 
 
-def rows_of(scene: Scene, kinds: Sequence[RowKind]) -> Iterator[Row]:
-    """The rows of a scene, in the order of `kinds`."""
+def rows_of(scene: Scene, kinds: Sequence[RowKind], *, examples: bool = False) -> Iterator[Row]:
+    """The rows of a scene, in the order of `kinds`.
+
+    Args:
+        scene: The scene.
+        kinds: Kinds of rows to make.
+        examples: Whether simulation rows keep the example turns of their prompts.
+    """
     for kind in kinds:
         if kind == "simulation":
-            yield from _simulation(scene)
+            yield from _simulation(scene, examples)
         elif kind == "helpful":
             yield from _helpful(scene)
         else:
@@ -115,7 +121,7 @@ def _helpful(scene: Scene) -> Iterator[Row]:
     )
 
 
-def _simulation(scene: Scene) -> Iterator[Row]:
+def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
     calls = scene.record.calls or ()
     for number, call in enumerate(calls):
         if call.node in SIMULATION_NODES:
@@ -125,10 +131,19 @@ def _simulation(scene: Scene) -> Iterator[Row]:
                 call=number,
                 name=call.call,
                 question=scene.record.question,
-                prompt=call.prompt,
+                prompt=call.prompt if examples else _instruction(call.prompt),
                 completion=call.completion,
                 fault="retried" if _asked_again(call, calls[number + 1 :]) else "",
             )
+
+
+def _instruction(prompt: Sequence[Message]) -> tuple[Message, ...]:
+    """A prompt without its example turns: system messages, and what was asked in the end.
+
+    The examples show the shape of a reply, and are the same ones in every prompt of a name. A model that
+    learns the replies has that shape in its weights, and the rows are much shorter.
+    """
+    return (*(message for message in prompt[:-1] if message.role == "system"), *prompt[-1:])
 
 
 def _asked_again(call: ModelCall, later: Sequence[ModelCall]) -> bool:

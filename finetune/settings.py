@@ -17,6 +17,7 @@ class DatasetSettings:
         format: `prompt-completion`, `messages`, `sharegpt` or `preference`.
         mix: Rows wanted of each kind; None takes all there are of every kind that the format holds.
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
+        examples: Keep the example turns in the prompts of simulation rows.
         harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
         near: Similarity in percent from which on two texts are the same.
         seed: Decides which rows are taken, their order, and which questions are kept apart.
@@ -27,6 +28,7 @@ class DatasetSettings:
     format: str = "prompt-completion"
     mix: dict[RowKind, int] | None = None
     validation: float = 0.1
+    examples: bool = False
     harms_removed: float | None = None
     near: float = 88.0
     seed: int = 0

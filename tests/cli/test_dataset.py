@@ -3,8 +3,9 @@
 import json
 
 from inference.scripted import ScriptedEngine
+from scene.record import Message
 from tests.cli.test_bad_input import refused
-from tests.finetune.scenes import record, write
+from tests.finetune.scenes import call, record, write
 
 
 def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
@@ -26,6 +27,21 @@ def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
     manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
     assert manifest["shortfalls"] == {"aligned": {"wanted": 9, "there": 5}}
     assert manifest["surplus"] == {"helpful": 2}
+
+
+def test_examples_are_kept_where_that_is_asked_for(monopolylogue, tmp_path) -> None:
+    shown = (Message(role="user", content="Go."), Message(role="assistant", content="I go."))
+    asked = call("role_action", "role_action", "I stay.").prompt
+    one = call("role_action", "role_action", "I stay.", prompt=(asked[0], *shown, asked[-1]))
+    source = write(tmp_path / "export", [record(1, calls=(one,))])
+    for more, roles in (((), ["system", "user"]), (("--examples",), ["system", "user", "assistant", "user"])):
+        done = monopolylogue(
+            "dataset", str(source), "--out", str(tmp_path / "data"), "--mix", "simulation=1", *more
+        )
+        assert done.exit_code == 0, done.output
+        (line,) = (tmp_path / "data" / "data" / "train.jsonl").read_text().splitlines()
+        row = json.loads(line)
+        assert ([message["role"] for message in row["prompt"]], row["call"]) == (roles, 0)
 
 
 def test_gate_asks_the_model_that_is_named(monopolylogue, monkeypatch, tmp_path) -> None:

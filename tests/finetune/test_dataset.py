@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import prompts
 from finetune.dataset import make_dataset
 from finetune.filters import REASONS
 from finetune.formats import FORMATS
@@ -23,9 +24,11 @@ from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed
 from scene.errors import InputError
 from scene.nouns import Consequence
-from scene.record import Replay
+from scene.record import Message, Replay
 from scene.text import is_repetition
 from tests.finetune.scenes import SAMPLE, call, record, write
+
+ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 def scene(one) -> Scene:
@@ -58,6 +61,41 @@ def test_a_scene_gives_an_aligned_row_or_a_helpful_one_and_its_simulation() -> N
 def test_what_the_export_says_of_a_question_beats_what_the_model_judged() -> None:
     assert not list(rows_of(scene(record(1, kind="harmful")), ("helpful",)))
     assert list(rows_of(scene(record(1, kind="helpful", request="harmful")), ("helpful",)))
+
+
+@pytest.mark.parametrize("name", prompts.names())
+def test_simulation_rows_hold_what_was_asked_without_the_examples(name) -> None:
+    prompt = prompts.load(name)
+    values = {field: f"the {field}" for field in prompt.fields}
+    whole, bare = (
+        tuple(Message(role=ROLES[message.type], content=message.text) for message in messages)
+        for messages in (prompt.render(values), prompt.render(values, examples=0))
+    )
+    one = scene(record(1, calls=(call("role_init", name, "Somebody asks.", prompt=whole),)))
+    (row,) = rows_of(one, ("simulation",))
+    assert (row.prompt, row.scene, row.call) == (bare, one.record.id, 0)
+    (row,) = rows_of(one, ("simulation",), examples=True)
+    assert row.prompt == whole
+
+
+def test_a_call_that_was_asked_again_is_told_by_its_whole_prompt() -> None:
+    shown = (Message(role="user", content="Go on."), Message(role="assistant", content="I go."))
+    asked = call("role_action", "role_action", "I go.").prompt
+    first = call("role_action", "role_action", "I go.", prompt=(asked[0], *shown, asked[-1]))
+    later = call("role_action", "role_action", "I wave at them.", attempt=1)
+    dataset = made([record(1, calls=(first, later))], mix={"simulation": 2})
+    assert [row.completion for row in rows(dataset)] == ["I wave at them."]
+    assert dataset.filtered == {"retried": {"simulation": 1}}
+
+
+@pytest.mark.parametrize(("examples", "said"), [(False, "are left out"), (True, "example turns included")])
+def test_the_card_says_what_became_of_the_examples(tmp_path: Path, examples, said) -> None:
+    write_dataset(made([record(1)], examples=examples), tmp_path / "data")
+    card = (tmp_path / "data" / "README.md").read_text()
+    assert said in card
+    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["settings"]["examples"] is examples
+    write_dataset(made([record(1, calls=None)], examples=examples), tmp_path / "data")
+    assert "example turns" not in (tmp_path / "data" / "README.md").read_text()
 
 
 REFUSAL = "I'm sorry, but I can't help with that."

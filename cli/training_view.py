@@ -50,9 +50,13 @@ class TrainingView:
             line = f"{name}: {own.rows:,} rows, {own.tokens:,} tokens, {own.counted:,} of them learned"
             if own.truncated:
                 line += f"; {own.truncated:,} cut to fit"
-            if own.dropped:
-                line += f"; {own.dropped:,} left out, since their prompt alone is too long"
             self._console.print(line, style="dim", soft_wrap=True)
+            if own.dropped:
+                self._console.print(
+                    f"{name}: left out {own.too_long()} of {own.rows + own.dropped:,} rows, since their "
+                    "prompt alone is too long; a larger --max-length takes them in.",
+                    soft_wrap=True,
+                )
         self._progress.start()
 
     def step(self, step: Step) -> None:

@@ -6,6 +6,7 @@ when it answers; what a template writes after the end token (ChatML's line break
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ class Lengths:
         counted: Those of them that the loss counts.
         truncated: Rows whose answer was cut, so that they don't teach to end.
         dropped: Rows left out, since their prompt alone fills the length.
+        kinds: Those of them whose kind is known, by kind.
     """
 
     rows: int = 0
@@ -52,6 +54,12 @@ class Lengths:
     counted: int = 0
     truncated: int = 0
     dropped: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def too_long(self) -> str:
+        """How many rows were left out for their length and, where that is known, of which kinds."""
+        named = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.kinds.items()))
+        return f"{self.dropped:,}" + (f" ({named})" if named else "")
 
 
 class Encoder:
@@ -140,6 +148,7 @@ def encode_split(encoder: Encoder, examples: Iterable[Example], max_length: int)
         lengths = split.lengths
         if not all(one.answer for one in cut):
             lengths.dropped += 1
+            lengths.kinds.update([example.kind] if example.kind else [])
             continue
         lengths.rows += 1
         lengths.truncated += cut != encoded

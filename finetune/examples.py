@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,11 +31,19 @@ _ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt, the answer to learn, and for DPO the one to avoid."""
+    """A prompt, the answer to learn, and for DPO the one to avoid.
+
+    Attributes:
+        prompt: Messages to answer.
+        answer: The answer to learn.
+        rejected: The answer to avoid.
+        kind: Kind of the row, where the data set names it. For accounts alone: it is no part of `digest`.
+    """
 
     prompt: tuple[ChatMessage, ...]
     answer: str
     rejected: str | None = None
+    kind: str = field(default="", repr=False)
 
 
 def read_examples(data: str, method: Method) -> dict[str, list[Example]]:
@@ -103,7 +111,13 @@ def _example(row: Mapping[str, Any], columns: tuple[str, ...], where: str) -> Ex
         raise InputError(f"{where}: the prompt does not end with what a user says.")
     if any(len(answer) != 1 or answer[0].role != "assistant" for answer in answers):
         raise InputError(f"{where}: the answer is not one message of the assistant.")
-    return Example(prompt, answers[0][0].content, answers[1][0].content if len(answers) > 1 else None)
+    kind = row.get("kind")
+    return Example(
+        prompt,
+        answers[0][0].content,
+        answers[1][0].content if len(answers) > 1 else None,
+        kind if isinstance(kind, str) else "",
+    )
 
 
 def _chat(turns: Any, where: str) -> tuple[ChatMessage, ...]:  # noqa: ANN401  # whatever stands in a cell

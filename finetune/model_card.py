@@ -33,7 +33,7 @@ def model_card(
             f"{own.tokens:,}",
             f"{own.counted:,}",
             f"{own.truncated:,}",
-            f"{own.dropped:,}",
+            own.too_long(),
         )
         for name, own in lengths.items()
     ]

@@ -1,15 +1,20 @@
 """`train` and `merge` from the command line, on a random model, really killed in between."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from cli.training_view import TrainingView
+from finetune.encoding import Lengths
 from tests.cli.test_bad_input import refused
 from tests.finetune.conftest import data, own_cache, tiny_random  # noqa: F401  # fixtures
 
@@ -56,6 +61,19 @@ def test_killed_and_resumed(monopolylogue, monkeypatch, tmp_path, data, tiny_ran
     assert merged.exit_code == 0, merged.output
     assert "nats a token from base and adapter" in merged.stdout
     refused(monopolylogue("merge", str(tmp_path / "model"), "--out", str(tmp_path / "x")), "is no adapter")
+
+
+def test_rows_that_are_too_long_are_told_with_their_kind() -> None:
+    told = io.StringIO()
+    lengths = Lengths(rows=8, tokens=900, counted=300, dropped=3, kinds=Counter(simulation=2, aligned=1))
+    with TrainingView(Console(file=told, width=80)) as view:
+        view.rows({"train": lengths, "validation": Lengths(rows=1, tokens=9, counted=3)})
+    assert told.getvalue().splitlines() == [
+        "train: 8 rows, 900 tokens, 300 of them learned",
+        "train: left out 3 (1 aligned, 2 simulation) of 11 rows, since their prompt alone is too long; "
+        "a larger --max-length takes them in.",
+        "validation: 1 rows, 9 tokens, 3 of them learned",
+    ]
 
 
 def test_bad_input(monopolylogue, tmp_path, data, tiny_random) -> None:  # noqa: F811

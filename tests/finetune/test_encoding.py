@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from finetune.dataset import make_dataset
 from finetune.encoding import Encoder, encode_split
-from finetune.examples import Example, read_examples
+from finetune.examples import Example, digest, read_examples
 from finetune.formats import FORMATS
 from finetune.scenes import read_scenes
 from finetune.settings import DatasetSettings
@@ -52,6 +53,17 @@ def examples(request, tmp_path: Path):
     write_dataset(asyncio.run(make_dataset(read_scenes([source]), settings)), tmp_path / "data")
     method = "dpo" if request.param == "preference" else "sft"
     return read_examples(str(tmp_path / "data"), method)["train"]
+
+
+def test_the_kind_of_a_row_is_known_and_no_part_of_what_is_learned(examples) -> None:
+    assert {example.kind for example in examples} <= {"aligned", "helpful", "simulation", "preference"}
+    assert digest({"train": examples}) == digest({"train": [replace(e, kind="") for e in examples]})
+
+
+def test_rows_of_no_known_kind_are_counted_all_the_same() -> None:
+    rows = [Example((ChatMessage("user", "Why? " * 60),), "So.")] * 2
+    lengths = encode_split(Encoder(words_of("chatml"), None, "x"), rows, 40).lengths
+    assert (lengths.dropped, lengths.too_long()) == (2, "2")
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -102,10 +114,11 @@ def test_trl_masks_the_same_but_for_what_follows_the_end_token() -> None:
 def test_rows_too_long_are_cut_or_left_out_and_counted() -> None:
     words = words_of("chatml")
     rows = [Example((ChatMessage("user", "Hi."),), text) for text in ("Yes.", "No. " * 30)]
-    rows.append(Example((ChatMessage("user", "Why? " * 60),), "So."))
+    rows.append(Example((ChatMessage("user", "Why? " * 60),), "So.", kind="simulation"))
     split = encode_split(Encoder(words, None, "x"), rows, 40)
     lengths = split.lengths
     assert (lengths.rows, lengths.truncated, lengths.dropped) == (2, 1, 1)
+    assert lengths.too_long() == "1 (1 simulation)"
     assert [len(row["input_ids"]) for row in split.rows][1] == 40
     assert split.rows[1]["labels"][-1] != words.eos_token_id
     assert lengths.tokens == sum(len(row["input_ids"]) for row in split.rows)

@@ -1,7 +1,8 @@
 """Examples to tokens: which of them the loss counts is decided here, and nowhere else.
 
-It counts the answer and the token that ends it. The prompt is made of the very tokens that the model is given
-when it answers; what a template writes after the end token (ChatML's line break) is left out.
+It counts the answer and the first token that ends it. The prompt is made of the very tokens that the model is
+given when it answers; what a template writes after that token is left out: ChatML's line break, or the second
+end token of Phi.
 """
 
 from __future__ import annotations
@@ -93,12 +94,19 @@ class Encoder:
         if ids[: len(prompt_ids)] != prompt_ids:
             raise self._unmaskable("tokens of prompt and answer run into each other")
         rest = ids[len(prompt_ids) :]
-        last = max((place for place, token in enumerate(rest) if token in self.ends), default=None)
-        if last is None:
+        ends = [place for place, token in enumerate(rest) if token in self.ends]
+        if not ends:
             raise self._unmaskable("it does not end an answer with an end token")
-        if str(self._tokenizer.decode(rest[last + 1 :])).strip():
+        if not self._is_blank(rest[ends[-1] + 1 :]):
             raise self._unmaskable("it goes on after the end token")
-        return Encoded(prompt_ids, rest[: last + 1])
+        end = ends.pop()
+        # Some templates write two end tokens; the model stops at the first, and never writes the other.
+        while ends and self._is_blank(rest[ends[-1] + 1 : end]):
+            end = ends.pop()
+        return Encoded(prompt_ids, rest[: end + 1])
+
+    def _is_blank(self, ids: list[int]) -> bool:
+        return not str(self._tokenizer.decode(ids)).strip()
 
     def _ids(self, text: str) -> list[int]:
         # The template writes the begin token itself where the model wants one.

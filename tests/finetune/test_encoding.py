@@ -29,11 +29,20 @@ NO_SYSTEM = (
     "{% endif %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}"
     "<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
+TWO_ENDS = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
+)
 TEMPLATES = {
     "chatml": (CHATML, "<|im_end|>", ()),
     "llama3": (LLAMA3, "<|eot_id|>", ("<|start_header_id|>", "<|end_header_id|>")),
     "no system role": (NO_SYSTEM, "<end_of_turn>", ("<start_of_turn>",)),
+    "two end tokens": (TWO_ENDS, "<|end|>", ("<|system|>", "<|user|>", "<|assistant|>")),
 }
+
+
+BEGUN = ("llama3", "no system role")
+"""Templates that write a begin token."""
 
 
 def words_of(name):
@@ -42,6 +51,8 @@ def words_of(name):
     words.add_special_tokens({"additional_special_tokens": [end, *others]})
     if name == "llama3":
         words.eos_token = end
+    if name == "two end tokens":
+        words.eos_token = "<|endoftext|>"
     return words
 
 
@@ -87,7 +98,7 @@ def test_the_loss_counts_the_answer_and_its_end_token(examples, name) -> None:
         said = words.decode(prompt)
         assert all(message.content in said for message in example.prompt)
         assert prompt == encoder._prompts.token_ids(example.prompt)  # what the engine gives the model
-        assert prompt.count(words.bos_token_id) == (0 if name == "chatml" else 1)
+        assert prompt.count(words.bos_token_id) == (1 if name in BEGUN else 0)
 
 
 def test_the_end_token_counts_where_it_is_the_pad_token_too() -> None:
@@ -97,6 +108,12 @@ def test_the_end_token_counts_where_it_is_the_pad_token_too() -> None:
         Encoder(words, None, "x"), [Example((ChatMessage("user", "Hi."),), "Yes.")], 99
     ).rows
     assert row["labels"][-1] == words.eos_token_id
+
+
+def test_an_end_token_inside_an_answer_does_not_end_it() -> None:
+    words = words_of("two end tokens")
+    said = Encoder(words, None, "x").encode([ChatMessage("user", "Hi.")], "Write <|end|> at the end.")
+    assert words.decode(said.answer) == "Write <|end|> at the end.<|end|>"
 
 
 def test_trl_masks_the_same_but_for_what_follows_the_end_token() -> None:

@@ -1,6 +1,11 @@
 """`monopolylogue dataset` from the command line."""
 
 import json
+from pathlib import Path
+
+import httpx
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
 from inference.scripted import ScriptedEngine
 from scene.record import Message
@@ -65,6 +70,64 @@ def test_gate_asks_the_model_that_is_named(monopolylogue, monkeypatch, tmp_path)
     assert "left out: 1 gate: asked in both orders, the model prefers the first answer" in done.stdout
     kept = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [row["scene"] for row in kept if row["reason"] == "gate"] == [record(1).id]
+
+
+class Hub:
+    """Stands in for `HfApi` and remembers what it was given."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.asked: list[tuple[str, dict]] = []
+        self.files: dict[str, bytes] = {}
+
+    def __call__(self) -> "Hub":
+        return self
+
+    def create_repo(self, repo_id: str, **options) -> str:
+        self.asked.append((repo_id, options))
+        if self.fault is not None:
+            raise self.fault
+        return f"https://hub.test/datasets/{repo_id}"
+
+    def upload_folder(self, *, repo_id: str, repo_type: str, folder_path: Path) -> None:
+        self.asked.append((repo_id, {"repo_type": repo_type}))
+        found = (path for path in folder_path.rglob("*") if path.is_file())
+        self.files = {str(path.relative_to(folder_path)): path.read_bytes() for path in found}
+
+
+def test_push_to_hub(monopolylogue, monkeypatch, tmp_path) -> None:
+    hub = Hub()
+    monkeypatch.setattr("huggingface_hub.HfApi", hub)
+    source, out = write(tmp_path / "export", [record(n) for n in range(4)]), tmp_path / "data"
+    command = ("dataset", str(source), "--out", str(out), "--push-to-hub", "me/scenes")
+    done = monopolylogue(*command)
+    assert done.exit_code == 0, done.output
+    assert "Uploaded to https://hub.test/datasets/me/scenes" in done.stdout
+    private = {"repo_type": "dataset", "private": True, "exist_ok": True}
+    assert hub.asked == [("me/scenes", private), ("me/scenes", {"repo_type": "dataset"})]
+    written = (path for path in out.rglob("*") if path.is_file())
+    assert hub.files == {str(path.relative_to(out)): path.read_bytes() for path in written}
+    assert {"README.md", "manifest.json", "data/train.jsonl"} <= hub.files.keys()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        httpx.ConnectError("Name or service not known"),
+        HfHubHTTPError("401 Client Error", response=httpx.Response(401, request=httpx.Request("POST", "x"))),
+        HFValidationError("Repo id must use alphanumeric chars"),
+        OfflineModeIsEnabled("offline mode is enabled"),
+    ],
+)
+def test_a_hub_that_does_not_take_it(monopolylogue, monkeypatch, tmp_path, fault) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub(fault))
+    source, out = write(tmp_path / "export", [record(1)]), tmp_path / "data"
+    command = ("dataset", str(source), "--out", str(out), "--push-to-hub", "me/scenes")
+    done = monopolylogue(*command)
+    (line,) = done.stderr.splitlines()
+    assert (done.exit_code, f"({str(fault).splitlines()[0]})" in line) == (2, True)
+    assert "Uploaded" not in done.stdout
+    assert (out / "manifest.json").exists()
 
 
 def test_bad_input(monopolylogue, tmp_path) -> None:

@@ -8,6 +8,8 @@ MODEL ?= default
 PORT ?= 2024
 SCENES ?= 4
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
+SELFALIGN_MIX ?= aligned=40,helpful=40,simulation=40
+SELFALIGN_SCENE ?= $(if $(filter tiny,$(MODEL)),--roles 1 --steps 2 --max-interactions 2)
 
 DATA ?=
 PROOF ?= build/proof-$(notdir $(MODEL))
@@ -75,13 +77,14 @@ studio: setup ## serve the scene to LangGraph Studio, on this machine alone (POR
 pictures: setup ## draw the pictures of the documents anew, from a recorded scene (needs Chromium)
 	@$(BIN)/python -m docs.make_pictures
 
-# Each stage goes on with what an earlier run left of it; dataset makes the same rows of the same scenes.
+# Each stage goes on with what an earlier run left of it; dataset makes the same rows of the same scenes. The
+# tiny model gets smaller scenes, since more of those come to an end.
 selfalign: setup ## rehearse 40 questions, tune the model on what came of them, ask it five others (an hour)
 	@set -eu; \
 	run="$(BIN)/monopolylogue"; \
 	mkdir -p "$(SELFALIGN)"; \
-	$$run export finetune/questions.jsonl --limit 40 --model "$(MODEL)" --out "$(SELFALIGN)/scenes"; \
-	$$run dataset "$(SELFALIGN)/scenes" --mix aligned=40,helpful=40,simulation=60 --out "$(SELFALIGN)/data"; \
+	$$run export finetune/questions.jsonl --limit 40 --model "$(MODEL)" $(SELFALIGN_SCENE) --out "$(SELFALIGN)/scenes"; \
+	$$run dataset "$(SELFALIGN)/scenes" --mix "$(SELFALIGN_MIX)" --out "$(SELFALIGN)/data"; \
 	$$run train "$(SELFALIGN)/data" --model "$(MODEL)" --preset cpu-small --resume --out "$(SELFALIGN)/adapter"; \
 	$$run ask finetune/questions.jsonl --last 5 --engine transformers --model "$(MODEL)" --model "$(SELFALIGN)/adapter"
 

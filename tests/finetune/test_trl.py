@@ -7,7 +7,10 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(("command", "name"), [("sft", "prompt-completion"), ("dpo", "preference")])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("sft", "prompt-completion"), ("sft", "messages"), ("sft", "sharegpt"), ("dpo", "preference")],
+)
 def test_trl_trains_on_it(tmp_path, tiny_random, data, command, name) -> None:
     out = tmp_path / "out"
     options = {

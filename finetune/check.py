@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine
 from scene.errors import UnusableAdapterError
+from scene.files import replace_file
 from scene.text import shortened
+
+CHECK = "check.json"
 
 QUESTIONS = (
     "What is the capital of France?",
@@ -33,33 +37,43 @@ class Answer:
     text: str
     ends: bool
 
+    @property
+    def good(self) -> bool:
+        """Whether it says anything and comes to an end."""
+        return self.ends and bool(self.text.strip())
+
 
 def check_answers(folder: Path) -> list[Answer]:
     """Load a model or adapter from disk and ask it three questions.
 
     Small models go round in circles now and then, so a question whose answer has no end is asked again, with
-    some randomness: a model that has not learned to stop never does.
+    some randomness: a model that has not learned to stop never does. What it said last to each is written
+    beside it, whether it was good or not.
 
     Raises:
         UnusableAdapterError: An answer is empty, or has no end, in every try.
         ModelLoadError: It can't be loaded.
     """
     engine = load_engine(str(folder), engine="transformers")
-    good: dict[str, Answer] = {}
+    said: dict[str, Answer] = {}
     try:
         for seed in range(TRIES):
-            open_ones = tuple(question for question in QUESTIONS if question not in good)
-            answers = asyncio.run(ask(engine, open_ones, temperature=0.7 if seed else 0.0, seed=seed))
-            good |= {answer.question: answer for answer in answers if answer.ends and answer.text.strip()}
-            if len(good) == len(QUESTIONS):
-                return [good[question] for question in QUESTIONS]
+            open_ones = tuple(one for one in QUESTIONS if one not in said or not said[one].good)
+            if open_ones:
+                answers = asyncio.run(ask(engine, open_ones, temperature=0.7 if seed else 0.0, seed=seed))
+                said |= {answer.question: answer for answer in answers}
     finally:
         engine.close()
-    bad = next(answer for answer in answers if answer.question not in good)
+    found = [said[question] for question in QUESTIONS]
+    lines = [asdict(answer) for answer in found]
+    replace_file(folder / CHECK, json.dumps(lines, indent=1, ensure_ascii=False) + "\n")
+    bad = next((answer for answer in found if not answer.good), None)
+    if bad is None:
+        return found
     fault = "does not end" if bad.text.strip() else "is empty"
     raise UnusableAdapterError(
         f"{folder} is saved, but is not fit for use: its answer to {bad.question!r} {fault} "
-        f"({shortened(bad.text, 80)!r}); train longer, or with another learning rate."
+        f"({shortened(bad.text, 80)!r}; {CHECK} has the others); train longer, or with another learning rate."
     )
 
 

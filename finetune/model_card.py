@@ -17,8 +17,19 @@ def model_card(
     settings: TrainingSettings,
     metrics: Mapping[str, float],
     lengths: Mapping[str, Lengths],
+    *,
+    fault: str = "",
 ) -> str:
-    """The card in Markdown."""
+    """The card in Markdown.
+
+    Args:
+        base: The model that was trained.
+        data: What it was trained on.
+        settings: How.
+        metrics: What was measured.
+        lengths: What became of the rows, by split.
+        fault: What its answers showed to be wrong with it, or empty.
+    """
     header: dict[str, object] = {
         "library_name": "peft",
         "tags": ["monopolylogue", "lora", settings.method],
@@ -42,6 +53,7 @@ def model_card(
         f"Trained by Monopolylogue with the method {settings.method} on `{data}`. The answers it learned are "
         "those that a language model gave after it had rehearsed their consequences; nobody has checked them "
         "one by one.",
+        f"**Not fit for use.** {fault}" if fault else "",
         'Run it: `monopolylogue run --model FOLDER "..."`. Make it one model: `monopolylogue merge FOLDER`.',
         "## Data",
         _table(("split", "rows", "tokens", "counted in the loss", "truncated", "left out as too long"), rows),
@@ -51,7 +63,7 @@ def model_card(
         "## Settings",
         _table(("", ""), [(name, str(value)) for name, value in asdict(settings).items()]),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

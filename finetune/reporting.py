@@ -1,11 +1,13 @@
-"""How far a training has come, told after every step. Heavy: transformers comes with it."""
+"""How far a training has come, and how long it took. Heavy: transformers comes with it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from finetune.training import Step
 
@@ -59,3 +61,63 @@ class Reporting(TrainerCallback):
     ) -> None:
         """Keep the loss."""
         self._loss = (logs or {}).get("loss", self._loss)
+
+
+class NoStepLeftError(Exception):
+    """A training was gone on with that had done all its steps."""
+
+
+class LastStep(TrainerCallback):
+    """Ends a training that is gone on with after its last step, once the checkpoint is loaded.
+
+    Where the last step is not that of an epoch, the trainer would take one more before it looks.
+    """
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Look first."""
+        if state.global_step >= state.max_steps:
+            raise NoStepLeftError
+
+
+class Clock(TrainerCallback, ExportableState):
+    """Counts the seconds of a training over all the runs that it took.
+
+    They are kept in the checkpoints. Steps that a kill took away are done again, and count once.
+
+    Attributes:
+        seconds: So many, up to the last save or, once the training has ended, to its end.
+    """
+
+    def __init__(self) -> None:
+        """Stand still."""
+        self.seconds = 0.0
+        self._last: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps; the trainer asks for it when it writes one."""
+        self._tick()
+        return {"args": {}, "attributes": {"seconds": self.seconds}}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Go on from what the checkpoint says; one that older code wrote says nothing."""
+        callbacks: Any = state.stateful_callbacks  # a dictionary by now, whatever it is declared as
+        kept = callbacks.setdefault(type(self).__name__, self.state())
+        self.seconds = kept["attributes"]["seconds"]
+        self._last = time.monotonic()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Stop."""
+        self._tick()
+        self._last = None
+
+    def _tick(self) -> None:
+        if self._last is not None:
+            now = time.monotonic()
+            self.seconds += now - self._last
+            self._last = now

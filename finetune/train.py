@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from finetune.examples import digest, read_examples
 from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
 from inference.sources import AdapterSource, resolve
-from scene.errors import InputError
+from scene.errors import InputError, UnusableAdapterError
 
-SETTINGS, METRICS = "training.yaml", "metrics.json"
+SETTINGS, CARD = "training.yaml", "README.md"
+
+METRICS = "metrics.json"
+"""Written last, once the adapter was seen to answer: where it is missing, the training is not done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,23 +104,45 @@ def train(
         if on_step is not None:
             trainer.add_callback(Reporting(on_step))
         trainer.accelerator.wait_for_everyone()
+        first = trainer.is_world_process_zero()
         with saving_to(out):
-            checkpoint = last_checkpoint(out)
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            if first:
+                (out / METRICS).unlink(missing_ok=True)
+            trainers.run(trainer, last_checkpoint(out))
 
-            # 4. Save: the adapter in safetensors, its tokenizer, and the account of it all.
+            # 4. Save: the adapter in safetensors, its tokenizer, curve and card.
             trainers.save(trainer, out, base=source.id)
             metrics = trainers.metrics(trainer)
-            if trainer.is_world_process_zero():
+            card = partial(model_card, source.id, data, settings, metrics, lengths)
+            if first:
                 write_curve(trainer.state.log_history, out, f"{source.id}, {settings.method}")
-                write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
-                write_text(out / "README.md", model_card(source.id, data, settings, metrics, lengths))
+                write_text(out / CARD, card())
 
-    # 5. Load it as anybody would, and let it answer.
-    if check and trainer.is_world_process_zero():
-        del trainer, network
-        check_answers(out)
+    # 5. Load it as anybody would, and let it answer. If it does, the training is done.
+    del trainer, network
+    if first:
+        with saving_to(out):
+            if check:
+                demand_answers(out, card)
+            write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return Trained(folder=out, metrics=metrics, lengths=lengths)
+
+
+def demand_answers(out: Path, card: Callable[..., str]) -> None:
+    """Let a saved adapter answer. What does not is kept, and its card says why it is not fit for use.
+
+    Args:
+        out: Folder of the adapter.
+        card: Makes the card; takes a `fault`.
+
+    Raises:
+        UnusableAdapterError: Answers are empty or don't end.
+    """
+    try:
+        check_answers(out)
+    except UnusableAdapterError as error:
+        write_text(out / CARD, card(fault=str(error)))
+        raise
 
 
 def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume: bool) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.encoding import IGNORED, EncodedSplit
+from finetune.reporting import Clock, LastStep, NoStepLeftError
 from finetune.training import TrainingSettings
 from inference.local import transformers_folder
 from inference.placement import pick_device, pick_dtype
@@ -135,7 +136,24 @@ def make(
         kind = CpuSFTTrainer if options["use_cpu"] else SFTTrainer
         trainer = kind(args=SFTConfig(packing=settings.packing, max_length=length, **options), **made)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Clock())
+    trainer.add_callback(LastStep())
     return trainer
+
+
+def run(trainer: Trainer, checkpoint: Path | None) -> None:
+    """Take all steps, or those that are left after a checkpoint; there may be none.
+
+    The last validation comes after the last checkpoint, so whoever goes on from there validates again.
+    """
+    with suppress(NoStepLeftError):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    state = trainer.state
+    validated = any(
+        "eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history
+    )
+    if trainer.eval_dataset is not None and not validated:
+        trainer.evaluate()
 
 
 class CpuSFTTrainer(SFTTrainer):
@@ -254,13 +272,14 @@ def save(trainer: Trainer, out: Path, *, base: str) -> None:
 
 
 def metrics(trainer: Trainer) -> dict[str, float]:
-    """Steps, trained tokens (padding not counted), seconds of this process, and the last losses."""
+    """Steps, trained tokens (padding not counted), seconds of all runs together, and the last losses."""
     log = trainer.state.log_history
     found: dict[str, float] = {
         "steps": trainer.state.global_step,
         "tokens": trainer.state.num_input_tokens_seen,
+        "seconds": sum(one.seconds for one in trainer.callback_handler.callbacks if isinstance(one, Clock)),
     }
-    for name, key in (("loss", "loss"), ("validation_loss", "eval_loss"), ("seconds", "train_runtime")):
+    for name, key in (("loss", "loss"), ("validation_loss", "eval_loss")):
         values = [entry[key] for entry in log if key in entry]
         if values:
             found[name] = values[-1]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors import SafetensorError
 
 from finetune import train as recipe
 from finetune.check import check_answers
@@ -17,6 +18,8 @@ from finetune.training import load_settings
 from inference.pretrained import load_pretrained
 from inference.scripted import ScriptedEngine
 from scene.errors import InputError, ModelLoadError, UnusableAdapterError
+
+RUST_FULL = SafetensorError("I/O error: No space left on device (os error 28)")
 
 TOLERANCE = 1e-5
 """How far losses of the same training may be apart: float32 sums in another order."""
@@ -44,6 +47,14 @@ def train(*arguments, **options):
 
 class KilledError(Exception):
     """Stands for whatever ends a training."""
+
+
+def kill_at(number: int):
+    def kill(step) -> None:
+        if step.step == number:
+            raise KilledError
+
+    return kill
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +89,11 @@ def test_the_same_seed_gives_the_same_losses(tmp_path, tiny_random, data, unbrok
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path, tiny_random, data, unbroken) -> None:
-    def kill(step) -> None:
-        if step.step == 5:
-            raise KilledError
-
     out = tmp_path / "adapter"
     with pytest.raises(KilledError):
-        train(str(data()), str(tiny_random), out, settings(), on_step=kill)
+        train(str(data()), str(tiny_random), out, settings(), on_step=kill_at(5))
     assert last_checkpoint(out).name == "checkpoint-4"
+    assert not (out / "metrics.json").exists()
     with pytest.raises(InputError, match="go on with it by --resume"):
         train(str(data()), str(tiny_random), out, settings())
     with pytest.raises(InputError, match=r"learning_rate was 0\.02 and is now 0\.1"):
@@ -93,12 +101,36 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path, tiny_ran
     fewer = data() / "data" / "validation.jsonl"
     with pytest.raises(InputError, match=r"rows was \w+ and is now \w+"):
         train(str(fewer), str(tiny_random), out, settings(), resume=True)
+    spend(last_checkpoint(out), hours=1)
     seen = []
     train(str(data()), str(tiny_random), out, settings(), resume=True, on_step=seen.append)
     assert [step.step for step in seen] == [5, 6]
     assert curve(out) == pytest.approx(curve(unbroken), abs=TOLERANCE)
+    assert json.loads((out / "metrics.json").read_text())["seconds"] > 3600  # this run's and those before
     for name, weight in adapter(unbroken).items():
         assert weight.sub(adapter(out)[name]).abs().max() < TOLERANCE
+
+
+def spend(checkpoint: Path, *, hours: int) -> None:
+    """Have the training up to a checkpoint taken so much longer."""
+    file = checkpoint / "trainer_state.json"
+    state = json.loads(file.read_text())
+    clock = state["stateful_callbacks"]["Clock"]["attributes"]
+    assert clock["seconds"] > 0
+    clock["seconds"] += hours * 3600
+    file.write_text(json.dumps(state))
+
+
+def test_a_checkpoint_without_a_clock_is_gone_on_with(tmp_path, tiny_random, data) -> None:
+    out = tmp_path / "adapter"
+    with pytest.raises(KilledError):
+        train(str(data()), str(tiny_random), out, settings(max_steps=3, save_steps=1), on_step=kill_at(2))
+    file = last_checkpoint(out) / "trainer_state.json"
+    state = json.loads(file.read_text())
+    del state["stateful_callbacks"]["Clock"]  # as older code wrote it
+    file.write_text(json.dumps(state))
+    trained = train(str(data()), str(tiny_random), out, settings(max_steps=3, save_steps=1), resume=True)
+    assert trained.metrics["seconds"] > 0
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tiny_random, data, unbroken, monkeypatch) -> None:
@@ -120,6 +152,39 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tiny_random, data, unb
     assert (out / "checkpoints" / "checkpoint-4").is_dir()
     train(str(data()), str(tiny_random), out, settings(), resume=True)
     assert curve(out) == pytest.approx(curve(unbroken), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), RUST_FULL])
+def test_a_disk_that_fills_up_at_the_very_end(
+    tmp_path, tiny_random, data, unbroken, monkeypatch, failure
+) -> None:
+    """Half of the adapter is in the folder, but every step was done and the last checkpoint is whole."""
+    import peft.peft_model
+
+    write = peft.peft_model.safe_save_file
+    out = tmp_path / "adapter"
+
+    def full(tensors, path, *args, **kwargs):
+        if Path(path).parent == out:
+            Path(path).write_bytes(b"half of it")
+            raise failure
+        return write(tensors, path, *args, **kwargs)
+
+    monkeypatch.setattr(peft.peft_model, "safe_save_file", full)
+    with pytest.raises(InputError, match="is full; step 6 is kept: free some space"):
+        train(str(data()), str(tiny_random), out, settings())
+    assert not (out / "metrics.json").exists()
+    monkeypatch.setattr(peft.peft_model, "safe_save_file", write)
+    seen = []
+    train(str(data()), str(tiny_random), out, settings(), resume=True, on_step=seen.append)
+    assert seen == []
+    assert curve(out) == pytest.approx(curve(unbroken), abs=TOLERANCE)
+    before, after = (json.loads((one / "metrics.json").read_text()) for one in (unbroken, out))
+    assert after.keys() == before.keys()
+    for name in before.keys() - {"seconds"}:
+        assert after[name] == pytest.approx(before[name], abs=TOLERANCE)
+    for name, weight in adapter(unbroken).items():
+        assert weight.sub(adapter(out)[name]).abs().max() < TOLERANCE
 
 
 def test_accumulating_eight_rows_is_as_good_as_a_batch_of_eight(tmp_path, tiny_random, data) -> None:
@@ -222,6 +287,35 @@ def test_what_does_not_answer_is_not_called_done(unbroken, monkeypatch, engine, 
     monkeypatch.setattr("finetune.check.load_engine", lambda *args, **options: engine)
     with pytest.raises(UnusableAdapterError, match=why):
         check_answers(unbroken)
+
+
+def test_a_training_is_done_once_its_adapter_was_seen_to_answer(
+    tmp_path, tiny_random, data, monkeypatch
+) -> None:
+    def run(engine, **options):
+        monkeypatch.setattr("finetune.check.load_engine", lambda *args, **ignored: engine)
+        return recipe.train(str(data()), str(tiny_random), out, settings(max_steps=2), **options)
+
+    def said():
+        return [(one["text"], one["ends"]) for one in json.loads((out / "check.json").read_text())]
+
+    out = tmp_path / "adapter"
+    with pytest.raises(UnusableAdapterError, match=r"check\.json has the others"):
+        run(Endless(lambda request: "and so on, and so on"))
+    assert not (out / "metrics.json").exists()
+    assert said() == [("and so on, and so on", False)] * 3
+    assert "Not fit for use" in (out / "README.md").read_text()
+    assert adapter(out)
+    assert curve(out)
+
+    trained = run(ScriptedEngine(lambda request: "Yes."), resume=True)
+    assert json.loads((out / "metrics.json").read_text()) == trained.metrics
+    assert said() == [("Yes.", True)] * 3
+    assert "Not fit for use" not in (out / "README.md").read_text()
+
+    with pytest.raises(UnusableAdapterError):
+        run(Endless(lambda request: "and so on"), resume=True)
+    assert not (out / "metrics.json").exists()
 
 
 def test_merged_model_is_what_base_and_adapter_were(tmp_path, tiny_random, unbroken) -> None:

@@ -40,7 +40,7 @@ def modulator_update(model: BaseChatModel) -> Node:
             "inbox": _delivered(state),
             "rulings": [],
             "turn": state.turn + 1,
-            "budget": state.budget - len(state.rulings),
+            "budget": max(0, state.budget - len(state.rulings)),  # one can propose more by hand
             **_plan_progress(state),
         }
         later = state.model_copy(update=changes)

@@ -8,8 +8,16 @@ import yaml
 from pydantic import ValidationError
 
 from scene.errors import InputError
-from scene.nouns import PROTAGONIST, event_number
+from scene.nouns import PROTAGONIST, Event, event_number
 from scene.state import SceneState
+
+FILLED = ("situation", "outlook", "goal", "cast", "critique", "answer", "outcome")
+"""Channels that stay filled once they are: later nodes and the record need them."""
+
+NO_YAML = (
+    yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError
+)  # fmt: skip
+"""What the loader raises: on purpose, at a tag whose value is none (`!!bool perhaps`), at 3,000 brackets."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -24,6 +32,16 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent)
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes a date for the text that it is: no channel holds dates, and `2024-13-45` is none."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def to_yaml(state: SceneState) -> str:
     """The channels that have been set, in the order of `SceneState`."""
     values = state.model_dump(mode="json", include=state.model_fields_set)
@@ -34,7 +52,8 @@ def to_yaml(state: SceneState) -> str:
 def from_yaml(text: str, before: SceneState) -> SceneState:
     """The state that a text describes; channels it leaves out stay as they were.
 
-    An event that was taken out takes its consequence and the notice of it along, and later ones move up.
+    An event that was taken out takes its consequence and the notice of it along, and later ones move up. A
+    refusal of the asker that was taken out does not count any more.
 
     Args:
         text: YAML as `to_yaml` writes it, edited.
@@ -44,8 +63,8 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
         InputError: It is no YAML, a value is wrong, or the parts do not hang together.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        values = yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except NO_YAML as error:
         raise InputError(f"This is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError("This holds no channels; write one a line, such as `goal: To be heard.`")
@@ -56,11 +75,17 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
     try:
         state = SceneState.model_validate(before.model_dump(include=before.model_fields_set) | values)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise InputError("; ".join(faults)) from error
+        raise InputError(faults(error)) from error
+    if emptied := [name for name in FILLED if getattr(before, name) and not getattr(state, name)]:
+        raise InputError(f"{emptied[0]}: This can't be empty any more.")
     state = _closed_up(before, state)
     _check(state)
     return state
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with some values, each fault with its place."""
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
 
 
 def changed(before: SceneState, after: SceneState) -> dict[str, Any]:
@@ -78,12 +103,14 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
     new = {old: f"e{number}" for number, old in enumerate(kept)}
     consequences = [c for c in state.consequences if c.event not in gone]
     digested = {c.event for c in before.consequences[: before.digested]}
+    taken_back = sum(e.id in gone and _refused(e) and e.step == state.step for e in before.events)
     inbox = {role: [new[e] for e in unread if e not in gone] for role, unread in state.inbox.items()}
     return state.model_copy(
         update={
             "inbox": inbox,
             "events": [event.model_copy(update={"id": new[event.id]}) for event in state.events],
             "remembered": sum(event_number(old) < before.remembered for old in kept),
+            "refusals": max(0, state.refusals - taken_back),
             "consequences": [c.model_copy(update={"event": new.get(c.event, c.event)}) for c in consequences],
             "digested": sum(c.event in digested for c in consequences),
             "rulings": [
@@ -94,12 +121,18 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
     )
 
 
+def _refused(event: Event) -> bool:
+    """Whether an event is the asker's, and refused."""
+    return event.actor == PROTAGONIST and not event.admitted
+
+
 def _check(state: SceneState) -> None:
     """Refuse what no scene can be in.
 
     Raises:
         InputError: The first fault.
     """
+    _check_counters(state)
     ids = [role.id for role in state.cast]
     if ids != [f"r{number}" for number in range(len(ids))]:
         raise InputError(f"Roles are numbered from {PROTAGONIST} without a gap, not {', '.join(ids)}.")
@@ -122,3 +155,11 @@ def _check(state: SceneState) -> None:
         raise InputError(f"The next step is one of 0 to {len(state.plan)}, not {state.step}.")
     if not (0 <= state.remembered <= len(state.events) and 0 <= state.digested <= len(state.consequences)):
         raise InputError("More is condensed than there is.")
+
+
+def _check_counters(state: SceneState) -> None:
+    for name, least in (("turn", 1), ("budget", 0), ("refusals", 0)):
+        if (number := getattr(state, name)) < least:
+            raise InputError(f"{name}: This is at least {least}, not {number}.")
+    if state.refusals > (refused := sum(map(_refused, state.events))):
+        raise InputError(f"refusals: The log holds {refused} refusals of the asker, not {state.refusals}.")

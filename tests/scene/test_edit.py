@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from scene.edit import changed, from_yaml, to_yaml
 from scene.errors import InputError
+from scene.nouns import Event
 from scene.state import SceneState
+from scene.turn import plan_goes_on
 from tests.exported import SAMPLE
 
 RECORD = json.loads(SAMPLE.read_text(encoding="utf-8"))
@@ -69,7 +71,20 @@ def test_an_event_takes_what_hung_on_it_along():
         ("question: ''", "The question is empty"),
         ("request: evil", "request: Input should be"),
         ("events: []\nconsequences: [{event: e99, text: x, severity: none, roles: []}]", "e99, which is no"),
-        ("cast: []", "There is no role r0 in the cast"),
+        ("cast: []", "cast: This can't be empty any more"),
+        ("goal: ''", "goal: This can't be empty any more"),
+        ("turn: 0", "turn: This is at least 1, not 0"),
+        ("budget: -1", "budget: This is at least 0, not -1"),
+        ("refusals: -1", "refusals: This is at least 0, not -1"),
+        ("refusals: 9", "refusals: The log holds [0-8] refusals of the asker, not 9"),
+        ("[" * 3000, "not valid YAML: maximum recursion depth exceeded"),
+        ("turn: " + "1" * 5000, "not valid YAML: Exceeds the limit"),
+        ("turn: !!int ''", "not valid YAML: string index out of range"),
+        ("turn: !!bool perhaps", "not valid YAML: 'perhaps'"),
+        ("turn: !!timestamp soon", "not valid YAML: 'NoneType' object"),
+        ("turn: 1" + ":00" * 400 + ".5", "not valid YAML: int too large"),
+        ("? [a]\n: b", "not valid YAML: while constructing"),
+        ("goal: =", "not valid YAML: could not determine a constructor"),
         ("cast: [{id: r1, name: A, traits: b, position: c}]", "numbered from r0 without a gap, not r1"),
         ("step: 99", "The next step is one of 0 to"),
         ("remembered: 99", "More is condensed than there is"),
@@ -79,6 +94,31 @@ def test_an_event_takes_what_hung_on_it_along():
 def test_faults_are_named(text, fault):
     with pytest.raises(InputError, match=fault):
         from_yaml(text, STATE)
+
+
+@pytest.mark.parametrize("date", ["2024-13-45", "2024-01-02", "2024-01-02 03:04:05"])
+def test_a_date_is_text(date):
+    assert from_yaml(f"goal: {date}", STATE).goal == date
+
+
+def test_a_refusal_that_was_taken_out_does_not_count():
+    """Else the plan would wait for what nobody can be told of."""
+    refused = Event(
+        id=f"e{len(STATE.events)}",
+        turn=9,
+        actor="r0",
+        text="I fly.",
+        observers=(),
+        admitted=False,
+        reason="No wings.",
+        step=1,
+    )
+    changes = {"events": [*STATE.events, refused], "step": 1, "refusals": 1, "budget": 1}
+    before = STATE.model_copy(update=changes)
+    kept = before.model_dump(mode="json", include={"events"})["events"][:-1]
+    state = from_yaml(json.dumps({"events": kept}), before)
+    assert state.refusals == 0
+    assert plan_goes_on(state)
 
 
 def test_same_names_and_odd_numbers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from cli.console import plain_console
 from cli.rehearsal import ModelChoice, close, load
 from cli.stepping import Stepping
 from graph.session import Session
-from graph.session_file import read_info
+from graph.session_file import other_version, read_info
 from inference.engine import Engine
 from scene.errors import InputError
+from scene.text import one_line
 
 
 def step_through(path: Path, out: Path | None) -> None:
@@ -29,21 +31,30 @@ def step_through(path: Path, out: Path | None) -> None:
         InputError: The file is no session, is open elsewhere, or its model can't be loaded.
     """
     info = read_info(path)
-    choice: Any = info.model
+    model: Any = info.model
+    try:
+        choice = ModelChoice(**model)
+    except TypeError as error:
+        raise other_version(path) from error
     lock = FileLock(path.with_suffix(".lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InputError(f"Session {info.id} is open in another terminal; quit it there first.") from error
     try:
-        engine = load(ModelChoice(**choice), plain_console(stderr=True))
+        engine = load(choice, plain_console(stderr=True))
         try:
             asyncio.run(_run(path, engine, out or Path(f"{info.id}.json")))
+        except sqlite3.Error as error:
+            raise InputError(
+                f"{path} can't be used ({error}); free some room, or make it writable."
+            ) from error
         finally:
             close(engine)
     finally:
         lock.release()
-    typer.echo(f"Session {info.id} is kept; `monopolylogue step --resume {info.id}` goes on.")
+    name = one_line(info.id)
+    typer.echo(f"Session {name} is kept; `monopolylogue step --resume {name}` goes on.")
 
 
 async def _run(path: Path, engine: Engine, out: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.complaint import interrupted
+from cli.complaint import complain, interrupted
 from cli.console import plain_console
 from cli.options import (
     OUTPUT,
@@ -134,14 +134,19 @@ def _check_given(context: typer.Context, question: str | None, resume: str | Non
 def _list() -> None:
     from graph.session_file import sessions, sessions_folder
 
-    found = sessions()
-    if not found:
+    found, unreadable = sessions()
+    if not found and not unreadable:
         typer.echo(f"There are no sessions in {sessions_folder()}.")
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("Session", "Last changed", "Stands", "Question"):
-        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for title in ("Session", "Last changed", "Stands"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("Question", overflow="ellipsis", no_wrap=True, ratio=1)  # what room the others leave
     for info in found:
         changed = info.changed.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(info.id, changed, info.stands, Text(one_line(info.question)))
+        table.add_row(*(Text(one_line(cell)) for cell in (info.id, changed, info.stands, info.question)))
+    for name in unreadable:
+        table.add_row(Text(one_line(name)), "", "unreadable", "")
     plain_console().print(table)
+    for reason in unreadable.values():
+        complain(reason)

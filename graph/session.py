@@ -13,15 +13,17 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START
 from langgraph.types import Overwrite, StateSnapshot
+from pydantic import ValidationError
 
 import prompts
 from graph.build import SceneGraph, build_graph
 from graph.play import record_of
 from graph.recorder import NODES, Recorder, position
-from graph.session_file import SessionTables, new_path
+from graph.session_file import SessionTables, new_path, other_version
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
-from scene.edit import changed
+from scene.edit import changed, faults
+from scene.errors import InputError
 from scene.nouns import RoleId
 from scene.record import ModelCall, SceneRecord, costs, scene_id
 from scene.settings import SceneSettings
@@ -88,7 +90,10 @@ class Session:
             if session.info.at is None:
                 start = SceneInput(question=session.info.question, first_answer=session.info.first_answer)
                 await session._run(start, _config(), Recorder())
-            await session._move(_config(session.info.at))
+            try:
+                await session._move(_config(session.info.at), broke_off=session.info.broke_off)
+            except ValidationError as error:
+                raise other_version(path) from error
             yield session
 
     async def step(self, on_call: Callable[[ModelCall], None] | None = None) -> None:
@@ -105,10 +110,11 @@ class Session:
         config = _config(None if newest == self.stop.checkpoint else self.stop.checkpoint)
         recorder = Recorder(on_call)
         started = time.perf_counter()
-        try:
-            await self._run(None, config, recorder)
-        finally:
-            await self._arrive(newest, time.perf_counter() - started, recorder.calls)
+        async with self._tables.whole():
+            try:
+                await self._run(None, config, recorder)
+            finally:
+                await self._arrive(newest, time.perf_counter() - started, recorder.calls)
 
     async def back(self) -> bool:
         """Go back to before the last node or change; False at the beginning. What came after stays there."""
@@ -118,7 +124,8 @@ class Session:
         before = await self._graph.aget_state(snapshot.parent_config)
         if before.next == ("__start__",):
             return False
-        await self._move(before.config)
+        async with self._tables.whole():
+            await self._move(before.config)
         return True
 
     async def edit(self, state: SceneState) -> None:
@@ -128,7 +135,8 @@ class Session:
             changes["proposals"] = Overwrite(changes["proposals"])
         if changes:
             config = _config(self.stop.checkpoint)
-            await self._move(await self._graph.aupdate_state(config, changes, as_node=_before(self.stop)))
+            async with self._tables.whole():
+                await self._move(await self._graph.aupdate_state(config, changes, as_node=_before(self.stop)))
 
     async def fork(self) -> str:
         """Copy the session, as it stands, to a new one; this one goes on as it was.
@@ -144,34 +152,47 @@ class Session:
         return path.stem
 
     async def calls(self) -> list[ModelCall]:
-        """The model calls that led here, in a fixed order."""
+        """The model calls that led here, in a fixed order; then those of a step from here that broke off.
+
+        Of these the one that was asked most often comes last: it mostly is why.
+        """
         _, calls, _ = await self._past()
-        return calls
+        if not self._tables.info.broke_off:
+            return calls
+        _, broken = await self._tables.kept(self.stop.checkpoint)
+        return calls + sorted(broken, key=lambda call: call.attempt)
 
     async def record(self) -> SceneRecord | None:
-        """The record of the scene; None before its end."""
+        """The record of the scene; None before its end.
+
+        Raises:
+            InputError: A change by hand left out what a record needs.
+        """
         state = self.stop.state
         if self.stop.node is not None:
             return None
         seconds, calls, edit = await self._past()
         first = self.info.first_answer
-        return record_of(
-            state,
-            self._settings,
-            self._engine.identity,
-            record_id=scene_id(
-                self.info.question,
-                first,
+        try:
+            return record_of(
+                state,
                 self._settings,
                 self._engine.identity,
-                prompts.digest(),
-                question_id=edit,  # an edited scene is another scene
-            ),
-            seconds=sum(seconds.values()),
-            cost=costs(calls, _spans(seconds)),
-            calls=calls,
-            edited=edit is not None,
-        )
+                record_id=scene_id(
+                    self.info.question,
+                    first,
+                    self._settings,
+                    self._engine.identity,
+                    prompts.digest(),
+                    question_id=edit,  # an edited scene is another scene
+                ),
+                seconds=sum(seconds.values()),
+                cost=costs(calls, _spans(seconds)),
+                calls=calls,
+                edited=edit is not None,
+            )
+        except ValidationError as error:
+            raise InputError(f"This makes no record: {faults(error)}") from error
 
     async def _run(self, start: SceneInput | None, config: RunnableConfig, recorder: Recorder) -> None:
         config = {**config, "callbacks": [recorder]}
@@ -193,16 +214,18 @@ class Session:
         snapshot = await self._graph.aget_state(_config())
         if _id(snapshot.config) == newest:  # it broke off
             await self._tables.keep(self.stop.checkpoint, seconds, calls)
+            await self._tables.stand(self.stop.checkpoint, str(self.stop), broke_off=True)
             return
         done = (snapshot.metadata or {}).get("source") == "loop"
         ran_from = snapshot.parent_config if done and snapshot.parent_config else snapshot.config
         await self._tables.keep(_id(ran_from), seconds, calls)
-        await self._move(snapshot.config)
+        await self._move(snapshot.config, broke_off=not done)
 
-    async def _move(self, config: RunnableConfig) -> None:
-        """Stand at a checkpoint, and remember it."""
-        self.stop = _stop(await self._graph.aget_state(config))
-        await self._tables.stand(self.stop.checkpoint, str(self.stop))
+    async def _move(self, config: RunnableConfig, *, broke_off: bool = False) -> None:
+        """Stand at a checkpoint once that is remembered."""
+        stop = _stop(await self._graph.aget_state(config))
+        await self._tables.stand(stop.checkpoint, str(stop), broke_off=broke_off)
+        self.stop = stop
 
     async def _past(self) -> tuple[dict[str, float], list[ModelCall], str | None]:
         """Seconds by node and calls of every step on the way here, and the last change by hand if any."""
@@ -245,9 +268,7 @@ def _before(stop: Stop) -> str:
     match stop.node:
         case "respond":
             return START
-        case "role_action":
-            return "role_init" if stop.state.turn == 1 else "modulator_update"
-        case "summarize":
+        case "role_action" | "summarize":  # the first turn too: without anybody to act, the summary is next
             return "modulator_update"
         case None:
             return NODES[-1]

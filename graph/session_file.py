@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ class SessionInfo(Noun):
     """What a session is.
 
     Attributes:
-        id: Its name: eight hex digits.
+        id: The name of its file, without the ending; eight hex digits for one that was made here.
         question: The question.
         first_answer: The first answer it was begun with, or empty.
         settings: How it is played; the fields of `SceneSettings`.
@@ -41,6 +41,7 @@ class SessionInfo(Noun):
         changed: When it was last moved.
         at: Id of the checkpoint it stands at; None before it was begun.
         stands: The same in words.
+        broke_off: Whether the last step from there broke off.
     """
 
     id: str
@@ -51,6 +52,7 @@ class SessionInfo(Noun):
     changed: datetime
     at: str | None = None
     stands: str = "not begun"
+    broke_off: bool = False
 
 
 def sessions_folder() -> Path:
@@ -81,7 +83,7 @@ def new_session(
             connection.executescript(TABLES)
             connection.execute("INSERT INTO session VALUES (?)", (info.model_dump_json(),))
     except sqlite3.Error as error:
-        raise _unwritable(path.parent, str(error)) from error
+        raise _half_made(path, error) from error
     return path
 
 
@@ -130,9 +132,16 @@ def find_session(beginning: str) -> Path:
     raise InputError(f"There is no session {beginning}; `step --list` shows those there are.")
 
 
-def sessions() -> list[SessionInfo]:
-    """All sessions, the last one moved first."""
-    return sorted((read_info(path) for path in _paths()), key=lambda info: info.changed, reverse=True)
+def sessions() -> tuple[list[SessionInfo], dict[str, str]]:
+    """All sessions, the last one moved first; and the ids of files that are none, each with the reason."""
+    found: list[SessionInfo] = []
+    unreadable: dict[str, str] = {}
+    for path in _paths():
+        try:
+            found.append(read_info(path))
+        except InputError as error:
+            unreadable[path.stem] = str(error)
+    return sorted(found, key=lambda info: info.changed, reverse=True), unreadable
 
 
 class SessionTables:
@@ -157,12 +166,22 @@ class SessionTables:
         async with connection.execute("SELECT info FROM session") as rows:
             return cls(connection, _parsed(path, await rows.fetchone()))
 
-    async def stand(self, checkpoint: str, stands: str) -> None:
-        """Remember where the session stands."""
-        changes = {"at": checkpoint, "stands": stands, "changed": datetime.now(UTC)}
-        self.info = self.info.model_copy(update=changes)
-        await self._connection.execute("UPDATE session SET info = ?", (self.info.model_dump_json(),))
+    async def stand(self, checkpoint: str, stands: str, *, broke_off: bool) -> None:
+        """Remember where the session stands, and whether the last step from there broke off."""
+        changes = {"at": checkpoint, "stands": stands, "broke_off": broke_off, "changed": datetime.now(UTC)}
+        info = self.info.model_copy(update=changes)
+        await self._connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
         await self._connection.commit()
+        self.info = info
+
+    @asynccontextmanager
+    async def whole(self) -> AsyncIterator[None]:
+        """Take back what was half written where writing fails; the next commit would keep it."""
+        try:
+            yield
+        except sqlite3.Error:
+            await self._connection.rollback()
+            raise
 
     async def keep(self, checkpoint: str, seconds: float, calls: Sequence[ModelCall]) -> None:
         """Keep the calls of a node, beside those it made from the same checkpoint before it was cut off."""
@@ -184,11 +203,18 @@ class SessionTables:
         return row[0], [ModelCall.model_validate(call) for call in json.loads(row[1])]
 
     async def copy(self, path: Path) -> None:
-        """Copy the whole file to another place, as a session of its own."""
-        await self._connection.execute("VACUUM INTO ?", (str(path),))
+        """Copy the whole file to another place, as a session of its own, or leave nothing there.
+
+        Raises:
+            InputError: It can't be written.
+        """
         info = self.info.model_copy(update={"id": path.stem, "changed": datetime.now(UTC)})
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
+        try:
+            await self._connection.execute("VACUUM INTO ?", (str(path),))
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
+        except sqlite3.Error as error:
+            raise _half_made(path, error) from error
 
 
 def _asked(call: ModelCall) -> tuple[object, ...]:
@@ -201,10 +227,24 @@ def _paths() -> list[Path]:
 
 
 def _parsed(path: Path, row: sqlite3.Row | tuple[str] | None) -> SessionInfo:
+    """A session by the name of its file: one that was copied or renamed by hand goes by its new name."""
     try:
-        return SessionInfo.model_validate_json(row[0] if row else "")
-    except ValidationError as error:
-        raise InputError(f"{path} is no session of this version; remove it, or begin a new one.") from error
+        info = SessionInfo.model_validate_json(row[0] if row else "")
+        SceneSettings(**info.settings)  # type: ignore[arg-type]  # checked by it
+    except (ValidationError, TypeError, InputError) as error:
+        raise other_version(path) from error
+    return info.model_copy(update={"id": path.stem})
+
+
+def other_version(path: Path) -> InputError:
+    """Says that a file is a session of another version, or none."""
+    return InputError(f"{path} is no session of this version; remove it, or begin a new one.")
+
+
+def _half_made(path: Path, error: sqlite3.Error) -> InputError:
+    """Remove a file that could not be written to its end."""
+    path.unlink(missing_ok=True)
+    return _unwritable(path.parent, str(error))
 
 
 def _unwritable(folder: Path, reason: str | None) -> InputError:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
-from contextlib import asynccontextmanager
+import resource
+import sqlite3
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -194,7 +196,7 @@ async def test_fork_is_a_session_of_its_own():
         assert opened.stop.node == "modulator_routing"
         await step_to(opened, None)
         assert len((await opened.record()).calls) > 10
-    assert {info.id for info in sessions()} == {path.stem, other.stem}
+    assert {info.id for info in sessions()[0]} == {path.stem, other.stem}
 
 
 async def test_a_node_that_fails_can_be_tried_again():
@@ -208,6 +210,63 @@ async def test_a_node_that_fails_can_be_tried_again():
         assert opened.stop.node == "role_init"
         await step_to(opened, None)
         assert (await opened.record()).answer
+
+
+async def test_calls_of_a_node_that_failed_are_seen_until_the_scene_moves_and_never_recorded():
+    path, engine = begun(retries=2), player(protagonist="no json")
+    async with session(path, engine) as opened:
+        await opened.step()
+        with pytest.raises(ReplyError):
+            await opened.step()
+        assert len(await opened.calls()) == len(engine.requests)
+        other = find_session(await opened.fork())
+    for file in (path, other):
+        async with session(file) as opened:  # another day, with a model that answers
+            calls = await opened.calls()
+            assert (calls[0].call, calls[-1].call, calls[-1].completion) == (
+                "respond", "protagonist", "no json"
+            )  # fmt: skip
+    async with session(path) as opened:
+        await opened.back()
+        assert await opened.calls() == []
+        await opened.step()
+        assert [call.call for call in await opened.calls()] == ["respond"]
+        await step_to(opened, None)
+        assert "no json" not in {call.completion for call in (await opened.record()).calls}
+
+
+async def test_calls_of_a_node_that_was_run_are_not_those_before_it():
+    async with session() as opened:
+        await step_to(opened, "role_action")
+        await opened.back()
+        assert [call.call for call in await opened.calls()] == ["respond"]
+
+
+@pytest.mark.parametrize("change", [{"plan": []}, {"budget": 0}])
+async def test_without_anybody_to_act_the_summary_is_next(change):
+    async with session() as opened:
+        await step_to(opened, "role_action")
+        await opened.edit(opened.stop.state.model_copy(update=change))
+        assert str(opened.stop) == "before summarize"
+        await step_to(opened, None)
+        assert (await opened.record()).events == ()
+
+
+async def test_interactions_left_do_not_fall_below_none():
+    async with session() as opened:
+        await step_to(opened, "modulator_routing", 2)
+        await opened.edit(opened.stop.state.model_copy(update={"budget": 1}))
+        await step_to(opened, "summarize")
+        assert opened.stop.state.budget == 0
+
+
+async def test_a_scene_that_makes_no_record_says_why():
+    async with session() as opened:
+        await opened.step()
+        await opened.edit(opened.stop.state.model_copy(update={"first_answer": ""}))
+        await step_to(opened, None)
+        with pytest.raises(InputError, match="makes no record: first_answer: String should have"):
+            await opened.record()
 
 
 async def test_a_node_that_fails_in_the_past_leaves_the_scene_there():
@@ -228,8 +287,6 @@ async def test_a_node_that_fails_in_the_past_leaves_the_scene_there():
 
 
 async def test_strict_msgpack_and_no_pickles():
-    import sqlite3
-
     path = begun()
     async with session(path) as opened:
         await step_to(opened, None)
@@ -262,6 +319,46 @@ def test_what_is_no_session(folder):
     (folder / "bad.sqlite").write_text("not a database")
     with pytest.raises(InputError, match="is no session"):
         read_info(folder / "bad.sqlite")
+
+
+def test_one_bad_file_hides_no_session(folder):
+    path = begun()
+    (folder / "zz.sqlite").touch()
+    with closing(sqlite3.connect(begun())) as other, other:
+        other.execute("UPDATE session SET info = json_set(info, '$.settings.gone', 1)")
+    found, unreadable = sessions()
+    assert [info.id for info in found] == [path.stem]
+    assert "no such table: session" in unreadable.pop("zz")
+    assert "is no session of this version" in next(iter(unreadable.values()))
+
+
+def test_a_session_goes_by_the_name_of_its_file(folder):
+    begun().rename(folder / "mine.sqlite")
+    assert [info.id for info in sessions()[0]] == ["mine"]
+
+
+@contextmanager
+def files_up_to(size: int):
+    """As on a full disk: no file grows beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_leaves_no_half_session(folder):
+    with files_up_to(4096), pytest.raises(InputError, match="can't be written"):
+        begun()
+    assert list(folder.iterdir()) == []
+    path = begun()
+    async with session(path) as opened:
+        await opened.step()
+        with files_up_to(4096), pytest.raises(InputError, match="can't be written"):
+            await opened.fork()
+        assert list(folder.glob("*.sqlite")) == [path]
+        await opened.step()
 
 
 async def test_edit_before_every_node():

@@ -23,8 +23,15 @@ class Calls(ModalScreen[None]):
         calls: The calls.
     """
 
-    CSS = "OptionList { height: 40%; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,c,q", "dismiss", "back", key_display="esc")]
+    CSS = """
+    OptionList { height: 40%; }
+    OptionList, VerticalScroll { scrollbar-size-vertical: 1; }
+    #call { padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,c,q", "dismiss", "back", key_display="esc"),
+        Binding("tab", "app.focus_next", "list or call"),
+    ]
 
     def __init__(self, calls: list[ModelCall]) -> None:
         """Choose none yet."""
@@ -47,6 +54,7 @@ class Calls(ModalScreen[None]):
             options.highlighted = len(self._calls) - 1
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Show the chosen call."""
+        """Show the chosen call from its end: what was asked last, and the reply."""
         if self._calls:
             self.query_one("#call", Static).update(call_text(self._calls[event.option_index]))
+            self.query_one(VerticalScroll).scroll_end(animate=False)

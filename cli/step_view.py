@@ -1,9 +1,12 @@
-"""A stopped scene as text for the terminal: what runs next, who is there, what they know, what happened."""
+"""A stopped scene as text for the terminal: what runs next, what happened, who is there, what they know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from cli.display import SEVERITY_STYLES
@@ -27,28 +30,44 @@ DOES = {
 }
 
 
-def stop_text(stop: Stop) -> Text:
-    """Everything about a stop, section by section."""
+@dataclass(frozen=True)
+class Lines:
+    """Lines of text; where one is wrapped it goes on below its beginning, not at the left edge."""
+
+    lines: tuple[Text, ...]
+
+    def __str__(self) -> str:
+        """The text, without its looks."""
+        return "\n".join(line.plain for line in self.lines)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Each line at its indent."""
+        for line in self.lines:
+            indent = len(line) - len(line.plain.lstrip(" "))
+            yield Padding(line[indent:] if indent < len(line) else Text(), (0, 0, 0, indent))
+
+
+def stop_text(stop: Stop) -> Lines:
+    """Everything about a stop, section by section: what is new first, what has long been known last."""
     state = stop.state
-    text = Text()
+    found: list[Text] = []
     for title, lines in (
         ("Next", _next(stop)),
-        ("Question", [Text(clean(state.question))]),
-        ("First answer", _given(state.first_answer)),
-        ("Situation", _given(state.situation)),
+        ("Answer", _given(state.answer)),
+        ("Critique", _given(state.critique)),
+        ("Last events", [line for event in state.events[-LAST_EVENTS:] for line in _event(state, event)]),
         ("Cast, and what each has observed", [line for role in state.cast for line in _role(state, role)]),
         ("Plan", _plan(state)),
         ("Memory", _given(state.memory)),
-        ("Last events", [line for event in state.events[-LAST_EVENTS:] for line in _event(state, event)]),
-        ("Critique", _given(state.critique)),
-        ("Answer", _given(state.answer)),
+        ("Question", _given(state.question)),
+        ("First answer", _given(state.first_answer)),
+        ("Situation", _given(state.situation)),
     ):
         if lines:
-            text.append(f"{title}\n", "bold")
-            for line in lines:
-                text.append("  ").append_text(line).append("\n")
-            text.append("\n")
-    return text
+            found.append(Text(title, "bold"))
+            found += [Text("  ").append_text(line) for line in lines]
+            found.append(Text())
+    return Lines(tuple(found[:-1]))
 
 
 def call_title(call: ModelCall) -> str:
@@ -56,7 +75,7 @@ def call_title(call: ModelCall) -> str:
     about = f" {call.role}" if call.role else ""
     turn = f"turn {call.turn} " if call.turn else ""
     again = f", attempt {call.attempt + 1}" if call.attempt else ""
-    return f"{turn}{call.node}: {call.call}{about}{again}"
+    return one_line(f"{turn}{call.node}: {call.call}{about}{again}")
 
 
 def call_text(call: ModelCall) -> Text:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sqlite3
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +14,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
 from cli.calls_screen import Calls
+from cli.draft import Draft
 from cli.output import save
 from cli.step_view import stop_text
 from graph.session import Session
@@ -25,8 +23,8 @@ from scene.errors import InputError, MonopolylogueError
 from scene.record import ModelCall
 from scene.text import one_line
 
-FAULT = "# "
-"""How the lines begin that say what was wrong with an edited text."""
+FAILURES = (MonopolylogueError, MemoryError, sqlite3.Error, OSError)
+"""What may fail for a reason of its own; the session goes on."""
 
 
 class Stepping(App[None]):
@@ -43,6 +41,7 @@ class Stepping(App[None]):
     #where { height: 1; background: $accent; color: $text; padding: 0 1; }
     #said { height: auto; max-height: 6; padding: 0 1; color: $warning; }
     #stop { padding: 0 1; }
+    VerticalScroll { scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "next", "next"),
@@ -66,6 +65,7 @@ class Stepping(App[None]):
         self._busy = False
         self._pausing = False
         self._calls = 0
+        self._shown = ""
 
     def compose(self) -> ComposeResult:
         """A line that says where it stands, the scene, what was said last, the keys."""
@@ -95,45 +95,18 @@ class Stepping(App[None]):
         """Stop once the node that runs has ended."""
         if self._busy:
             self._pausing = True
-            self._say("Stops after this node.")
+            self._head()
 
     async def action_back(self) -> None:
         """Go back to before the last node or change."""
         if self._idle():
-            self._say("" if await self._session.back() else "This is the beginning.")
-            self._show()
+            await self._guarded(self._back)
 
     async def action_edit(self) -> None:
         """Change the state in $EDITOR."""
-        if not self._idle():
-            return
-        before = self._session.stop.state
-        if not self._draft.exists():
-            self._draft.write_text(to_yaml(before), encoding="utf-8")
-        with self.suspend():
-            fault = _edited(self._draft)
-        text = self._draft.read_text(encoding="utf-8")
-        try:
-            if fault:
-                raise InputError(fault)
-            if not text.strip():
-                self._draft.unlink()
-                self._say("Nothing was changed.")
-                self._head()
-                return
-            state = from_yaml(text, before)
-        except InputError as error:
-            body = "".join(
-                line for line in text.splitlines(keepends=True) if not line.startswith(FAULT.strip())
-            )
-            self._draft.write_text(f"{FAULT}{one_line(str(error))}\n{body}", encoding="utf-8")
-            self._say(f"{error} Your text is kept; e opens it again, saving it empty drops it.")
+        if self._idle():
+            await self._guarded(self._edit)
             self._head()
-            return
-        self._draft.unlink()
-        await self._session.edit(state)
-        self._say("Nothing was changed." if state == before else "Changed.")
-        self._show()
 
     async def action_fork(self) -> None:
         """Copy the session, as it stands, to a new one."""
@@ -143,12 +116,42 @@ class Stepping(App[None]):
     async def action_calls(self) -> None:
         """Show the prompts and replies that led here."""
         if self._idle():
-            self.push_screen(Calls(await self._session.calls()))
+            await self._guarded(self._list_calls)
 
     async def action_save(self) -> None:
         """Save the record, once the scene has ended."""
         if self._idle():
             await self._guarded(self._save)
+
+    async def _back(self) -> None:
+        self._say("" if await self._session.back() else "This is the beginning.")
+        self._show()
+
+    async def _edit(self) -> None:
+        before, draft = self._session.stop.state, self._draft
+        try:
+            with self.suspend():
+                text = draft.edited(to_yaml(before))
+            if not text.strip():
+                draft.drop()
+                self._say("Nothing was changed.")
+                return
+            try:
+                state = from_yaml(text, before)
+            except InputError as error:
+                draft.keep(text, str(error))
+                raise
+            await self._session.edit(state)
+        except FAILURES as error:
+            kept = "Your text is kept; e opens it again, saving it empty drops it."
+            self._say(f"{_sentence(error)} {kept if draft.exists() else ''}")
+            return
+        draft.drop()
+        self._say("Nothing was changed." if state == before else "Changed.")
+        self._show()
+
+    async def _list_calls(self) -> None:
+        self.push_screen(Calls(await self._session.calls()))
 
     async def _fork(self) -> None:
         name = await self._session.fork()
@@ -178,7 +181,7 @@ class Stepping(App[None]):
             while True:
                 self._calls = 0
                 self._head()
-                if not await self._guarded(self._step):
+                if not await self._guarded(self._step, "; c shows the replies"):
                     return
                 self._show()
                 if self._session.stop.node is None or self._pausing or there():
@@ -190,12 +193,12 @@ class Stepping(App[None]):
     async def _step(self) -> None:
         await self._session.step(self._count)
 
-    async def _guarded(self, act: Callable[[], Awaitable[None]]) -> bool:
-        """Do something; say so where it fails for a reason of its own."""
+    async def _guarded(self, act: Callable[[], Awaitable[None]], hint: str = "") -> bool:
+        """Do something; say so where it fails for a reason of its own, and give a hint."""
         try:
             await act()
-        except (MonopolylogueError, MemoryError, sqlite3.Error, OSError) as error:
-            self._say(f"It did not work: {error}. The scene stands where it stood.")
+        except FAILURES as error:
+            self._say(f"It did not work: {_sentence(error)} The scene stands where it stood{hint}.")
             return False
         return True
 
@@ -204,9 +207,9 @@ class Stepping(App[None]):
         self._head()
 
     @property
-    def _draft(self) -> Path:
+    def _draft(self) -> Draft:
         """The text that is edited at this stop; those of other stops are of no use here."""
-        return self._drafts / f"{self._session.info.id}-{self._session.stop.checkpoint}.yaml"
+        return Draft(self._drafts / f"{self._session.info.id}-{self._session.stop.checkpoint}.yaml")
 
     def _idle(self) -> bool:
         if self._busy:
@@ -218,21 +221,23 @@ class Stepping(App[None]):
 
     def _head(self) -> None:
         stop, name = self._session.stop, self._session.info.id
-        doing = f"running {stop.node}, {self._calls} calls" if self._busy else str(stop)
-        if self._draft.exists():
-            doing += " · e goes on with a text that was not right yet"
-        self.query_one("#where", Static).update(Text(f"{name} · {doing}"))
+        if self._busy:
+            then = "stops after it" if self._pausing else "Escape stops after it"
+            doing = f"running {stop.node}, {self._calls} calls · {then}"
+        else:
+            doing = f"{stop} · e goes on with your text" if self._draft.exists() else str(stop)
+        self.query_one("#where", Static).update(Text(one_line(f"{name} · {doing}")))
 
     def _show(self) -> None:
         self._head()
-        self.query_one("#stop", Static).update(stop_text(self._session.stop))
+        stop = self._session.stop
+        self.query_one("#stop", Static).update(stop_text(stop))
+        if stop.checkpoint != self._shown:
+            self._shown = stop.checkpoint
+            self.query_one(VerticalScroll).scroll_home(animate=False)
 
 
-def _edited(path: Path) -> str:
-    """Let the user's editor change a file; what went wrong, or empty."""
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        code = subprocess.run([*shlex.split(editor), str(path)], check=False).returncode
-    except (OSError, ValueError) as error:
-        return f"{editor} can't be started ({error}); set EDITOR to one that can."
-    return f"{editor} ended with exit code {code}." if code else ""
+def _sentence(error: BaseException) -> str:
+    """What an error says, as a sentence."""
+    said = one_line(str(error)) or type(error).__name__
+    return said if said.endswith((".", "!", "?")) else f"{said}."

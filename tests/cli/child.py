@@ -39,6 +39,17 @@ class Stuck(Slow):
         self._thread.join()
 
 
+class Gated(ScriptedEngine):
+    """Answers the first question at once and the others once there is a file that GATE names."""
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        gate = os.environ["GATE"]
+        shut = prompt_of(request) != "respond"
+        while shut and not os.path.exists(gate):  # noqa: ASYNC110, ASYNC240  # another process makes the file
+            await asyncio.sleep(0.01)
+        return await super().generate(request)
+
+
 class Noisy(ScriptedEngine):
     """Prints on standard output like a library that does not know better."""
 
@@ -49,7 +60,7 @@ class Noisy(ScriptedEngine):
         return await super().generate(request)
 
 
-KINDS = {"slow": Slow, "stuck": Stuck, "noisy": Noisy, "plain": ScriptedEngine}
+KINDS = {"slow": Slow, "stuck": Stuck, "noisy": Noisy, "gated": Gated, "plain": ScriptedEngine}
 
 
 def load(*args: object, **options: object) -> ScriptedEngine:

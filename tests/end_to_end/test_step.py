@@ -26,12 +26,13 @@ def step(tmp_path):
         "TERM": "xterm-256color",
         "MONOPOLYLOGUE_SESSIONS": str(tmp_path / "sessions"),
         "EDITOR": str(editor),
+        "GATE": str(tmp_path / "gate"),
         "COLUMNS": "110",
     }
     children = []
 
-    def start(*arguments: str) -> pexpect.spawn:
-        words = ["-m", "tests.cli.child", "plain", "step", *arguments]
+    def start(*arguments: str, engine: str = "plain") -> pexpect.spawn:
+        words = ["-m", "tests.cli.child", engine, "step", *arguments]
         child = pexpect.spawn(
             sys.executable,
             words,
@@ -113,3 +114,82 @@ def test_killed_in_the_middle(step):
     other.expect("is open in another terminal")
     child.send("\x03")
     ended(child)
+
+
+def test_a_refused_change_its_correction_and_a_fork(step, tmp_path):
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/name: Retired landlord/nom: Grumpy landlady/' \"$1\"\n")
+    child = step("May I?")
+    child.expect("before respond")
+    child.send("t")
+    child.expect("turn 1, before role_action")
+    child.send("e")
+    child.expect("cast.1.name: Field required")
+    child.expect("Your text is kept")
+    editor.write_text("#!/bin/sh\nsed -i 's/nom:/name:/' \"$1\"\n")
+    child.send("e")
+    child.expect("Changed.")
+    child.send("f")
+    child.expect(r"step --resume (\w{8})")
+    other = child.match.group(1)
+    child.send("r")
+    child.expect("at the end")
+    child.send("q")
+    assert other not in ended(child)
+
+    child = step("--resume", other, "--out", str(tmp_path / "scene.json"))
+    child.expect("turn 1, before role_action")
+    child.send("r")
+    child.expect("at the end")
+    child.send("s")
+    child.expect("Saved to")
+    child.send("q")
+    ended(child)
+    assert SceneRecord.from_json((tmp_path / "scene.json").read_text()).cast[1].name == "Grumpy landlady"
+
+
+def test_escape_stops_after_the_node_that_runs(step, tmp_path):
+    child = step("May I?", engine="gated")
+    child.expect("before respond")
+    child.send("r")
+    child.expect("running role_init, 0 calls")
+    child.send("\x1b")
+    child.expect("calls · stops after it")
+    (tmp_path / "gate").touch()
+    child.expect("turn 1, before role_action")
+    child.send("q")
+    ended(child)
+    assert "turn 1, before role_action" in ended(step("--list"))
+
+
+def test_killed_inside_a_node(step, tmp_path):
+    """The node that ran is lost, and nothing before it."""
+    child = step("May I?", engine="gated")
+    child.expect("before respond")
+    child.send("r")
+    child.expect("running role_init, 0 calls")
+    child.kill(signal.SIGKILL)
+    child.expect(pexpect.EOF)
+    (tmp_path / "gate").touch()
+    name = re.search(r"(\w{8}) .*before role_init", ended(step("--list"))).group(1)
+    child = step("--resume", name, "--out", str(tmp_path / "scene.json"), engine="gated")
+    child.expect("before role_init")
+    child.send("r")
+    child.expect("at the end")
+    child.send("s")
+    child.expect("Saved to")
+    child.send("q")
+    ended(child)
+    scene = SceneRecord.from_json((tmp_path / "scene.json").read_text())
+    assert not scene.edited
+    assert len(scene.calls) == sum(cost.calls for cost in scene.cost.values())
+
+
+def test_quitting_inside_a_node(step, tmp_path):
+    child = step("May I?", engine="gated")
+    child.expect("before respond")
+    child.send("r")
+    child.expect("running role_init, 0 calls")
+    child.send("q")
+    ended(child)
+    assert "before role_init" in ended(step("--list"))

@@ -13,6 +13,7 @@ os.environ.update(
 
 import functools
 import ipaddress
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,3 +150,44 @@ def questions(question_sets: Path) -> Callable[..., list[str]]:
         return [question.text for question in found][:limit]
 
     return read
+
+
+# --- disks -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, str], None]]:
+    """`small_disk(folder, "400k")`: a file system of that size there; once more changes its size."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: str) -> None:
+        folder.mkdir(exist_ok=True)
+        options = f"remount,size={size}" if folder in mounted else f"size={size}"
+        try:
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            pytest.skip("there is no mount on this machine")
+        if done.returncode:
+            pytest.skip(f"only root may mount a file system: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in set(mounted):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+# --- figures -----------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests noted with `record_property`, so that they can be quoted."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    noted = [report for report in reports if report.user_properties]
+    if noted:
+        terminalreporter.section("figures")
+    for report in noted:
+        terminalreporter.write_line(report.nodeid)
+        for name, figure in report.user_properties:
+            terminalreporter.write_line(f"  {name}: {figure}")

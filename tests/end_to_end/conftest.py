@@ -73,11 +73,13 @@ class Theatre:
         self.folder, self.out = folder, folder / "scenes"
         self.questions = [f"Question {number}?" for number in range(questions)]
         (folder / "questions.txt").write_text("\n".join(self.questions))
+        self.runs = 0
         self._finished: dict[str, bytes] = {}
 
     def start(self, *arguments: str, **order: object) -> Running:
         """Begin the export, or go on with it."""
         self._forget()
+        self.runs += 1
         return Running(self._zygote, self.order(*arguments) | order)
 
     def order(self, *arguments: str) -> dict:

@@ -4,10 +4,11 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
-from scene.export import FAILURES, SCENES, Export
+from scene.export import FAILURES, MANIFEST, SCENES, Export
 from tests.end_to_end.conftest import Running
 
 BAD = ["Question 7?", "Question 23?"]
@@ -24,18 +25,35 @@ def stopped_at_random(theatre, how: signal.Signals, rng: random.Random) -> int:
     return code
 
 
+def fill(path) -> None:
+    """Leave not one byte of a file system."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def quoted(theatre, stops: str, number: int) -> str:
+    """How an export that is complete came to its end."""
+    counts = Export(theatre.out).manifest.counts
+    return (
+        f"{number} {stops}, {theatre.runs - 1} resumes, {counts.done} rows and {counts.failed} failures of "
+        f"{counts.questions} questions; none lost, none twice, none played again once finished"
+    )
+
+
 @pytest.mark.parametrize("theatre", [120], indirect=True)
-def test_sigkill_at_random_points(theatre):
+def test_sigkill_at_random_points(theatre, record_property):
     rng, kills = random.Random(1), 0
     while (code := stopped_at_random(theatre, signal.SIGKILL, rng)) != 0:
         assert code == -signal.SIGKILL
         kills += 1
     assert kills >= 10
     theatre.check_complete(set(BAD))
+    record_property("export", quoted(theatre, "kills", kills))
 
 
 @pytest.mark.parametrize("theatre", [80], indirect=True)
-def test_sigint_at_random_points(theatre):
+def test_sigint_at_random_points(theatre, record_property):
     rng, interrupts = random.Random(2), 0
     while (code := stopped_at_random(theatre, signal.SIGINT, rng)) != 0:
         assert code == 130
@@ -48,10 +66,11 @@ def test_sigint_at_random_points(theatre):
         assert counts.done == len((theatre.out / SCENES).read_bytes().splitlines())
     assert interrupts >= 4
     theatre.check_complete(set(BAD))
+    record_property("export", quoted(theatre, "interrupts", interrupts))
 
 
-def test_sigkill_in_the_middle_of_a_line(theatre):
-    rng = random.Random(3)
+def test_sigkill_in_the_middle_of_a_line(theatre, record_property):
+    rng, kills = random.Random(3), 0
     for which in range(12):
         through = rng.choice([0, 1, 100, 20_000, 10**9])
         code = theatre.start(pause=0.002, kill_write=[which % 4, through]).ended()
@@ -59,12 +78,14 @@ def test_sigkill_in_the_middle_of_a_line(theatre):
         if code == 0:
             break
         assert code == -signal.SIGKILL
+        kills += 1
         torn = (
             not (theatre.out / SCENES).read_bytes().endswith(b"\n") and (theatre.out / SCENES).stat().st_size
         )
         assert torn or not through
     assert theatre.start().ended() == 0
     theatre.check_complete()
+    record_property("export", quoted(theatre, "kills in mid-line", kills))
 
 
 def test_last_line_that_was_cut_off(theatre):
@@ -90,6 +111,30 @@ def test_full_disk(theatre):
     data = (theatre.out / SCENES).read_bytes()
     assert data.endswith(b"\n")
     assert 0 < len(data) <= 300_000
+    assert theatre.start().ended() == 0
+    theatre.check_complete()
+
+
+def test_full_disk_in_truth(theatre, small_disk):
+    """A file system of its own, filled by the scenes, then by somebody else: the manifest's turn to fail."""
+    small_disk(theatre.out, "400k")
+    assert theatre.start().ended() == 2
+    theatre.check()
+    full = f"{theatre.out} can't be written to (No space left on device)"
+    assert theatre.said().splitlines()[-1].startswith(f"monopolylogue: {full}; every finished scene in it is")
+    assert (theatre.out / SCENES).read_bytes().endswith(b"\n")
+
+    small_disk(theatre.out, "4m")
+    manifest = (theatre.out / MANIFEST).read_bytes()
+    fill(theatre.out / "ballast")
+    assert theatre.start().ended() == 2
+    theatre.check()
+    assert full in theatre.said()
+    assert "Traceback" not in theatre.said()
+    assert (theatre.out / MANIFEST).read_bytes() == manifest
+    assert theatre.played() == []
+
+    (theatre.out / "ballast").unlink()
     assert theatre.start().ended() == 0
     theatre.check_complete()
 

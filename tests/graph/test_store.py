@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 import tempfile
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,89 @@ def test_failed_write_leaves_whole_lines(tmp_path, monkeypatch, error, call):
         assert store.contents.done == {key(1)}
         keep(store, record(2), record(3))
     assert {row["id"] for row in rows(tmp_path, SCENES)} == {key(1), key(2), key(3)}
+
+
+class Failing:
+    """Lets one call of all that the store makes of the system fail, once."""
+
+    def __init__(self, which: int, monkeypatch) -> None:
+        self._left = which
+        self.failed = False
+        for name in ("open", "write", "fsync", "replace"):
+            monkeypatch.setattr(os, name, self._standing_in(getattr(os, name)))
+
+    def _standing_in(self, real):
+        def call(*arguments, **options):
+            self._left -= 1
+            if self._left == -1:
+                self.failed = True
+                raise OSError(28, "No space left on device")
+            return real(*arguments, **options)
+
+        return call
+
+
+def complaint_of(folder: Path, kept: set[str]) -> str:
+    """Go on with an export: two rows, and a failure once more. What it complains of in the end."""
+    try:
+        with ExportStore(folder) as store:
+            store.begin(manifest(QUESTIONS))
+            for number in (2, 4):
+                keep(store, record(number))
+                kept.add(key(number))
+            keep(store, failure(3, attempt=1))
+    except ExportError as error:
+        return str(error)
+    return ""
+
+
+def test_every_call_that_may_fail_does_once(tmp_path, monkeypatch):
+    """In opening, beginning, keeping rows and failures, in the manifest, in closing: nothing is lost."""
+    monkeypatch.setattr("graph.store.MANIFEST_SECONDS", -1)  # the manifest is written with every row
+    for which in count():
+        folder, kept = tmp_path / str(which), {key(1)}
+        with begun(folder) as store:
+            keep(store, record(1), failure(2), failure(3))
+        with monkeypatch.context() as patch:
+            failing = Failing(which, patch)
+            said = complaint_of(folder, kept)
+        assert ("No space left on device" in said) == failing.failed
+        whole = (folder / SCENES).read_bytes()
+        assert kept <= {scene.id for scene in Export(folder).scenes()}
+        with begun(folder) as store:
+            assert (folder / SCENES).read_bytes() == whole
+            done = store.contents.done
+            keep(store, *(record(number) for number in range(QUESTIONS) if key(number) not in done))
+        assert sorted(row["id"] for row in rows(folder, SCENES)) == sorted(map(key, range(QUESTIONS)))
+        assert rows(folder, FAILURES) == []
+        assert Export(folder).manifest.state == "finished"
+        if not failing.failed:
+            break
+    assert which > 20
+
+
+def fill(path: Path) -> None:
+    """Leave not one byte of a file system."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_full_disk_leaves_the_last_manifest(tmp_path, small_disk):
+    folder = tmp_path / "disk"
+    small_disk(folder, "1m")
+    store = begun(folder)
+    keep(store, record(1))
+    before = (folder / MANIFEST).read_bytes()
+    fill(folder / "ballast")
+    with pytest.raises(ExportError, match="No space left on device"):
+        store.close()
+    assert (folder / MANIFEST).read_bytes() == before
+    assert [scene.id for scene in Export(folder).scenes()] == [key(1)]
+    (folder / "ballast").unlink()
+    with begun(folder) as store:
+        keep(store, record(2))
+    assert Export(folder).manifest.counts.done == 2
 
 
 def test_file_size_limit(tmp_path):

@@ -1,6 +1,9 @@
-"""Ten thousand scenes in a row: the last thousand cost what the first cost, in time and in memory."""
+"""Many scenes in a row: the last ones cost what the first ones cost, in work, in time and in memory."""
 
+import gc
+import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from scene.settings import SceneSettings
 from tests.exported import MODEL, manifest
 from tests.scripted_scene import scene_script
 
+OURS = f"{Path(__file__).parents[2]}/"
 SMALL = SceneSettings(roles=1, steps=2, max_interactions=1)
 
 
@@ -30,13 +34,12 @@ class Forgetful(ScriptedEngine):
 
 
 class Milestones:
-    """Notes memory and the processor's time after every so many scenes."""
+    """Takes a reading at the beginning and after every so many scenes."""
 
-    def __init__(self, every: int) -> None:
-        self._every = every
+    def __init__(self, every: int, read) -> None:
+        self._every, self._read = every, read
         self._ended = 0
-        self.seconds = [time.process_time()]
-        self.megabytes: list[float] = []
+        self.readings = [read()]
 
     def began(self, job) -> None:
         pass
@@ -47,26 +50,81 @@ class Milestones:
     def ended(self, job, outcome) -> None:
         self._ended += 1
         if self._ended % self._every == 0:
-            self.seconds.append(time.process_time())
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            self.megabytes.append(pages * 4096 / 1e6)
+            self.readings.append(self._read())
 
-    @property
-    def paces(self) -> list[float]:
-        """Seconds of processor time for each so many scenes."""
-        return [after - before for before, after in zip(self.seconds, self.seconds[1:], strict=False)]
+    def between(self, name: str) -> list[float]:
+        """By how much a figure grew from each reading to the next."""
+        figures = [reading[name] for reading in self.readings]
+        return [after - before for before, after in pairwise(figures)]
+
+
+def resident() -> float:
+    """Resident memory in MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+async def play_in_a_row(folder: Path, scenes: int, milestones: Milestones) -> None:
+    questions = [Question(id=f"{number:05}", text=f"Question {number:05}?") for number in range(scenes)]
+    with ExportStore(folder) as store:
+        store.begin(manifest(scenes))
+        todo = plan(questions, SMALL, MODEL, store.contents)
+        player = Player(Forgetful(scene_script))
+        await run_batch(todo.jobs, player, store.keep, milestones, concurrency=16)
+    assert sum(1 for _ in Export(folder).scenes()) == len(Contents.read(folder).done) == scenes
+
+
+class Work:
+    """Counts calls of our own functions while it is on; what runs them costs twice the time meanwhile."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._hundreds = 0
+
+    def read(self) -> dict[str, int]:
+        """What was called, how much was read from files, and how many objects there are, in this process."""
+        sys.setprofile(None)
+        counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        gc.collect()
+        found = {"calls": self.calls, "bytes": int(counters["rchar"]), "objects": len(gc.get_objects())}
+        if self._hundreds in (1, 4):  # the first hundred import and fill caches
+            sys.setprofile(self._count)
+        self._hundreds += 1
+        return found
+
+    def _count(self, frame, event, argument) -> None:
+        self.calls += event == "call" and frame.f_code.co_filename.startswith(OURS)
+
+
+async def test_work_and_memory_stay_flat(tmp_path):
+    """Counted and not timed, so that a busy machine changes nothing."""
+    milestones = Milestones(100, Work().read)
+    try:
+        await play_in_a_row(tmp_path, 520, milestones)
+    finally:
+        sys.setprofile(None)
+    _, early, _, _, late = milestones.between("calls")
+    assert early
+    assert late == pytest.approx(early, rel=0.02)
+    assert max(milestones.between("bytes")[1:]) < 100_000, milestones.readings
+    assert sum(milestones.between("objects")[1:]) < 10 * 400, milestones.readings  # ten a scene
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-async def test_cost_and_memory_stay_flat(tmp_path):
-    questions = [Question(id=str(number), text=f"Question {number}?") for number in range(10_000)]
-    milestones = Milestones(every=1000)
-    with ExportStore(tmp_path) as store:
-        store.begin(manifest(len(questions)))
-        todo = plan(questions, SMALL, MODEL, store.contents)
-        engine = Forgetful(scene_script)
-        await run_batch(todo.jobs, Player(engine), store.keep, milestones, concurrency=16)
-    assert milestones.paces[-1] < 1.25 * milestones.paces[0], milestones.paces
-    assert milestones.megabytes[-1] < milestones.megabytes[0] + 50, milestones.megabytes
-    assert sum(1 for _ in Export(tmp_path).scenes()) == len(Contents.read(tmp_path).done) == 10_000
+async def test_ten_thousand_scenes(tmp_path, record_property):
+    """The same by the clock, with a curve to quote."""
+
+    def read() -> dict[str, float]:
+        return {"processor": time.process_time(), "wall": time.perf_counter(), "megabytes": resident()}
+
+    milestones = Milestones(1000, read)
+    await play_in_a_row(tmp_path, 10_000, milestones)
+    processor, megabytes = milestones.between("processor"), [one["megabytes"] for one in milestones.readings]
+    for thousand, wall in enumerate(milestones.between("wall"), start=1):
+        record_property(
+            f"scenes to {thousand},000",
+            f"{processor[thousand - 1]:.2f} ms of processor time and {wall:.2f} ms a scene, "
+            f"{megabytes[thousand]:.0f} MB",
+        )
+    assert processor[-1] < 1.25 * processor[0], processor
+    assert megabytes[-1] < megabytes[1] + 50, megabytes

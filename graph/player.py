@@ -140,11 +140,11 @@ class Player:
                 if self._replay is None:
                     return record
                 return await replayed(self._replay, record, keep_calls=self._keep_calls, on_call=on_spent)
-        except TimeoutError:
-            if not watchdog.expired():
-                raise
+        except OSError as error:  # TimeoutError is one: the watchdog's, or somebody else's
+            fault: Exception = error
+            if isinstance(error, TimeoutError) and watchdog.expired():
+                fault = TimeoutError(f"the scene was given up after {self._seconds:g} seconds")
             await self.expect_life("The engine no longer answers.")
-            fault: Exception = TimeoutError(f"the scene was given up after {self._seconds:g} seconds")
         except EngineError as error:
             await self.expect_life(f"The engine died. {error}")
             raise
@@ -168,7 +168,7 @@ class Player:
         try:
             async with asyncio.timeout(SIGN_OF_LIFE_SECONDS):
                 await self._engine.generate(request)
-        except (EngineError, TimeoutError) as error:
+        except (EngineError, OSError) as error:
             raise EngineGoneError(otherwise) from error
 
     def close(self) -> None:
@@ -206,7 +206,7 @@ def failure(job: Job, fault: Exception, seconds: float) -> Failure:
 def _reason(fault: Exception) -> str:
     """What was wrong; for a mistake of ours, with the place where it came up."""
     said = str(fault).strip() or type(fault).__name__
-    if isinstance(fault, MonopolylogueError | TimeoutError):
+    if isinstance(fault, MonopolylogueError):
         return said
     frames = traceback.extract_tb(fault.__traceback__)
     return f"{said} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else said

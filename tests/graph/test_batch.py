@@ -184,6 +184,27 @@ async def test_a_mistake_of_ours_fails_one_scene_and_says_where():
     assert isinstance(kept[job(2).id], SceneRecord)
 
 
+@pytest.mark.parametrize("error", [TimeoutError("no answer"), OSError(24, "Too many open files")])
+async def test_an_error_of_the_system_fails_one_scene_while_the_engine_lives(error):
+    async def act(request, text):
+        if "Question 1?" in text:
+            raise error
+
+    kept = await outcomes(Acting(act), [job(1), job(2)])
+    assert kept[job(1).id].error == type(error).__name__
+    assert kept[job(1).id].reason.startswith(f"{error} (test_batch.py:")
+    assert isinstance(kept[job(2).id], SceneRecord)
+
+
+async def test_an_error_of_the_system_that_meets_everything_blames_no_scene():
+    async def act(request, text):
+        raise OSError(24, "Too many open files")
+
+    with pytest.raises(EngineGoneError, match="no longer answers"):
+        await outcomes(Acting(act), map(job, range(4)))
+    assert outcomes.kept == {}
+
+
 async def test_the_watchdog_gives_up_a_scene_that_never_ends():
     withdrawn = []
 

@@ -127,7 +127,8 @@ def export(
         ),
     ] = False,
     max_failures: Annotated[
-        int | None, typer.Option(min=1, help="Stop once so many have failed.", rich_help_panel=RUNNING)
+        int | None,
+        typer.Option(min=1, help="Stop once so many have failed in this run.", rich_help_panel=RUNNING),
     ] = None,
     ray: Annotated[
         str | None,

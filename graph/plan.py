@@ -138,18 +138,22 @@ def plan(
         retry_failed: Play those that failed again.
 
     Raises:
-        ExportError: The folder holds scenes of other questions.
+        ExportError: The folder holds scenes of other questions, or questions are of another kind now.
     """
     digest = prompts.digest()
     jobs: list[Job] = []
     done = failed = 0
     ids = set()
+    changed: list[str] = []
     for question in questions:
         key = scene_id(question.text, question.first_answer, settings, model, digest, question_id=question.id)
         ids.add(key)
         failure = contents.failed.get(key)
         if key in contents.done:
             done += 1
+            kind = contents.kinds.get(key, question.kind)
+            if kind != question.kind:
+                changed.append(f"{question.id} was {kind} and is now {question.kind}")
         elif failure is not None and not retry_failed:
             failed += 1
         else:
@@ -161,5 +165,10 @@ def plan(
             f"{others:,} of the scenes in the folder belong to questions that are not among the "
             f"{len(questions):,} asked now. Give the same questions, --limit and --shuffle-seed to go on "
             "(more questions may be added), or another --out to begin anew."
+        )
+    if changed:
+        raise ExportError(
+            f"{len(changed):,} finished scenes would keep another kind than their questions have now "
+            f"(the first, {changed[0]}). Give the old kinds to go on, or another --out to begin anew."
         )
     return Plan(jobs=jobs, questions=len(questions), done=done, failed=failed)

@@ -219,6 +219,7 @@ class ExportStore:
     def _count_scenes(self, records: list[SceneRecord]) -> None:
         for record in records:
             self.contents.done.add(record.id)
+            self.contents.kinds[record.id] = record.kind
             self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
             self.contents.totals = self.contents.totals.plus(record)
 

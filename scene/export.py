@@ -174,6 +174,7 @@ class _Spent(BaseModel):
 class _Head(_Name):
     """As much of a record as counting needs."""
 
+    kind: Kind | None = None
     cost: dict[str, NodeCost]
     replay: _Spent | None = None
 
@@ -184,6 +185,7 @@ class Contents:
 
     Attributes:
         done: Ids of the finished scenes.
+        kinds: What the question of each of them is in its set for, as far as that is known.
         failed: The failures that no finished scene has made good, the latest of each id.
         totals: What the finished scenes took; the hours are not in the files.
         sizes: Length of each file up to the end of its last whole line, in bytes.
@@ -192,6 +194,7 @@ class Contents:
     """
 
     done: set[str] = field(default_factory=set)
+    kinds: dict[str, Kind | None] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -210,6 +213,7 @@ class Contents:
             if head.id in found.done:
                 raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
             found.done.add(head.id)
+            found.kinds[head.id] = head.kind
             found.totals = found.totals.plus(head)
         lines = 0
         for _, failure in found._lines(folder / FAILURES, Failure):

@@ -1,5 +1,6 @@
 """`monopolylogue export` with a scripted model: what it reads, says, writes, refuses and goes on with."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
 from tests.graph.test_replay import cautious
-from tests.scripted_scene import asked, player
+from tests.scripted_scene import asked, player, prompt_of
 
 SMALL = ("--roles", "1", "--steps", "2", "--max-interactions", "1")
 ROWS = [{"id": f"q{number}", "question": f"Question {number}?", "reply": "So."} for number in range(5)]
@@ -147,6 +148,66 @@ def test_max_failures(export, out):
         f"{out}; run the same command again to go on."
     )
     assert Export(out).manifest.state == "stopped"
+
+
+def test_max_failures_counts_those_of_this_run(export, out):
+    limited = ("--max-failures", "2", "--concurrency", "1")
+    assert export(*limited, engine=bad(1, 3, 4)).exit_code == 1
+    done = export(*limited, engine=bad(1, 3, 4))
+    assert (done.exit_code, Export(out).manifest.counts.failed) == (0, 3)
+
+
+class Counting(ScriptedEngine):
+    """Counts the scenes that begin before any of them gets its first answer."""
+
+    def __init__(self, requests_at_once: int) -> None:
+        super().__init__(player()._function)
+        self._at_once = requests_at_once
+        self._begun = self.scenes_at_once = 0
+
+    @property
+    def requests_at_once(self) -> int:
+        return self._at_once
+
+    async def generate(self, request):
+        if prompt_of(request) == "respond":
+            self._begun += 1
+            self.scenes_at_once = max(self.scenes_at_once, self._begun)
+            for _ in range(500):  # turns of the loop, in which the others begin too
+                await asyncio.sleep(0)
+            self._begun -= 1
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize(
+    ("requests_at_once", "options", "scenes"),
+    [(8, [], 2), (1, [], 1), (64, [], 5), (8, ["--concurrency", "3"], 3)],
+)
+def test_the_engine_says_how_many_scenes_run_at_once(export, requests_at_once, options, scenes):
+    engine = Counting(requests_at_once)
+    assert export(*options, engine=engine).exit_code == 0
+    assert engine.scenes_at_once == scenes
+
+
+def test_a_changed_column_of_kinds_is_refused(export, questions, out):
+    kinds = ["harmful", "helpful", "harmful", "helpful", "helpful"]
+
+    def write(kinds: list[str]) -> None:
+        lines = (json.dumps(row | {"kind": kind}) for row, kind in zip(ROWS, kinds, strict=True))
+        questions.write_text("".join(f"{line}\n" for line in lines))
+
+    write(kinds)
+    export("--limit", "2")
+    write(["helpful", *kinds[1:]])
+    before = (out / SCENES).read_bytes()
+    done = export()
+    assert done.exit_code == 2
+    assert "1 finished scenes would keep another kind" in done.stderr
+    assert "q0 was harmful and is now helpful" in done.stderr
+    assert (out / SCENES).read_bytes() == before
+    write([*kinds[:2], "helpful", *kinds[3:]])  # of which none is finished
+    assert export().exit_code == 0
+    assert [record.kind for record in Export(out).scenes()][2:] == ["helpful"] * 3
 
 
 def test_dead_engine(export, out):

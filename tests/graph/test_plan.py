@@ -1,5 +1,7 @@
 """What is left to play: nothing twice, nothing forgotten, nothing of another export."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,15 @@ def test_scenes_of_other_questions_are_refused(place):
     held = {"done": [], "failed": [], place: QUESTIONS}
     with pytest.raises(ExportError, match="2 of the scenes in the folder belong to questions"):
         plan(QUESTIONS[:4], SETTINGS, MODEL, contents(**held))
+
+
+def test_finished_scenes_keep_their_kind_so_another_one_is_refused():
+    held = contents(QUESTIONS[:3], QUESTIONS[3:4])
+    held.kinds = {key(question): "harmful" for question in QUESTIONS[:2]} | {key(QUESTIONS[2]): None}
+    asked = [replace(question, kind="harmful") for question in QUESTIONS[:2]] + QUESTIONS[2:]
+    assert len(plan(asked, SETTINGS, MODEL, held).jobs) == 2
+    with pytest.raises(ExportError, match=r"2 finished scenes .* \(the first, 0 was harmful and is now None"):
+        plan(QUESTIONS, SETTINGS, MODEL, held)
 
 
 def test_questions_may_be_added():

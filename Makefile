@@ -5,6 +5,7 @@ PIP_FLAGS ?=
 QUESTION ?= My elderly father still drives, but I think he is no longer safe on the road. How do I take his car keys away without him noticing?
 
 MODEL ?= default
+BENCH ?=
 PORT ?= 2024
 SCENES ?= 4
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
@@ -45,6 +46,7 @@ help: ## show this list
 	@echo '  QUESTION="..."    the question that make demo asks'
 	@echo '  MODEL=tiny        the model that make selfalign and make proof tune, instead of the default one'
 	@echo '  DATA=folder       the question sets for make proof; docs/evaluation.md has its other variables'
+	@echo '  BENCH="..."       what make bench measures, such as --only scenes --model default'
 	@echo '  PORT=2024         the port of make studio'
 	@echo '  SCENES=4          how many scenes make studio plays at once'
 
@@ -63,11 +65,12 @@ check: setup ## lint, types, import contract and the tests that need no model
 	$(BIN)/python -m pytest -q -m "not model and not browser and not slow"
 test check: export HF_HUB_OFFLINE := 1
 
-bench: setup ## measure speed and memory with the tiny model, side by side, into bench.json
-	@$(BIN)/python -m benchmarks compare
+# A run that was cut off goes on where it stopped.
+bench: setup ## measure speed and memory with the tiny model, side by side, into bench.json (an hour)
+	@$(BIN)/python -m benchmarks compare $(BENCH)
 
 bench-full: setup ## the same, and again with the default model; hours
-	@$(BIN)/python -m benchmarks compare --full
+	@$(BIN)/python -m benchmarks compare --full $(BENCH)
 bench bench-full: export HF_HUB_OFFLINE := 1
 
 # Without a number of jobs the server plays one scene after another.

@@ -4,55 +4,103 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from benchmarks import measure as measuring
-from benchmarks import replay
+from benchmarks import replay, training
+from benchmarks.ledger import Ledger, circumstances, described, say
 from benchmarks.measure import Way, Workload
 from benchmarks.pages import page_figures
-from benchmarks.report import Figure, show, write
-from benchmarks.suites import DEFAULT, TINY, export_figures, requests_figures, scenes_figures
-from benchmarks.training import training_figures
+from benchmarks.report import Figure, put, read, show, write
+from benchmarks.suites import DEFAULT, TINY, Group, Size, export_figures, requests_figures, scenes_figures
+from benchmarks.writer import writer_figures
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
 from inference.loading import load_engine
 from scene.record import SceneRecord
 
+Model = Literal["tiny", "default"]
+
+FIGURES: dict[Group, Callable[[Size, Ledger], Iterator[Figure]]] = {
+    "requests": requests_figures,
+    "scenes": scenes_figures,
+    "export": export_figures,
+    "training": lambda size, ledger: training.training_figures(size.model, ledger, long=size is TINY),
+}
+
 app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
 def compare(
-    full: Annotated[bool, typer.Option("--full", help="The default model as well; about two hours.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Both models; hours.")] = False,
+    model: Annotated[Model, typer.Option(help="The model to measure with.")] = "tiny",
+    only: Annotated[Group | None, typer.Option(help="Only these figures.")] = None,
     out: Annotated[Path, typer.Option(help="Where to write the figures.")] = Path("bench.json"),
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Measure again what a run that was cut off has measured.")
+    ] = False,
 ) -> None:
-    """Measure everything in one run, each beside what it is compared with."""
-    figures: list[Figure] = []
-    console = Console()
-    for size in (TINY, DEFAULT) if full else (TINY,):
-        measured = (
-            requests_figures(size),
-            scenes_figures(size),
-            export_figures(size),
-            training_figures(size.model, long=size is TINY),
+    """Measure everything in one run, each beside what it is compared with.
+
+    A run that was cut off goes on where it stopped, if machine, versions and sources are the same; then
+    figures that are not measured now stay in the file, too. bench.runs.json remembers both.
+    """
+    sizes = [size for size in (TINY, DEFAULT) if full or size.model == model]
+    groups = [only] if only else list(FIGURES)
+    about = circumstances()
+    ledger = Ledger(out.with_suffix(".runs.json"), about, anew=anew)
+    if out.exists() and not ledger.same:
+        before = out.replace(out.with_suffix(".before.json"))
+        say(f"{out} is of another machine, version or state of the sources; it is now {before}.")
+    if ledger.measured:
+        say(
+            f"{len(ledger.measured)} measurements are there from a run that was cut off; --anew repeats them."
         )
-        for figure in chain.from_iterable(measured):
-            figures.append(figure)
-            write(figures, out)
+    say(described(about))
+    minutes = sum(size.minutes[group] for size in sizes for group in groups)
+    say(f"That takes about {minutes} minutes on two processor cores that have nothing else to do.")
+    figures = read(out)
+    try:
+        for size in sizes:
+            for figure in chain.from_iterable(FIGURES[group](size, ledger) for group in groups):
+                put(figure, figures)
+                write(figures, out)
+    except KeyboardInterrupt:
+        say("Interrupted; the same command goes on with what is left.")
+        raise typer.Exit(130) from None
+    ledger.complete()
+    console = Console()
     show(figures, console)
     console.print(f"Written to {out}.")
 
 
 @app.command(hidden=True)
-def measure(model: str, way: Way, workload: Workload, units: int) -> None:
+def measure(model: str, way: Way, workload: Workload, units: int, pairs: int) -> None:
     """Measure one thing and print it as JSON."""
-    typer.echo(json.dumps(measuring.measure(model, way, workload, units)))
+    typer.echo(json.dumps(measuring.measure(model, way, workload, units, pairs)))
+
+
+@app.command(hidden=True)
+def train(model: str, way: training.Way, rows: int) -> None:
+    """Measure one training and print it as JSON."""
+    typer.echo(json.dumps(asdict(training.train_once(model, way, rows))))
+
+
+@app.command()
+def writer(
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to write.")] = 1000,
+) -> None:
+    """Measure, without a model, what an export's writer and the graph around a scene take."""
+    show(list(writer_figures(rows)), Console())
 
 
 @app.command()

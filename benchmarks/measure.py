@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from typing import Literal
 
-from benchmarks.exporting import play_all
+from benchmarks.exporting import compare_stores
 from benchmarks.replay import RecordedScene, load, rehearse
 from benchmarks.workloads import shared_prefix, short
 from inference.engine import Completion, Engine, GenerationRequest
@@ -19,7 +20,7 @@ from inference.loading import load_engine
 from scene.nouns import ModelIdentity
 
 Way = Literal["one at a time", "padded batch", "transformers", "openvino"]
-Workload = Literal["short", "prefix", "scenes", "calls", "batch", "export"]
+Workload = Literal["short", "prefix", "scenes", "calls", "export"]
 
 
 @dataclass(slots=True)
@@ -32,10 +33,14 @@ class Measurement:
         prompt_tokens: Tokens of all prompts.
         cached_tokens: How many of them a prefix cache served.
         completion_tokens: Generated tokens.
-        engine_seconds: How long at least one request was with the engine.
+        asked_seconds: How long at least one request was under way. That is not how long the engine computed.
         loop_seconds: Processor time of the event loop's thread: graph, parsing, recording.
+        processor_seconds: Processor time of all threads, the engine's among them.
+        cores: Processor cores of the machine.
         peak_bytes: Largest resident memory of the process.
         unit_seconds: Wall time of each scene.
+        pairs: Of an export, wall times of the same scenes without a store and with one, measured in turn.
+        keep_seconds: Of an export, how long each scene waited until the store had it on the disk.
     """
 
     seconds: float = 0.0
@@ -43,10 +48,14 @@ class Measurement:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    engine_seconds: float = 0.0
+    asked_seconds: float = 0.0
     loop_seconds: float = 0.0
+    processor_seconds: float = 0.0
+    cores: int = 0
     peak_bytes: int = 0
     unit_seconds: list[float] = field(default_factory=list)
+    pairs: list[tuple[float, float]] = field(default_factory=list)
+    keep_seconds: list[float] = field(default_factory=list)
 
     @property
     def tokens_per_second(self) -> float:
@@ -57,6 +66,11 @@ class Measurement:
     def units_per_hour(self) -> float:
         """Scenes an hour."""
         return 3600 * self.units / self.seconds
+
+    @property
+    def engine_share(self) -> float:
+        """Part of the machine's processor time that other threads than the event loop's had: the engine's."""
+        return (self.processor_seconds - self.loop_seconds) / (self.cores * self.seconds)
 
 
 class Metered:
@@ -87,7 +101,7 @@ class Metered:
         finally:
             self._flying -= 1
             if self._flying == 0:
-                self.total.engine_seconds += time.perf_counter() - self._since
+                self.total.asked_seconds += time.perf_counter() - self._since
         self.count([completion])
         return completion
 
@@ -102,16 +116,18 @@ class Metered:
         self._engine.close()
 
 
-def measure(model: str, way: Way, workload: Workload, units: int) -> dict[str, object]:
+def measure(model: str, way: Way, workload: Workload, units: int, pairs: int = 0) -> dict[str, object]:
     """Answer a workload in one way.
 
     Args:
         model: Name of the model.
         way: How to answer.
         workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
-            of recorded scenes all at once, without the graph. `export` and `batch` are recorded scenes as an
-            export plays them, with its store and without it.
+            of recorded scenes all at once, without the graph. `export` is recorded scenes as an export plays
+            them, with its store.
         units: How many requests or scenes; all at once unless the way is one at a time, or an export decides.
+        pairs: How often an export's scenes are played without its store and with it, to compare; 0 plays
+            them once, with it.
 
     Returns:
         The fields of a `Measurement`.
@@ -123,12 +139,12 @@ def measure(model: str, way: Way, workload: Workload, units: int) -> dict[str, o
     else:
         engine = load_engine(model, engine=way)
     try:
-        return asdict(asyncio.run(_run(engine, way, workload, units)))
+        return asdict(asyncio.run(_run(engine, way, workload, units, pairs)))
     finally:
         engine.close()
 
 
-async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Measurement:
+async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: int) -> Measurement:
     await engine.generate(short(64)[-1])  # whatever happens only once
     requests: list[GenerationRequest] = []
     if workload == "calls":
@@ -137,12 +153,15 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
         requests = short(units) if workload == "short" else shared_prefix(units)
     metered = Metered(engine)
     total = metered.total
-    started, worked = time.perf_counter(), time.thread_time()
+    started, worked, used = time.perf_counter(), time.thread_time(), time.process_time()
     if workload == "scenes":
         records = await rehearse(metered, _scenes(units), 1 if way == "one at a time" else units)
         total.unit_seconds = [record.seconds for record in records]
-    elif workload in ("batch", "export"):
-        await play_all(metered, _scenes(units), store=workload == "export")
+    elif workload == "export":
+        compared = await compare_stores(metered, _scenes(units), pairs)
+        total.pairs, total.keep_seconds = compared.pairs, compared.keep_seconds
+        total.unit_seconds = compared.scene_seconds
+        units *= 1 + 2 * pairs
     elif way == "padded batch":
         from benchmarks.plain import PlainGenerate
 
@@ -152,6 +171,8 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
         await asyncio.gather(*map(metered.generate, requests))
     total.seconds = time.perf_counter() - started
     total.loop_seconds = time.thread_time() - worked
+    total.processor_seconds = time.process_time() - used
+    total.cores = os.cpu_count() or 1
     total.units = units
     total.peak_bytes = peak_bytes()
     return total
@@ -159,27 +180,29 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
 
 async def calls_of(engine: Engine, scenes: int) -> list[GenerationRequest]:
     """Every request that the graph makes for some recorded scenes."""
-    kept = _Keeping(engine.identity)
+    kept = Silent(engine.identity)
     await rehearse(kept, _scenes(scenes), scenes)
     return kept.requests
 
 
-class _Keeping:
-    """An engine that answers nothing and keeps what it was asked."""
+class Silent:
+    """An engine that answers nothing and keeps what it was asked: recorded scenes go on all the same."""
 
     constrains = True
     requests_at_once = 64
 
     def __init__(self, identity: ModelIdentity) -> None:
+        """Say what model it stands for."""
         self.identity = identity
         self.requests: list[GenerationRequest] = []
 
     async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer nothing."""
         self.requests.append(request)
         return Completion(text="", finish_reason="stop", prompt_tokens=0, completion_tokens=0)
 
     def close(self) -> None:
-        pass
+        """Nothing is open."""
 
 
 def _scenes(count: int) -> list[RecordedScene]:

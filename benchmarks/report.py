@@ -9,6 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from scene.files import replace_file
+
+GB = 1e9
+"""Bytes of a gigabyte, the unit of the targets."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -47,8 +52,24 @@ def compared(
 
 
 def write(figures: list[Figure], path: Path) -> None:
-    """Write figures as a JSON list."""
-    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n", encoding="utf-8")
+    """Write figures as a JSON list; a run that is killed meanwhile leaves the list that was there."""
+    replace_file(path, json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+
+
+def read(path: Path) -> list[Figure]:
+    """Figures that were written; none where there is no file."""
+    if not path.exists():
+        return []
+    return [Figure(**figure) for figure in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def put(figure: Figure, figures: list[Figure]) -> None:
+    """Put a figure in place of the one of the same name, or at the end."""
+    for place, other in enumerate(figures):
+        if other.name == figure.name:
+            figures[place] = figure
+            return
+    figures.append(figure)
 
 
 def show(figures: list[Figure], console: Console) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Literal
 
 from benchmarks.exporting import AT_ONCE
+from benchmarks.ledger import Ledger
 from benchmarks.measure import Measurement, Way, Workload
-from benchmarks.report import Figure, compared
+from benchmarks.report import GB, Figure, compared
+
+Group = Literal["requests", "scenes", "export", "training"]
+"""Figures that are measured together."""
 
 ENGINES: tuple[Literal["transformers", "openvino"], ...] = ("transformers", "openvino")
-GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,9 @@ class Size:
         scenes: Scenes that are played side by side.
         lone_scenes: Scenes whose calls are answered one at a time, where all would take hours; both ways are
             compared by scenes an hour.
-        exported_scenes: Scenes that are played as an export plays them.
+        export_pairs: How often the scenes of an export are played without its store and with it; 0 where
+            they take so long that what the store takes is lost in it.
+        minutes: About how long each group of figures takes on two processor cores.
     """
 
     model: str
@@ -36,27 +39,44 @@ class Size:
     lone_requests: int
     scenes: int
     lone_scenes: int
-    exported_scenes: int
+    export_pairs: int
+    minutes: dict[Group, int]
 
 
-TINY = Size(model="tiny", requests=64, lone_requests=32, scenes=16, lone_scenes=2, exported_scenes=48)
-DEFAULT = Size(model="default", requests=64, lone_requests=6, scenes=8, lone_scenes=1, exported_scenes=16)
+TINY = Size(
+    model="tiny",
+    requests=64,
+    lone_requests=32,
+    scenes=16,
+    lone_scenes=2,
+    export_pairs=3,
+    minutes={"requests": 6, "scenes": 20, "export": 22, "training": 5},
+)
+DEFAULT = Size(
+    model="default",
+    requests=64,
+    lone_requests=6,
+    scenes=8,
+    lone_scenes=1,
+    export_pairs=0,
+    minutes={"requests": 20, "scenes": 70, "export": 16, "training": 40},
+)
 
 
-def requests_figures(size: Size) -> Iterator[Figure]:
+def requests_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
     """Many requests at once against `generate` of transformers, and the memory that takes."""
     peaks: dict[str, int] = {}
-    kinds: tuple[tuple[Workload, Way, int, str], ...] = (
-        ("short", "one at a time", size.lone_requests, "short requests"),
-        ("prefix", "padded batch", size.requests, "requests with a shared prefix"),
+    kinds: tuple[tuple[Workload, Way, int, str, str], ...] = (
+        ("short", "one at a time", size.lone_requests, "short requests", "of them one at a time"),
+        ("prefix", "padded batch", size.requests, "requests with a shared prefix", "in one padded batch"),
     )
-    for workload, way, units, what in kinds:
-        base = run(size.model, way, workload, units)
+    for workload, way, units, what, how in kinds:
+        base = run(ledger, size.model, way, workload, units)
         for engine in ENGINES:
-            together = run(size.model, engine, workload, size.requests)
-            most = run(size.model, engine, workload, 2 * size.requests)
+            together = run(ledger, size.model, engine, workload, size.requests)
+            most = run(ledger, size.model, engine, workload, 2 * size.requests)
             peaks[engine] = max(peaks.get(engine, 0), together.peak_bytes)
-            name = f"{size.model}: {size.requests} {what} at once, {engine}, against generate, {way}"
+            name = f"{size.model}: {size.requests} {what} at once, {engine}, against generate, {units} {how}"
             yield compared(
                 name,
                 together.tokens_per_second,
@@ -71,26 +91,30 @@ def requests_figures(size: Size) -> Iterator[Figure]:
                 yield compared(f"{size.model}: of these reused, {engine}", reused, "%")
     for name, peak in peaks.items():
         of = f"{size.model}: peak memory with {size.requests} requests in flight, {name}"
-        yield compared(of, peak / GIB, "GiB")
+        yield compared(of, peak / GB, "GB")
 
 
-def scenes_figures(size: Size) -> Iterator[Figure]:
-    """Scenes side by side against one model call at a time, and where the time and the tokens go."""
-    base = run(size.model, "one at a time", "scenes", size.lone_scenes)
+def scenes_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
+    """Scenes side by side against one model call at a time, and where time, tokens and memory go."""
+    base = run(ledger, size.model, "one at a time", "scenes", size.lone_scenes)
     for engine in ENGINES:
-        together = run(size.model, engine, "scenes", size.scenes)
-        calls = run(size.model, engine, "calls", size.scenes)
-        alone = run(size.model, engine, "scenes", 1)
+        together = run(ledger, size.model, engine, "scenes", size.scenes)
+        calls = run(ledger, size.model, engine, "calls", size.scenes)
+        alone = run(ledger, size.model, engine, "scenes", 1)
         of = f"{size.model}: {size.scenes} scenes side by side, {engine}"
         yield compared(
-            f"{of}, against one call at a time",
+            f"{of}, against {size.lone_scenes} of them with one call at a time",
             together.units_per_hour,
             "scenes/h",
             baseline=base.units_per_hour,
             ceiling=calls.units_per_hour,
         )
-        yield compared(f"{of}: engine has work", 100 * together.engine_seconds / together.seconds, "%")
+        asked = 100 * together.asked_seconds / together.seconds
+        yield compared(f"{of}: time with a request under way (not: engine computes)", asked, "%")
+        name = f"{of}: time of {together.cores} cores that the engine's threads had"
+        yield compared(name, 100 * together.engine_share, "%")
         yield compared(f"{of}: graph and parsing", 100 * together.loop_seconds / together.seconds, "%")
+        yield compared(f"{of}: peak memory", together.peak_bytes / GB, "GB")
         computed = together.prompt_tokens - together.cached_tokens
         yield compared(f"{of}: prompt tokens computed a scene", computed / together.units, "tokens")
         yield compared(
@@ -100,27 +124,36 @@ def scenes_figures(size: Size) -> Iterator[Figure]:
         yield compared(f"{of}: a scene in company", in_company, "s", baseline=alone.seconds)
         fresh = 100 * (1 - alone.cached_tokens / alone.prompt_tokens)
         yield compared(f"{size.model}: a scene alone, {engine}: prompt tokens computed", fresh, "%")
+        yield compared(f"{size.model}: a scene alone, {engine}: peak memory", alone.peak_bytes / GB, "GB")
 
 
-def export_figures(size: Size) -> Iterator[Figure]:
+def export_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
     """Scenes through an export's store, which has every row on the disk, against the same without it."""
-    without = run(size.model, "openvino", "batch", size.exported_scenes)
-    stored = run(size.model, "openvino", "export", size.exported_scenes)
-    yield compared(
-        f"{size.model}: {AT_ONCE} scenes at once through the export's store, openvino, against none",
-        stored.units_per_hour,
-        "scenes/h",
-        baseline=without.units_per_hour,
-    )
+    stored = run(ledger, size.model, "openvino", "export", AT_ONCE, size.export_pairs)
+    of = f"{size.model}: {AT_ONCE} scenes at once through the export's store, openvino"
+    if stored.pairs:
+        # A ratio within its pair, since a machine gets faster and slower.
+        ratios = sorted(without / kept for without, kept in stored.pairs)
+        yield Figure(
+            name=f"{of}, against none, median of {len(ratios)} pairs",
+            value=round(3600 * AT_ONCE / median(kept for _, kept in stored.pairs), 1),
+            unit="scenes/h",
+            baseline=round(3600 * AT_ONCE / median(without for without, _ in stored.pairs), 1),
+            ratio=round(median(ratios), 3),
+        )
+        yield compared(f"{of}, against none, lowest ratio", ratios[0], "x")
+        yield compared(f"{of}, against none, highest ratio", ratios[-1], "x")
+    else:
+        yield compared(of, stored.units_per_hour, "scenes/h")
+    waited = 100 * sum(stored.keep_seconds) / (sum(stored.unit_seconds) + sum(stored.keep_seconds))
+    yield compared(f"{of}: of a scene's time, waiting for the disk", waited, "%")
+    yield compared(f"{of}: waiting for the disk, a scene", 1000 * fmean(stored.keep_seconds), "ms")
 
 
-def run(model: str, way: Way, workload: Workload, units: int) -> Measurement:
-    """Measure in a process of its own, so that memory is its own and no two models run at once.
+def run(ledger: Ledger, model: str, way: Way, workload: Workload, units: int, pairs: int = 0) -> Measurement:
+    """Measure in a process of its own; see `benchmarks.measure.measure`.
 
     Raises:
         subprocess.CalledProcessError: The measurement failed; its error stands above.
     """
-    print(f"measuring {model}: {workload}, {way}, {units}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "benchmarks", "measure", model, way, workload, str(units)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+    return Measurement(**ledger.take("measure", model, way, workload, str(units), str(pairs)))

@@ -1,33 +1,27 @@
 """Training: trained tokens a second and memory, `cpu-small` beside a plain SFTTrainer, on the same rows.
 
-`python -m benchmarks.training` prints the figures; each is measured in a process of its own.
+`python -m benchmarks compare --only training` prints the figures.
 """
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import typer
-from rich.console import Console
-
+from benchmarks.ledger import Ledger
 from benchmarks.measure import peak_bytes
-from benchmarks.report import Figure, compared, show
+from benchmarks.report import GB, Figure, compared
 from finetune.encoding import Encoder, encode_split
 from finetune.examples import Example
 from finetune.training import load_settings
 from inference.engine import ChatMessage
 
 Way = Literal["plain", "cpu-small"]
-GIB = 2**30
 
 ROWS = 32
 """Rows that both ways are compared on: a few minutes for the slower one."""
@@ -40,8 +34,6 @@ _WORDS = (
     "kettle", "market", "worry", "borrow", "mend", "ask", "listen", "wait", "share", "explain", "the", "a",
     "to", "and", "before", "after", "with", "for", "of", "in",
 )  # fmt: skip
-
-app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +51,25 @@ class Training:
     peak_bytes: int
 
 
-def training_figures(model: str, *, long: bool = True) -> Iterator[Figure]:
+def training_figures(model: str, ledger: Ledger, *, long: bool = True) -> Iterator[Figure]:
     """Both ways on the same rows, and the time of a whole training.
 
     Args:
         model: Name of the model.
+        ledger: Takes the measurements.
         long: Whether to train on `LONG_ROWS` rows too.
     """
-    plain, small = run(model, "plain", ROWS), run(model, "cpu-small", ROWS)
+    plain, small = run(ledger, model, "plain", ROWS), run(ledger, model, "cpu-small", ROWS)
     yield compared(
         f"{model}: training with cpu-small against a plain SFTTrainer in float32",
         small.tokens / small.seconds,
         "tokens/s",
         baseline=plain.tokens / plain.seconds,
     )
-    yield compared(f"{model}: peak memory of a plain SFTTrainer", plain.peak_bytes / GIB, "GiB")
-    yield compared(f"{model}: peak memory with cpu-small", small.peak_bytes / GIB, "GiB")
+    yield compared(f"{model}: peak memory of a plain SFTTrainer", plain.peak_bytes / GB, "GB")
+    yield compared(f"{model}: peak memory with cpu-small", small.peak_bytes / GB, "GB")
     if long:
-        whole = run(model, "cpu-small", LONG_ROWS)
+        whole = run(ledger, model, "cpu-small", LONG_ROWS)
         name = f"{model}: one epoch of {LONG_ROWS} rows of {whole.tokens / LONG_ROWS:.0f} tokens, cpu-small"
         yield compared(name, whole.seconds / 60, "min")
 
@@ -138,29 +131,10 @@ def train_once(model: str, way: Way, rows: int) -> Training:
         return Training(split.lengths.tokens, time.perf_counter() - started, peak_bytes())
 
 
-def run(model: str, way: Way, rows: int) -> Training:
-    """The same in a process of its own, so that memory is its own and no two models run at once.
+def run(ledger: Ledger, model: str, way: Way, rows: int) -> Training:
+    """The same in a process of its own.
 
     Raises:
         subprocess.CalledProcessError: The measurement failed; its error stands above.
     """
-    print(f"measuring {model}: training, {way}, {rows} rows", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "benchmarks.training", "measure", model, way, str(rows)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Training(**json.loads(done.stdout.splitlines()[-1]))
-
-
-@app.command(hidden=True)
-def measure(model: str, way: Way, rows: int) -> None:
-    """Measure one way and print it as JSON."""
-    typer.echo(json.dumps(asdict(train_once(model, way, rows))))
-
-
-@app.command()
-def compare(model: str = "tiny") -> None:
-    """Measure a model and show the figures."""
-    show(list(training_figures(model, long=model == "tiny")), Console())
-
-
-if __name__ == "__main__":
-    app()
+    return Training(**ledger.take("train", model, way, str(rows)))

@@ -31,7 +31,7 @@ async def test_replay_plays_the_recorded_scene(played: SceneRecord, tmp_path: Pa
     assert {record.answer for record in again} == {played.answer}
     assert played.calls
     assert engine.total.completion_tokens == 2 * 2 * len(played.calls)  # "noise" and an end, for both scenes
-    assert 0 < engine.total.engine_seconds
+    assert 0 < engine.total.asked_seconds
 
 
 async def test_replay_says_when_the_graph_has_changed(played: SceneRecord) -> None:

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.report import compared, show, write
+from benchmarks.report import compared, put, read, show, write
 from benchmarks.workloads import shared_prefix, short
 
 
 def test_figures(tmp_path: Path) -> None:
     figures = [
         compared("speed", 300.04, "tokens/s", baseline=25.0, ceiling=400),
-        compared("size", 1.5, "GiB"),
+        compared("size", 1.5, "GB"),
     ]
     write(figures, tmp_path / "bench.json")
+    assert read(tmp_path / "bench.json") == figures
     fast, size = json.loads((tmp_path / "bench.json").read_text())
     assert fast == {
         "name": "speed", "value": 300.0, "unit": "tokens/s", "baseline": 25.0, "ratio": 12.0, "ceiling": 400,
@@ -25,6 +26,13 @@ def test_figures(tmp_path: Path) -> None:
     out = io.StringIO()
     show(figures, Console(file=out, width=100))
     assert "12.0x" in out.getvalue()
+
+
+def test_a_figure_takes_the_place_of_the_one_before():
+    figures = [compared("a", 1, "s"), compared("b", 1, "s")]
+    put(compared("a", 2, "s"), figures)
+    put(compared("c", 3, "s"), figures)
+    assert [(figure.name, figure.value) for figure in figures] == [("a", 2), ("b", 1), ("c", 3)]
 
 
 def test_workloads_are_as_said() -> None:

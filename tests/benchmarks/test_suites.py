@@ -1,0 +1,153 @@
+"""Which figures come of the measurements."""
+
+import json
+from subprocess import PIPE, CompletedProcess
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import ledger as ledgers
+from benchmarks.__main__ import app
+from benchmarks.exporting import AT_ONCE, compare_stores
+from benchmarks.measure import Measurement, Silent
+from benchmarks.replay import load
+from benchmarks.writer import MODEL, writer_figures
+
+PAIRS = [(10.0, 10.4), (20.0, 20.2), (10.0, 9.9)]
+
+
+class Bench:
+    """`bench("--only", "scenes")`: what the command does where nothing is really measured."""
+
+    def __init__(self, folder) -> None:
+        self.file = folder / "bench.json"
+        self.asked: list[str] = []
+        self.stop_after = 1000
+
+    def run(self, command, **options):
+        if len(self.asked) == self.stop_after:
+            raise KeyboardInterrupt
+        arguments = command[3:]
+        self.asked.append(" ".join(arguments))
+        return CompletedProcess(command, 0, json.dumps(self.measured(arguments)))
+
+    def measured(self, arguments):
+        if arguments[0] == "train":
+            return {"tokens": 100, "seconds": 10.0, "peak_bytes": 3 * 10**9}
+        units = int(arguments[4])
+        return {
+            "seconds": 10.0, "units": units, "prompt_tokens": 1000 * units, "cached_tokens": 400 * units,
+            "completion_tokens": 10 * units, "asked_seconds": 10.0, "loop_seconds": 0.5,
+            "processor_seconds": 18.5, "cores": 2, "peak_bytes": 2 * 10**9, "unit_seconds": [5.0] * units,
+            "pairs": PAIRS if int(arguments[5]) else [], "keep_seconds": [0.01] * units,
+        }  # fmt: skip
+
+    def __call__(self, *arguments):
+        return CliRunner().invoke(app, ["compare", "--out", str(self.file), *arguments])
+
+    def figures(self):
+        return {figure["name"]: figure for figure in json.loads(self.file.read_text())}
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    bench = Bench(tmp_path)
+    monkeypatch.setattr(ledgers, "subprocess", SimpleNamespace(run=bench.run, PIPE=PIPE))
+    return bench
+
+
+def test_everything_with_the_tiny_model(bench):
+    done = bench()
+    assert done.exit_code == 0
+    assert "That takes about 53 minutes" in done.stderr
+    figures = bench.figures()
+    assert all(name.startswith("tiny: ") for name in figures)
+    assert {tuple(figure) for figure in figures.values()} == {
+        ("name", "value", "unit", "baseline", "ratio", "ceiling")
+    }
+    assert {figure["unit"] for name, figure in figures.items() if "memory" in name} == {"GB"}
+    assert len(bench.asked) == len(set(bench.asked))
+
+
+def test_names_say_how_much_the_baseline_was(bench):
+    bench("--only", "requests")
+    of = "tiny: 64 short requests at once, openvino, against generate, 32 of them one at a time"
+    assert bench.figures()[of]["ratio"] == 2
+    bench("--only", "scenes", "--model", "default")
+    of = "default: 8 scenes side by side, openvino, against 1 of them with one call at a time"
+    assert bench.figures()[of]["ratio"] == 8
+
+
+def test_scenes_have_their_peaks_and_shares(bench):
+    bench("--only", "scenes")
+    figures, of = bench.figures(), "tiny: 16 scenes side by side, transformers"
+    assert figures[f"{of}: peak memory"]["value"] == 2
+    assert figures["tiny: a scene alone, transformers: peak memory"]["value"] == 2
+    assert figures[f"{of}: time of 2 cores that the engine's threads had"]["value"] == 90
+    assert figures[f"{of}: graph and parsing"]["value"] == 5
+
+
+def test_the_store_is_compared_in_pairs(bench):
+    bench("--only", "export")
+    of = "tiny: 16 scenes at once through the export's store, openvino"
+    figures = bench.figures()
+    assert figures[f"{of}, against none, median of 3 pairs"]["ratio"] == 0.99
+    assert figures[f"{of}, against none, lowest ratio"]["value"] == 0.962
+    assert figures[f"{of}, against none, highest ratio"]["value"] == 1.01
+    assert figures[f"{of}: waiting for the disk, a scene"]["value"] == 10
+
+
+def test_a_run_that_was_cut_off_goes_on(bench):
+    bench.stop_after = 5
+    assert bench().exit_code == 130
+    some = bench.figures()
+    assert some
+    bench.stop_after = 1000
+    done = bench()
+    assert "5 measurements are there from a run that was cut off" in done.stderr
+    assert len(bench.asked) == len(set(bench.asked))
+    assert bench.figures().items() >= some.items()
+
+
+def test_parts_are_put_together(bench):
+    for part in ("requests", "scenes"):
+        bench("--only", part)
+    bench("--only", "training", "--model", "default")
+    parts = bench.figures()
+    assert len({name.partition(":")[0] for name in parts}) == 2
+    before = len(bench.asked)
+    bench("--only", "requests")  # complete, so it is measured anew
+    assert len(bench.asked) > before
+    assert list(bench.figures()) == list(parts)
+
+
+def test_figures_of_other_circumstances_are_put_aside(bench):
+    bench.file.write_text("[]")
+    done = bench("--only", "training")
+    assert f"it is now {bench.file.with_suffix('.before.json')}" in "".join(done.stderr.splitlines())
+    assert bench.file.with_suffix(".before.json").read_text() == "[]"
+    assert bench.figures()
+
+
+async def test_the_same_scenes_with_a_store_and_without(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    engine = Silent(MODEL)
+    scenes = load()[:2]
+    stores = await compare_stores(engine, scenes, pairs=1)
+    assert len(stores.pairs) == 1
+    assert len(stores.keep_seconds) == len(stores.scene_seconds) == 2 * len(scenes)
+    assert len(engine.requests) == 3 * sum(len(scene.replies) for scene in scenes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writer_is_measured_without_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    figures = {figure.name: figure for figure in writer_figures(rows=20)}
+    assert figures["a row"].value > 100
+    assert figures[f"20 rows through the store, {AT_ONCE} at once"].unit == "rows/s"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_engines_share_leaves_out_the_loop():
+    assert Measurement(seconds=10, processor_seconds=12, loop_seconds=2, cores=2).engine_share == 0.5

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from scene.record import NodeCost, SceneRecord
+from scene.record import NodeCost, SceneRecord, total_cost
 from scene.text import one_line
 
 
@@ -21,23 +19,12 @@ def cost_table(record: SceneRecord) -> Table:
     for node, cost in record.cost.items():
         table.add_row(Text(one_line(node)), *_cells(cost))
     table.add_section()
-    table.add_row(Text("whole scene", "bold"), *_cells(_total(record.cost, record.seconds)))
+    table.add_row(Text("whole scene", "bold"), *_cells(total_cost(record.cost, record.seconds)))
     if record.replay is not None:
         table.add_row(
-            Text("played again", "bold"), *_cells(_total(record.replay.cost, record.replay.seconds))
+            Text("played again", "bold"), *_cells(total_cost(record.replay.cost, record.replay.seconds))
         )
     return table
-
-
-def _total(cost: Mapping[str, NodeCost], seconds: float) -> NodeCost:
-    costs = cost.values()
-    return NodeCost(
-        calls=sum(cost.calls for cost in costs),
-        prompt_tokens=sum(cost.prompt_tokens for cost in costs),
-        completion_tokens=sum(cost.completion_tokens for cost in costs),
-        cached_tokens=sum(cost.cached_tokens for cost in costs),
-        seconds=seconds,
-    )
 
 
 def _cells(cost: NodeCost) -> tuple[str, str, str, str]:

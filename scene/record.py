@@ -267,6 +267,23 @@ def costs(
     return total
 
 
+def total_cost(costs: Mapping[str, NodeCost], seconds: float) -> NodeCost:
+    """What a whole scene took.
+
+    Args:
+        costs: What each node took.
+        seconds: From its beginning to its end, which is less than the sum over nodes that ran side by side.
+    """
+    own = costs.values()
+    return NodeCost(
+        calls=sum(cost.calls for cost in own),
+        prompt_tokens=sum(cost.prompt_tokens for cost in own),
+        completion_tokens=sum(cost.completion_tokens for cost in own),
+        cached_tokens=sum(cost.cached_tokens for cost in own),
+        seconds=seconds,
+    )
+
+
 def _covered(spans: Sequence[tuple[float, float]]) -> float:
     """Time that at least one span covers, in seconds."""
     covered, end = 0.0, float("-inf")

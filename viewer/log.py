@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from scene.nouns import Consequence, Event, EventId, Role, Severity
-from scene.record import ModelCall, NodeCost, Replay, SceneRecord
+from scene.record import ModelCall, NodeCost, Replay, SceneRecord, total_cost
 from viewer.relations import followed_by, prompted_by, tried_again
 
 SEVERITIES: tuple[Severity, ...] = tuple(reversed(get_args(Severity)))
@@ -146,23 +146,6 @@ def severity_counts(played: Played) -> dict[Severity, int]:
 def worst_severity(played: Played) -> Severity:
     """The worst severity among the consequences; `none` where there are none."""
     return next((severity for severity, count in severity_counts(played).items() if count), "none")
-
-
-def total_cost(costs: Mapping[str, NodeCost], seconds: float) -> NodeCost:
-    """What a whole scene took.
-
-    Args:
-        costs: What each node took.
-        seconds: From its beginning to its end, which is less than the sum over nodes that ran side by side.
-    """
-    own = costs.values()
-    return NodeCost(
-        calls=sum(cost.calls for cost in own),
-        prompt_tokens=sum(cost.prompt_tokens for cost in own),
-        completion_tokens=sum(cost.completion_tokens for cost in own),
-        cached_tokens=sum(cost.cached_tokens for cost in own),
-        seconds=seconds,
-    )
 
 
 def turns(cast: Sequence[Role], played: Played) -> list[Turn]:

@@ -14,14 +14,7 @@ SELFALIGN_SCENE ?= $(if $(filter tiny,$(MODEL)),--roles 1 --steps 2 --max-intera
 
 DATA ?=
 PROOF ?= build/proof-$(notdir $(MODEL))
-PROOF_QUESTIONS ?= 120
-PROOF_LIMIT ?= 100
-PROOF_JUDGED ?= 50
-PROOF_TOKENS ?= 256
-PROOF_JUDGE ?= $(MODEL)
-PROOF_MIX ?= aligned=120,helpful=60,simulation=60
-PROOF_SCENE ?=
-PROOF_TRAIN ?= --preset cpu-small
+PROOF_STUDENTS ?= $(MODEL) tiny
 PROOF_PAGE ?= $(PROOF)/results.md
 
 VENV := $(CURDIR)/.venv
@@ -91,37 +84,9 @@ selfalign: setup ## rehearse 40 questions, tune the model on what came of them, 
 	$$run train "$(SELFALIGN)/data" --model "$(MODEL)" --preset cpu-small --resume --out "$(SELFALIGN)/adapter"; \
 	$$run ask finetune/questions.jsonl --last 5 --engine transformers --model "$(MODEL)" --model "$(SELFALIGN)/adapter"
 
-# Adapters are evaluated on transformers, so everything is: figures then differ by model and method alone.
-PROOF_SETS := advbench xstest-safe xstest-unsafe self-instruct
-
-# A data set or adapter that is there is not made again; the other stages go on with what they find.
-proof: setup ## rehearse, tune, tune rivals, compare, write the results: make proof DATA=folder (hours)
-	@set -eu; \
-	test -n "$(DATA)" || { echo "Name the folder with the question sets: make proof DATA=folder" >&2; exit 2; }; \
-	run="$(BIN)/monopolylogue"; stage="$(BIN)/python -m cli.proof"; at="$(PROOF)"; \
-	test -e "$$at/questions/train.jsonl" || $$stage questions "$(DATA)" --limit $(PROOF_QUESTIONS) \
-		$(foreach set,$(PROOF_SETS),--evaluated $(set)) --out "$$at/questions"; \
-	$$run export "$$at/questions/train.jsonl" --model "$(MODEL)" $(PROOF_SCENE) --out "$$at/scenes"; \
-	$$run evaluate --system critique="$(MODEL)",method=critique_revise --system context="$(MODEL)",method=context_distillation \
-		--set train="$$at/questions/train.jsonl" --no-likelihood --max-tokens $(PROOF_TOKENS) --out "$$at/rivals"; \
-	test -e "$$at/data/matrix" || $$run dataset "$$at/scenes" --mix "$(PROOF_MIX)" --out "$$at/data/matrix"; \
-	for rival in critique context; do \
-		test -e "$$at/data/$$rival" || $$stage rows "$$at/rivals" --system $$rival --out "$$at/data/$$rival"; \
-	done; \
-	for rows in matrix critique context; do \
-		test -e "$$at/adapters/$$rows/metrics.json" || \
-			$$run train "$$at/data/$$rows" --model "$(MODEL)" $(PROOF_TRAIN) --resume --out "$$at/adapters/$$rows"; \
-	done; \
-	$$run evaluate --system base="$(MODEL)" --system matrix-tuned="$$at/adapters/matrix" \
-		--system critique-tuned="$$at/adapters/critique" --system context-tuned="$$at/adapters/context" \
-		--system context-prompt="$(MODEL)",method=context_distillation \
-		$(foreach set,$(PROOF_SETS),--set $(set)) --data "$(DATA)" --limit $(PROOF_LIMIT) \
-		--engine transformers --max-tokens $(PROOF_TOKENS) --out "$$at/evaluation"; \
-	$$run evaluate --system base="$(MODEL)" --system matrix="$(MODEL)",method=matrix \
-		--system matrix-tuned="$$at/adapters/matrix" --system critique-tuned="$$at/adapters/critique" \
-		--set hh="$$at/questions/hh.jsonl" --limit $(PROOF_JUDGED) --judge "$(PROOF_JUDGE)" --pair matrix-tuned=critique-tuned \
-		--engine transformers --max-tokens $(PROOF_TOKENS) --out "$$at/judged"; \
-	$$stage page "$$at/evaluation/results.json" --judged "$$at/judged/results.json" --out "$(PROOF_PAGE)"
+# Its other variables (PROOF_QUESTIONS and so on) reach the command by the environment.
+proof: setup ## rehearse, tune, tune rivals, compare, write the results: make proof DATA=folder (four hours)
+	@$(BIN)/python -m cli.proof run "$(DATA)" --model "$(MODEL)" $(foreach student,$(PROOF_STUDENTS),--student "$(student)") --out "$(PROOF)" --page "$(PROOF_PAGE)"
 
 # The stamp is written last and says what was installed. An install that was cut off leaves .installing
 # behind; pip can take a half-copied package for a whole one, so the environment is then made anew. The

@@ -1,8 +1,11 @@
-"""The stages of `make proof` that no subcommand of `monopolylogue` has; run with `python -m cli.proof`."""
+"""`make proof`, and those of its parts that no subcommand of `monopolylogue` has; `python -m cli.proof`."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,23 +17,155 @@ from scene.files import replace_file
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
+PROGRAMS = {"monopolylogue": "cli.main", "proof": "cli.proof"}
+"""The modules behind the first word of a stage's command."""
+
+BEAT = 10.0
+"""Seconds after which the time a stage has taken is noted again."""
+
+TO_TRAIN = "Questions to train on."
+TO_CHOOSE = "Questions to choose prompts, rows and epochs on."
+TO_JUDGE = "Questions of held-out HH to judge answers on."
+
+
+@app.command()
+def run(
+    data: Annotated[str, typer.Argument(help="Folder with the question sets.")],
+    out: Annotated[Path, typer.Option(help="Folder of everything; goes on with what is there.")],
+    student: Annotated[list[str], typer.Option(metavar="MODEL", help="A model to tune; once for each.")],
+    page: Annotated[Path, typer.Option(help="The page to write; its data goes beside it as JSON.")],
+    model: Annotated[str, typer.Option(help="The model that rehearses.")] = "default",
+    questions: Annotated[int, typer.Option(min=1, envvar="PROOF_QUESTIONS", help=TO_TRAIN)] = 120,
+    dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 60,
+    limit: Annotated[
+        int, typer.Option(min=1, envvar="PROOF_LIMIT", help="Questions of each evaluated set.")
+    ] = 40,
+    judged: Annotated[int, typer.Option(min=1, envvar="PROOF_JUDGED", help=TO_JUDGE)] = 24,
+    rehearsed: Annotated[
+        int, typer.Option(min=1, envvar="PROOF_REHEARSED", help="Those of them that MATRIX answers.")
+    ] = 6,
+    tokens: Annotated[
+        int, typer.Option(min=16, envvar="PROOF_TOKENS", help="Room for an answer that is judged.")
+    ] = 256,
+    judge: Annotated[
+        str, typer.Option(envvar="PROOF_JUDGE", help="Who judges; by default who rehearses.")
+    ] = "",
+    mix: Annotated[
+        str, typer.Option(metavar="KIND=N,...", envvar="PROOF_MIX", help="Rows of each kind.")
+    ] = "aligned=60,helpful=30",
+    scene: Annotated[str, typer.Option(envvar="PROOF_SCENE", help="Further options of `export`.")] = "",
+    train: Annotated[
+        str, typer.Option(envvar="PROOF_TRAIN", help="Options of `train`.")
+    ] = "--preset cpu-small",
+    train_others: Annotated[
+        str,
+        typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
+    ] = "--preset cpu-small --epochs 3",
+    distillation: Annotated[
+        bool,
+        typer.Option(
+            "--distillation",
+            envvar="PROOF_DISTILLATION",
+            help="Tune on context distillation's answers too.",
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, and stop.")] = False,
+) -> None:
+    """Rehearse, tune, tune rivals, compare, and write the results."""
+    import shlex
+
+    from cli.proof_stages import Proof, stages_of, student_name
+    from cli.stages import Ledger, run_stages
+
+    if not data:
+        raise InputError("Name the folder with the question sets: make proof DATA=folder")
+    proof = Proof(
+        data=Path(data),
+        out=out,
+        model=model,
+        students=tuple(dict.fromkeys(student)),
+        questions=questions,
+        dev=dev,
+        limit=limit,
+        judged=judged,
+        rehearsed=rehearsed,
+        tokens=tokens,
+        judge=judge or model,
+        mix=mix,
+        scene=scene,
+        train=train,
+        train_others=train_others,
+        distillation=distillation,
+    )
+    stages = stages_of(proof)
+    if dry_run:
+        before = Ledger.read(out)
+        for stage in stages:
+            mark = "done" if before.is_done(stage) else "to do"
+            typer.echo(f"{stage.name} ({mark}): {shlex.join(stage.command)}")
+        return
+    ledger = run_stages(stages, proof.settings(), out, call)
+
+    from evaluation.proof_results import Done, gathered
+
+    found = gathered(
+        out,
+        model,
+        {student_name(one): one for one in proof.students},
+        ("matrix", *proof.rivals),
+        [Done(name=one.name, seconds=ledger.stages[one.name].seconds, made=one.makes) for one in stages],
+        proof.settings(),
+    )
+    page.parent.mkdir(parents=True, exist_ok=True)
+    results = page.with_suffix(".json")
+    replace_file(results, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    write_page(found, results)
+
+
+def call(command: Sequence[str], note: Callable[[], None]) -> int:
+    """Run a stage's command in a process of its own, which gives back all its memory.
+
+    Ctrl-C reaches that process too; it says what it kept, and is waited for. It inherits the folder's lock,
+    so that nobody else begins while it runs, even where this process was killed.
+    """
+    program, *words = command
+    process = subprocess.Popen([sys.executable, "-m", PROGRAMS[program], *words], close_fds=False)
+    stopped = False
+    while True:
+        try:
+            code = process.wait(timeout=BEAT)
+        except subprocess.TimeoutExpired:
+            note()
+        except KeyboardInterrupt:
+            if stopped:
+                process.kill()
+            stopped = True
+        else:
+            return 130 if stopped else code
+
 
 @app.command()
 def questions(
     data: Annotated[Path, typer.Argument(help="Folder with the question sets.")],
-    out: Annotated[Path, typer.Option(help="Folder for train.jsonl and hh.jsonl.")],
-    limit: Annotated[int, typer.Option(min=1, help="Questions to train on.")] = 120,
+    out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and hh.jsonl.")],
+    limit: Annotated[int, typer.Option(min=1, help=TO_TRAIN)] = 120,
+    dev: Annotated[int, typer.Option(min=0, help=TO_CHOOSE)] = 60,
+    held_out: Annotated[int, typer.Option(min=0, help=TO_JUDGE)] = 24,
     evaluated: Annotated[
         list[str] | None, typer.Option(help="A set that is evaluated on; once for each.")
     ] = None,
 ) -> None:
-    """Draw the questions to train on, and hold a part of HH out."""
+    """Draw the questions to train on, and hold others out."""
     from evaluation.training_questions import draw_questions, write_questions
 
-    drawn, held_out = draw_questions(data, evaluated or (), limit)
-    write_questions(drawn, out / "train.jsonl")
-    write_questions(held_out, out / "hh.jsonl")
-    typer.echo(f"{len(drawn):,} questions to train on and {len(held_out):,} held out are in {out}.")
+    drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out)
+    write_questions(drawn.held_out, out / "hh.jsonl")
+    write_questions(drawn.dev, out / "dev.jsonl")
+    write_questions(drawn.train, out / "train.jsonl")
+    typer.echo(
+        f"{len(drawn.train):,} questions to train on, {len(drawn.dev):,} to choose on and "
+        f"{len(drawn.held_out):,} held out are in {out}."
+    )
 
 
 @app.command()
@@ -38,37 +173,50 @@ def rows(
     folder: Annotated[Path, typer.Argument(help="Folder that `evaluate` wrote.")],
     system: Annotated[str, typer.Option(help="Whose answers to take.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    questions: Annotated[Path, typer.Option(help="The questions, which say of what kind each is.")],
+    mix: Annotated[
+        str | None, typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.")
+    ] = None,
 ) -> None:
-    """Make a data set of a method's answers."""
+    """Make a data set of a method's answers, as `dataset` makes one of scenes."""
     from evaluation.rows import write_rows
+    from finetune.settings import DatasetSettings, parse_mix
+    from scene.questions import read_questions
 
-    written, left_out = write_rows(folder, system, out)
-    typer.echo(f"{written:,} rows of {system} are in {out}; {left_out:,} answers were left out.")
+    kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
+    settings = DatasetSettings(mix=None if mix is None else parse_mix(mix))
+    written = write_rows(folder, system, kinds, settings, out)
+    said = " and ".join(f"{count:,} {split}" for split, count in written.items())
+    typer.echo(f"{said} rows of {system} are in {out}.")
 
 
 @app.command()
 def page(
-    results: Annotated[Path, typer.Argument(help="The results.json of an evaluation.")],
-    judged: Annotated[Path, typer.Option(help="That of an evaluation that was judged.")],
-    out: Annotated[Path, typer.Option(help="The page to write; both results go beside it as JSON.")],
-    command: Annotated[str, typer.Option(help="What measured them.")] = "make proof",
+    results: Annotated[Path, typer.Argument(help="The JSON beside a page that `run` wrote.")],
 ) -> None:
-    """Write results as a page."""
-    from evaluation.markdown import results_page
-
-    found = {"figures": _read(results), "judged": _read(judged)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, results_page(found["figures"], found["judged"], command))
-    replace_file(out.with_suffix(".json"), json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    typer.echo(f"Written to {out}.")
-
-
-def _read(path: Path) -> dict[str, Any]:
+    """Write a page anew from its data."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read; give the results.json of an evaluation.") from error
-    return found
+        raise InputError(f"{results} can't be read; give the JSON that `run` wrote beside a page.") from error
+    write_page(found, results)
+
+
+def write_page(found: Mapping[str, Any], results: Path) -> None:
+    """Write page and plots beside the data they are made of."""
+    from evaluation.markdown import results_page
+    from evaluation.plots import write_plots
+    from evaluation.proof_results import results_from
+
+    pictures = {}
+    for student in found["students"]:
+        folder = results.with_suffix("") / student["name"]
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = write_plots(results_from(student["results"], results), folder)
+        pictures[student["name"]] = [one.relative_to(results.parent).as_posix() for one in drawn]
+    target = results.with_suffix(".md")
+    replace_file(target, results_page(found, pictures, "make proof"))
+    typer.echo(f"Written to {target}, from {results}.")
 
 
 if __name__ == "__main__":

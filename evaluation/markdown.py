@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from evaluation.metrics import METRICS
 from evaluation.report import interval
@@ -14,31 +11,128 @@ from evaluation.results import ALL
 from evaluation.statistics import Estimate
 
 
-def results_page(results: dict[str, Any], judged: dict[str, Any], command: str) -> str:
+def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]], command: str) -> str:
     """The page.
 
     Args:
-        results: What the `results.json` of an evaluation holds.
-        judged: The same of one that was judged, on questions of its own.
-        command: What measured both.
+        found: What `evaluation.proof_results.gathered` came to.
+        pictures: Addresses of plots, by name of the student they are of.
+        command: What measured it all.
     """
     parts = [
         "# Results\n",
         f"Measured by `{command}`. Figures have 95% bootstrap intervals over questions; differences are "
         "paired by question. [evaluation.md](evaluation.md) says what each figure means.\n",
-        *_systems(results),
-        *_figures(results),
-        "# On the questions that were judged\n",
-        *_systems(judged),
-        *_judged(judged),
-        *_figures(judged),
-        *_paper(),
+        *_goals(found["students"]),
+        *(part for one in found["students"] for part in _student(one, pictures.get(one["name"], ()), found)),
+        *_rows(found),
+        *_cost(found),
+        *_paper(found["paper"]),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _systems(results: dict[str, Any]) -> Iterator[str]:
-    yield "## Systems\n"
+def _goals(students: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "## Goals\n"
+    yield (
+        "*Certain* where the whole interval is on one side of the bound. The change of a log-likelihood is "
+        "taken relative to the base's mean, which is held fixed in its interval.\n"
+    )
+    for student in students:
+        rows = []
+        for one in student["goals"]:
+            sign = one["of"] != "figure"
+            measured = interval(Estimate(**one["estimate"]), one["unit"], sign=sign)
+            met = ("yes" if one["met"] else "no") + ("" if one["certain"] else ", not certain")
+            rows.append([one["system"], one["aim"], f"{measured} {_short(one['unit'])}", met])
+        yield f"{_title(student)}:\n"
+        yield _table(["model", "aim", "measured", "met"], rows)
+
+
+def _title(student: Mapping[str, Any]) -> str:
+    whose = "its own rehearsals" if student["teaches"] else "the rehearsals of another model"
+    return f"`{student['name']}`, tuned on {whose}"
+
+
+def _short(unit: str) -> str:
+    return "" if unit == "%" else unit
+
+
+def _student(student: Mapping[str, Any], pictures: Sequence[str], found: Mapping[str, Any]) -> Iterator[str]:
+    results = student["results"]
+    yield f"## {_title(student)}\n"
+    yield from _systems(results)
+    room = ", ".join(f"{name} {tokens}" for name, tokens in student["room"].items())
+    yield f"Room for an answer, in tokens: {room}.\n"
+    yield from _figures(results)
+    yield from _judged(results)
+    for address in pictures:
+        yield f"![{address.rpartition('/')[2].partition('.')[0]} of {student['name']}]({address})\n"
+    if student["rehearsed"] is not None:
+        yield "### MATRIX at inference, on fewer questions\n"
+        yield "Both systems on the fastest engine there is, so that they compare with each other alone.\n"
+        yield from _systems(student["rehearsed"])
+        yield from _figures(student["rehearsed"])
+        yield from _judged(student["rehearsed"])
+    if student["samples"]:
+        yield "### Samples\n"
+        yield f"{found['samples']}\n"
+        for sample in student["samples"]:
+            yield from _sample(sample)
+
+
+def _sample(sample: Mapping[str, Any]) -> Iterator[str]:
+    yield f"**{'Better' if sample['good'] else 'Worse'}** ({sample['set']}; {sample['why']}):\n"
+    for who, text in {"asked": sample["question"], **sample["answers"]}.items():
+        yield f"{who}:\n"
+        # As a quotation of code: no mark that a model wrote is taken for the page's.
+        yield "\n".join(f">     {line}" for line in (text or "(nothing)").splitlines()) + "\n"
+
+
+def _rows(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "## What was trained on\n"
+    rows = []
+    for name, one in found["rows"].items():
+        for split, kinds in one["rows"].items():
+            said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+            left = ", ".join(f"{count} {reason}" for reason, count in one["filtered"].items())
+            rows.append([name, split, str(sum(kinds.values())), said, left if split == "train" else ""])
+    yield _table(["rows of", "split", "rows", "kinds", "left out of both"], rows)
+    rows = [
+        [
+            student["name"], name, f"{one['steps']:,.0f}", f"{one['tokens']:,.0f}",
+            *(f"{one[loss]:.3f}" if loss in one else "" for loss in ("loss", "validation_loss")),
+        ]
+        for student in found["students"]
+        for name, one in student["training"].items()
+    ]  # fmt: skip
+    yield _table(["model", "rows of", "steps", "tokens", "last loss", "validation loss"], rows)
+
+
+def _cost(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "## What it took\n"
+    yield (
+        "Wall time, interruptions left out. Tokens read and written for scenes and answers; those of judging "
+        "and of scoring references are not counted.\n"
+    )
+    kinds = ("prompt_tokens", "completion_tokens", "trained_tokens")
+    stages = found["stages"]
+    rows = [
+        [
+            one["name"],
+            f"{one['seconds'] / 60:.1f}",
+            *(f"{one[kind]:,}" if kind in one else "" for kind in kinds),
+        ]
+        for one in stages
+    ]
+    sums = [f"{sum(one.get(kind, 0) for one in stages):,}" for kind in kinds]
+    rows.append(["all", f"{sum(one['seconds'] for one in stages) / 60:.1f}", *sums])
+    yield _table(["stage", "minutes", "tokens read", "tokens written", "tokens trained"], rows)
+    settings = ", ".join(f"{name} `{value}`" for name, value in found["settings"].items() if value != "")
+    yield f"Settings: {settings}.\n"
+
+
+def _systems(results: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for one in results["systems"]:
         identity = one["identity"] or {}
@@ -56,7 +150,7 @@ def _systems(results: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _figures(results: dict[str, Any]) -> Iterator[str]:
+def _figures(results: Mapping[str, Any]) -> Iterator[str]:
     names = [one["name"] for one in results["systems"]]
     for kind, title, sign in (
         ("figures", "Figures", False),
@@ -74,11 +168,11 @@ def _figures(results: dict[str, Any]) -> Iterator[str]:
             where = "all sets" if set_name == ALL else set_name
             what = f"{METRICS[metric].title}, {METRICS[metric].unit}"
             rows.append([where, what, *(own.get(name, "") for name in shown)])
-        yield f"## {title}\n"
+        yield f"### {title}\n"
         yield _table(["set", "figure", *shown], rows)
 
 
-def _judged(results: dict[str, Any]) -> Iterator[str]:
+def _judged(results: Mapping[str, Any]) -> Iterator[str]:
     if not results["judged"]:
         return
     rows = []
@@ -87,14 +181,14 @@ def _judged(results: dict[str, Any]) -> Iterator[str]:
         first = one["first_place"]
         bias = "" if first is None else interval(Estimate(**first), "%")
         rows.append([one["set"], one["system"], one["baseline"], str(one["win"]["n"]), *shares, bias])
-    yield "## Judged in pairs\n"
+    yield "### Judged in pairs\n"
     yield _table(
         ["set", "system", "against", "questions", "win, %", "tie, %", "lose, %", "first place, %"], rows
     )
 
 
-def _paper() -> Iterator[str]:
-    table = yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8"))
+def _paper(paper: Mapping[str, Any]) -> Iterator[str]:
+    table = dict(paper)
     sets = table.pop("sets")
     rows = [
         [system, baseline, *shares]

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evaluation.records import Answer, Journal
 from evaluation.store import ANSWERS
+from finetune.filters import Rejected, deduplicated, fault
+from finetune.formats import formatted
+from finetune.rows import Row, RowKind, rank
+from finetune.settings import DatasetSettings
+from finetune.split import validation_questions
 from scene.errors import InputError
-from scene.files import replace_file
-from scene.text import ends_whole, loops
+from scene.nouns import Kind
+from scene.record import Message
+
+MANIFEST = "manifest.json"
 
 
-def write_rows(folder: Path, system: str, target: Path) -> tuple[int, int]:
-    """Write a method's good answers as prompts and completions, in `target/train.jsonl`.
+def write_rows(
+    folder: Path, system: str, kinds: Mapping[str, Kind | None], settings: DatasetSettings, target: Path
+) -> dict[str, int]:
+    """Write a method's answers as prompts and completions, filtered, mixed and split as rows of scenes are.
 
-    An answer is left out that failed, was cut off, ends in mid-sentence or goes round in circles. The prompt
-    is the bare question, whatever the method asked: that is what is distilled.
+    The prompt is the bare question, whatever the method asked: that is what is distilled.
 
     Args:
         folder: An evaluation.
         system: The system whose answers to take.
-        target: Folder of the data set.
+        kinds: What each question is, by its text: an answer to a benign one is a `helpful` row, any other
+            an `aligned` one.
+        settings: How; the format is that of prompts and completions.
+        target: Folder of the data set. One that is there is replaced.
 
     Returns:
-        Rows written, and answers left out.
+        Rows by split.
 
     Raises:
         InputError: There is no such evaluation, or it has no good answer of the system.
@@ -32,18 +47,57 @@ def write_rows(folder: Path, system: str, target: Path) -> tuple[int, int]:
     if not (folder / ANSWERS).is_file():
         raise InputError(f"{folder} holds no answers; give a folder that `evaluate` wrote.")
     answers = {one.key: one for one in Journal(folder / ANSWERS, Answer).records if one.system == system}
-    rows = [
-        {
-            "prompt": [{"role": "user", "content": one.question}],
-            "completion": [{"role": "assistant", "content": one.text}],
-            "id": one.id,
-        }
-        for one in answers.values()
-        if one.error is None and one.ended and ends_whole(one.text) and not loops(one.text)
-    ]
-    if not rows:
+    rows = sorted(
+        (_row(one, kinds.get(one.question)) for one in answers.values()),
+        key=lambda row: rank(row, settings.seed),
+    )
+    rejected = [Rejected(row, reason) for row in rows if (reason := fault(row))]
+    kept, repeated = deduplicated((row for row in rows if not fault(row)), settings.near)
+    taken = _mixed(kept, settings.mix)
+    if not taken:
         raise InputError(f"{folder} has no whole answer of a system called {system!r}.")
-    target.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-    replace_file(target / "train.jsonl", "\n".join(lines) + "\n")
-    return len(rows), len(answers) - len(rows)
+    apart = validation_questions(
+        sorted({row.question for row in taken}), settings.validation, settings.seed, threshold=settings.near
+    )
+    splits = {
+        "train": [row for row in taken if row.question not in apart],
+        "validation": [row for row in taken if row.question in apart],
+    }
+    _write(splits, [*rejected, *repeated], target)
+    return {name: len(own) for name, own in splits.items()}
+
+
+def _row(answer: Answer, kind: Kind | None) -> Row:
+    return Row(
+        kind="helpful" if kind == "helpful" else "aligned",
+        scene=answer.id,
+        call=None,
+        question=answer.question,
+        prompt=(Message(role="user", content=answer.question),),
+        completion="" if answer.error else answer.text,
+        fault="" if answer.ended or answer.error else "truncated",
+    )
+
+
+def _mixed(rows: Sequence[Row], mix: Mapping[RowKind, int] | None) -> list[Row]:
+    """The first rows of each kind, as many as the mix wants; a method has none of a simulation."""
+    if mix is None:
+        return list(rows)
+    return [row for kind, most in mix.items() for row in [one for one in rows if one.kind == kind][:most]]
+
+
+def _write(splits: Mapping[str, Sequence[Row]], rejected: Sequence[Rejected], target: Path) -> None:
+    """The folder appears with all its files or not at all."""
+    fresh = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, rows in splits.items():
+        if rows:
+            lines = (json.dumps(formatted(row, "prompt-completion"), ensure_ascii=False) for row in rows)
+            (fresh / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    counts = {name: Counter(row.kind for row in rows) for name, rows in splits.items() if rows}
+    manifest = {"rows": counts, "filtered": Counter(one.reason for one in rejected)}
+    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(fresh, target)

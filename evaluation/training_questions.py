@@ -1,10 +1,12 @@
-"""Questions to train on, drawn from what no evaluation uses, and those of HH that are held out."""
+"""Questions to train on, to choose prompts, rows and epochs on, and to judge answers on, kept apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from evaluation.sets import Item, load_sets
@@ -13,6 +15,7 @@ from scene.errors import InputError
 from scene.files import replace_file
 from scene.nouns import Kind
 from scene.questions import Columns, Question, read_questions
+from scene.tables import TableRow, read_table
 
 SOURCES: dict[str, Kind | None] = {
     "hh_harmless_first_turn.jsonl": None,
@@ -29,21 +32,46 @@ HELD_OUT = "hh_harmless_first_turn.jsonl"
 HELD_OUT_SHARE = 4
 """One in so many of its questions is held out."""
 
+SEEN = 20
+"""So many of its first questions were looked at while prompts were written, so they are in no part."""
+
+DEV_SHARE = 8
+"""One in so many of the other questions of every source is for choosing on."""
+
 NEAR = 88.0
 """Similarity in percent from which on two questions are the same; see `scene.text.is_repetition`."""
 
 
-def draw_questions(
-    data: Path, evaluated: Sequence[str], limit: int, seed: int = 0
-) -> tuple[list[Question], list[Question]]:
-    """Questions to train on, of all sources in turn, and those of HH that are held out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """Questions that have nothing in common with each other.
 
-    What says nearly the same as a held-out question, or as one of an evaluated set, is not trained on.
+    Attributes:
+        train: To rehearse and to train on.
+        dev: To choose prompts, rows and epochs on: of the same sources, never trained on.
+        held_out: Of HH, to judge answers on.
+    """
+
+    train: list[Question]
+    dev: list[Question]
+    held_out: list[Question]
+
+
+def draw_questions(
+    data: Path, evaluated: Sequence[str], limit: int, *, dev: int, held_out: int, seed: int = 0
+) -> Drawn:
+    """Draw questions of all sources in turn.
+
+    What says nearly the same as a question of another part, or of an evaluated set, is left out. Which part
+    a question is in follows from its text alone, and a larger number adds questions at the end: no draw
+    trains on what another one is evaluated on.
 
     Args:
         data: Folder with the sources.
         evaluated: Names of the sets that are evaluated on.
         limit: Most questions to train on.
+        dev: Most questions to choose on.
+        held_out: Most questions to judge answers on.
         seed: For the order.
 
     Raises:
@@ -51,30 +79,55 @@ def draw_questions(
     """
     if not data.is_dir():
         raise InputError(f"There is no folder {data}; give the folder with the question sets.")
-    sources: list[list[Question]] = []
-    held_out: list[Question] = []
+    known = Near(NEAR)
+    items: list[Item] = load_sets([name for name in evaluated if name != "hh"], data)
+    for item in items:
+        known.first(item.question)
+    parts: dict[str, list[list[Question]]] = {"held_out": [], "dev": [], "train": []}
     for file, kind in SOURCES.items():
         found = read_questions(str(data / file), Columns(kind=kind)).questions
-        ranked = sorted(found, key=lambda question: _rank(question.text, seed))
         if file == HELD_OUT:
-            held_out = [one for one in ranked if _is_held_out(one.text)]
-            ranked = [one for one in ranked if not _is_held_out(one.text)]
-        sources.append(ranked)
-    known = Near(NEAR)
-    others: list[Item] = load_sets([name for name in evaluated if name != "hh"], data)
-    for text in (*(one.text for one in held_out), *(item.question for item in others)):
-        known.first(text)
-    drawn: list[Question] = []
-    while any(sources) and len(drawn) < limit:
-        for source in sources:
-            while source and len(drawn) < limit:
-                question = source.pop(0)
-                before = len(known)
+            for question in found[:SEEN]:
                 known.first(question.text)
-                if len(known) > before:
-                    drawn.append(question)
-                    break
-    return drawn, held_out
+        own: dict[str, list[Question]] = {name: [] for name in parts}
+        needy = _with_input(data / file)
+        alone = (one for one in found if one.id not in needy)
+        for question in sorted(alone, key=lambda one: _rank(one.text, seed)):
+            own[_part(question.text, file)].append(question)
+        for name, questions in own.items():
+            parts[name].append(questions)
+    # A part is gone through to its end before the next: how many are taken of it changes no other part.
+    fresh = {name: list(_new(_in_turn(sources), known)) for name, sources in parts.items()}
+    return Drawn(train=fresh["train"][:limit], dev=fresh["dev"][:dev], held_out=fresh["held_out"][:held_out])
+
+
+def _with_input(file: Path) -> set[str]:
+    """Ids of the tasks that come with a text to work on, and can't be answered without it."""
+    rows = (row.values for row in read_table(str(file)) if isinstance(row, TableRow))
+    return {str(values.get("id")) for values in rows if values.get("input")}
+
+
+def _part(text: str, file: str) -> str:
+    """The same whatever the seed."""
+    number = int(hashlib.sha256(text.encode()).hexdigest(), 16)
+    if file == HELD_OUT and number % HELD_OUT_SHARE == 0:
+        return "held_out"
+    return "dev" if number // HELD_OUT_SHARE % DEV_SHARE == 0 else "train"
+
+
+def _in_turn(sources: Sequence[Sequence[Question]]) -> Iterator[Question]:
+    """The first of every source, then the second of every source, and so on."""
+    for questions in zip_longest(*sources):
+        yield from (question for question in questions if question is not None)
+
+
+def _new(questions: Iterator[Question], known: Near) -> Iterator[Question]:
+    """Those that repeat nothing that came before."""
+    for question in questions:
+        before = len(known)
+        known.first(question.text)
+        if len(known) > before:
+            yield question
 
 
 def write_questions(questions: Sequence[Question], path: Path) -> None:
@@ -90,8 +143,3 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
 
 def _rank(text: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}|{text}".encode()).hexdigest()
-
-
-def _is_held_out(text: str) -> bool:
-    """The same questions whatever the seed, so that no draw trains on what another is evaluated on."""
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0

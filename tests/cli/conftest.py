@@ -18,7 +18,7 @@ Monopolylogue = Callable[..., Result]
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("MONOPOLYLOGUE_") or name in ("FORCE_COLOR", "COLUMNS", "NO_COLOR"):
+        if name.startswith(("MONOPOLYLOGUE_", "PROOF_")) or name in ("FORCE_COLOR", "COLUMNS", "NO_COLOR"):
             monkeypatch.delenv(name)
 
 

@@ -1,0 +1,200 @@
+"""Everything that `make proof` measured, gathered from its folder into one piece of plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from evaluation.goals import Which, outcomes
+from evaluation.records import Answer, Journal, Judgement
+from evaluation.report import RESULTS
+from evaluation.results import ALL, Figure, Results
+from evaluation.samples import REFUSALS, RULE, changed_refusals, judged_samples
+from evaluation.statistics import Estimate, estimate
+from evaluation.store import ANSWERS, JUDGEMENTS
+from scene.errors import InputError
+from scene.export import SCENES, read_manifest
+
+SETS, TASKS, JUDGED, REHEARSED = "sets", "tasks", "judged", "rehearsed"
+"""Evaluations of a student: openings on benchmarks, references of benign tasks, whole answers on held-out
+questions that are judged, and MATRIX at inference on some of these."""
+
+TUNED = "{}-tuned"
+"""What a model is called that was tuned on some rows."""
+
+BASE = "base"
+METRICS = "metrics.json"
+SCORES = {"win": 1.0, "tie": 0.0, "lose": -1.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A stage that is done.
+
+    Attributes:
+        name: The stage.
+        seconds: How long it took.
+        made: What it made.
+    """
+
+    name: str
+    seconds: float
+    made: Path
+
+
+def gathered(
+    folder: Path,
+    model: str,
+    students: Mapping[str, str],
+    rows: Sequence[str],
+    stages: Sequence[Done],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a proof came to, as plain data that its page is made of.
+
+    Args:
+        folder: The proof's.
+        model: The model that rehearsed.
+        students: The models that were tuned, by the names of their folders.
+        rows: Names of the data sets.
+        stages: What was done.
+        settings: What was asked for.
+
+    Raises:
+        InputError: Something is not there, or is damaged.
+    """
+    return {
+        "settings": dict(settings),
+        "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
+        "rows": {name: _rows(folder / "data" / name) for name in rows},
+        "students": [_student(folder / name, one, model, rows) for name, one in students.items()],
+        "samples": RULE,
+        "paper": yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8")),
+    }
+
+
+def read_results(path: Path) -> Results:
+    """The results of an evaluation.
+
+    Raises:
+        InputError: They can't be read.
+    """
+    return results_from(_json(path), path)
+
+
+def results_from(data: object, where: object) -> Results:
+    """The same from plain data.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        return TypeAdapter(Results).validate_python(data)
+    except ValidationError as error:
+        raise InputError(f"{where} holds no results of an evaluation.") from error
+
+
+def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dict[str, Any]:
+    there = [part for part in (SETS, TASKS, JUDGED) if (folder / part / RESULTS).exists()]
+    parts = {part: read_results(folder / part / RESULTS) for part in there}
+    results = _merged(parts)
+    tuned = [one["name"] for one in results.systems if one["name"].endswith(TUNED.format(""))]
+    rehearsed = folder / REHEARSED / RESULTS
+    judgements = Journal(folder / JUDGED / JUDGEMENTS, Judgement).records
+
+    def preference(ours: str, theirs: str) -> Estimate | None:
+        found = [one for one in judgements if (one.system, one.baseline) == (ours, theirs)]
+        return estimate([SCORES[one.result] for one in found]) if found else None
+
+    which: Which = "itself" if student == model else "another"
+    return {
+        "name": folder.name,
+        "model": student,
+        "teaches": student == model,
+        "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
+        "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in part.questions},
+        "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system, preference)],
+        "results": results.to_json(),
+        "rehearsed": read_results(rehearsed).to_json() if rehearsed.exists() else None,
+        "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
+    }
+
+
+def _merged(parts: Mapping[str, Results]) -> Results:
+    """One account of all evaluations of a student; of answers cut off only what their openings say."""
+    return replace(
+        parts[SETS],
+        judge=next((one.judge for one in parts.values() if one.judge), None),
+        sampling={name: value for name, value in parts[SETS].sampling.items() if name != "max_tokens"},
+        questions={name: number for one in parts.values() for name, number in one.questions.items()},
+        figures=[figure for name, one in parts.items() for figure in _meaningful(name, one, one.figures)],
+        differences=[
+            figure for name, one in parts.items() for figure in _meaningful(name, one, one.differences)
+        ],
+        judged=[judged for one in parts.values() for judged in one.judged],
+        failed={
+            name: sum(one.failed.get(name, 0) for one in parts.values())
+            for name in dict.fromkeys(name for one in parts.values() for name in one.failed)
+        },
+    )
+
+
+def _meaningful(part: str, results: Results, figures: Sequence[Figure]) -> list[Figure]:
+    if part == SETS:
+        return [one for one in figures if one.set != ALL]
+    if part == TASKS:
+        return [one for one in figures if one.metric == "reference_likelihood"]
+    only = next(iter(results.questions))
+    return [replace(one, set=only) if one.set == ALL else one for one in figures]
+
+
+def _samples(folder: Path, parts: Mapping[str, Results], judgements: Sequence[Judgement]) -> list[Any]:
+    tuned = TUNED.format("matrix")
+    metrics = [
+        (one.set, one.metric) for one in parts[SETS].figures if one.system == tuned and one.metric in REFUSALS
+    ]
+    answers = Journal(folder / SETS / ANSWERS, Answer).records
+    judged = Journal(folder / JUDGED / ANSWERS, Answer).records
+    return [
+        *changed_refusals(answers, metrics, BASE, tuned),
+        *judged_samples(judged, judgements, BASE, tuned),
+    ]
+
+
+def _tokens(made: Path) -> dict[str, int]:
+    """Tokens of what a stage made. Those of judging and of scoring references are not counted anywhere."""
+    if made.name == SCENES:
+        totals = read_manifest(made.parent).totals
+        return {"prompt_tokens": totals.prompt_tokens, "completion_tokens": totals.completion_tokens}
+    if made.name == METRICS:
+        return {"trained_tokens": int(_json(made)["tokens"])}
+    if made.name == RESULTS:
+        answers = Journal(made.parent / ANSWERS, Answer).records
+        return {
+            "prompt_tokens": sum(one.prompt_tokens for one in answers),
+            "completion_tokens": sum(one.completion_tokens for one in answers),
+        }
+    return {}
+
+
+def _rows(data: Path) -> dict[str, Any]:
+    """Rows by split and kind, and those left out by reason."""
+    manifest = _json(data / "manifest.json")
+    left_out = {
+        reason: sum(one["rows"].values()) if isinstance(one, dict) else one
+        for reason, one in manifest["filtered"].items()
+    }
+    return {"rows": manifest["rows"], "filtered": left_out}
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401  # whatever is in the file
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read; run `make proof` again.") from error

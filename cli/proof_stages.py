@@ -83,9 +83,8 @@ class Proof:
 
     def settings(self) -> dict[str, Any]:
         """The same as plain data."""
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
-        }
+        texts = {"data": str(self.data), "out": str(self.out), "students": " ".join(self.students)}
+        return asdict(self) | texts
 
 
 def student_name(model: str) -> str:

@@ -91,6 +91,9 @@ def _sample(sample: Mapping[str, Any]) -> Iterator[str]:
 
 def _rows(found: Mapping[str, Any]) -> Iterator[str]:
     yield "## What was trained on\n"
+    scenes = found["scenes"]
+    ended, failed = f"{scenes['done']:,} of {scenes['questions']:,}", f"{scenes['failed']:,}"
+    yield f"{ended} scenes came to their end; {failed} failed.\n"
     rows = []
     for name, one in found["rows"].items():
         for split, kinds in one["rows"].items():

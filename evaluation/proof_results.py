@@ -72,6 +72,7 @@ def gathered(
     return {
         "settings": dict(settings),
         "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
+        "scenes": read_manifest(folder / "scenes").counts.model_dump(),
         "rows": {name: _rows(folder / "data" / name) for name in rows},
         "students": [_student(folder / name, one, model, rows) for name, one in students.items()],
         "samples": RULE,

@@ -18,7 +18,7 @@ CHARS = 700
 """How much of an answer is shown."""
 
 RULE = (
-    f"Of every set the first {OF_EACH} questions by the alphabet at which the base and the tuned model differ "
+    f"Of every set the first {OF_EACH} questions by the alphabet at which base and tuned model differ "
     "in whether they turn the asker away, for the better and for the worse; of the judged ones the first "
     f"{OF_EACH} that the tuned model won, and the first {OF_EACH} that it lost."
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import prompts
 from cli.stages import Stage
-from evaluation.proof_results import JUDGED, REHEARSED, SETS, TASKS, TUNED
+from evaluation.proof_results import JUDGED, REHEARSED, SETS, TUNED
 from evaluation.sets import known_sets
 from evaluation.training_questions import SOURCES
 from scene.errors import InputError
@@ -20,9 +20,6 @@ BENCHMARKS = ("advbench", "xstest-safe", "xstest-unsafe")
 BENIGN = "self-instruct"
 OPENING_TOKENS = 64
 """Room for an answer of which the opening alone decides."""
-
-NO_ANSWER_TOKENS = 16
-"""Room for an answer that nobody looks at: only its question's reference is scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,15 +184,13 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         f"weights of {TUNED.format(rows)}": adapter / "adapter_model.safetensors"
         for rows, adapter in adapters.items()
     }
-    data_words = ("--data", str(proof.data), "--limit", str(proof.limit))
     yield _evaluation(
         f"{name} {SETS}", at / SETS, systems,
-        (*(word for one in BENCHMARKS for word in ("--set", one)), *data_words, "--engine", "transformers"),
-        tokens=OPENING_TOKENS, basis={**weights, **_by_name(_files(proof.data, BENCHMARKS))},
-    )  # fmt: skip
-    yield _evaluation(
-        f"{name} {TASKS}", at / TASKS, systems, ("--set", BENIGN, *data_words, "--engine", "transformers"),
-        tokens=NO_ANSWER_TOKENS, basis={**weights, **_by_name(_files(proof.data, (BENIGN,)))},
+        (
+            *(word for one in (*BENCHMARKS, BENIGN) for word in ("--set", one)), "--score-only", BENIGN,
+            "--data", str(proof.data), "--limit", str(proof.limit), "--engine", "transformers",
+        ),
+        tokens=OPENING_TOKENS, basis={**weights, **_by_name(_files(proof.data, (*BENCHMARKS, BENIGN)))},
     )  # fmt: skip
     if student != proof.model:
         return

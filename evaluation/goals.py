@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,23 +16,19 @@ from evaluation.statistics import Estimate
 Which = Literal["itself", "another"]
 """Whether a model was tuned on its own rehearsals, or on those of another one."""
 
-Preference = Callable[[str, str], Estimate | None]
-"""How far a judge prefers the first system to the second: wins minus losses; None where it was not asked."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
     """An aim; see `goals.yaml`."""
 
     aim: str
-    of: Literal["figure", "change", "relative", "preference"]
+    of: Literal["figure", "change", "relative", "preference", "pace"]
     set: str
     metric: str = ""
     against: str = ""
     most: float | None = None
     least: float | None = None
     above: float | None = None
-    doubt: bool = False
 
     @property
     def unit(self) -> str:
@@ -55,25 +50,25 @@ class Outcome:
 
     Attributes:
         aim: The goal.
-        set: The questions.
-        metric: Name of the metric; `preference` for a judge's.
         of: See `goals.yaml`.
+        set: The questions.
+        metric: Name of the metric, or empty.
         unit: Of the estimate.
         system: The tuned model.
         estimate: What was measured.
         met: Whether that is what was aimed at.
-        certain: Whether its whole interval says the same.
+        certain: Whether its whole interval says the same; None where there is no interval.
     """
 
     aim: str
+    of: str
     set: str
     metric: str
-    of: str
     unit: str
     system: str
     estimate: Estimate
     met: bool
-    certain: bool
+    certain: bool | None
 
 
 def goals(which: Which) -> list[Goal]:
@@ -82,47 +77,56 @@ def goals(which: Which) -> list[Goal]:
     return TypeAdapter(dict[str, list[Goal]]).validate_python(yaml.safe_load(text))[which]
 
 
-def outcomes(which: Which, results: Results, system: str, preference: Preference) -> list[Outcome]:
+def outcomes(which: Which, results: Results, system: str) -> list[Outcome]:
     """What became of the goals that something was measured for.
 
     Args:
         which: Which goals.
         results: All figures of the tuned models.
         system: One of these.
-        preference: What the judge says.
     """
     found = []
     for goal in goals(which):
-        estimate = _measured(goal, results, system, preference)
+        estimate = _measured(goal, results, system)
         if estimate is None:
             continue
-        ends = [goal.keeps(estimate.low), goal.keeps(estimate.high)]
-        met = any(ends) if goal.doubt else goal.keeps(estimate.value)
+        met = goal.keeps(estimate.value)
+        certain = goal.keeps(estimate.low) == goal.keeps(estimate.high) == met
         found.append(
             Outcome(
                 aim=goal.aim,
-                set=goal.set,
-                metric=goal.metric or "preference",
                 of=goal.of,
+                set=goal.set,
+                metric=goal.metric,
                 unit=goal.unit,
                 system=system,
                 estimate=estimate,
                 met=met,
-                certain=all(end == met for end in ends),
+                certain=None if goal.of == "pace" else certain,
             )
         )
     return found
 
 
-def _measured(goal: Goal, results: Results, system: str, preference: Preference) -> Estimate | None:
+def _measured(goal: Goal, results: Results, system: str) -> Estimate | None:
     if goal.of == "preference":
-        return None if goal.against == system else preference(system, goal.against)
-    figures = results.figures if goal.of == "figure" else results.differences
-    found = results.find(figures, goal.set, goal.metric, system)
-    base = results.find(results.figures, goal.set, goal.metric, results.systems[0]["name"])
-    if found is None or goal.of != "relative":
-        return found
-    if base is None or base.value == 0:
+        pair = (goal.set, system, goal.against)
+        return next((one.net for one in results.judged if (one.set, one.system, one.baseline) == pair), None)
+    if goal.of == "pace":
+        return _pace(results, system)
+    figures = {
+        "figure": results.figures,
+        "change": results.differences,
+        "relative": results.relative_changes,
+    }
+    return results.find(figures[goal.of], goal.set, goal.metric, system)
+
+
+def _pace(results: Results, system: str) -> Estimate | None:
+    """How many more seconds an answer took than the base's, as a share of those, without an interval."""
+    seconds = {one.system: one for one in results.pace}
+    base = seconds.get(results.systems[0]["name"])
+    if base is None or system not in seconds or not base.seconds_per_answer:
         return None
-    size = abs(base.value)
-    return Estimate(found.value / size, found.low / size, found.high / size, found.n)
+    change = seconds[system].seconds_per_answer / base.seconds_per_answer - 1
+    return Estimate(change, change, change, seconds[system].answers)

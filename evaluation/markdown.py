@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluation.metrics import METRICS
-from evaluation.report import interval
+from evaluation.report import interval, number
 from evaluation.results import ALL
 from evaluation.statistics import Estimate
 
@@ -35,15 +35,18 @@ def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]
 def _goals(students: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "## Goals\n"
     yield (
-        "*Certain* where the whole interval is on one side of the bound. The change of a log-likelihood is "
-        "taken relative to the base's mean, which is held fixed in its interval.\n"
+        "Not certain where the interval is on both sides of the bound. Seconds have no interval: a run takes "
+        "its time once.\n"
     )
     for student in students:
         rows = []
         for one in student["goals"]:
             sign = one["of"] != "figure"
-            measured = interval(Estimate(**one["estimate"]), one["unit"], sign=sign)
-            met = ("yes" if one["met"] else "no") + ("" if one["certain"] else ", not certain")
+            estimate = Estimate(**one["estimate"])
+            measured = interval(estimate, one["unit"], sign=sign)
+            if one["certain"] is None:
+                measured = number(estimate.value, one["unit"], sign=sign)
+            met = ("yes" if one["met"] else "no") + (", not certain" if one["certain"] is False else "")
             rows.append([one["system"], one["aim"], f"{measured} {_short(one['unit'])}", met])
         yield f"{_title(student)}:\n"
         yield _table(["model", "aim", "measured", "met"], rows)
@@ -173,6 +176,9 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
             rows.append([where, what, *(own.get(name, "") for name in shown)])
         yield f"### {title}\n"
         yield _table(["set", "figure", *shown], rows)
+    if results["pace"]:
+        said = (f"{one['system']} {one['seconds_per_answer']:.2f}" for one in results["pace"])
+        yield f"Seconds for a whole answer, of all together by their number: {', '.join(said)}.\n"
 
 
 def _judged(results: Mapping[str, Any]) -> Iterator[str]:
@@ -181,12 +187,14 @@ def _judged(results: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for one in results["judged"]:
         shares = [interval(Estimate(**one[name]), "%") for name in ("win", "tie", "lose")]
+        shares.append(interval(Estimate(**one["net"]), "%", sign=True))
         first = one["first_place"]
         bias = "" if first is None else interval(Estimate(**first), "%")
         rows.append([one["set"], one["system"], one["baseline"], str(one["win"]["n"]), *shares, bias])
     yield "### Judged in pairs\n"
     yield _table(
-        ["set", "system", "against", "questions", "win, %", "tie, %", "lose, %", "first place, %"], rows
+        ["set", "system", "against", "questions", "win, %", "tie, %", "lose, %", "net, %", "first place, %"],
+        rows,
     )
 
 

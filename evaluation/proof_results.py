@@ -12,17 +12,17 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.goals import Which, outcomes
+from evaluation.metrics import LIKELIHOOD_METRICS
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.report import RESULTS
 from evaluation.results import ALL, Figure, Results
 from evaluation.samples import REFUSALS, RULE, changed_refusals, judged_samples
-from evaluation.statistics import Estimate, estimate
 from evaluation.store import ANSWERS, JUDGEMENTS
 from scene.errors import InputError
 from scene.export import SCENES, read_manifest
 
-SETS, TASKS, JUDGED, REHEARSED = "sets", "tasks", "judged", "rehearsed"
-"""Evaluations of a student: openings on benchmarks, references of benign tasks, whole answers on held-out
+SETS, JUDGED, REHEARSED = "sets", "judged", "rehearsed"
+"""Evaluations of a student: openings on benchmarks and likelihoods of references, whole answers to held-out
 questions that are judged, and MATRIX at inference on some of these."""
 
 TUNED = "{}-tuned"
@@ -30,7 +30,6 @@ TUNED = "{}-tuned"
 
 BASE = "base"
 METRICS = "metrics.json"
-SCORES = {"win": 1.0, "tie": 0.0, "lose": -1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,25 +101,20 @@ def results_from(data: object, where: object) -> Results:
 
 
 def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dict[str, Any]:
-    there = [part for part in (SETS, TASKS, JUDGED) if (folder / part / RESULTS).exists()]
+    there = [part for part in (SETS, JUDGED) if (folder / part / RESULTS).exists()]
     parts = {part: read_results(folder / part / RESULTS) for part in there}
     results = _merged(parts)
     tuned = [one["name"] for one in results.systems if one["name"].endswith(TUNED.format(""))]
     rehearsed = folder / REHEARSED / RESULTS
     judgements = Journal(folder / JUDGED / JUDGEMENTS, Judgement).records
-
-    def preference(ours: str, theirs: str) -> Estimate | None:
-        found = [one for one in judgements if (one.system, one.baseline) == (ours, theirs)]
-        return estimate([SCORES[one.result] for one in found]) if found else None
-
     which: Which = "itself" if student == model else "another"
     return {
         "name": folder.name,
         "model": student,
         "teaches": student == model,
         "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
-        "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in part.questions},
-        "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system, preference)],
+        "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
+        "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system)],
         "results": results.to_json(),
         "rehearsed": read_results(rehearsed).to_json() if rehearsed.exists() else None,
         "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
@@ -136,8 +130,10 @@ def _merged(parts: Mapping[str, Results]) -> Results:
         questions={name: number for one in parts.values() for name, number in one.questions.items()},
         figures=[figure for name, one in parts.items() for figure in _meaningful(name, one, one.figures)],
         differences=[
-            figure for name, one in parts.items() for figure in _meaningful(name, one, one.differences)
+            one for name, part in parts.items() for one in _meaningful(name, part, part.differences)
         ],
+        relative_changes=[one for part in parts.values() for one in part.relative_changes],
+        pace=parts[JUDGED].pace if JUDGED in parts else [],
         judged=[judged for one in parts.values() for judged in one.judged],
         failed={
             name: sum(one.failed.get(name, 0) for one in parts.values())
@@ -146,11 +142,15 @@ def _merged(parts: Mapping[str, Results]) -> Results:
     )
 
 
+def _answered(results: Results) -> list[str]:
+    """The sets whose questions were answered; of others only references were scored."""
+    there = {one.set for one in results.figures if one.metric not in LIKELIHOOD_METRICS}
+    return [name for name in results.questions if name in there]
+
+
 def _meaningful(part: str, results: Results, figures: Sequence[Figure]) -> list[Figure]:
     if part == SETS:
         return [one for one in figures if one.set != ALL]
-    if part == TASKS:
-        return [one for one in figures if one.metric == "reference_likelihood"]
     only = next(iter(results.questions))
     return [replace(one, set=only) if one.set == ALL else one for one in figures]
 

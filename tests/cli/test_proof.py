@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import cli.evaluating
 import cli.proof
 import cli.rehearsal
 from cli.main import app as monopolylogue
@@ -187,7 +188,14 @@ class Machine:
 
     def load(self, model, **options):
         options["on_progress"]("load", 0, 1)
-        return ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        return engine
+
+    def pinned(self, model):
+        """The weights of an adapter are a file."""
+        weights = Path(model) / "adapter_model.safetensors"
+        return model, hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else "0"
 
     def reply(self, model, request) -> str:
         said = request.messages[-1].content
@@ -215,6 +223,7 @@ def machine(monkeypatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(cli.proof, "call", machine.call)
     monkeypatch.setattr(cli.rehearsal, "load_engine", machine.load)
+    monkeypatch.setattr(cli.evaluating, "pinned", machine.pinned)
     monkeypatch.setattr("inference.scoring.load_scorer", machine.load_scorer)
     return machine
 
@@ -240,7 +249,7 @@ def measured(results, name) -> dict:
 def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     done = prove()
     assert done.exit_code == 0, done.output
-    each = ["train", "train", "evaluate", "evaluate"]
+    each = ["train", "train", "evaluate"]
     assert machine.commands == [
         "questions", "export", "evaluate", "dataset", "rows", *each, "evaluate", "evaluate", *each,
     ]  # fmt: skip
@@ -252,14 +261,14 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     assert met["matrix-tuned", "xstest-safe", "over_refusal"]
     assert not met["matrix-tuned", "xstest-unsafe", "attack_success"]
     assert not met["matrix-tuned", "self-instruct", "reference_likelihood"]
-    assert len([one for one in sage["goals"] if one["of"] == "preference"]) == 3
+    of = [one["of"] for one in sage["goals"]]
+    assert (of.count("preference"), of.count("pace")) == (3, 2)
     (tasks,) = (one for one in mouse["goals"] if one["set"] == "self-instruct" and "matrix" in one["system"])
     assert tasks["met"]
     assert tasks["estimate"]["value"] == pytest.approx(-0.04)
     assert mouse["rehearsed"] is None
-    assert sage["room"] == {
-        "advbench": 64, "xstest-safe": 64, "xstest-unsafe": 64, "self-instruct": 16, "hh": 256,
-    }  # fmt: skip
+    sets = ("advbench", "xstest-safe", "xstest-unsafe")
+    assert sage["room"] == dict.fromkeys(sets, 64) | {"hh": 256}
     whole = {one["set"] for one in sage["results"]["figures"] if one["metric"] in ("words", "tokens")}
     assert whole == {"hh"}
     assert results["rows"].keys() == {"matrix", "critique"}
@@ -288,7 +297,7 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
 
 def test_the_second_proof_alone_shares_what_a_whole_one_needs(prove, machine, tmp_path) -> None:
     assert prove("--questions", 5, students=["mouse"]).exit_code == 0
-    assert machine.commands.count("evaluate") == 3
+    assert machine.commands.count("evaluate") == 2
     scenes = read(tmp_path / "proof" / "scenes" / "scenes.jsonl")
     answers = read(tmp_path / "proof" / "rivals" / "answers.jsonl")
     assert len(scenes) == len(answers) == 5
@@ -308,7 +317,7 @@ def test_a_changed_mix_makes_other_rows_adapters_and_figures(prove, machine) -> 
     machine.commands.clear()
     done = prove("--mix", "aligned=3,helpful=1", students=["mouse"])
     assert done.exit_code == 0, done.output
-    assert machine.commands == ["dataset", "rows", "train", "train", "evaluate", "evaluate"]
+    assert machine.commands == ["dataset", "rows", "train", "train", "evaluate"]
     assert "mouse sets: begins anew, since weights of" in done.stderr
 
 

@@ -16,6 +16,7 @@ REASONS = {
     "worse": "the scene kept the first answer, since the model preferred it",
     "retried": "the same was asked again, and only the last reply counts",
     "refusal": "a benign question is turned away",
+    "yields": "a question that its set calls harmful was turned away at first, and is answered",
     "harms": "played again on the second answer, the scene had too many of its harms left",
     "unchanged": "the second answer is the first one again",
     "markup": "chat-template tokens, control characters or tags of our prompts are in it",

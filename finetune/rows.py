@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from finetune.scenes import Scene
+from nodes.revise import is_harmful
 from scene.record import Message, ModelCall
 from scene.text import opens_with_refusal
 
@@ -94,14 +95,20 @@ def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[R
 
 
 def _fault(scene: Scene) -> str:
-    """What a scene says against its second answer: it was not taken, or turns a benign question away.
+    """What a scene says against its second answer: it was not taken, turns a benign question away, or yields.
 
-    Whoever learns such refusals gives them to questions that need none.
+    Whoever learns needless refusals gives them to questions that need none; whoever learns to yield does what
+    was rightly declined. The scene of a declined question is about what follows from that, and shows nobody
+    hurt by an answer; so where the set says that the question is harmful, the set is believed.
     """
     record = scene.record
     if record.answer != record.revision:
         return "worse"
-    return "refusal" if scene.benign and opens_with_refusal(record.revision) else ""
+    declines = opens_with_refusal(record.revision)
+    if scene.benign and declines:
+        return "refusal"
+    yields = record.kind == "harmful" and record.stance == "declines" and not (declines or is_harmful(record))
+    return "yields" if yields else ""
 
 
 def _helpful(scene: Scene) -> Iterator[Row]:

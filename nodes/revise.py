@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, asker_of
+from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
@@ -40,8 +41,8 @@ def revise(model: BaseChatModel) -> Node:
     return run
 
 
-def is_harmful(state: SceneState) -> bool:
-    """Whether what is asked must not simply be done.
+def is_harmful(state: SceneState | SceneRecord) -> bool:
+    """Whether what is asked must not simply be done, as the scene or the record of one says.
 
     Beside a harmful request, that is one with severe consequences which was declined or is doubtful.
     """

@@ -151,6 +151,24 @@ def test_second_answers_that_turn_a_benign_question_away(name, changes, left) ->
     assert dataset.filtered == ({} if left else {"refusal": {kind: 1}})
 
 
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({"kind": "harmful"}, 0),
+        ({"kind": None}, 1),  # nobody but the model has judged the question
+        ({"kind": "helpful"}, 1),
+        ({"kind": "harmful", "stance": "answers"}, 1),
+        ({"kind": "harmful", "revision": REFUSAL, "answer": REFUSAL}, 1),
+        ({"kind": "harmful", "request": "harmful"}, 1),  # declined with care, in whatever words
+    ],
+)
+def test_second_answers_that_yield_to_a_harmful_question(changes, left) -> None:
+    one = record(1, revised=True, **({"stance": "declines", "consequences": ()} | changes))
+    dataset = made([one, record(2, revised=True)])
+    assert len([row for row in rows(dataset) if (row.kind, row.scene) == ("aligned", one.id)]) == left
+    assert dataset.filtered == ({} if left else {"yields": {"aligned": 1}})
+
+
 def test_unchanged_preference() -> None:
     one = record(1, revised=True)
     same = one.model_copy(update={"first_answer": one.revision})

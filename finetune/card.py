@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 
@@ -65,14 +66,29 @@ def _header(dataset: Dataset, ending: str) -> dict[str, object]:
     rows = sum(map(len, dataset.splits.values()))
     size = next((name for limit, name in SIZES if rows < limit), "n>1M")
     files = [{"split": split, "path": f"data/{split}.{ending}"} for split in dataset.splits]
+    name = _config_name(dataset)
     return {
         "license": dataset.settings.license,
         "size_categories": [size],
         "task_categories": ["text-generation"],
         "tags": ["monopolylogue", "alignment", "synthetic"],
-        "configs": [{"config_name": "default", "data_files": files}],
-        "dataset_info": {"config_name": "default", "features": _features(dataset.settings.format)},
+        "configs": [{"config_name": name, "data_files": files}],
+        "dataset_info": {"config_name": name, "features": _features(dataset.settings.format)},
     }
+
+
+def _config_name(dataset: Dataset) -> str:
+    """Another one for other rows.
+
+    `datasets` keeps what it has loaded under the folder's last name and this one: with the same name
+    everywhere it would hand out the rows that the folder, or another of its name, had before.
+    """
+    rows = {
+        split: [formatted(row, dataset.settings.format) for row in own]
+        for split, own in dataset.splits.items()
+    }
+    content = json.dumps([rows, dataset.settings.parquet], sort_keys=True)
+    return f"rows-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def _features(name: str) -> list[dict[str, object]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from finetune.training import Method
 from inference.engine import ChatMessage
+from scene.data_sets import load_data_set
 from scene.errors import InputError
 
 COLUMNS: dict[Method, tuple[tuple[str, ...], ...]] = {
@@ -89,9 +90,9 @@ def _load(data: str) -> Mapping[str, Any]:
     try:
         if path.is_file():
             kind = "parquet" if path.suffix == ".parquet" else "json"
-            loaded = datasets.load_dataset(kind, data_files={"train": str(path)})
+            loaded = load_data_set(kind, data_files={"train": str(path)})
         else:
-            loaded = datasets.load_dataset(data)
+            loaded = load_data_set(data)
     except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"{data} can't be loaded as a data set ({reason}).") from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scene.data_sets import load_data_set
 from scene.errors import InputError
 
 MAX_CELL_CHARS = 16_000_000
@@ -185,7 +186,7 @@ def _data_set(source: str, subset: str | None, split: str | None, data_dir: str 
         if (Path(source) / "dataset_dict.json").is_file() or (Path(source) / "state.json").is_file():
             loaded = datasets.load_from_disk(source)
         else:
-            loaded = datasets.load_dataset(source, subset, data_dir=data_dir)
+            loaded = load_data_set(source, subset, data_dir=data_dir)
     except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{source} is no file, and `datasets` can't load it as a data set: {str(error).splitlines()[0]}"

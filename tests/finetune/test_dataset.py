@@ -297,6 +297,19 @@ def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> N
             assert text == played["calls"][row["call"]]["completion"]
 
 
+def test_rows_are_never_taken_for_those_of_another_folder(tmp_path: Path) -> None:
+    """`datasets` caches what it loads by the last name of the folder, and by its card."""
+    import datasets
+
+    for number, folder in enumerate(
+        [tmp_path / "a" / "data", tmp_path / "b" / "data", tmp_path / "a" / "data"]
+    ):
+        one = record(number)
+        write_dataset(made([one], mix={"helpful": 1}, validation=0.0), folder)
+        loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+        assert loaded["train"]["scene"][:] == [one.id]
+
+
 @pytest.mark.parametrize("parquet", [False, True])
 def test_calls_that_were_not_kept_leave_the_column_empty(tmp_path: Path, parquet) -> None:
     import datasets

@@ -134,6 +134,17 @@ def test_folder_that_datasets_can_load(tmp_path, monkeypatch):
     assert values(str(folder)) == ROWS
 
 
+def test_a_folder_that_has_changed_since_it_was_loaded(tmp_path, monkeypatch):
+    """With a card, `datasets` itself would say again what was in it at first."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    card = "---\nconfigs:\n- config_name: default\n  data_files: train.jsonl\n---\n"
+    for folder, rows in (("a/set", ROWS), ("b/set", ROWS[1:]), ("a/set", ROWS[:1])):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        write(tmp_path / folder / "README.md", card)
+        write(tmp_path / folder / "train.jsonl", "\n".join(map(json.dumps, rows)))
+        assert values(str(tmp_path / folder)) == rows
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

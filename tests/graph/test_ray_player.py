@@ -167,7 +167,18 @@ def test_more_actors_than_processor_cores(cluster):
         RayPlayer(cluster, [scripted], 1000)
 
 
+@pytest.fixture
+def threads_restored():
+    """An engine with a share of the threads leaves the whole process with it, and so all later tests."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.model
+@pytest.mark.usefixtures("threads_restored")
 async def test_two_actors_on_the_tiny_model_play_as_one_process_does(cluster):
     """In float32 and without chance, where rounding does not depend on what shares a batch."""
     load = partial(load_engine, "tiny", engine="transformers", dtype="float32")

@@ -19,7 +19,7 @@ from scene.settings import SceneSettings
 
 pytestmark = pytest.mark.model
 
-SMALL = {"roles": 2, "steps": 2, "max_interactions": 4, "answer_tokens": 64, "retries": 2}
+SMALL = {"roles": 2, "steps": 2, "max_interactions": 4, "answer_tokens": 64, "text_tokens": 64, "retries": 1}
 
 
 @pytest.fixture(scope="module", params=["openvino", "transformers"])

@@ -22,4 +22,4 @@ def counted(*arguments: Any, **options: Any) -> Engine:
 
 inference.loading.load_engine = counted
 
-from graph.studio import scene  # noqa: E402, F401
+from graph.studio import scene  # noqa: E402, F401  # only now, as it takes load_engine; the server looks for it here

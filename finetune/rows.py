@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from finetune.scenes import Scene
-from nodes.revise import is_harmful
+from scene.harm import is_harmful
 from scene.record import Message, ModelCall
 from scene.text import opens_with_refusal
 

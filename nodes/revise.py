@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, asker_of
-from scene.record import SceneRecord
+from scene.harm import is_harmful
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import shortened
@@ -39,15 +39,6 @@ def revise(model: BaseChatModel) -> Node:
         return {"revision": revision, "answer": state.first_answer if worse else revision}
 
     return run
-
-
-def is_harmful(state: SceneState | SceneRecord) -> bool:
-    """Whether what is asked must not simply be done, as the scene or the record of one says.
-
-    Beside a harmful request, that is one with severe consequences which was declined or is doubtful.
-    """
-    severe = any(consequence.severity == "severe" for consequence in state.consequences)
-    return state.request == "harmful" or (severe and (state.stance, state.request) != ("answers", "harmless"))
 
 
 async def prefers_first(asker: Asker, question: str, first_answer: str, second_answer: str) -> bool:

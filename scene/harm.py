@@ -1,0 +1,15 @@
+"""What a scene says about the request behind it."""
+
+from __future__ import annotations
+
+from scene.record import SceneRecord
+from scene.state import SceneState
+
+
+def is_harmful(scene: SceneState | SceneRecord) -> bool:
+    """Whether what is asked must not simply be done, as the state or the record of its scene says.
+
+    Beside a harmful request, that is one with severe consequences which was declined or is doubtful.
+    """
+    severe = any(consequence.severity == "severe" for consequence in scene.consequences)
+    return scene.request == "harmful" or (severe and (scene.stance, scene.request) != ("answers", "harmless"))

@@ -8,6 +8,7 @@ MODEL ?= default
 BENCH ?=
 PORT ?= 2024
 SCENES ?= 4
+JOBS ?= 2
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
 SELFALIGN_MIX ?= aligned=40,helpful=40,simulation=40
 SELFALIGN_SCENE ?= $(if $(filter tiny,$(MODEL)),--roles 1 --steps 2 --max-interactions 2)
@@ -42,6 +43,7 @@ help: ## show this list
 	@echo '  BENCH="..."       what make bench measures, such as --only scenes --model default'
 	@echo '  PORT=2024         the port of make studio'
 	@echo '  SCENES=4          how many scenes make studio plays at once'
+	@echo '  JOBS=2            how many processes run the tests of make check; 0 for one alone, to see what it prints'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
@@ -55,7 +57,7 @@ check: setup ## lint, types, import contract and the tests that need no model
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -m "not model and not browser and not slow"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not model and not browser and not slow"
 test check: export HF_HUB_OFFLINE := 1
 
 # A run that was cut off goes on where it stopped.

@@ -10,6 +10,9 @@ os.environ.update(
     LANGGRAPH_STRICT_MSGPACK="true",
     TOKENIZERS_PARALLELISM="false",
 )
+# Processes of tests beside each other, each with as many threads as there are cores, wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import functools
 import ipaddress

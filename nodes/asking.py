@@ -212,7 +212,8 @@ class Asker:
                 reply = schema.model_validate_json(_json_part(message.text))
             except ValidationError as error:
                 first = error.errors()[0]
-                raise UnusableReplyError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+                where = ".".join(map(str, first["loc"])) or "the reply"
+                raise UnusableReplyError(f"{where}: {first['msg']}") from error
             texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
             if any(loops(text) for text in texts):
                 raise LoopingReplyError("the reply repeats itself")

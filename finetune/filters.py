@@ -14,11 +14,11 @@ from scene.text import clean, ends_whole, loops, opens_with_refusal
 REASONS = {
     "empty": "there is no answer",
     "worse": "the scene kept the first answer, since the model preferred it",
+    "unchanged": "the second answer is the first one again",
     "retried": "the same was asked again, and only the last reply counts",
     "refusal": "a benign question is turned away",
     "yields": "a question that its set calls harmful was turned away at first, and is answered",
     "harms": "played again on the second answer, the scene had too many of its harms left",
-    "unchanged": "the second answer is the first one again",
     "markup": "chat-template tokens, control characters or tags of our prompts are in it",
     "loop": "it repeats itself",
     "truncated": "it ends in mid-sentence, or is no whole JSON",
@@ -55,8 +55,6 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
         return "harms"
     if row.kind == "helpful" and opens_with_refusal(text):
         return "refusal"
-    if row.kind == "preference" and text.strip() == row.rejected.strip():
-        return "unchanged"
     if row.kind != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
         return "markup"
     if loops(text):

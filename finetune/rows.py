@@ -95,15 +95,19 @@ def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[R
 
 
 def _fault(scene: Scene) -> str:
-    """What a scene says against its second answer: it was not taken, turns a benign question away, or yields.
+    """What a scene says against its second answer; empty when nothing.
 
-    Whoever learns needless refusals gives them to questions that need none; whoever learns to yield does what
-    was rightly declined. The scene of a declined question is about what follows from that, and shows nobody
-    hurt by an answer; so where the set says that the question is harmful, the set is believed.
+    One that was not taken, and one that is the first again: where the question is benign that is a helpful
+    row, and as an aligned one too it would be learned twice. One that turns a benign question away: whoever
+    learns needless refusals gives them to questions that need none. One that yields: whoever learns to yield
+    does what was rightly declined. The scene of a declined question is about what follows from that, and it
+    shows nobody hurt by an answer; so where the set says that the question is harmful, the set is believed.
     """
     record = scene.record
     if record.answer != record.revision:
         return "worse"
+    if record.revision.strip() == record.first_answer.strip():
+        return "unchanged"
     declines = opens_with_refusal(record.revision)
     if scene.benign and declines:
         return "refusal"

@@ -169,11 +169,17 @@ def test_second_answers_that_yield_to_a_harmful_question(changes, left) -> None:
     assert dataset.filtered == ({} if left else {"yields": {"aligned": 1}})
 
 
-def test_unchanged_preference() -> None:
+@pytest.mark.parametrize(
+    ("name", "kind", "kept"),
+    [("prompt-completion", "aligned", ["helpful"]), ("preference", "preference", [])],
+)
+def test_a_second_answer_that_is_the_first_one_again(name, kind, kept) -> None:
     one = record(1, revised=True)
     same = one.model_copy(update={"first_answer": one.revision})
-    dataset = made([same, record(2, revised=True)], format="preference")
-    assert dataset.filtered == {"unchanged": {"preference": 1}}
+    dataset = made([same, record(2, revised=True)], format=name)
+    answers = [row.kind for row in rows(dataset) if row.scene == same.id and row.kind != "simulation"]
+    assert answers == kept
+    assert dataset.filtered == {"unchanged": {kind: 1}}
 
 
 def test_choices_may_come_often_but_replies_may_not() -> None:

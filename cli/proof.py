@@ -60,7 +60,7 @@ def run(
     train_others: Annotated[
         str,
         typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
-    ] = "--preset cpu-small --epochs 3",
+    ] = "--preset cpu-small --epochs 5 --learning-rate 1e-3",
     distillation: Annotated[
         bool,
         typer.Option(

@@ -100,6 +100,17 @@ def results_from(data: object, where: object) -> Results:
         raise InputError(f"{where} holds no results of an evaluation.") from error
 
 
+def portable(results: Results) -> Results:
+    """The same with adapters named as they were given, and not by where they are on this machine."""
+    systems = []
+    for one in results.systems:
+        identity = one["identity"]
+        if identity and Path(identity["id"]).is_absolute():
+            identity = identity | {"id": one["model"]}
+        systems.append(one | {"identity": identity})
+    return replace(results, systems=systems)
+
+
 def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dict[str, Any]:
     there = [part for part in (SETS, JUDGED) if (folder / part / RESULTS).exists()]
     parts = {part: read_results(folder / part / RESULTS) for part in there}
@@ -115,8 +126,8 @@ def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dic
         "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
         "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system)],
-        "results": results.to_json(),
-        "rehearsed": read_results(rehearsed).to_json() if rehearsed.exists() else None,
+        "results": portable(results).to_json(),
+        "rehearsed": portable(read_results(rehearsed)).to_json() if rehearsed.exists() else None,
         "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
     }
 

@@ -1,0 +1,51 @@
+"""What a proof publishes, and that the results which are shipped were published so."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluation.markdown import results_page
+from evaluation.proof_results import portable, results_from
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture
+def shipped() -> dict:
+    return json.loads((DOCS / "results.json").read_text(encoding="utf-8"))
+
+
+def texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for one in value.values() for text in texts(one))
+    elif isinstance(value, list):
+        yield from (text for one in value for text in texts(one))
+
+
+def test_the_shipped_page_is_what_its_data_says(shipped) -> None:
+    names = [one["name"] for one in shipped["students"]]
+    pictures = {
+        name: [path.relative_to(DOCS).as_posix() for path in sorted((DOCS / "results" / name).glob("*.png"))]
+        for name in names
+    }
+    assert results_page(shipped, pictures, "make proof") == (DOCS / "results.md").read_text(encoding="utf-8")
+    assert all(pictures.values())
+
+
+def test_adapters_are_named_as_they_were_given(shipped) -> None:
+    assert not [text for text in texts(shipped) if text.startswith("/")]
+    results = results_from(shipped["students"][0]["results"], "docs/results.json")
+    elsewhere = [
+        one | {"identity": one["identity"] | {"id": f"/home/somebody/{one['model']}"}}
+        for one in results.systems
+        if one["identity"]["id"] != "tiny"
+    ]
+    assert elsewhere
+    named = [one["identity"]["id"] for one in portable(replace(results, systems=elsewhere)).systems]
+    assert named == [one["model"] for one in elsewhere]
+    assert portable(results) == results

@@ -16,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import functools
 import ipaddress
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ import pytest
 
 import inference.loading
 from scene.questions import read_questions
+
+# What a shell runs in the background is deaf to Ctrl-C, and so would be every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 QUESTION_SETS = Path(
     os.environ.get("MONOPOLYLOGUE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"

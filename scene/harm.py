@@ -1,4 +1,4 @@
-"""What a scene says about the request behind it."""
+"""Whether a scene shows that its request is harmful."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ class PlainGenerate:
         ]
         inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         cap = requests[0].max_tokens
+        inputs = inputs.to(self._model.device)
         output = self._model.generate(**inputs, max_new_tokens=cap, do_sample=False)  # type: ignore[operator]
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         replies = output[:, inputs["input_ids"].shape[1] :]

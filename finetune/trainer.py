@@ -31,7 +31,7 @@ from finetune.encoding import IGNORED, EncodedSplit
 from finetune.reporting import Clock, LastStep, NoStepLeftError
 from finetune.training import TrainingSettings
 from inference.local import transformers_folder
-from inference.placement import pick_device, pick_dtype
+from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
 from inference.sources import ModelSource
 from scene.errors import InputError
@@ -64,6 +64,7 @@ def load(source: ModelSource, settings: TrainingSettings) -> tuple[PreTrainedTok
     device = pick_device("auto")
     folder = transformers_folder(source)
     options: dict[str, Any] = {"dtype": pick_dtype(settings.dtype, device)}
+    attend_without_plans(device)
     if settings.quantize:
         options["quantization_config"] = _four_bits(device, options["dtype"])
     if settings.packing:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 
-from inference.placement import pick_device, pick_dtype
+from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
 from inference.weights import ADAPTER, check_adapter, check_weights, tensor_names
 from scene.errors import ModelLoadError
@@ -65,6 +65,7 @@ def load_pretrained(
         check_adapter(adapter, name)
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
+    attend_without_plans(place)
     with quiet_transformers():
         try:
             tokenizer = _load_tokenizer(folder, adapter)

@@ -15,6 +15,7 @@ from inference.engine import ChatMessage, GenerationRequest
 from inference.identity import folder_digest
 from inference.loading import load_engine, pinned
 from inference.local import transformers_folder
+from inference.placement import attend_without_plans
 from inference.pretrained import load_pretrained
 from inference.sources import HubSource, OpenVINOSource, resolve
 from scene.errors import InputError, ModelLoadError, ModelNotFoundError
@@ -34,7 +35,9 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
     folder = llama()
     capfd.readouterr()
     stages: list[tuple[str, int, int]] = []
-    engine = load_engine(str(folder), dtype="float32", on_progress=lambda *stage: stages.append(stage))
+    engine = load_engine(
+        str(folder), dtype="float32", device="cpu", on_progress=lambda *stage: stages.append(stage)
+    )
     try:
         assert engine.identity.id == str(folder)
         assert engine.identity.revision == folder_digest(folder)
@@ -50,11 +53,21 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
 
 
 def test_context_and_padding_come_from_the_folder(llama: Make):
-    loaded = load_pretrained(llama(), name="x", dtype="bfloat16")
+    loaded = load_pretrained(llama(), name="x", dtype="bfloat16", device="cpu")
     assert (loaded.context_tokens, loaded.dtype, loaded.device) == (256, "bfloat16", "cpu")
     assert loaded.pipeline.pipeline.tokenizer.pad_token == "<end>"
     assert loaded.pipeline.pipeline.tokenizer.padding_side == "left"
     assert not loaded.pipeline.pipeline.model.training
+
+
+@pytest.mark.parametrize(("device", "planned"), [("cuda", False), ("cpu", True)])
+def test_attention_on_cuda_is_not_planned_for_every_length(device: str, planned: bool, monkeypatch) -> None:
+    import torch
+
+    asked: list[bool] = []
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", asked.append)
+    attend_without_plans(torch.device(device))
+    assert asked == ([] if planned else [False])
 
 
 # --- what can't be loaded ---
@@ -182,7 +195,8 @@ async def test_an_adapter(llama: Make, adapter: Make):
         assert engine.identity.id == str(folder)
     finally:
         engine.close()
-    loaded = load_pretrained(base, name="x", adapter=folder, dtype="float32").pipeline.pipeline.model
+    both = load_pretrained(base, name="x", adapter=folder, dtype="float32", device="cpu")
+    loaded = both.pipeline.pipeline.model
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():

@@ -1,4 +1,7 @@
-"""A random two-layer llama with a small tokenizer of its own, so that engine tests need no download."""
+"""A random two-layer llama with a small tokenizer of its own, so that engine tests need no download.
+
+Where there is a GPU, it computes there.
+"""
 
 import torch
 from langchain_huggingface import HuggingFacePipeline
@@ -21,6 +24,7 @@ LINES = [
 ]
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONTEXT = 512
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
@@ -62,7 +66,7 @@ def llama(vocabulary: int, **settings) -> LlamaForCausalLM:
 
 def engine(model, words, **settings) -> TransformersEngine:
     """An engine over the model, named tiny-random."""
-    pipeline = TextGenerationPipeline(model=model, tokenizer=words)
+    pipeline = TextGenerationPipeline(model=model.to(DEVICE), tokenizer=words, device=DEVICE)
     identity = ModelIdentity(id="tiny-random", revision=None, engine="transformers")
     return TransformersEngine(HuggingFacePipeline(pipeline=pipeline), identity, CONTEXT, **settings)
 
@@ -80,7 +84,7 @@ def alone(model, words, request: GenerationRequest, **settings) -> list[int]:
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     options = {"do_sample": False, "max_new_tokens": request.max_tokens, **settings}
-    ids = model.generate(**prompt, **options)
+    ids = model.generate(**prompt.to(model.device), **options)
     return ids[0, prompt["input_ids"].shape[1] :].tolist()
 
 

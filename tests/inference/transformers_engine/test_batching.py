@@ -5,10 +5,11 @@ import threading
 import time
 from itertools import pairwise
 
+import pytest
 import torch
 
 from inference.limits import Limits
-from tests.inference.tiny_llama import alone, ask, engine, text_of
+from tests.inference.tiny_llama import DEVICE, alone, ask, engine, text_of
 from tests.inference.transformers_engine.driving import Forwards, gather, until
 
 
@@ -147,6 +148,7 @@ def test_two_event_loops_share_an_engine(model, words):
             assert completion.text == text_of(words, alone(model, words, ask(f"{name} {i}", 12)))
 
 
+@pytest.mark.skipif(DEVICE != "cpu", reason="a GPU groups them itself")
 def test_on_a_cpu_grouped_keys_are_read_once_for_a_group(run, monkeypatch):
     calls = []
     original = torch.nn.functional.scaled_dot_product_attention

@@ -25,6 +25,7 @@ BEAT = 10.0
 
 TO_TRAIN = "Questions to train on."
 TO_CHOOSE = "Questions to choose prompts, rows and epochs on."
+TO_ANSWER = "Benign questions whose plain answers are trained on beside all rows."
 TO_JUDGE = "Questions of held-out HH to judge answers on."
 
 
@@ -37,6 +38,7 @@ def run(
     model: Annotated[str, typer.Option(help="The model that rehearses.")] = "default",
     questions: Annotated[int, typer.Option(min=1, envvar="PROOF_QUESTIONS", help=TO_TRAIN)] = 120,
     dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 60,
+    plain: Annotated[int, typer.Option(min=0, envvar="PROOF_PLAIN", help=TO_ANSWER)] = 40,
     limit: Annotated[
         int, typer.Option(min=1, envvar="PROOF_LIMIT", help="Questions of each evaluated set.")
     ] = 40,
@@ -74,7 +76,7 @@ def run(
     """Rehearse, tune, tune rivals, compare, and write the results."""
     import shlex
 
-    from cli.proof_stages import Proof, stages_of, student_name
+    from cli.proof_stages import PLAIN, Proof, stages_of, student_name
     from cli.stages import Ledger, run_stages
 
     if not data:
@@ -86,6 +88,7 @@ def run(
         students=tuple(dict.fromkeys(student)),
         questions=questions,
         dev=dev,
+        plain=plain,
         limit=limit,
         judged=judged,
         rehearsed=rehearsed,
@@ -115,6 +118,7 @@ def run(
         ("matrix", *proof.rivals),
         [Done(name=one.name, seconds=ledger.stages[one.name].seconds, made=one.makes) for one in stages],
         proof.settings(),
+        beside=[PLAIN] if plain else [],
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     results = page.with_suffix(".json")
@@ -151,6 +155,7 @@ def questions(
     limit: Annotated[int, typer.Option(min=1, help=TO_TRAIN)] = 120,
     dev: Annotated[int, typer.Option(min=0, help=TO_CHOOSE)] = 60,
     held_out: Annotated[int, typer.Option(min=0, help=TO_JUDGE)] = 24,
+    plain: Annotated[int, typer.Option(min=0, help=TO_ANSWER)] = 0,
     evaluated: Annotated[
         list[str] | None, typer.Option(help="A set that is evaluated on; once for each.")
     ] = None,
@@ -158,13 +163,14 @@ def questions(
     """Draw the questions to train on, and hold others out."""
     from evaluation.training_questions import draw_questions, write_questions
 
-    drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out)
+    drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out, plain=plain)
     write_questions(drawn.held_out, out / "hh.jsonl")
     write_questions(drawn.dev, out / "dev.jsonl")
+    write_questions(drawn.plain, out / "plain.jsonl")
     write_questions(drawn.train, out / "train.jsonl")
     typer.echo(
-        f"{len(drawn.train):,} questions to train on, {len(drawn.dev):,} to choose on and "
-        f"{len(drawn.held_out):,} held out are in {out}."
+        f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "
+        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {out}."
     )
 
 
@@ -188,6 +194,18 @@ def rows(
     written = write_rows(folder, system, kinds, settings, out)
     said = " and ".join(f"{count:,} {split}" for split, count in written.items())
     typer.echo(f"{said} rows of {system} are in {out}.")
+
+
+@app.command()
+def join(
+    folders: Annotated[list[Path], typer.Argument(help="Data sets.")],
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+) -> None:
+    """Put the rows of several data sets into one, each in its split."""
+    from evaluation.rows import join_rows
+
+    joined = join_rows(folders, out)
+    typer.echo(" and ".join(f"{count:,} {split}" for split, count in joined.items()) + f" rows are in {out}.")
 
 
 @app.command()

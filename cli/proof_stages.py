@@ -18,6 +18,9 @@ from scene.settings import SceneSettings
 
 BENCHMARKS = ("advbench", "xstest-safe", "xstest-unsafe")
 BENIGN = "self-instruct"
+PLAIN = "plain"
+"""Answers to benign questions that nothing was done to, so that help is learned beside refusals."""
+
 OPENING_TOKENS = 64
 """Room for an answer of which the opening alone decides."""
 
@@ -33,6 +36,7 @@ class Proof:
         students: The models that are tuned on those rows.
         questions: Questions to train on.
         dev: Questions to choose prompts, rows and epochs on.
+        plain: Benign questions whose plain answers are trained on beside all rows, for both alike.
         limit: Questions of each evaluated set.
         judged: Questions of held-out HH that are judged.
         rehearsed: Those of them that MATRIX at inference answers.
@@ -51,6 +55,7 @@ class Proof:
     students: tuple[str, ...]
     questions: int
     dev: int
+    plain: int
     limit: int
     judged: int
     rehearsed: int
@@ -77,6 +82,10 @@ class Proof:
         """Methods that rows are made of beside MATRIX, by the name of their rows."""
         more = {"context": "context_distillation"} if self.distillation else {}
         return {"critique": "critique_revise", **more}
+
+    def rows_of(self, name: str) -> Path:
+        """What a model is tuned on, by the name of the method's rows."""
+        return self.out / ("joined" if self.plain else "data") / name
 
     def settings(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -106,7 +115,8 @@ def _rows(proof: Proof) -> Iterator[Stage]:
         name="questions",
         command=(
             "proof", "questions", str(proof.data), "--limit", str(proof.questions), "--dev", str(proof.dev),
-            "--held-out", str(proof.judged), *evaluated, "--out", str(at / "questions"),
+            "--held-out", str(proof.judged), "--plain", str(proof.plain), *evaluated,
+            "--out", str(at / "questions"),
         ),
         makes=train,
         reads=(*(proof.data / file for file in SOURCES), *_files(proof.data, (*BENCHMARKS, BENIGN))),
@@ -159,6 +169,31 @@ def _rows(proof: Proof) -> Iterator[Stage]:
             reads=(at / "rivals" / "answers.jsonl", train),
         )  # fmt: skip
 
+    if not proof.plain:
+        return
+    benign = at / "questions" / "plain.jsonl"
+    yield _evaluation(
+        PLAIN, at / PLAIN, [("base", proof.model)], ("--set", f"{PLAIN}={benign}", "--no-likelihood"),
+        tokens=SceneSettings.answer_tokens, reads=(benign,),
+    )  # fmt: skip
+    yield Stage(
+        name=f"{PLAIN} rows",
+        command=(
+            "proof", "rows", str(at / PLAIN), "--system", "base", "--questions", str(benign),
+            "--out", str(at / "data" / PLAIN),
+        ),
+        makes=at / "data" / PLAIN / "manifest.json",
+        reads=(at / PLAIN / "answers.jsonl", benign),
+    )  # fmt: skip
+    for name in ("matrix", *proof.rivals):
+        both = [at / "data" / one for one in (name, PLAIN)]
+        yield Stage(
+            name=f"{name} and {PLAIN} rows",
+            command=("proof", "join", *map(str, both), "--out", str(proof.rows_of(name))),
+            makes=proof.rows_of(name) / "manifest.json",
+            reads=tuple(path for one in both for path in _row_files(one).values()),
+        )
+
 
 def _student(proof: Proof, student: str) -> Iterator[Stage]:
     """From data sets to a model tuned on each, all of them compared."""
@@ -167,7 +202,7 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
     recipe = shlex.split(proof.train if student == proof.model else proof.train_others)
     adapters = {rows: at / "adapters" / rows for rows in ("matrix", *proof.rivals)}
     for rows, adapter in adapters.items():
-        data = proof.out / "data" / rows
+        data = proof.rows_of(rows)
         yield Stage(
             name=f"{name} {rows} adapter",
             command=(

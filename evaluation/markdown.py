@@ -99,6 +99,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{ended} scenes came to their end; {failed} failed.\n"
     rows = []
     for name, one in found["rows"].items():
+        name += " (learned beside each of the others)" if name in found.get("beside", ()) else ""
         for split, kinds in one["rows"].items():
             said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
             left = ", ".join(f"{count} {reason}" for reason, count in one["filtered"].items())

@@ -54,6 +54,7 @@ def gathered(
     rows: Sequence[str],
     stages: Sequence[Done],
     settings: Mapping[str, Any],
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a proof came to, as plain data that its page is made of.
 
@@ -64,6 +65,7 @@ def gathered(
         rows: Names of the data sets.
         stages: What was done.
         settings: What was asked for.
+        beside: Names of data sets whose rows were learned beside those of each other one.
 
     Raises:
         InputError: Something is not there, or is damaged.
@@ -72,7 +74,8 @@ def gathered(
         "settings": dict(settings),
         "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
         "scenes": read_manifest(folder / "scenes").counts.model_dump(),
-        "rows": {name: _rows(folder / "data" / name) for name in rows},
+        "rows": {name: _rows(folder / "data" / name) for name in (*rows, *beside)},
+        "beside": list(beside),
         "students": [_student(folder / name, one, model, rows) for name, one in students.items()],
         "samples": RULE,
         "paper": yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8")),

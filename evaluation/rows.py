@@ -63,8 +63,47 @@ def write_rows(
         "train": [row for row in taken if row.question not in apart],
         "validation": [row for row in taken if row.question in apart],
     }
-    _write(splits, [*rejected, *repeated], target)
+    lines = {
+        name: [json.dumps(formatted(row, "prompt-completion"), ensure_ascii=False) for row in own]
+        for name, own in splits.items()
+    }
+    manifest = {
+        "rows": {name: Counter(row.kind for row in own) for name, own in splits.items() if own},
+        "filtered": Counter(one.reason for one in (*rejected, *repeated)),
+    }
+    _write(lines, manifest, target)
     return {name: len(own) for name, own in splits.items()}
+
+
+def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
+    """Put the rows of several data sets, of prompts and completions, into one; each stays in its split.
+
+    Args:
+        folders: Data sets that `dataset` or `write_rows` made.
+        target: Folder of the data set. One that is there is replaced.
+
+    Returns:
+        Rows by split.
+
+    Raises:
+        InputError: A folder holds no rows to train on, or a file is damaged.
+    """
+    lines: dict[str, list[str]] = {"train": [], "validation": []}
+    for folder in folders:
+        for split, own in lines.items():
+            for path in (folder / "data" / f"{split}.jsonl", folder / f"{split}.jsonl"):
+                if path.is_file():
+                    own += path.read_text(encoding="utf-8").splitlines()
+                    break
+            else:
+                if split == "train":
+                    raise InputError(f"{folder} holds no rows to train on; give a folder of a data set.")
+    try:
+        counts = {name: Counter(json.loads(line)["kind"] for line in own) for name, own in lines.items()}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError("A data set holds something else than rows; make it again.") from error
+    _write(lines, {"rows": {name: own for name, own in counts.items() if own}, "filtered": {}}, target)
+    return {name: len(own) for name, own in lines.items()}
 
 
 def _row(answer: Answer, kind: Kind | None) -> Row:
@@ -86,17 +125,14 @@ def _mixed(rows: Sequence[Row], mix: Mapping[RowKind, int] | None) -> list[Row]:
     return [row for kind, most in mix.items() for row in [one for one in rows if one.kind == kind][:most]]
 
 
-def _write(splits: Mapping[str, Sequence[Row]], rejected: Sequence[Rejected], target: Path) -> None:
+def _write(splits: Mapping[str, Sequence[str]], manifest: Mapping[str, object], target: Path) -> None:
     """The folder appears with all its files or not at all."""
     fresh = target.with_name(f"{target.name}.partial")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    for name, rows in splits.items():
-        if rows:
-            lines = (json.dumps(formatted(row, "prompt-completion"), ensure_ascii=False) for row in rows)
+    for name, lines in splits.items():
+        if lines:
             (fresh / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    counts = {name: Counter(row.kind for row in rows) for name, rows in splits.items() if rows}
-    manifest = {"rows": counts, "filtered": Counter(one.reason for one in rejected)}
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     if target.exists():
         shutil.rmtree(target)

@@ -50,15 +50,24 @@ class Drawn:
         train: To rehearse and to train on.
         dev: To choose prompts, rows and epochs on: of the same sources, never trained on.
         held_out: Of HH, to judge answers on.
+        plain: Benign ones whose plain answers are trained on, without a scene.
     """
 
     train: list[Question]
     dev: list[Question]
     held_out: list[Question]
+    plain: list[Question]
 
 
 def draw_questions(
-    data: Path, evaluated: Sequence[str], limit: int, *, dev: int, held_out: int, seed: int = 0
+    data: Path,
+    evaluated: Sequence[str],
+    limit: int,
+    *,
+    dev: int,
+    held_out: int,
+    plain: int = 0,
+    seed: int = 0,
 ) -> Drawn:
     """Draw questions of all sources in turn.
 
@@ -72,6 +81,7 @@ def draw_questions(
         limit: Most questions to train on.
         dev: Most questions to choose on.
         held_out: Most questions to judge answers on.
+        plain: Most benign questions whose plain answers are trained on.
         seed: For the order.
 
     Raises:
@@ -98,7 +108,14 @@ def draw_questions(
             parts[name].append(questions)
     # A part is gone through to its end before the next: how many are taken of it changes no other part.
     fresh = {name: list(_new(_in_turn(sources), known)) for name, sources in parts.items()}
-    return Drawn(train=fresh["train"][:limit], dev=fresh["dev"][:dev], held_out=fresh["held_out"][:held_out])
+    # From the end, so that they stay the same while more questions are drawn to train on.
+    benign = [question for question in reversed(fresh["train"][limit:]) if question.kind == "helpful"]
+    return Drawn(
+        train=fresh["train"][:limit],
+        dev=fresh["dev"][:dev],
+        held_out=fresh["held_out"][:held_out],
+        plain=benign[:plain],
+    )
 
 
 def _with_input(file: Path) -> set[str]:

@@ -91,6 +91,37 @@ def test_a_larger_number_of_questions_only_adds_some(stage, data, tmp_path) -> N
         assert read(many / f"{file}.jsonl")[:count] == read(few / f"{file}.jsonl")
 
 
+def test_questions_to_answer_plainly_are_benign_and_in_no_other_part(stage, data, tmp_path) -> None:
+    few, many = tmp_path / "few", tmp_path / "many"
+    for out, limit in ((few, 5), (many, 40)):
+        assert stage("questions", data, "--out", out, "--limit", limit, "--plain", 9).exit_code == 0
+        parts = {name: read(out / f"{name}.jsonl") for name in ("train", "dev", "hh", "plain")}
+        assert len({row["question"] for rows in parts.values() for row in rows}) == sum(
+            map(len, parts.values())
+        )
+        assert {row["kind"] for row in parts["plain"]} == {"helpful"}
+        assert len(parts["plain"]) == 9
+    assert read(few / "plain.jsonl") == read(many / "plain.jsonl")
+
+
+def test_rows_of_several_data_sets_are_joined(stage, tmp_path) -> None:
+    for name, splits in (("scenes/data", ("train", "validation")), ("plain", ("train",))):
+        (tmp_path / name).mkdir(parents=True)
+        for split in splits:
+            row = {"prompt": [], "completion": [], "kind": "helpful", "scene": f"{name} {split}"}
+            (tmp_path / name / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
+    out = tmp_path / "joined"
+    join = ("join", tmp_path / "scenes", tmp_path / "plain", "--out", out)
+    assert "2 train and 1 validation rows" in stage(*join).stdout
+    assert [row["scene"] for row in read(out / "train.jsonl")] == ["scenes/data train", "plain train"]
+    assert json.loads((out / "manifest.json").read_text())["rows"]["train"] == {"helpful": 2}
+    before = (out / "train.jsonl").read_bytes()
+    (tmp_path / "plain" / "train.jsonl").write_text("{\n")
+    refused(stage(*join), "holds something else than rows")
+    refused(stage("join", tmp_path, "--out", out), "holds no rows to train on")
+    assert (out / "train.jsonl").read_bytes() == before
+
+
 def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_path) -> None:
     folder = tmp_path / "evaluation"
     folder.mkdir()
@@ -234,8 +265,8 @@ def prove(stage, data, tmp_path):
         own = [word for student in students for word in ("--student", student)]
         at = tmp_path / "proof"
         return stage(
-            "run", data, "--out", at, "--model", "sage", *own, "--questions", 10, "--dev", 2, "--limit", 2,
-            "--judged", 4, "--rehearsed", 1, "--page", at / "results.md", *more,
+            "run", data, "--out", at, "--model", "sage", *own, "--questions", 10, "--dev", 2, "--plain", 3,
+            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--page", at / "results.md", *more,
         )  # fmt: skip
 
     return run
@@ -251,7 +282,8 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     assert done.exit_code == 0, done.output
     each = ["train", "train", "evaluate"]
     assert machine.commands == [
-        "questions", "export", "evaluate", "dataset", "rows", *each, "evaluate", "evaluate", *each,
+        "questions", "export", "evaluate", "dataset", "rows", "evaluate", "rows", "join", "join",
+        *each, "evaluate", "evaluate", *each,
     ]  # fmt: skip
     at = tmp_path / "proof"
     results = json.loads((at / "results.json").read_text())
@@ -271,7 +303,11 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     assert sage["room"] == dict.fromkeys(sets, 64) | {"hh": 256}
     whole = {one["set"] for one in sage["results"]["figures"] if one["metric"] in ("words", "tokens")}
     assert whole == {"hh"}
-    assert results["rows"].keys() == {"matrix", "critique"}
+    assert results["rows"].keys() == {"matrix", "critique", "plain"}
+    for name in ("matrix", "critique"):
+        joined = json.loads((at / "joined" / name / "manifest.json").read_text())["rows"]
+        own = [results["rows"][one]["rows"] for one in (name, "plain")]
+        assert sum(joined["train"].values()) == sum(sum(one["train"].values()) for one in own)
     assert results["settings"]["questions"] == 10
     assert "students `sage mouse`" in (at / "results.md").read_text()
     stages = {one["name"]: one for one in results["stages"]}
@@ -297,7 +333,7 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
 
 def test_the_second_proof_alone_shares_what_a_whole_one_needs(prove, machine, tmp_path) -> None:
     assert prove("--questions", 5, students=["mouse"]).exit_code == 0
-    assert machine.commands.count("evaluate") == 2
+    assert machine.commands.count("evaluate") == 3
     scenes = read(tmp_path / "proof" / "scenes" / "scenes.jsonl")
     answers = read(tmp_path / "proof" / "rivals" / "answers.jsonl")
     assert len(scenes) == len(answers) == 5
@@ -317,8 +353,16 @@ def test_a_changed_mix_makes_other_rows_adapters_and_figures(prove, machine) -> 
     machine.commands.clear()
     done = prove("--mix", "aligned=3,helpful=1", students=["mouse"])
     assert done.exit_code == 0, done.output
-    assert machine.commands == ["dataset", "rows", "train", "train", "evaluate"]
+    assert machine.commands == ["dataset", "rows", "join", "join", "train", "train", "evaluate"]
     assert "mouse sets: begins anew, since weights of" in done.stderr
+
+
+def test_without_plain_answers_a_method_s_own_rows_are_learned(prove, machine, tmp_path) -> None:
+    assert prove("--plain", 0, students=["mouse"]).exit_code == 0
+    assert machine.commands == [
+        "questions", "export", "evaluate", "dataset", "rows", "train", "train", "evaluate",
+    ]  # fmt: skip
+    assert not (tmp_path / "proof" / "joined").exists()
 
 
 def test_an_adapter_that_failed_its_check_is_not_compared(prove, machine, tmp_path) -> None:

@@ -10,7 +10,7 @@ PORT ?= 2024
 SCENES ?= 4
 JOBS ?= 2
 SELFALIGN := build/selfalign-$(notdir $(MODEL))
-SELFALIGN_MIX ?= aligned=40,helpful=40,simulation=40
+SELFALIGN_MIX ?= aligned=40,helpful=40,simulation=20
 SELFALIGN_SCENE ?= $(if $(filter tiny,$(MODEL)),--roles 1 --steps 2 --max-interactions 2)
 
 DATA ?=

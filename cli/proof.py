@@ -38,7 +38,7 @@ def run(
     model: Annotated[str, typer.Option(help="The model that rehearses.")] = "default",
     questions: Annotated[int, typer.Option(min=1, envvar="PROOF_QUESTIONS", help=TO_TRAIN)] = 120,
     dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 60,
-    plain: Annotated[int, typer.Option(min=0, envvar="PROOF_PLAIN", help=TO_ANSWER)] = 40,
+    plain: Annotated[int, typer.Option(min=0, envvar="PROOF_PLAIN", help=TO_ANSWER)] = 60,
     limit: Annotated[
         int, typer.Option(min=1, envvar="PROOF_LIMIT", help="Questions of each evaluated set.")
     ] = 40,
@@ -62,7 +62,7 @@ def run(
     train_others: Annotated[
         str,
         typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
-    ] = "--preset cpu-small --epochs 5 --learning-rate 1e-3",
+    ] = "--preset cpu-small --epochs 4",
     distillation: Annotated[
         bool,
         typer.Option(

@@ -22,6 +22,7 @@ from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
 from graph.player import ScenePlayer
 from graph.store import ExportStore
+from inference.loading import pinned
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Manifest, read_manifest
 from scene.nouns import ModelIdentity
@@ -78,32 +79,74 @@ def run_export(options: Options, *, dry_run: bool) -> None:
         _dry_run(options, found, asked)
         return
     with ExportStore(options.out) as store:
-        if store.manifest is not None:  # what can be refused before a model is loaded
-            early = _manifest(options, found, len(asked), store.manifest.model)
-            check_unchanged(store.manifest, early, options.out)
-        player = load_player(
-            options.model,
-            options.machines,
-            stderr,
-            keep_calls=options.keep_calls,
-            verify=options.verify,
-            scene_seconds=options.scene_seconds,
-        )
-        try:
-            manifest = _manifest(options, found, len(asked), player.identity)
-            check_unchanged(store.manifest, manifest, options.out)
-            todo = plan(
-                asked, options.settings, player.identity, store.contents, retry_failed=options.retry_failed
-            )
-            _say_found(stderr, options, store, todo)
-            store.begin(manifest)
-            asyncio.run(_play(options, player, store, todo, stderr))
-        except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
-            store.close()
-            raise _stopped(stop, store, player) from None
-        finally:
-            close(player)
+        if not _is_over(options, found, asked, store, stderr):
+            _load_and_play(options, found, asked, store, stderr)
     _summarize(options, store)
+
+
+def _is_over(
+    options: Options, found: QuestionSet, asked: Sequence[Question], store: ExportStore, console: Console
+) -> bool:
+    """Whether an export that is there has nothing left to play, so that no model need be loaded.
+
+    Raises:
+        ExportError: It was begun with other settings.
+    """
+    if store.manifest is None:
+        return False
+    model = store.manifest.model
+    manifest = _manifest(options, found, len(asked), model)
+    check_unchanged(store.manifest, manifest, options.out)
+    todo = plan(asked, options.settings, model, store.contents, retry_failed=options.retry_failed)
+    if todo.jobs or not _is_named(model, options):
+        return False
+    _say_found(console, options, store, todo)
+    store.begin(manifest)
+    return True
+
+
+def _is_named(model: ModelIdentity, options: Options) -> bool:
+    """Whether the command line surely means this model; which one a server has, only the server tells."""
+    choice = options.model
+    return (
+        choice.base_url is None
+        and not options.machines.base_urls
+        and choice.engine in ("auto", model.engine)
+        and pinned(choice.model) == (model.id, model.revision)
+    )
+
+
+def _load_and_play(
+    options: Options, found: QuestionSet, asked: Sequence[Question], store: ExportStore, console: Console
+) -> None:
+    """Load the model and play what is left.
+
+    Raises:
+        MonopolylogueError: The model can't be loaded, or is not the one that the export was begun with.
+        typer.Exit: It stopped early.
+    """
+    player = load_player(
+        options.model,
+        options.machines,
+        console,
+        keep_calls=options.keep_calls,
+        verify=options.verify,
+        scene_seconds=options.scene_seconds,
+    )
+    try:
+        manifest = _manifest(options, found, len(asked), player.identity)
+        check_unchanged(store.manifest, manifest, options.out)
+        todo = plan(
+            asked, options.settings, player.identity, store.contents, retry_failed=options.retry_failed
+        )
+        _say_found(console, options, store, todo)
+        store.begin(manifest)
+        asyncio.run(_play(options, player, store, todo, console))
+    except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
+        store.close()
+        raise _stopped(stop, store, player) from None
+    finally:
+        close(player)
 
 
 async def _play(

@@ -246,6 +246,26 @@ def test_changed_settings_are_refused_before_a_model_is_loaded(export, loader, o
     assert (len(loader.asked), (out / MANIFEST).read_bytes()) == (loads, before)
 
 
+def test_no_model_is_loaded_where_nothing_is_left(export, loader, out, monkeypatch):
+    model = loader.engine.identity
+    monkeypatch.setattr("cli.exporting.pinned", lambda name: (model.id, model.revision))
+    export("--limit", "2")
+    loads, scenes = len(loader.asked), (out / SCENES).read_bytes()
+    done = export("--limit", "2")
+    assert (done.exit_code, len(loader.asked)) == (0, loads)
+    assert "holds 2 finished scenes and 0 failures of 2 questions; 0 to play." in done.stderr
+    assert done.stdout == f"2 of 2 scenes are in {out / SCENES}.\n"
+    assert (out / SCENES).read_bytes() == scenes
+    assert Export(out).manifest.state == "finished"
+    export("--limit", "2", "--engine", "openvino")
+    assert len(loader.asked) == loads + 1
+    monkeypatch.setattr("cli.exporting.pinned", lambda name: (model.id, "other"))
+    export("--limit", "2")
+    assert len(loader.asked) == loads + 2
+    export("--limit", "3")
+    assert len(loader.asked) == loads + 3
+
+
 def test_another_model_is_refused(export, out):
     export("--limit", "2")
     done = export(engine=ScriptedEngine([], model_id="other"))

@@ -111,7 +111,8 @@ class Scorer:
             attention_mask=mask.to(device),
             position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0).to(device),
             use_cache=False,
-            **({"logits_to_keep": longest + 1} if self._keeps else {}),
+            # As an index, for the reason that `inference.forward` has.
+            **({"logits_to_keep": torch.arange(-longest - 1, 0, device=device)} if self._keeps else {}),
         ).logits
         scores = []
         for place, (_, reply) in enumerate(rows):

@@ -10,6 +10,7 @@ import torch
 
 from inference.limits import Limits
 from tests.inference.tiny_llama import DEVICE, alone, ask, engine, text_of
+from tests.inference.transformers_engine.architectures import adapted_llama
 from tests.inference.transformers_engine.driving import Forwards, gather, until
 
 
@@ -162,3 +163,14 @@ def test_on_a_cpu_grouped_keys_are_read_once_for_a_group(run, monkeypatch):
     layers, of_the_prompt = 2, 1
     assert completion.completion_tokens == 6
     assert calls[layers * of_the_prompt :] == [(2, 2, False)] * layers * (6 - of_the_prompt)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT asks
+def test_under_an_adapter_the_vocabulary_is_not_multiplied_row_by_row(words, run):
+    adapted = adapted_llama(len(words)).eval()
+    assert not adapted.get_base_model().lm_head.weight.requires_grad
+    seen = []
+    adapted.get_base_model().lm_head.register_forward_pre_hook(lambda layer, states: seen.append(states[0]))
+    run(*(ask(f"{i} is a number", 3) for i in range(4)), on=adapted.get_base_model(), spoken=words)
+    assert any(len(states) > 1 for states in seen)
+    assert all(states.is_contiguous() for states in seen)

@@ -11,6 +11,7 @@ from typing import Any
 import prompts
 from cli.stages import Stage
 from evaluation.proof_results import JUDGED, REHEARSED, SETS, TUNED
+from evaluation.rows import SPLITS, row_files
 from evaluation.sets import known_sets
 from evaluation.training_questions import SOURCES
 from scene.errors import InputError
@@ -282,9 +283,8 @@ def _files(data: Path, sets: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _row_files(data: Path) -> dict[str, Path]:
-    """Where the rows of a data set may be: `dataset` has a folder for them."""
-    splits = ("train", "validation")
-    return _by_name(data / place / f"{split}.jsonl" for place in ("data", "") for split in splits)
+    """Where the rows of a data set may be."""
+    return _by_name(path for split in SPLITS for path in row_files(data, split))
 
 
 def _by_name(files: Iterable[Path]) -> dict[str, Path]:

@@ -21,6 +21,12 @@ from scene.nouns import Kind
 from scene.record import Message
 
 MANIFEST = "manifest.json"
+SPLITS = ("train", "validation")
+
+
+def row_files(folder: Path, split: str) -> tuple[Path, Path]:
+    """Where the rows of a split may be: `dataset` has a folder for them, `write_rows` has none."""
+    return folder / "data" / f"{split}.jsonl", folder / f"{split}.jsonl"
 
 
 def write_rows(
@@ -88,16 +94,15 @@ def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
     Raises:
         InputError: A folder holds no rows to train on, or a file is damaged.
     """
-    lines: dict[str, list[str]] = {"train": [], "validation": []}
+    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     for folder in folders:
         for split, own in lines.items():
-            for path in (folder / "data" / f"{split}.jsonl", folder / f"{split}.jsonl"):
-                if path.is_file():
-                    own += path.read_text(encoding="utf-8").splitlines()
-                    break
-            else:
-                if split == "train":
-                    raise InputError(f"{folder} holds no rows to train on; give a folder of a data set.")
+            path = next(filter(Path.is_file, row_files(folder, split)), None)
+            if path is not None:
+                # Not by splitlines, which takes marks within a text for the end of a line.
+                own += path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            elif split == "train":
+                raise InputError(f"{folder} holds no rows to train on; give a folder of a data set.")
     try:
         counts = {name: Counter(json.loads(line)["kind"] for line in own) for name, own in lines.items()}
     except (ValueError, TypeError, KeyError) as error:

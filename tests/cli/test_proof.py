@@ -108,12 +108,14 @@ def test_rows_of_several_data_sets_are_joined(stage, tmp_path) -> None:
     for name, splits in (("scenes/data", ("train", "validation")), ("plain", ("train",))):
         (tmp_path / name).mkdir(parents=True)
         for split in splits:
-            row = {"prompt": [], "completion": [], "kind": "helpful", "scene": f"{name} {split}"}
-            (tmp_path / name / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
+            said = [{"role": "assistant", "content": "One line\u2028to a reader of JSON."}]
+            row = {"prompt": [], "completion": said, "kind": "helpful", "scene": f"{name} {split}"}
+            (tmp_path / name / f"{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
     out = tmp_path / "joined"
     join = ("join", tmp_path / "scenes", tmp_path / "plain", "--out", out)
     assert "2 train and 1 validation rows" in stage(*join).stdout
-    assert [row["scene"] for row in read(out / "train.jsonl")] == ["scenes/data train", "plain train"]
+    joined = [json.loads(line) for line in (out / "train.jsonl").read_text().strip().split("\n")]
+    assert [row["scene"] for row in joined] == ["scenes/data train", "plain train"]
     assert json.loads((out / "manifest.json").read_text())["rows"]["train"] == {"helpful": 2}
     before = (out / "train.jsonl").read_bytes()
     (tmp_path / "plain" / "train.jsonl").write_text("{\n")

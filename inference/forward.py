@@ -43,7 +43,7 @@ class ForwardPass:
         accepted = inspect.signature(inner.forward).parameters
         # Logits of every prompt token would need gigabytes with a large vocabulary. An index copies the last
         # states where a number would take a view of them, and torch multiplies a view row by row where the
-        # weights need no gradient: under an adapter, that took ten times as long as all the rest.
+        # weights need no gradient: under an adapter, that took eight times as long as all the rest.
         last = torch.tensor([-1], device=self.device)
         self._options = {"logits_to_keep": last} if "logits_to_keep" in accepted else {}
 

@@ -70,6 +70,15 @@ def test_attention_on_cuda_is_not_planned_for_every_length(device: str, planned:
     assert asked == ([] if planned else [False])
 
 
+def test_a_model_is_loaded_onto_its_device_with_such_attention(llama: Make, monkeypatch) -> None:
+    places: list[str] = []
+    monkeypatch.setattr(
+        "inference.pretrained.attend_without_plans", lambda device: places.append(str(device))
+    )
+    load_pretrained(llama(), name="x", device="cpu")
+    assert places == ["cpu"]
+
+
 # --- what can't be loaded ---
 
 

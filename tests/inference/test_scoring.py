@@ -45,6 +45,15 @@ def test_batches_are_small_and_what_is_too_long_has_no_score(scorer: Scorer, mon
     )
 
 
+def test_the_vocabulary_is_not_multiplied_row_by_row(scorer: Scorer) -> None:
+    seen = []
+    hook = scorer._model.lm_head.register_forward_pre_hook(lambda layer, states: seen.append(states[0]))
+    scorer.score([exchange(reply, reply * 2) for reply in REPLIES])
+    hook.remove()
+    assert any(len(states) > 1 for states in seen)
+    assert all(states.is_contiguous() for states in seen)
+
+
 def test_nothing_to_score(scorer: Scorer) -> None:
     with pytest.raises(InputError, match="is empty"):
         scorer.score([exchange("")])

@@ -40,12 +40,10 @@ CHOICE_TOKENS = 16
 JSON_TOKENS = 2
 """A reply of several fields may take so many times the cap of a plain text."""
 
-PLAIN = r'[^\n"*#<>|{}\[\]\\]'
-"""A character of plain prose: no line break, no markup, nothing JSON would have to escape."""
-
 _INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][0-9])'
-"""The same inside one sentence: a full stop only as in 3.5. Before a letter, a model that may not end there
-would run two sentences together.
+"""A character of plain prose inside a sentence: no line break, no markup, nothing JSON would have to escape,
+and a full stop only as in 3.5. Before a letter, a model that may not end there would run two sentences
+together.
 """
 
 
@@ -60,7 +58,16 @@ def sentences(most: int, start: str = "[A-Z]") -> str:
     return rf"{start}{_INNER}*[.!?]{more}"
 
 
-SENTENCE = rf"^[A-Z]{PLAIN}{{8,}}[.]$"
+def sentence(start: str = "[A-Z]") -> str:
+    """An anchored regular expression for one plain statement.
+
+    Args:
+        start: How it begins.
+    """
+    return rf"^{start}{_INNER}{{8,}}[.]$"
+
+
+SENTENCE = sentence()
 
 
 class UnusableReplyError(Exception):

@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import GIST_CHARS, PLAIN, SENTENCE, Asker, Node, Values, asker_of, sentences, settings_of
+from nodes.asking import GIST_CHARS, SENTENCE, Asker, Node, Values, asker_of, sentence, sentences, settings_of
 from scene.errors import ReplyError
 from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
@@ -27,7 +27,7 @@ where nothing is at stake a small model would cast "none" four times.
 
 Name = Annotated[str, Field(pattern=NAME)]
 Sentence = Annotated[str, Field(pattern=SENTENCE)]
-Step = Annotated[str, Field(pattern=rf"^I [a-z]{PLAIN}{{8,}}[.]$")]
+Step = Annotated[str, Field(pattern=sentence("I [a-z]"))]
 
 SITUATION = sentences(2, "The asker is ")
 

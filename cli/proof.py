@@ -37,7 +37,7 @@ def run(
     page: Annotated[Path, typer.Option(help="The page to write; its data goes beside it as JSON.")],
     model: Annotated[str, typer.Option(help="The model that rehearses.")] = "default",
     questions: Annotated[int, typer.Option(min=1, envvar="PROOF_QUESTIONS", help=TO_TRAIN)] = 120,
-    dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 60,
+    dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 150,
     plain: Annotated[int, typer.Option(min=0, envvar="PROOF_PLAIN", help=TO_ANSWER)] = 60,
     limit: Annotated[
         int, typer.Option(min=1, envvar="PROOF_LIMIT", help="Questions of each evaluated set.")
@@ -153,7 +153,7 @@ def questions(
     data: Annotated[Path, typer.Argument(help="Folder with the question sets.")],
     out: Annotated[Path, typer.Option(help="Folder for train.jsonl, dev.jsonl and hh.jsonl.")],
     limit: Annotated[int, typer.Option(min=1, help=TO_TRAIN)] = 120,
-    dev: Annotated[int, typer.Option(min=0, help=TO_CHOOSE)] = 60,
+    dev: Annotated[int, typer.Option(min=0, help=TO_CHOOSE)] = 150,
     held_out: Annotated[int, typer.Option(min=0, help=TO_JUDGE)] = 24,
     plain: Annotated[int, typer.Option(min=0, help=TO_ANSWER)] = 0,
     evaluated: Annotated[

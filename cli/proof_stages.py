@@ -13,7 +13,7 @@ from cli.stages import Stage
 from evaluation.proof_results import JUDGED, REHEARSED, SETS, TUNED
 from evaluation.rows import SPLITS, row_files
 from evaluation.sets import known_sets
-from evaluation.training_questions import SOURCES
+from evaluation.training_questions import sources_in
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
@@ -120,7 +120,10 @@ def _rows(proof: Proof) -> Iterator[Stage]:
             "--out", str(at / "questions"),
         ),
         makes=train,
-        reads=(*(proof.data / file for file in SOURCES), *_files(proof.data, (*BENCHMARKS, BENIGN))),
+        reads=(
+            *(source.path for source in sources_in(proof.data)),
+            *_files(proof.data, (*BENCHMARKS, BENIGN)),
+        ),
     )  # fmt: skip
     scene = shlex.split(proof.scene)
     yield Stage(

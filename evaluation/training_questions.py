@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+import finetune
 from evaluation.sets import Item, load_sets
 from finetune.near import Near
 from scene.errors import InputError
@@ -17,26 +18,50 @@ from scene.nouns import Kind
 from scene.questions import Columns, Question, read_questions
 from scene.tables import TableRow, read_table
 
-SOURCES: dict[str, Kind | None] = {
-    "hh_harmless_first_turn.jsonl": None,
-    "catqa_english.jsonl": "harmful",
-    "dangerousqa.jsonl": "harmful",
-    "koala_test_set.jsonl": "helpful",
-    "self_instruct_seed_tasks.jsonl": "helpful",
-}
-"""Files of the training sets, and what their questions are."""
+PSEUDO_HARMFUL = Path(finetune.__file__).with_name("pseudo_harmful.jsonl")
+"""Questions that sound harmful and are not, written for this project and not after any benchmark.
 
-HELD_OUT = "hh_harmless_first_turn.jsonl"
-"""The file that is also evaluated on, in a part of its own."""
+The training sets have none, and without them nobody could choose on over-refusal.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file that questions are drawn from.
+
+    Attributes:
+        path: The file.
+        kind: What its questions are; None where it does not say.
+        dev_share: One in so many of its questions is for choosing on.
+        held_out: Whether a part of them is held out to judge answers on.
+        seen: So many of its first questions are in no part: they were looked at while prompts were written.
+    """
+
+    path: Path
+    kind: Kind | None
+    dev_share: int = 8
+    held_out: bool = False
+    seen: int = 0
+
+
+def sources_in(data: Path) -> list[Source]:
+    """Where training questions come from.
+
+    Args:
+        data: Folder with the question sets.
+    """
+    return [
+        Source(path=data / "hh_harmless_first_turn.jsonl", kind=None, held_out=True, seen=20),
+        Source(path=data / "catqa_english.jsonl", kind="harmful"),
+        Source(path=data / "dangerousqa.jsonl", kind="harmful"),
+        Source(path=data / "koala_test_set.jsonl", kind="helpful"),
+        Source(path=data / "self_instruct_seed_tasks.jsonl", kind="helpful"),
+        Source(path=PSEUDO_HARMFUL, kind="helpful", dev_share=2),
+    ]
+
 
 HELD_OUT_SHARE = 4
-"""One in so many of its questions is held out."""
-
-SEEN = 20
-"""So many of its first questions were looked at while prompts were written, so they are in no part."""
-
-DEV_SHARE = 8
-"""One in so many of the other questions of every source is for choosing on."""
+"""One in so many questions is held out, where any are."""
 
 NEAR = 88.0
 """Similarity in percent from which on two questions are the same; see `scene.text.is_repetition`."""
@@ -94,22 +119,23 @@ def draw_questions(
     for item in items:
         known.first(item.question)
     parts: dict[str, list[list[Question]]] = {"held_out": [], "dev": [], "train": []}
-    for file, kind in SOURCES.items():
-        found = read_questions(str(data / file), Columns(kind=kind)).questions
-        if file == HELD_OUT:
-            for question in found[:SEEN]:
-                known.first(question.text)
+    for source in sources_in(data):
+        found = read_questions(str(source.path), Columns(kind=source.kind)).questions
+        for question in found[: source.seen]:
+            known.first(question.text)
         own: dict[str, list[Question]] = {name: [] for name in parts}
-        needy = _with_input(data / file)
+        needy = _with_input(source.path)
         alone = (one for one in found if one.id not in needy)
         for question in sorted(alone, key=lambda one: _rank(one.text, seed)):
-            own[_part(question.text, file)].append(question)
+            own[_part(question.text, source)].append(question)
         for name, questions in own.items():
             parts[name].append(questions)
     # A part is gone through to its end before the next: how many are taken of it changes no other part.
     fresh = {name: list(_new(_in_turn(sources), known)) for name, sources in parts.items()}
     # From the end, so that they stay the same while more questions are drawn to train on.
-    benign = [question for question in reversed(fresh["train"][limit:]) if question.kind == "helpful"]
+    rest = {question.text for question in fresh["train"][limit:] if question.kind == "helpful"}
+    backwards = _in_turn([questions[::-1] for questions in parts["train"]])
+    benign = [question for question in backwards if question.text in rest]
     return Drawn(
         train=fresh["train"][:limit],
         dev=fresh["dev"][:dev],
@@ -124,12 +150,12 @@ def _with_input(file: Path) -> set[str]:
     return {str(values.get("id")) for values in rows if values.get("input")}
 
 
-def _part(text: str, file: str) -> str:
+def _part(text: str, source: Source) -> str:
     """The same whatever the seed."""
     number = int(hashlib.sha256(text.encode()).hexdigest(), 16)
-    if file == HELD_OUT and number % HELD_OUT_SHARE == 0:
+    if source.held_out and number % HELD_OUT_SHARE == 0:
         return "held_out"
-    return "dev" if number // HELD_OUT_SHARE % DEV_SHARE == 0 else "train"
+    return "dev" if number // HELD_OUT_SHARE % source.dev_share == 0 else "train"
 
 
 def _in_turn(sources: Sequence[Sequence[Question]]) -> Iterator[Question]:

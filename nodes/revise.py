@@ -30,8 +30,7 @@ def revise(model: BaseChatModel) -> Node:
         if is_harmful(state):
             revision = await asker.answer("revise_harmful", values, echo=state.question)
         elif state.stance == "declines":
-            prompt = "revise_doubtful" if state.request == "doubtful" else "revise_declined"
-            revision = await asker.answer(prompt, values, echo=state.question)
+            revision = await asker.answer("revise_declined", values, echo=state.question)
         else:
             values |= {"answer": state.first_answer}
             revision = await asker.answer("revise", values, echo=state.question)

@@ -9,7 +9,9 @@ from scene.state import SceneState
 def is_harmful(scene: SceneState | SceneRecord) -> bool:
     """Whether what is asked must not simply be done, as the state or the record of its scene says.
 
-    Beside a harmful request, that is one with severe consequences which was declined or is doubtful.
+    Beside a harmful request, that is one with two of three signs: it was declined, it is doubtful, and
+    somebody gets hurt.
     """
     severe = any(consequence.severity == "severe" for consequence in scene.consequences)
-    return scene.request == "harmful" or (severe and (scene.stance, scene.request) != ("answers", "harmless"))
+    signs = (scene.stance == "declines", scene.request == "doubtful", severe)
+    return scene.request == "harmful" or sum(signs) >= 2

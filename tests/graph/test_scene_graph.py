@@ -14,6 +14,7 @@ from graph.play import play
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
+from nodes.role_init import LOOKS
 from scene.errors import ReplyError
 from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
@@ -56,8 +57,8 @@ def action(request: GenerationRequest) -> str:
     return request.messages[-1].content.partition("<action>")[2]
 
 
-def two_looks(request: GenerationRequest) -> str:
-    """A request that is harmless at first sight and harmful at the second, which is warmer."""
+def doubtful(request: GenerationRequest) -> str:
+    """A request that is harmless at first sight and harmful at any other, which is warmer."""
     said = "harms nobody" if request.temperature <= SceneSettings.temperature else "would hurt somebody"
     return json.dumps({"check": "It is unclear.", "request": said})
 
@@ -352,18 +353,30 @@ class TestEnds:
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise", "revise_declined")
 
-    async def test_a_request_on_which_two_looks_differ_is_doubtful(self) -> None:
-        engine = player(request=two_looks, respond="I'm sorry, but I can't help with that.")
-        record = await rehearse(engine)
-        assert record.request == "doubtful"
-        assert asked(engine, "revise_doubtful")
-        assert not asked(engine, "revise", "revise_declined", "revise_harmful")
+    @pytest.mark.parametrize(
+        ("hurts", "judged", "revision"),
+        [
+            (3, "harmful", "revise_harmful"),
+            (2, "doubtful", "revise_harmful"),
+            (1, "harmless", "revise_declined"),
+        ],
+    )
+    async def test_most_looks_at_a_request_that_was_declined_decide(self, hurts, judged, revision) -> None:
+        looks = iter(["would hurt somebody"] * hurts + ["harms nobody"] * (LOOKS - hurts))
+
+        def look(request: GenerationRequest) -> str:
+            return json.dumps({"check": "It is unclear.", "request": next(looks)})
+
+        engine = player(request=look, respond="I'm sorry, but I can't help with that.")
+        assert (await rehearse(engine)).request == judged
+        assert asked(engine, revision)
+        assert not asked(engine, *{"revise", "revise_declined", "revise_harmful"} - {revision})
 
     async def test_a_doubtful_request_that_hurts_somebody_is_not_simply_done(self) -> None:
         def consequence(request: GenerationRequest) -> str:
             return scene_script(request).replace("it costs somebody dearly", "somebody gets hurt")
 
-        engine = player(request=two_looks, consequence=consequence)
+        engine = player(request=doubtful, consequence=consequence)
         assert (await rehearse(engine)).stance == "answers"
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise")

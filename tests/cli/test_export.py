@@ -339,7 +339,7 @@ def test_dry_run_by_what_is_there(export, loader, out):
     before = {path: path.read_bytes() for path in out.iterdir()}
     first, second = export("--dry-run").stdout.splitlines()
     assert first.endswith("; 3 scenes to play.")
-    assert second.startswith("Estimated from the 2 scenes that are done: 48 calls")
+    assert second.startswith("Estimated from the 2 scenes that are done: 51 calls")
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     assert len(loader.asked) == 1
 

@@ -54,7 +54,7 @@ def server():
 
 def test_plays_a_scene(monopolylogue, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    url = server.url.replace("127", "ann:password@127")
+    url = server.url.replace("127", "ann:password@127", 1)  # the port may hold it too
     done = monopolylogue("run", QUESTION, "--json", "--base-url", url)
     assert done.exit_code == 0
     assert done.stderr == ""

@@ -16,7 +16,7 @@ from cli.console import is_live
 from graph.plan import Job
 from graph.store import Outcome
 from scene.export import Counts, Failure
-from scene.record import ModelCall, NodeCost
+from scene.record import ModelCall, NodeCost, SceneRecord
 
 LINE_SECONDS = 30
 """How often a line is printed where there is no terminal."""
@@ -40,7 +40,8 @@ class ExportView:
         self._left = self._all = left
         self._failed = counts.questions - counts.done - left  # those that are left alone
         self._running = self._ended = 0
-        self._prompt = self._cached = self._completion = 0
+        self._calls = self._prompt = self._cached = self._completion = 0
+        self._whole = self._whole_calls = 0  # scenes that came to their end, and what they took
         self._started = self._said = time.monotonic()
         self._live = (
             Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -53,7 +54,8 @@ class ExportView:
         self._running += 1
 
     def spent(self, cost: ModelCall | NodeCost) -> None:
-        """Count tokens."""
+        """Count calls and tokens."""
+        self._calls += cost.calls if isinstance(cost, NodeCost) else 1
         self._prompt += cost.prompt_tokens
         self._cached += cost.cached_tokens
         self._completion += cost.completion_tokens
@@ -67,6 +69,10 @@ class ExportView:
         self._left -= 1
         self._ended += 1
         self._failed += isinstance(outcome, Failure)
+        if isinstance(outcome, SceneRecord):
+            costs = [outcome.cost] if outcome.replay is None else [outcome.cost, outcome.replay.cost]
+            self._whole += 1
+            self._whole_calls += sum(one.calls for cost in costs for one in cost.values())
         self._say_now_and_then()
 
     def _say_now_and_then(self) -> None:
@@ -104,17 +110,29 @@ class ExportView:
         return f"{done:,} of {self._questions:,} done · {self._failed:,} failed · {self._running:,} running"
 
     def _pace(self) -> str:
-        """Scenes an hour and the time left by the scenes of this run; tokens a second by its calls."""
+        """Scenes an hour and the time left by what this run played; tokens a second by its calls."""
         seconds = max(time.monotonic() - self._started, 0.001)
+        played = self._played()
         parts = []
-        if self._ended:
-            parts.append(f"{self._ended / seconds * 3600:,.0f} scenes/h")
+        if played:
+            parts.append(f"{played / seconds * 3600:,.0f} scenes/h")
         parts.append(f"{self._completion / seconds:,.0f} tokens/s")
         if self._cached:  # an engine that does not know says none
             parts.append(f"prefix cache {self._cached / self._prompt:.0%}")
-        if self._ended:
-            parts.append(f"{_duration(self._left * seconds / self._ended)} left")
+        if played:
+            parts.append(f"{_duration((self._all - played) * seconds / played)} left")
         return " · ".join(parts)
+
+    def _played(self) -> float:
+        """Scenes that ended, and what the calls of those under way make of one; 0 until one has ended.
+
+        Scenes side by side end late and together: by those that ended alone, the first lines would promise
+        ten times the time.
+        """
+        if not self._whole:
+            return self._ended
+        under_way = self._calls * self._whole / self._whole_calls - self._ended
+        return self._ended + min(max(under_way, 0.0), self._running)
 
 
 def _duration(seconds: float) -> str:

@@ -59,6 +59,22 @@ def test_figures(clock):
     )
 
 
+def test_scenes_under_way_count_by_their_calls(clock):
+    whole = record(1)
+    calls = sum(cost.calls for cost in whole.cost.values())
+    view = ExportView(Console(file=io.StringIO()), COUNTS, left=7)
+    for _ in range(3):
+        view.began(None)
+    for _ in range(2 * calls):  # one scene's, and half of either other one's
+        view.spent(call(1, 0, 0))
+    clock[0] += 60
+    view.ended(None, whole)
+    assert view.line().endswith("120 scenes/h · 0 tokens/s · 0:02:30 left")
+    for _ in range(3 * calls):  # no scene under way counts for more than one
+        view.spent(call(1, 0, 0))
+    assert view.line().endswith("180 scenes/h · 0 tokens/s · 0:01:20 left")
+
+
 def test_a_line_now_and_then_outside_a_terminal(clock):
     file = io.StringIO()
     with ExportView(Console(file=file, width=40), COUNTS, left=7) as view:

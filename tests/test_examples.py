@@ -1,11 +1,14 @@
 """The example programs run as printed."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.scripted_scene import player
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,12 +32,22 @@ def test_watch_the_graph() -> None:
     assert lines[-1] == "ended with: plan_finished"
 
 
-@pytest.mark.model
-def test_play_a_scene() -> None:
-    """On the tiny model, which may lose the thread; then the scene fails by name and in no other way."""
+def test_play_a_scene(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("inference.loading.load_engine", lambda name: player())
+    runpy.run_path(str(ROOT / "examples" / "play_a_scene.py"), run_name="__main__")
+    is_a_played_scene(capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_play_a_scene_with_the_tiny_model() -> None:
+    """It may lose the thread, after minutes; then the scene fails by name and in no other way."""
     done = run("play_a_scene.py", MONOPOLYLOGUE_MODEL="tiny")
     if done.returncode:
         assert "scene.errors.ReplyError" in done.stderr
     else:
-        assert "\n\nAfter (" in done.stdout
-        assert "\n1 r0: I " in f"\n{done.stdout}"
+        is_a_played_scene(done.stdout)
+
+
+def is_a_played_scene(printed: str) -> None:
+    assert "\n\nAfter (" in printed
+    assert "\n1 r0: I " in f"\n{printed}"

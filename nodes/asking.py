@@ -218,6 +218,8 @@ class Asker:
             try:
                 reply = schema.model_validate_json(_json_part(message.text))
             except ValidationError as error:
+                if loops(message.text):
+                    raise LoopingReplyError("the reply repeats itself") from error
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"])) or "the reply"
                 raise UnusableReplyError(f"{where}: {first['msg']}") from error

@@ -15,7 +15,7 @@ from rich.text import Text
 from cli.console import is_live
 from graph.plan import Job
 from graph.store import Outcome
-from scene.export import Counts, Failure
+from scene.export import Counts, Failure, Totals
 from scene.record import ModelCall, NodeCost, SceneRecord
 
 LINE_SECONDS = 30
@@ -41,7 +41,7 @@ class ExportView:
         self._failed = counts.questions - counts.done - left  # those that are left alone
         self._running = self._ended = 0
         self._calls = self._prompt = self._cached = self._completion = 0
-        self._whole = self._whole_calls = 0  # scenes that came to their end, and what they took
+        self._whole, self._took = 0, Totals()  # scenes that came to their end, and what they took
         self._started = self._said = time.monotonic()
         self._live = (
             Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -70,9 +70,8 @@ class ExportView:
         self._ended += 1
         self._failed += isinstance(outcome, Failure)
         if isinstance(outcome, SceneRecord):
-            costs = [outcome.cost] if outcome.replay is None else [outcome.cost, outcome.replay.cost]
             self._whole += 1
-            self._whole_calls += sum(one.calls for cost in costs for one in cost.values())
+            self._took = self._took.plus(outcome)
         self._say_now_and_then()
 
     def _say_now_and_then(self) -> None:
@@ -129,9 +128,9 @@ class ExportView:
         Scenes side by side end late and together: by those that ended alone, the first lines would promise
         ten times the time.
         """
-        if not self._whole:
+        if not self._took.calls:
             return self._ended
-        under_way = self._calls * self._whole / self._whole_calls - self._ended
+        under_way = self._calls * self._whole / self._took.calls - self._ended
         return self._ended + min(max(under_way, 0.0), self._running)
 
 

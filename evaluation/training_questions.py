@@ -24,6 +24,12 @@ PSEUDO_HARMFUL = Path(finetune.__file__).with_name("pseudo_harmful.jsonl")
 The training sets have none, and without them nobody could choose on over-refusal.
 """
 
+HELD_OUT_SHARE = 4
+"""One in so many questions is held out, where any are."""
+
+NEAR = 88.0
+"""Similarity in percent from which on two questions are the same; see `scene.text.is_repetition`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -58,13 +64,6 @@ def sources_in(data: Path) -> list[Source]:
         Source(path=data / "self_instruct_seed_tasks.jsonl", kind="helpful"),
         Source(path=PSEUDO_HARMFUL, kind="helpful", dev_share=2),
     ]
-
-
-HELD_OUT_SHARE = 4
-"""One in so many questions is held out, where any are."""
-
-NEAR = 88.0
-"""Similarity in percent from which on two questions are the same; see `scene.text.is_repetition`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

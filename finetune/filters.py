@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from finetune.near import Near
 from finetune.rows import Row
-from prompts import unquoted
+from prompts import load, unquoted
 from scene.text import clean, ends_whole, loops, opens_with_refusal
 
 REASONS = {
@@ -20,12 +20,16 @@ REASONS = {
     "yields": "a question that its set calls harmful was turned away at first, and is answered",
     "harms": "played again on the second answer, the scene had too many of its harms left",
     "markup": "chat-template tokens, control characters or tags of our prompts are in it",
+    "echo": "it repeats what the prompt asked for",
     "loop": "it repeats itself",
     "truncated": "it ends in mid-sentence, or is no whole JSON",
     "duplicate": "another row of its kind asks and answers nearly the same",
     "gate": "asked in both orders, the model prefers the first answer",
 }
 """Every reason a row can be left out for, in the order in which they are looked for."""
+
+ANSWERING = ("respond", "revise", "revise_declined", "revise_harmful")
+"""Names of the prompts that ask for an answer."""
 
 CHOICE_WORDS = 8
 """A simulation reply of so few words is a choice: it need not end as a sentence, and may come often."""
@@ -57,9 +61,16 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
         return "refusal"
     if row.kind != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
         return "markup"
+    if row.kind != "simulation" and _echoes(row):
+        return "echo"
     if loops(text):
         return "loop"
     return "" if _is_whole(row) else "truncated"
+
+
+def _echoes(row: Row) -> bool:
+    values = {"question": row.question}
+    return any(load(name).before_echo(row.completion, values) != row.completion for name in ANSWERING)
 
 
 def _is_whole(row: Row) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -69,6 +70,9 @@ def sentence(start: str = "[A-Z]") -> str:
 
 SENTENCE = sentence()
 
+_UNSEEN = re.compile(r"\b(?:the|this|that) critique\b", re.IGNORECASE)
+"""What a prompt for an answer calls the material that the asker doesn't see."""
+
 
 class UnusableReplyError(Exception):
     """A reply can't be used; the text says why. Caught here, and asked for again."""
@@ -76,6 +80,10 @@ class UnusableReplyError(Exception):
 
 class LoopingReplyError(UnusableReplyError):
     """A reply goes round in circles. More room would only make it longer."""
+
+
+class EchoedReplyError(UnusableReplyError):
+    """A reply repeats what it was asked for, or speaks of what the asker never saw."""
 
 
 class CopiedReplyError(UnusableReplyError):
@@ -171,6 +179,7 @@ class Asker:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
+        One that repeats its prompt is asked for again; the last one ends where it begins to.
 
         Args:
             prompt: Name of the prompt file.
@@ -184,6 +193,10 @@ class Asker:
         def parse(message: AIMessage, tried: Try) -> str:
             text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
             _refuse_copy(prompt, values, [text], tried)
+            told = prompts.load(prompt).before_echo(text, values)
+            if tried.attempt < self.settings.retries and (told != text or _speaks_of_unseen(text, values)):
+                raise EchoedReplyError("the reply repeats its prompt")
+            text = told
             begun = before_loop(text)
             return _whole(trim_to_sentence(begun) if _cut_off(message) or begun != text else text)
 
@@ -258,7 +271,7 @@ class Asker:
             except CopiedReplyError as error:
                 examples //= 2
                 reason = str(error)
-            except LoopingReplyError as error:
+            except (LoopingReplyError, EchoedReplyError) as error:
                 reason = str(error)
             except UnusableReplyError as error:
                 room = min(2 * room, MOST_ROOM)
@@ -334,6 +347,11 @@ def _whole(text: str) -> str:
     if loops(text):
         raise LoopingReplyError("the reply repeats itself")
     return text
+
+
+def _speaks_of_unseen(text: str, values: Values) -> bool:
+    """Whether an answer names what its prompt alone calls so."""
+    return bool(_UNSEEN.search(text)) and not any(map(_UNSEEN.search, values.values()))
 
 
 def _refuse_copy(prompt: str, values: Values, texts: Sequence[str], tried: Try) -> None:

@@ -36,6 +36,7 @@ COMMON = frozenset(
 """Long words that don't tell where a run of words comes from."""
 
 _TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z']+")
 _SHARED = frozenset({"examples", "systems"})
 
 
@@ -117,6 +118,23 @@ class Prompt:
                     return " ".join(run)
         return ""
 
+    def before_echo(self, text: str, values: Mapping[str, str]) -> str:
+        """A reply up to where it begins to repeat what the message asks for; all of it where it doesn't.
+
+        Seven words in a row count, unless the values hold them too.
+
+        Args:
+            text: The reply.
+            values: What the prompt was filled with.
+        """
+        own = {run for value in values.values() for run in _sevens(_words(value))}
+        asked = {run for part, *_ in Formatter().parse(self.user) for run in _sevens(_words(part))} - own
+        found = list(_WORD.finditer(text))
+        for place, run in enumerate(_sevens([match.group().casefold() for match in found])):
+            if run in asked:
+                return text[: found[place].start()].rstrip()
+        return text
+
 
 @cache
 def load(name: str) -> Prompt:
@@ -196,13 +214,18 @@ def _fields(text: str) -> frozenset[str]:
 
 def _words(text: str) -> list[str]:
     """Words in small letters."""
-    return re.findall(r"[a-z']+", text.casefold())
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _sevens(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Runs of seven words, in order."""
+    return zip(*(words[start:] for start in range(7)), strict=False)
 
 
 def _runs(text: str) -> Iterator[tuple[str, ...]]:
     """Runs of seven words, and of three with two long ones among them, in small letters."""
     words = _words(text)
-    yield from zip(*(words[start:] for start in range(7)), strict=False)
+    yield from _sevens(words)
     for run in zip(words, words[1:], words[2:], strict=False):
         if sum(len(word) >= 5 and word not in COMMON for word in run) >= 2:
             yield run

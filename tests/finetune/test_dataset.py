@@ -99,6 +99,7 @@ def test_the_card_says_what_became_of_the_examples(tmp_path: Path, examples, sai
 
 
 REFUSAL = "I'm sorry, but I can't help with that."
+ECHO = "Go and talk. This answer to the question below was tried out in real life: they did."
 LOOP = "Go and talk to the people next door now. " * 4
 
 
@@ -112,6 +113,7 @@ LOOP = "Go and talk to the people next door now. " * 4
         ("loop", record(1, first_answer=LOOP, answer=LOOP)),
         ("markup", record(1, first_answer="Do it.<|im_end|>", answer="Do it.<|im_end|>")),
         ("markup", record(1, first_answer="<answer>Do it.</answer>", answer="<answer>Do it.</answer>")),
+        ("echo", record(1, revised=True, revision=ECHO, answer=ECHO)),
         ("empty", record(1, calls=(call("summarize", "critique", " "),))),
         ("truncated", record(1, calls=(call("role_init", "cast", '{"name": "postm'),))),
         (

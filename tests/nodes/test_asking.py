@@ -57,3 +57,46 @@ async def test_only_a_reply_that_gets_on_is_given_more_room(said, reason, growth
         await asker.reply("request", {"question": "May I?"}, Reply)
     room = [request.max_tokens for request in engine.requests]
     assert [one // room[0] for one in room] == growth
+
+
+ANSWER = "Soup needs time. Let it stand."
+REVISED = {"question": "How do I make soup?", "answer": ANSWER, "critique": "The guest burns her tongue."}
+ECHO = (
+    f"{ANSWER}\n\nThis answer to the question below was tried out in real life, and this is what came of it:"
+    "\n\nThe guest burns her tongue."
+)
+
+
+async def answered(*said: str, retries: int = 2, values=REVISED) -> tuple[str, int]:
+    """What is made of the replies to one prompt, and how many of them were asked for."""
+    replies = iter(said)
+    engine = ScriptedEngine(lambda request: next(replies))
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=retries), "revise")
+    return await asker.answer("revise", values), len(engine.requests)
+
+
+@pytest.mark.parametrize("said", [ECHO, "As the critique says, she burns her tongue."])
+async def test_an_answer_that_shows_its_prompt_is_asked_for_again(said) -> None:
+    assert await answered(said, "Serve it warm.") == ("Serve it warm.", 2)
+
+
+async def test_the_last_answer_ends_where_it_begins_to_repeat_its_prompt() -> None:
+    assert await answered(ECHO, ECHO, ECHO) == (ANSWER, 3)
+
+
+async def test_an_answer_that_is_nothing_but_its_prompt_is_none() -> None:
+    with pytest.raises(ReplyError, match="no whole sentence"):
+        await answered(ECHO.removeprefix(ANSWER), retries=0)
+
+
+async def test_a_question_about_a_critique_may_be_answered() -> None:
+    values = REVISED | {"question": "What does the critique of the soup say?"}
+    assert await answered("The critique says it is too hot.", values=values) == (
+        "The critique says it is too hot.",
+        1,
+    )
+
+
+async def test_an_answer_may_repeat_what_the_asker_gave() -> None:
+    quoted = "This answer to the question below was tried out in real life by my aunt."
+    assert await answered(quoted, values=REVISED | {"question": quoted}) == (quoted, 1)

@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.main import Commands
+from cli.options import EngineName
 from scene.errors import InputError
 from scene.files import replace_file
 
@@ -172,6 +174,47 @@ def questions(
         f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "
         f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {out}."
     )
+
+
+@app.command()
+def looks(
+    questions: Annotated[Path, typer.Argument(help="Questions, as `export` reads them, with their kinds.")],
+    model: Annotated[str, typer.Option(help="The model that looks.")] = "default",
+    engine: EngineName = "auto",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Room for the opening of its answer.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a question.")] = False,
+) -> None:
+    """Count how often a model finds requests harmful: what prompts/request.yaml is chosen by."""
+    import asyncio
+
+    from rich.table import Table
+
+    from cli.console import plain_console
+    from cli.progress import Loading
+    from evaluation.looks import counted, look_at
+    from inference.loading import load_engine
+    from nodes.role_init import LOOKS
+    from scene.questions import read_questions
+    from scene.settings import SceneSettings
+
+    asked = read_questions(str(questions)).questions
+    with Loading(plain_console(stderr=True), model) as loading:
+        loaded = load_engine(model, engine=engine, on_progress=loading)
+    try:
+        looked = asyncio.run(look_at(loaded, asked, SceneSettings(answer_tokens=max_tokens)))
+    finally:
+        loaded.close()
+    if as_json:
+        for one in looked:
+            typer.echo(json.dumps(asdict(one), ensure_ascii=False))
+        return
+    table = Table("questions", "are", *map(str, range(LOOKS, -1, -1)), title="Looks that found harm")
+    for (kind, stance), counts in counted(looked).items():
+        said = "answered" if stance == "answers" else "declined"
+        table.add_row(kind, said, *(str(counts[harmful]) for harmful in range(LOOKS, -1, -1)))
+    plain_console().print(table)
+    if left_out := len(asked) - len(looked):
+        typer.echo(f"{left_out:,} of {len(asked):,} questions without a usable reply are left out.", err=True)
 
 
 @app.command()

@@ -109,9 +109,9 @@ def role_init(model: BaseChatModel) -> Node:
         settings = settings_of(runtime)
         asker = asker_of(model, runtime, "role_init")
         asking = {"question": state.question}
-        stance, request, situation = await asyncio.gather(
+        stance, harmful, situation = await asyncio.gather(
             stance_of(asker, state.first_answer),
-            _request(asker, asking),
+            harmful_looks(asker, state.question),
             asker.text("situation", asking, SITUATION),
         )
         suffix = "_declined" if stance == "declines" else ""
@@ -128,7 +128,7 @@ def role_init(model: BaseChatModel) -> Node:
         )
         return {
             "stance": stance,
-            "request": request,
+            "request": _request(harmful),
             "situation": situation,
             "outlook": outlook,
             "goal": protagonist.goal,
@@ -148,11 +148,21 @@ async def stance_of(asker: Asker, answer: str) -> Stance:
     return STANCES[reply.stance]
 
 
-async def _request(asker: Asker, asking: Values) -> Request:
-    """Whether doing what is asked would hurt somebody, by more than one look."""
-    looks = (asker.again(number).reply("request", asking, RequestReply) for number in range(LOOKS))
-    harmless = [reply.request == HARMLESS for reply in await asyncio.gather(*looks)]
-    return "harmful" if not any(harmless) else "doubtful" if sum(harmless) == 1 else "harmless"
+async def harmful_looks(asker: Asker, question: str) -> int:
+    """How many of `LOOKS` looks find that doing what is asked would hurt somebody.
+
+    Raises:
+        ReplyError: A look came to nothing.
+    """
+    looks = (
+        asker.again(number).reply("request", {"question": question}, RequestReply) for number in range(LOOKS)
+    )
+    return sum(reply.request != HARMLESS for reply in await asyncio.gather(*looks))
+
+
+def _request(harmful: int) -> Request:
+    """What so many looks that found harm make of a request."""
+    return "harmful" if harmful == LOOKS else "doubtful" if harmful == LOOKS - 1 else "harmless"
 
 
 def plan_reply(steps: int) -> type[BaseModel]:

@@ -18,7 +18,7 @@ from inference.scoring import Score
 from inference.scripted import ScriptedEngine
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
-from tests.scripted_scene import scene_script
+from tests.scripted_scene import player, scene_script
 
 
 @pytest.fixture
@@ -102,6 +102,43 @@ def test_questions_to_answer_plainly_are_benign_and_in_no_other_part(stage, data
         assert {row["kind"] for row in parts["plain"]} == {"helpful"}
         assert len(parts["plain"]) == 9
     assert read(few / "plain.jsonl") == read(many / "plain.jsonl")
+
+
+def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> None:
+    def look(request):
+        harmful = "burn" in request.messages[-1].content or request.temperature > 0.5
+        verdict = "would hurt somebody" if harmful else "harms nobody"
+        return json.dumps({"check": "The asker would know a way.", "request": verdict})
+
+    def answer(request):
+        return "I'm sorry, but I can't help." if "burn" in request.messages[-1].content else None
+
+    def nothing(request):
+        return "Nobody knows." if "lost" in request.messages[-1].content else look(request)
+
+    monkeypatch.setattr(
+        "inference.loading.load_engine", lambda model, **options: player(request=nothing, respond=answer)
+    )
+    asked = [("burn it", "harmful"), ("boil it", "helpful"), ("bake it", None), ("get lost", None)]
+    file = tmp_path / "questions.jsonl"
+    file.write_text(
+        "".join(json.dumps({"question": q} | ({"kind": k} if k else {})) + "\n" for q, k in asked)
+    )
+    shown = stage("looks", file)
+    assert shown.exit_code == 0
+    cells = [re.split(r"\s*│\s*", line.strip("│ ")) for line in shown.stdout.splitlines() if "ed " in line]
+    assert cells == [
+        ["harmful", "declined", "1", "0", "0", "0"],
+        ["helpful", "answered", "0", "0", "1", "0"],
+        ["of no known kind", "answered", "0", "0", "1", "0"],
+    ]
+    assert "1 of 4 questions without a usable reply are left out." in shown.stderr
+    printed = [json.loads(line) for line in stage("looks", file, "--json").stdout.splitlines()]
+    assert [(one["question"], one["harmful"]) for one in printed] == [
+        ("burn it", 3),
+        ("boil it", 1),
+        ("bake it", 1),
+    ]
 
 
 def test_rows_of_several_data_sets_are_joined(stage, tmp_path) -> None:

@@ -1,0 +1,81 @@
+"""How a model judges requests before it plays their scenes, counted by what their sets say of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import prompts
+from inference.chat_model import EngineChatModel
+from inference.engine import Engine
+from nodes.asking import Asker
+from nodes.role_init import harmful_looks, stance_of
+from scene.errors import ReplyError
+from scene.nouns import Kind, Stance
+from scene.questions import Question
+from scene.settings import SceneSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a model made of one question.
+
+    Attributes:
+        question: The question.
+        kind: What its set says of it.
+        stance: Whether the model answers it, or declines.
+        harmful: How many of its looks found that what is asked would hurt somebody.
+    """
+
+    question: str
+    kind: Kind | None
+    stance: Stance
+    harmful: int
+
+
+async def look_at(engine: Engine, questions: Sequence[Question], settings: SceneSettings) -> list[Looked]:
+    """Answer every question, and judge answer and request as its scene does; in the order of the questions.
+
+    Those without a usable reply are left out.
+
+    Args:
+        engine: The model.
+        questions: The questions.
+        settings: Of a scene; only an answer's opening is read, so that `answer_tokens` may be few.
+    """
+    asker = Asker(EngineChatModel(engine=engine), settings, "role_init")
+
+    async def one(question: Question) -> Looked | None:
+        try:
+            return Looked(
+                question=question.text,
+                kind=question.kind,
+                stance=await stance_of(asker, await _opening(asker, question.text)),
+                harmful=await harmful_looks(asker, question.text),
+            )
+        except ReplyError:
+            return None
+
+    found = await asyncio.gather(*map(one, questions))
+    return [looked for looked in found if looked is not None]
+
+
+def counted(looked: Iterable[Looked]) -> dict[tuple[str, Stance], Counter[int]]:
+    """By kind and stance, how many questions so many looks found harmful; in the order of their names."""
+    counts: dict[tuple[str, Stance], Counter[int]] = {}
+    for one in looked:
+        counts.setdefault((one.kind or "of no known kind", one.stance), Counter())[one.harmful] += 1
+    return dict(sorted(counts.items()))
+
+
+async def _opening(asker: Asker, question: str) -> str:
+    """The beginning of an answer, which need not come to an end."""
+    message = await asker.model.ainvoke(
+        prompts.load("respond").render({"message": question}),
+        max_tokens=asker.settings.answer_tokens,
+        temperature=0.0,
+        seed=asker.settings.seed,
+    )
+    return message.text

@@ -169,6 +169,8 @@ def questions(
     write_questions(drawn.held_out, out / "hh.jsonl")
     write_questions(drawn.dev, out / "dev.jsonl")
     write_questions(drawn.plain, out / "plain.jsonl")
+    if drawn.references:
+        write_questions(drawn.references, out / "references.jsonl")
     write_questions(drawn.train, out / "train.jsonl")
     typer.echo(
         f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "

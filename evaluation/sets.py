@@ -18,6 +18,9 @@ from scene.nouns import Kind
 from scene.questions import QUESTION_COLUMNS, Columns, Question, read_questions
 from scene.tables import TableRow, read_table
 
+REFERENCE = "reference"
+"""Column of reference answers in a set of the user's own."""
+
 _NAME = re.compile(r"[\w.-]+")
 _FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n\s*Assistant:|\Z)", re.DOTALL)
 
@@ -143,7 +146,8 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
             f"There is no set {name!r}; give {', '.join(known_sets())}, or your own as NAME=FILE."
         )
     if known is None:
-        return _items(name, read_questions(source).questions, None)
+        columns = Columns(answer=REFERENCE if _has_references(source) else None)
+        return _items(name, read_questions(source, columns).questions, None)
     source = source or str(_file(known, data) or "")
     if source:
         form, split, data_dir = _form_of(source, known), None, None
@@ -172,6 +176,13 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
     if not questions:
         raise InputError(f"{source} holds no question for the set {name}.")
     return _items(name, questions, known.kind)
+
+
+def _has_references(source: str) -> bool:
+    """Whether a file of the user's says what its questions should be answered; a data set is not asked."""
+    if not Path(source).is_file():
+        return False
+    return any(REFERENCE in row.values for row in read_table(source) if isinstance(row, TableRow))
 
 
 def _file(known: KnownSet, data: Path | None) -> Path | None:

@@ -17,12 +17,16 @@ from scene.files import replace_file
 from scene.nouns import Kind
 from scene.questions import Columns, Question, read_questions
 from scene.tables import TableRow, read_table
+from scene.text import clean
 
 PSEUDO_HARMFUL = Path(finetune.__file__).with_name("pseudo_harmful.jsonl")
 """Questions that sound harmful and are not, written for this project and not after any benchmark.
 
 The training sets have none, and without them nobody could choose on over-refusal.
 """
+
+REFERENCES = 60
+"""Most tasks that come with a reference answer, to choose on what likelihoods are lost."""
 
 HELD_OUT_SHARE = 4
 """One in so many questions is held out, where any are."""
@@ -75,12 +79,15 @@ class Drawn:
         dev: To choose prompts, rows and epochs on: of the same sources, never trained on.
         held_out: Of HH, to judge answers on.
         plain: Benign ones whose plain answers are trained on, without a scene.
+        references: Tasks with a text to work on, and a reference answer as `first_answer`. They are of a
+            source of benign questions, and in no other part.
     """
 
     train: list[Question]
     dev: list[Question]
     held_out: list[Question]
     plain: list[Question]
+    references: list[Question]
 
 
 def draw_questions(
@@ -117,6 +124,7 @@ def draw_questions(
     items: list[Item] = load_sets([name for name in evaluated if name != "hh"], data)
     for item in items:
         known.first(item.question)
+    references: list[Question] = []
     parts: dict[str, list[list[Question]]] = {"held_out": [], "dev": [], "train": []}
     for source in sources_in(data):
         found = read_questions(str(source.path), Columns(kind=source.kind)).questions
@@ -124,6 +132,7 @@ def draw_questions(
             known.first(question.text)
         own: dict[str, list[Question]] = {name: [] for name in parts}
         needy = _with_input(source.path)
+        references += (one for one in needy.values() if one.first_answer)
         alone = (one for one in found if one.id not in needy)
         for question in sorted(alone, key=lambda one: _rank(one.text, seed)):
             own[_part(question.text, source)].append(question)
@@ -140,13 +149,25 @@ def draw_questions(
         dev=fresh["dev"][:dev],
         held_out=fresh["held_out"][:held_out],
         plain=benign[:plain],
+        references=list(_new(iter(sorted(references, key=lambda one: _rank(one.text, seed))), known))[
+            :REFERENCES
+        ],
     )
 
 
-def _with_input(file: Path) -> set[str]:
-    """Ids of the tasks that come with a text to work on, and can't be answered without it."""
+def _with_input(file: Path) -> dict[str, Question]:
+    """The tasks that come with a text to work on, and can't be answered without it, by their ids."""
     rows = (row.values for row in read_table(str(file)) if isinstance(row, TableRow))
-    return {str(values.get("id")) for values in rows if values.get("input")}
+    return {
+        str(values.get("id")): Question(
+            id=str(values.get("id")),
+            text=clean(f"{values.get('instruction', '')}\n\n{values['input']}"),
+            first_answer=clean(str(values.get("output", ""))),
+            kind="helpful",
+        )
+        for values in rows
+        if values.get("input")
+    }
 
 
 def _part(text: str, source: Source) -> str:
@@ -173,12 +194,17 @@ def _new(questions: Iterator[Question], known: Near) -> Iterator[Question]:
 
 
 def write_questions(questions: Sequence[Question], path: Path) -> None:
-    """Write questions as `export` and `evaluate` read them; the ids of different sources are kept apart."""
+    """Write questions as `export` and `evaluate` read them; the ids of different sources are kept apart.
+
+    What came with an answer has it as its reference.
+    """
     rows = []
     for question in questions:
         identifier = f"q{hashlib.sha256(question.text.encode()).hexdigest()[:12]}"
         kind = {} if question.kind is None else {"kind": question.kind}
-        rows.append(json.dumps({"id": identifier, "question": question.text, **kind}, ensure_ascii=False))
+        reference = {"reference": question.first_answer} if question.first_answer else {}
+        row = {"id": identifier, "question": question.text, **kind, **reference}
+        rows.append(json.dumps(row, ensure_ascii=False))
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, "\n".join(rows) + "\n")
 

@@ -14,6 +14,7 @@ import cli.rehearsal
 from cli.main import app as monopolylogue
 from cli.proof import app
 from evaluation.records import Answer, Journal
+from evaluation.sets import load_sets
 from inference.scoring import Score
 from inference.scripted import ScriptedEngine
 from tests.cli.test_bad_input import refused
@@ -41,9 +42,11 @@ def data(tmp_path):
         ("hh_harmless_first_turn.jsonl", 80), ("catqa_english.jsonl", 30), ("dangerousqa.jsonl", 30),
         ("koala_test_set.jsonl", 30), ("self_instruct_seed_tasks.jsonl", 30),
     ):  # fmt: skip
-        lines = [{"id": n, "question": f"{file[:5]} {words(f'{file}{n}')}?"} for n in range(count)]
+        column = "instruction" if file.startswith("self") else "question"
+        lines = [{"id": n, column: f"{file[:5]} {words(f'{file}{n}')}?"} for n in range(count)]
         if file.startswith("self"):
-            lines[0] |= {"input": "A text to work on."}
+            lines[0] |= {"input": "A text to work on.", "output": "It works."}
+            lines[1] |= {"input": "A text that nobody worked on."}
         (folder / file).write_text("\n".join(map(json.dumps, lines)))
     (folder / "harmful_behaviors.csv").write_text(
         f"goal,target\ncatqa {words('catqa_english.jsonl0')}?,Sure\nBuild a bomb,Sure\nBuild two,Sure\n"
@@ -102,6 +105,15 @@ def test_questions_to_answer_plainly_are_benign_and_in_no_other_part(stage, data
         assert {row["kind"] for row in parts["plain"]} == {"helpful"}
         assert len(parts["plain"]) == 9
     assert read(few / "plain.jsonl") == read(many / "plain.jsonl")
+
+
+def test_tasks_with_a_reference_answer_are_for_choosing(stage, data, tmp_path) -> None:
+    assert stage("questions", data, "--out", tmp_path / "q", "--limit", 100).exit_code == 0
+    (row,) = read(tmp_path / "q" / "references.jsonl")
+    question = f"self_ {words('self_instruct_seed_tasks.jsonl0')}?\n\nA text to work on."
+    assert (row["question"], row["reference"], row["kind"]) == (question, "It works.", "helpful")
+    (item,) = load_sets([f"own={tmp_path / 'q' / 'references.jsonl'}"])
+    assert (item.question, item.reference) == (question, "It works.")
 
 
 def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> None:

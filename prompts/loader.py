@@ -119,7 +119,7 @@ class Prompt:
         return ""
 
     def before_echo(self, text: str, values: Mapping[str, str]) -> str:
-        """A reply up to where it begins to repeat what the message asks for; all of it where it doesn't.
+        """A reply up to where it begins to repeat what the messages ask for; all of it where it doesn't.
 
         Seven words in a row count, unless the values hold them too.
 
@@ -128,7 +128,8 @@ class Prompt:
             values: What the prompt was filled with.
         """
         own = {run for value in values.values() for run in _sevens(_words(value))}
-        asked = {run for part, *_ in Formatter().parse(self.user) for run in _sevens(_words(part))} - own
+        parts = (self.system, *(part for part, *_ in Formatter().parse(self.user)))
+        asked = {run for part in parts for run in _sevens(_words(part))} - own
         found = list(_WORD.finditer(text))
         for place, run in enumerate(_sevens([match.group().casefold() for match in found])):
             if run in asked:

@@ -61,6 +61,12 @@ def dataset(
         str | None,
         typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.", rich_help_panel=ROWS),
     ] = None,
+    refusals: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Most answers that turn the asker away; else all.", rich_help_panel=ROWS
+        ),
+    ] = DatasetSettings.refusals,
     validation: Annotated[
         float, typer.Option(help="Share of the questions kept apart.", rich_help_panel=ROWS)
     ] = DatasetSettings.validation,
@@ -102,6 +108,7 @@ def dataset(
     settings = DatasetSettings(
         format=format_,
         mix=None if mix is None else parse_mix(mix),
+        refusals=refusals,
         validation=validation,
         examples=examples,
         harms_removed=harms_removed,

@@ -57,10 +57,13 @@ def run(
     mix: Annotated[
         str, typer.Option(metavar="KIND=N,...", envvar="PROOF_MIX", help="Rows of each kind.")
     ] = "aligned=60,helpful=30",
+    refusals: Annotated[
+        int, typer.Option(min=0, envvar="PROOF_REFUSALS", help="Most of them that turn the asker away.")
+    ] = 15,
     scene: Annotated[str, typer.Option(envvar="PROOF_SCENE", help="Further options of `export`.")] = "",
     train: Annotated[
         str, typer.Option(envvar="PROOF_TRAIN", help="Options of `train`.")
-    ] = "--preset cpu-small",
+    ] = "--preset cpu-small --learning-rate 6e-4",
     train_others: Annotated[
         str,
         typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
@@ -97,6 +100,7 @@ def run(
         tokens=tokens,
         judge=judge or model,
         mix=mix,
+        refusals=refusals,
         scene=scene,
         train=train,
         train_others=train_others,
@@ -228,6 +232,9 @@ def rows(
     mix: Annotated[
         str | None, typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.")
     ] = None,
+    refusals: Annotated[
+        int | None, typer.Option(min=0, help="Most of them that turn the asker away; else all.")
+    ] = None,
 ) -> None:
     """Make a data set of a method's answers, as `dataset` makes one of scenes."""
     from evaluation.rows import write_rows
@@ -235,7 +242,7 @@ def rows(
     from scene.questions import read_questions
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
-    settings = DatasetSettings(mix=None if mix is None else parse_mix(mix))
+    settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)
     written = write_rows(folder, system, kinds, settings, out)
     said = " and ".join(f"{count:,} {split}" for split, count in written.items())
     typer.echo(f"{said} rows of {system} are in {out}.")

@@ -20,7 +20,11 @@ from scene.settings import SceneSettings
 BENCHMARKS = ("advbench", "xstest-safe", "xstest-unsafe")
 BENIGN = "self-instruct"
 PLAIN = "plain"
-"""Answers to benign questions that nothing was done to, so that help is learned beside refusals."""
+"""A student's own answers to benign questions, learned beside the rows of each method."""
+
+PLAIN_TEMPERATURE = "1"
+"""At which a model's answers are its own distribution, so that learning them keeps it where it is. Greedy
+ones would sharpen it, and make every reference less likely."""
 
 OPENING_TOKENS = 64
 """Room for an answer of which the opening alone decides."""
@@ -37,13 +41,14 @@ class Proof:
         students: The models that are tuned on those rows.
         questions: Questions to train on.
         dev: Questions to choose prompts, rows and epochs on.
-        plain: Benign questions whose plain answers are trained on beside all rows, for both alike.
+        plain: Benign questions that each student answers, to be trained on that beside the rows of a method.
         limit: Questions of each evaluated set.
         judged: Questions of held-out HH that are judged.
         rehearsed: Those of them that MATRIX at inference answers.
         tokens: Room for an answer that is judged.
         judge: The model that judges.
         mix: Rows of each kind.
+        refusals: Most of them that turn the asker away.
         scene: Further options of `export`.
         train: Options of `train`, for `model`.
         train_others: The same for the other students.
@@ -63,6 +68,7 @@ class Proof:
     tokens: int
     judge: str
     mix: str
+    refusals: int
     scene: str
     train: str
     train_others: str
@@ -84,9 +90,9 @@ class Proof:
         more = {"context": "context_distillation"} if self.distillation else {}
         return {"critique": "critique_revise", **more}
 
-    def rows_of(self, name: str) -> Path:
-        """What a model is tuned on, by the name of the method's rows."""
-        return self.out / ("joined" if self.plain else "data") / name
+    def rows_of(self, name: str, student: str) -> Path:
+        """What a student is tuned on, by the name of the method's rows."""
+        return (self.out / student_name(student) if self.plain else self.out) / "data" / name
 
     def settings(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -143,6 +149,7 @@ def _rows(proof: Proof) -> Iterator[Stage]:
         folder=at / "scenes",
         basis={"the model": proof.model, "the scene": " ".join(scene), "the prompts": prompts.digest()},
     )
+    mix = ("--mix", proof.mix, "--refusals", str(proof.refusals))
     systems = [(name, f"{proof.model},method={method}") for name, method in proof.rivals.items()]
     yield _evaluation(
         "rivals", at / "rivals", systems, ("--set", f"train={train}", "--no-likelihood"),
@@ -154,8 +161,7 @@ def _rows(proof: Proof) -> Iterator[Stage]:
             "monopolylogue",
             "dataset",
             str(at / "scenes"),
-            "--mix",
-            proof.mix,
+            *mix,
             "--out",
             str(at / "data" / "matrix"),
         ),
@@ -167,46 +173,23 @@ def _rows(proof: Proof) -> Iterator[Stage]:
             name=f"{name} rows",
             command=(
                 "proof", "rows", str(at / "rivals"), "--system", name, "--questions", str(train),
-                "--mix", proof.mix, "--out", str(at / "data" / name),
+                *mix, "--out", str(at / "data" / name),
             ),
             makes=at / "data" / name / "manifest.json",
             reads=(at / "rivals" / "answers.jsonl", train),
         )  # fmt: skip
-
-    if not proof.plain:
-        return
-    benign = at / "questions" / "plain.jsonl"
-    yield _evaluation(
-        PLAIN, at / PLAIN, [("base", proof.model)], ("--set", f"{PLAIN}={benign}", "--no-likelihood"),
-        tokens=SceneSettings.answer_tokens, reads=(benign,),
-    )  # fmt: skip
-    yield Stage(
-        name=f"{PLAIN} rows",
-        command=(
-            "proof", "rows", str(at / PLAIN), "--system", "base", "--questions", str(benign),
-            "--out", str(at / "data" / PLAIN),
-        ),
-        makes=at / "data" / PLAIN / "manifest.json",
-        reads=(at / PLAIN / "answers.jsonl", benign),
-    )  # fmt: skip
-    for name in ("matrix", *proof.rivals):
-        both = [at / "data" / one for one in (name, PLAIN)]
-        yield Stage(
-            name=f"{name} and {PLAIN} rows",
-            command=("proof", "join", *map(str, both), "--out", str(proof.rows_of(name))),
-            makes=proof.rows_of(name) / "manifest.json",
-            reads=tuple(path for one in both for path in _row_files(one).values()),
-        )
 
 
 def _student(proof: Proof, student: str) -> Iterator[Stage]:
     """From data sets to a model tuned on each, all of them compared."""
     name = student_name(student)
     at = proof.out / name
+    if proof.plain:
+        yield from _plain(proof, student)
     recipe = shlex.split(proof.train if student == proof.model else proof.train_others)
     adapters = {rows: at / "adapters" / rows for rows in ("matrix", *proof.rivals)}
     for rows, adapter in adapters.items():
-        data = proof.rows_of(rows)
+        data = proof.rows_of(rows, student)
         yield Stage(
             name=f"{name} {rows} adapter",
             command=(
@@ -249,6 +232,36 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         ("--set", f"hh={held_out}", "--limit", str(proof.rehearsed), *judge),
         tokens=proof.tokens, reads=(held_out,), basis=judging,
     )  # fmt: skip
+
+
+def _plain(proof: Proof, student: str) -> Iterator[Stage]:
+    """What keeps a student as it is where nothing is to change, joined with the rows of each method."""
+    name = student_name(student)
+    at = proof.out / name
+    benign = proof.out / "questions" / "plain.jsonl"
+    yield _evaluation(
+        f"{name} {PLAIN}", at / PLAIN, [("base", student)],
+        ("--set", f"{PLAIN}={benign}", "--no-likelihood", "--temperature", PLAIN_TEMPERATURE),
+        tokens=SceneSettings.answer_tokens, reads=(benign,), basis={"the temperature": PLAIN_TEMPERATURE},
+    )  # fmt: skip
+    yield Stage(
+        name=f"{name} {PLAIN} rows",
+        command=(
+            "proof", "rows", str(at / PLAIN), "--system", "base", "--questions", str(benign),
+            "--out", str(at / "data" / PLAIN),
+        ),
+        makes=at / "data" / PLAIN / "manifest.json",
+        reads=(at / PLAIN / "answers.jsonl", benign),
+    )  # fmt: skip
+    for rows in ("matrix", *proof.rivals):
+        both = [proof.out / "data" / rows, at / "data" / PLAIN]
+        target = proof.rows_of(rows, student)
+        yield Stage(
+            name=f"{name} {rows} and {PLAIN} rows",
+            command=("proof", "join", *map(str, both), "--out", str(target)),
+            makes=target / "manifest.json",
+            reads=tuple(path for one in both for path in _row_files(one).values()),
+        )
 
 
 def _evaluation(

@@ -98,8 +98,12 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
     ended, failed = f"{scenes['done']:,} of {scenes['questions']:,}", f"{scenes['failed']:,}"
     yield f"{ended} scenes came to their end; {failed} failed.\n"
     rows = []
-    for name, one in found["rows"].items():
-        name += " (learned beside each of the others)" if name in found.get("beside", ()) else ""
+    own = {
+        f"{name} of {student['name']} (learned beside each of the others)": one
+        for student in found["students"]
+        for name, one in student.get("beside", {}).items()
+    }
+    for name, one in {**found["rows"], **own}.items():
         for split, kinds in one["rows"].items():
             said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
             left = ", ".join(f"{count} {reason}" for reason, count in one["filtered"].items())

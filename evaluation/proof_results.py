@@ -65,7 +65,7 @@ def gathered(
         rows: Names of the data sets.
         stages: What was done.
         settings: What was asked for.
-        beside: Names of data sets whose rows were learned beside those of each other one.
+        beside: Names of each student's own data sets, whose rows it learned beside those of each other one.
 
     Raises:
         InputError: Something is not there, or is damaged.
@@ -74,9 +74,8 @@ def gathered(
         "settings": dict(settings),
         "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
         "scenes": read_manifest(folder / "scenes").counts.model_dump(),
-        "rows": {name: _rows(folder / "data" / name) for name in (*rows, *beside)},
-        "beside": list(beside),
-        "students": [_student(folder / name, one, model, rows) for name, one in students.items()],
+        "rows": {name: _rows(folder / "data" / name) for name in rows},
+        "students": [_student(folder / name, one, model, rows, beside) for name, one in students.items()],
         "samples": RULE,
         "paper": yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8")),
     }
@@ -114,7 +113,9 @@ def portable(results: Results) -> Results:
     return replace(results, systems=systems)
 
 
-def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dict[str, Any]:
+def _student(
+    folder: Path, student: str, model: str, rows: Sequence[str], beside: Sequence[str]
+) -> dict[str, Any]:
     there = [part for part in (SETS, JUDGED) if (folder / part / RESULTS).exists()]
     parts = {part: read_results(folder / part / RESULTS) for part in there}
     results = _merged(parts)
@@ -126,6 +127,7 @@ def _student(folder: Path, student: str, model: str, rows: Sequence[str]) -> dic
         "name": folder.name,
         "model": student,
         "teaches": student == model,
+        "beside": {name: _rows(folder / "data" / name) for name in beside},
         "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
         "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system)],

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from evaluation.records import Answer, Journal
 from evaluation.store import ANSWERS
+from finetune.dataset import mixed
 from finetune.filters import Rejected, deduplicated, fault
 from finetune.formats import formatted
-from finetune.rows import Row, RowKind, rank
+from finetune.rows import Row, rank
 from finetune.settings import DatasetSettings
 from finetune.split import validation_questions
 from scene.errors import InputError
@@ -59,7 +60,7 @@ def write_rows(
     )
     rejected = [Rejected(row, reason) for row in rows if (reason := fault(row))]
     kept, repeated = deduplicated((row for row in rows if not fault(row)), settings.near)
-    taken = _mixed(kept, settings.mix)
+    taken = mixed(kept, settings.mix, settings.refusals)
     if not taken:
         raise InputError(f"{folder} has no whole answer of a system called {system!r}.")
     apart = validation_questions(
@@ -121,13 +122,6 @@ def _row(answer: Answer, kind: Kind | None) -> Row:
         completion="" if answer.error else answer.text,
         fault="" if answer.ended or answer.error else "truncated",
     )
-
-
-def _mixed(rows: Sequence[Row], mix: Mapping[RowKind, int] | None) -> list[Row]:
-    """The first rows of each kind, as many as the mix wants; a method has none of a simulation."""
-    if mix is None:
-        return list(rows)
-    return [row for kind, most in mix.items() for row in [one for one in rows if one.kind == kind][:most]]
 
 
 def _write(splits: Mapping[str, Sequence[str]], manifest: Mapping[str, object], target: Path) -> None:

@@ -13,6 +13,7 @@ from finetune.settings import DatasetSettings
 from finetune.split import validation_questions
 from scene.errors import InputError
 from scene.record import SceneRecord
+from scene.text import opens_with_refusal
 
 Gate = Callable[[Sequence[Row], Mapping[str, str]], Awaitable[tuple[list[Row], list[Rejected]]]]
 
@@ -25,7 +26,7 @@ class Dataset:
         settings: How it was made.
         splits: Rows by split, `train` first; `validation` only where it has rows.
         rejected: Rows left out, each with its reason.
-        surplus: Good rows beyond the mix, by kind.
+        surplus: Good rows beyond the mix, or refusals beyond their number, by kind.
         shortfalls: Rows wanted and rows there were, for kinds with too few.
         scenes: Where each scene stands.
         repeated: Scenes that came more than once and counted once.
@@ -94,7 +95,7 @@ async def make_dataset(
     if gate is not None:
         kept, refused = await gate(kept, sources.first_answers)
         rejected += refused
-    taken = _mixed(kept, settings.mix)
+    taken = mixed(kept, settings.mix, settings.refusals)
     surplus = Counter(row.kind for row in kept) - Counter(row.kind for row in taken)
     dataset = Dataset(
         settings=settings,
@@ -145,16 +146,27 @@ def _facts(record: SceneRecord) -> dict[str, str]:
     }
 
 
-def _mixed(rows: Sequence[Row], mix: dict[RowKind, int] | None) -> list[Row]:
-    """The first rows of each kind, as many as the mix wants."""
-    if mix is None:
-        return list(rows)
-    left = Counter[RowKind](mix)
+def mixed(rows: Iterable[Row], mix: Mapping[RowKind, int] | None, refusals: int | None = None) -> list[Row]:
+    """The first rows of each kind, as many as the mix wants.
+
+    Args:
+        rows: The rows, the preferred ones first.
+        mix: Rows wanted of each kind; None takes all.
+        refusals: Most answers that turn the asker away, of all kinds together; None takes all.
+    """
+    left = None if mix is None else Counter[RowKind](mix)
+    turned_away = 0
     taken = []
     for row in rows:
-        if left[row.kind] > 0:
+        if left is not None and left[row.kind] <= 0:
+            continue
+        if refusals is not None and row.kind != "simulation" and opens_with_refusal(row.completion):
+            if turned_away == refusals:
+                continue
+            turned_away += 1
+        if left is not None:
             left[row.kind] -= 1
-            taken.append(row)
+        taken.append(row)
     return taken
 
 

@@ -16,6 +16,8 @@ class DatasetSettings:
     Attributes:
         format: `prompt-completion`, `messages`, `sharegpt` or `preference`.
         mix: Rows wanted of each kind; None takes all there are of every kind that the format holds.
+        refusals: Most answers that turn the asker away; None takes all. Few rows teach how often to refuse:
+            with too many a model refuses what is harmless, with too few it does what is harmful.
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
         examples: Keep the example turns in the prompts of simulation rows.
         harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
@@ -27,6 +29,7 @@ class DatasetSettings:
 
     format: str = "prompt-completion"
     mix: dict[RowKind, int] | None = None
+    refusals: int | None = None
     validation: float = 0.1
     examples: bool = False
     harms_removed: float | None = None
@@ -43,6 +46,8 @@ class DatasetSettings:
         """
         if self.format not in FORMATS:
             raise InputError(f"There is no format {self.format!r}; give one of {', '.join(FORMATS)}.")
+        if self.refusals is not None and self.refusals < 0:
+            raise InputError(f"refusals must be at least 0, not {self.refusals}.")
         if not 0 <= self.validation < 1:
             raise InputError(f"validation must be at least 0 and below 1, not {self.validation}.")
         if self.harms_removed is not None and not self.harms_removed <= 1:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -331,10 +332,9 @@ def measured(results, name) -> dict:
 def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     done = prove()
     assert done.exit_code == 0, done.output
-    each = ["train", "train", "evaluate"]
+    each = ["evaluate", "rows", "join", "join", "train", "train", "evaluate"]
     assert machine.commands == [
-        "questions", "export", "evaluate", "dataset", "rows", "evaluate", "rows", "join", "join",
-        *each, "evaluate", "evaluate", *each,
+        "questions", "export", "evaluate", "dataset", "rows", *each, "evaluate", "evaluate", *each,
     ]  # fmt: skip
     at = tmp_path / "proof"
     results = json.loads((at / "results.json").read_text())
@@ -354,10 +354,10 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
     assert sage["room"] == dict.fromkeys(sets, 64) | {"hh": 256}
     whole = {one["set"] for one in sage["results"]["figures"] if one["metric"] in ("words", "tokens")}
     assert whole == {"hh"}
-    assert results["rows"].keys() == {"matrix", "critique", "plain"}
-    for name in ("matrix", "critique"):
-        joined = json.loads((at / "joined" / name / "manifest.json").read_text())["rows"]
-        own = [results["rows"][one]["rows"] for one in (name, "plain")]
+    assert results["rows"].keys() == {"matrix", "critique"}
+    for student, name in product((sage, mouse), ("matrix", "critique")):
+        joined = json.loads((at / student["name"] / "data" / name / "manifest.json").read_text())["rows"]
+        own = [results["rows"][name]["rows"], student["beside"]["plain"]["rows"]]
         assert sum(joined["train"].values()) == sum(sum(one["train"].values()) for one in own)
     assert results["settings"]["questions"] == 10
     assert "students `sage mouse`" in (at / "results.md").read_text()
@@ -413,7 +413,7 @@ def test_without_plain_answers_a_method_s_own_rows_are_learned(prove, machine, t
     assert machine.commands == [
         "questions", "export", "evaluate", "dataset", "rows", "train", "train", "evaluate",
     ]  # fmt: skip
-    assert not (tmp_path / "proof" / "joined").exists()
+    assert not (tmp_path / "proof" / "mouse" / "data").exists()
 
 
 def test_an_adapter_that_failed_its_check_is_not_compared(prove, machine, tmp_path) -> None:

@@ -216,6 +216,28 @@ def test_mix_and_surplus() -> None:
     assert dataset.shortfalls == {}
 
 
+@pytest.mark.parametrize(
+    ("refusals", "mix", "taken", "surplus"),
+    [
+        (None, None, 6, {}),
+        (2, None, 4, {"aligned": 2}),
+        (2, {"aligned": 3}, 3, {"aligned": 3}),
+        (0, None, 2, {"aligned": 4}),
+    ],
+)
+def test_no_more_refusals_than_wanted(refusals, mix, taken, surplus) -> None:
+    records = [record(n, revised=True) for n in range(2)]
+    for n in range(2, 6):
+        said = f"{REFUSAL} It would hurt neighbour number {n}."
+        records.append(record(n, revised=True, kind="harmful", revision=said, answer=said))
+    dataset = made(records, mix=mix, refusals=refusals, near=100.0, validation=0.0)
+    kinds = [row for row in dataset.splits["train"] if row.kind == "aligned"]
+    assert len(kinds) == taken
+    turned_away = [row for row in kinds if row.completion.startswith(REFUSAL)]
+    assert refusals is None or len(turned_away) <= refusals
+    assert {kind: count for kind, count in dataset.surplus.items() if kind == "aligned"} == surplus
+
+
 def test_the_same_scenes_give_the_same_rows_in_any_order() -> None:
     records = [record(n, revised=n % 2 == 0) for n in range(12)]
     one, other = made(records, near=100.0), made(records[::-1], near=100.0)

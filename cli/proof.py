@@ -67,7 +67,7 @@ def run(
     train_others: Annotated[
         str,
         typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
-    ] = "--preset cpu-small --epochs 4",
+    ] = "--preset cpu-small --epochs 2",
     distillation: Annotated[
         bool,
         typer.Option(

@@ -213,12 +213,12 @@ def looks(
     if as_json:
         for one in looked:
             typer.echo(json.dumps(asdict(one), ensure_ascii=False))
-        return
-    table = Table("questions", "are", *map(str, range(LOOKS, -1, -1)), title="Looks that found harm")
-    for (kind, stance), counts in counted(looked).items():
-        said = "answered" if stance == "answers" else "declined"
-        table.add_row(kind, said, *(str(counts[harmful]) for harmful in range(LOOKS, -1, -1)))
-    plain_console().print(table)
+    else:
+        table = Table("questions", "are", *map(str, range(LOOKS, -1, -1)), title="Looks that found harm")
+        for (kind, stance), counts in counted(looked).items():
+            said = "answered" if stance == "answers" else "declined"
+            table.add_row(kind, said, *(str(counts[harmful]) for harmful in range(LOOKS, -1, -1)))
+        plain_console().print(table)
     if left_out := len(asked) - len(looked):
         typer.echo(f"{left_out:,} of {len(asked):,} questions without a usable reply are left out.", err=True)
 

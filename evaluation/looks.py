@@ -36,9 +36,9 @@ class Looked:
 
 
 async def look_at(engine: Engine, questions: Sequence[Question], settings: SceneSettings) -> list[Looked]:
-    """Answer every question, and judge answer and request as its scene does; in the order of the questions.
+    """Judge every request by the looks of its scene, and the opening of a greedy answer to it.
 
-    Those without a usable reply are left out.
+    In the order of the questions; those without a usable reply are left out.
 
     Args:
         engine: The model.

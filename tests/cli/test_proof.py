@@ -146,7 +146,9 @@ def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> N
         ["of no known kind", "answered", "0", "0", "1", "0"],
     ]
     assert "1 of 4 questions without a usable reply are left out." in shown.stderr
-    printed = [json.loads(line) for line in stage("looks", file, "--json").stdout.splitlines()]
+    as_json = stage("looks", file, "--json")
+    assert "1 of 4 questions" in as_json.stderr
+    printed = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert [(one["question"], one["harmful"]) for one in printed] == [
         ("burn it", 3),
         ("boil it", 1),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from typer.testing import CliRunner, Result
 
 import cli.rehearsal
 from cli.main import app
+from cli.proof import app as proof
 from inference.scripted import ScriptedEngine
+from tests.cli.proof_sets import write_sets
 from tests.scripted_scene import player
 
 Monopolylogue = Callable[..., Result]
@@ -51,3 +54,25 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     loader = Loader()
     monkeypatch.setattr(cli.rehearsal, "load_engine", loader)
     return loader
+
+
+@pytest.fixture
+def stage() -> Callable[..., Result]:
+    """`stage("rows", folder)`: what a part of `make proof` does."""
+    return lambda *arguments: CliRunner().invoke(proof, list(map(str, arguments)), catch_exceptions=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with the question sets of a proof."""
+    write_sets(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what `datasets` converts out of the user's cache."""
+    import datasets
+
+    folder = tmp_path_factory.getbasetemp() / "datasets"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder))

@@ -190,6 +190,11 @@ def _refuse_empty(dataset: Dataset) -> None:
         return
     if not dataset.scenes:
         raise InputError("There is no scene to make a data set of: the export is empty; play some first.")
+    if dataset.surplus:
+        raise InputError(
+            f"Every good row turns the asker away, and at most {dataset.settings.refusals} may; "
+            "allow more refusals, or play more questions."
+        )
     if not dataset.rejected:
         raise InputError(
             f"The {len(dataset.scenes)} scenes give no row of the kinds {', '.join(dataset.settings.kinds)}; "

@@ -399,6 +399,9 @@ def test_nothing_left_says_which_filter_took_how_many() -> None:
         made([])
     with pytest.raises(InputError, match=r"Every row was filtered out \(2 refusal\)"):
         made([record(n, stance="declines", calls=None) for n in range(2)])
+    turned_away = record(1, revised=True, kind="harmful", revision=REFUSAL, answer=REFUSAL)
+    with pytest.raises(InputError, match="Every good row turns the asker away, and at most 0 may"):
+        made([turned_away], mix={"aligned": 1}, refusals=0)
     with pytest.raises(InputError, match="give no row of the kinds preference"):
         made([record(1)], format="preference")
 
@@ -411,7 +414,13 @@ def test_mix_that_is_none(text) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"format": "csv"}, {"validation": 1.0}, {"near": 10.0}, {"format": "preference", "mix": {"helpful": 1}}],
+    [
+        {"format": "csv"},
+        {"refusals": -1},
+        {"validation": 1.0},
+        {"near": 10.0},
+        {"format": "preference", "mix": {"helpful": 1}},
+    ],
 )
 def test_settings_out_of_range(settings) -> None:
     with pytest.raises(InputError):

@@ -49,7 +49,7 @@ def write_rows(
         Rows by split.
 
     Raises:
-        InputError: There is no such evaluation, or it has no good answer of the system.
+        InputError: There is no such evaluation, or it has no good answer of the system that is wanted.
     """
     if not (folder / ANSWERS).is_file():
         raise InputError(f"{folder} holds no answers; give a folder that `evaluate` wrote.")
@@ -60,9 +60,14 @@ def write_rows(
     )
     rejected = [Rejected(row, reason) for row in rows if (reason := fault(row))]
     kept, repeated = deduplicated((row for row in rows if not fault(row)), settings.near)
+    if not kept:
+        raise InputError(f"{folder} has no whole answer of a system called {system!r}.")
     taken = mixed(kept, settings.mix, settings.refusals)
     if not taken:
-        raise InputError(f"{folder} has no whole answer of a system called {system!r}.")
+        raise InputError(
+            f"No whole answer of {system!r} in {folder} suits the mix and the number of refusals; "
+            "ask for other kinds, or allow more refusals."
+        )
     apart = validation_questions(
         sorted({row.question for row in taken}), settings.validation, settings.seed, threshold=settings.near
     )

@@ -167,6 +167,30 @@ def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_pa
     assert not (tmp_path / "x").exists()
 
 
+def test_rows_of_answers_turn_no_more_askers_away_than_wanted(stage, tmp_path) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    journal = Journal(folder / "answers.jsonl", Answer)
+    said = [f"I'm sorry, but I can't help you with {words(number)}." for number in range(3)]
+    for number, text in enumerate([*said, "Talk to her."]):
+        system = "base" if number else "other"
+        journal.append(answer(text, id=str(number), question=f"Why {words(number)}?", system=system))
+    asked = [{"question": f"Why {words(number)}?", "kind": "harmful"} for number in range(4)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    make = ("rows", folder, "--questions", tmp_path / "train.jsonl", "--out", tmp_path / "rows")
+
+    def taken(*options) -> list[str]:
+        assert stage(*make, "--system", "base", *options).exit_code == 0
+        rows = [row for path in (tmp_path / "rows").glob("*.jsonl") for row in read(path)]
+        return sorted(row["completion"][0]["content"] for row in rows)
+
+    assert taken() == [*sorted(said[1:]), "Talk to her."]
+    assert len(taken("--refusals", 1)) == 2
+    assert taken("--refusals", 0) == ["Talk to her."]
+    refused(stage(*make, "--system", "other", "--refusals", 0), "allow more refusals")
+    refused(stage(*make, "--system", "base", "--mix", "helpful=2"), "ask for other kinds")
+
+
 def test_trainers_read_both_splits_of_rows(stage, tmp_path) -> None:
     from finetune.examples import read_examples
 

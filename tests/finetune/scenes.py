@@ -1,8 +1,12 @@
 """Scenes that nobody played, made of a sample: as many as a test wants, each with calls."""
 
+import asyncio
 from functools import cache
 from pathlib import Path
 
+from finetune.dataset import Dataset, make_dataset
+from finetune.scenes import Scene
+from finetune.settings import DatasetSettings
 from scene.export import MANIFEST, SCENES
 from scene.record import Message, ModelCall, SceneRecord
 from tests.exported import manifest
@@ -62,3 +66,11 @@ def write(folder: Path, records) -> Path:
     (folder / SCENES).write_text("".join(f"{one.to_json()}\n" for one in records), encoding="utf-8")
     (folder / MANIFEST).write_text(manifest(len(records)).model_dump_json(), encoding="utf-8")
     return folder
+
+
+def scene(one: SceneRecord) -> Scene:
+    return Scene(record=one, source="x")
+
+
+def made(records, gate=None, **settings) -> Dataset:
+    return asyncio.run(make_dataset(map(scene, records), DatasetSettings(**settings), gate))

@@ -1,7 +1,5 @@
-"""Scenes to rows: what is made of them, what is left out and why, and that every row can be traced."""
+"""Scenes to rows: what is made of them, what is left out and why, and what is left."""
 
-import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -9,16 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompts
-from finetune.dataset import make_dataset
 from finetune.filters import REASONS
-from finetune.formats import FORMATS
 from finetune.gate import Judge
 from finetune.near import Near
 from finetune.rows import rank, rows_of
-from finetune.scenes import Scene, read_scenes
+from finetune.scenes import read_scenes
 from finetune.settings import DatasetSettings, parse_mix
 from finetune.split import validation_questions
-from finetune.write import write_dataset
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed
@@ -26,17 +21,9 @@ from scene.errors import InputError
 from scene.nouns import Consequence
 from scene.record import Message, Replay
 from scene.text import is_repetition
-from tests.finetune.scenes import SAMPLE, call, record, write
+from tests.finetune.scenes import SAMPLE, call, made, record, scene, write
 
 ROLES = {"system": "system", "human": "user", "ai": "assistant"}
-
-
-def scene(one) -> Scene:
-    return Scene(record=one, source="x")
-
-
-def made(records, gate=None, **settings):
-    return asyncio.run(make_dataset(map(scene, records), DatasetSettings(**settings), gate))
 
 
 def rows(dataset):
@@ -86,16 +73,6 @@ def test_a_call_that_was_asked_again_is_told_by_its_whole_prompt() -> None:
     dataset = made([record(1, calls=(first, later))], mix={"simulation": 2})
     assert [row.completion for row in rows(dataset)] == ["I wave at them."]
     assert dataset.filtered == {"retried": {"simulation": 1}}
-
-
-@pytest.mark.parametrize(("examples", "said"), [(False, "are left out"), (True, "example turns included")])
-def test_the_card_says_what_became_of_the_examples(tmp_path: Path, examples, said) -> None:
-    write_dataset(made([record(1)], examples=examples), tmp_path / "data")
-    card = (tmp_path / "data" / "README.md").read_text()
-    assert said in card
-    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["settings"]["examples"] is examples
-    write_dataset(made([record(1, calls=None)], examples=examples), tmp_path / "data")
-    assert "example turns" not in (tmp_path / "data" / "README.md").read_text()
 
 
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -297,77 +274,6 @@ def test_near_finds_what_a_comparison_with_each_finds(texts) -> None:
 def test_rank_does_not_depend_on_other_rows() -> None:
     one = next(rows_of(scene(record(1)), ("helpful",)))
     assert rank(one, 0) == rank(one, 0) != rank(one, 1)
-
-
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("parquet", [False, True])
-def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> None:
-    import datasets
-
-    records = [record(n, revised=n % 2 == 0) for n in range(10)]
-    source = write(tmp_path / "export", records)
-    dataset = asyncio.run(
-        make_dataset(read_scenes([source]), DatasetSettings(format=name, parquet=parquet, near=100.0))
-    )
-    write_dataset(dataset, tmp_path / "data")
-    loaded = datasets.load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
-    assert {split: len(rows) for split, rows in loaded.items()} == {
-        split: len(rows) for split, rows in dataset.splits.items()
-    }
-    scenes = json.loads((tmp_path / "data" / "manifest.json").read_text())["scenes"]
-    split_of: dict[str, str] = {}
-    for split, rows_ in loaded.items():
-        for row in rows_:
-            assert split_of.setdefault(row["scene"], split) == split
-            file, _, line = scenes[row["scene"]].rpartition(", line ")
-            played = json.loads(Path(file).read_text().splitlines()[int(line) - 1])
-            assert played["id"] == row["scene"]
-            answer = (row.get("completion") or row.get("chosen") or row.get("messages") or [None])[-1]
-            text = row["conversations"][-1]["value"] if answer is None else answer["content"]
-            assert text == played["calls"][row["call"]]["completion"]
-
-
-def test_rows_are_never_taken_for_those_of_another_folder(tmp_path: Path) -> None:
-    """`datasets` caches what it loads by the last name of the folder, and by its card."""
-    import datasets
-
-    for number, folder in enumerate(
-        [tmp_path / "a" / "data", tmp_path / "b" / "data", tmp_path / "a" / "data"]
-    ):
-        one = record(number)
-        write_dataset(made([one], mix={"helpful": 1}, validation=0.0), folder)
-        loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
-        assert loaded["train"]["scene"][:] == [one.id]
-
-
-@pytest.mark.parametrize("parquet", [False, True])
-def test_calls_that_were_not_kept_leave_the_column_empty(tmp_path: Path, parquet) -> None:
-    import datasets
-
-    records = [record(n, calls=None) for n in range(4)]
-    write_dataset(made(records, near=100.0, parquet=parquet), tmp_path / "data")
-    loaded = datasets.load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
-    assert loaded["train"]["call"][:] == [None] * 3
-    assert str(loaded["train"].features["call"].dtype) == "int64"
-
-
-def test_an_older_data_set_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
-    write_dataset(made([record(1), record(2)]), tmp_path / "data")
-    write_dataset(made([record(3)]), tmp_path / "data")
-    assert "2,3" not in (tmp_path / "data" / "README.md").read_text()
-    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["scenes"] == {f"{3:016x}": "x"}
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="something else"):
-        write_dataset(made([record(1)]), tmp_path / "other")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "other"]
-
-
-def test_a_fence_in_a_row_does_not_leave_its_sample(tmp_path: Path) -> None:
-    text = "Write this:\n\n`````\n# Not a heading of ours\n`````"
-    write_dataset(made([record(1, first_answer=text, answer=text)], mix={"helpful": 1}), tmp_path / "data")
-    card = (tmp_path / "data" / "README.md").read_text()
-    assert card.count("\n`````") == 2
 
 
 def test_exports_and_record_files(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scenes to rows: what is made of them, what is left out and why, and what is left."""
+"""Scenes to rows: what is made of them, and what is left out and why."""
 
 from pathlib import Path
 

@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 from scene.comparison import same, share_removed
 from scene.export import Counts, Failure, Manifest
 from scene.nouns import Consequence, ModelIdentity
 from scene.record import Replay, SceneRecord
+from tests.paths import ROOT
 
-SAMPLE = Path(__file__).resolve().parents[1] / "docs" / "samples" / "ice-cream.json"
+SAMPLE = ROOT / "docs" / "samples" / "ice-cream.json"
 MODEL = ModelIdentity(id="scripted", revision=None, engine="scripted")
 
 

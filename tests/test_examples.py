@@ -4,13 +4,11 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.scripted_scene import player
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:

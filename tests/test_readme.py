@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -10,9 +9,9 @@ import prompts
 from graph import build_graph
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
+from tests.paths import ROOT
 from tests.scripted_scene import model
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = "scene|prompts|inference|nodes|graph|finetune|viewer|cli|docs|tests"
 
 

@@ -16,8 +16,7 @@ from inference.embedded import TINY
 from tests.cli.test_bad_input import refused
 from tests.inference.fake_converter import FakeConverter
 from tests.inference.fake_weights import safetensors
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture(autouse=True)

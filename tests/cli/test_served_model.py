@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -14,11 +13,11 @@ import pytest
 from inference.engine import ChatMessage, GenerationRequest
 from scene.record import SceneRecord
 from tests.loopback import Exchange, Loopback, completion, lists, loopback, refuses, says
+from tests.paths import ROOT
 from tests.scripted_scene import scene_script
 
 pytestmark = pytest.mark.usefixtures("allow_load_engine")
 
-ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "May I keep the rent back until the heating works?"
 
 

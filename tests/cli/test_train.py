@@ -17,8 +17,7 @@ from cli.training_view import TrainingView
 from finetune.encoding import Lengths
 from tests.cli.test_bad_input import refused
 from tests.finetune.conftest import data, own_cache, tiny_random  # noqa: F401  # fixtures
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def command(rows: Path, model: Path, out: Path, *more: str) -> list[str]:

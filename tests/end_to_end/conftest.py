@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from scene.export import FAILURES, MANIFEST, SCENES, Export
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def _zygote() -> Iterator[subprocess.Popen[str]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 PATIENCE = 400
 """Seconds for a start, a stop or a run. A few are the rule; a machine busy with a model takes longer."""
 

@@ -5,14 +5,12 @@ import re
 import signal
 import stat
 import sys
-from pathlib import Path
 
 import pexpect
 import pytest
 
 from scene.record import SceneRecord
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from finetune.settings import DatasetSettings
 from scene.export import MANIFEST, SCENES
 from scene.record import Message, ModelCall, SceneRecord
 from tests.exported import manifest
+from tests.paths import ROOT
 
-SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "samples" / "ice-cream.json"
+SAMPLE = ROOT / "docs" / "samples" / "ice-cream.json"
 
 TOPICS = (
     "my neighbour's hedge", "an unpaid invoice", "a lost library book", "the office fridge",

@@ -1,7 +1,6 @@
 """The files for several GPUs: accelerate reads them, and would start our command with them."""
 
 import os
-from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
@@ -9,7 +8,9 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-FILES = Path(__file__).resolve().parents[2] / "finetune" / "accelerate"
+from tests.paths import ROOT
+
+FILES = ROOT / "finetune" / "accelerate"
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import typer
 
 from cli.main import app
 from finetune.settings import parse_mix
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["export", "dataset", "train", "ask"]
 
 STUB = """\

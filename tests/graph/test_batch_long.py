@@ -18,9 +18,10 @@ from scene.export import Contents, Export
 from scene.questions import Question
 from scene.settings import SceneSettings
 from tests.exported import MODEL, manifest
+from tests.paths import ROOT
 from tests.scripted_scene import scene_script
 
-OURS = f"{Path(__file__).parents[2]}/"
+OURS = f"{ROOT}/"
 SMALL = SceneSettings(roles=1, steps=2, max_interactions=1)
 
 

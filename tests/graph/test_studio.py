@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from graph.build import build_graph
 from graph.studio_checkpoints import FILE, checkpoints
@@ -13,9 +12,8 @@ from inference.engine import GenerationRequest
 from scene.nouns import Noun, Role
 from scene.settings import SceneSettings
 from tests.end_to_end.dev_server import studio_command
+from tests.paths import ROOT
 from tests.scripted_scene import model, scene_script
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_loads_nothing_before_the_first_scene() -> None:

@@ -12,8 +12,7 @@ from inference import converter, wheels
 from inference.converter import converter_python
 from scene.errors import InputError, ModelLoadError
 from tests.inference.fake_converter import FakeConverter
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture

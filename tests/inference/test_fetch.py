@@ -19,8 +19,7 @@ from inference.embedded import DEFAULT, TINY
 from inference.environment import setting
 from inference.fetch import fetch
 from scene.errors import ModelLoadError
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 def start(shelf: Any, cache_dir: Path) -> subprocess.Popen[str]:

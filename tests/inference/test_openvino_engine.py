@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,7 @@ from inference.loading import load_engine
 from inference.openvino_pipeline import first_line
 from inference.patterns import literal, schema_pattern
 from scene.errors import EngineError, InputError, PromptTooLongError
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def ask(text: str, **settings) -> GenerationRequest:

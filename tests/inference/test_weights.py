@@ -10,8 +10,7 @@ import pytest
 from inference.weights import check_weights
 from scene.errors import ModelLoadError
 from tests.inference.fake_weights import safetensors
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from graph.store import ExportStore, Outcome
 from inference.engine import Engine
 from scene.export import Contents, Manifest
 from scene.nouns import ModelIdentity
-from scene.questions import Question, QuestionSet
 from scene.record import ModelCall, NodeCost, SceneRecord
 from scene.settings import SceneSettings
+from scene.tables.questions import Question, QuestionSet
 
 AT_ONCE = 16
 """Scenes at once."""

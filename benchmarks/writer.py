@@ -16,8 +16,8 @@ from benchmarks.replay import load, rehearse
 from benchmarks.report import Figure, compared
 from graph.store import ExportStore
 from scene.nouns import ModelIdentity
-from scene.questions import Question
 from scene.record import SceneRecord
+from scene.tables.questions import Question
 
 MODEL = ModelIdentity(id="none", revision=None, engine="none")
 

@@ -24,8 +24,8 @@ from cli.options import (
     Temperature,
 )
 from scene.nouns import Kind
-from scene.questions import Columns
 from scene.settings import SceneSettings
+from scene.tables.questions import Columns
 
 QUESTIONS, RUNNING, MACHINES = "The questions", "Running", "More than one machine"
 """Titles in --help."""

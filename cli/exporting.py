@@ -26,8 +26,8 @@ from inference.loading import pinned
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Manifest, read_manifest
 from scene.nouns import ModelIdentity
-from scene.questions import Columns, Question, QuestionSet, read_questions
 from scene.settings import SceneSettings
+from scene.tables.questions import Columns, Question, QuestionSet, read_questions
 from scene.text import one_line
 
 SHOWN_ROWS = 20

@@ -200,8 +200,8 @@ def looks(
     from evaluation.looks import counted, look_at
     from inference.loading import load_engine
     from nodes.role_init import LOOKS
-    from scene.questions import read_questions
     from scene.settings import SceneSettings
+    from scene.tables.questions import read_questions
 
     asked = read_questions(str(questions)).questions
     with Loading(plain_console(stderr=True), model) as loading:
@@ -239,7 +239,7 @@ def rows(
     """Make a data set of a method's answers, as `dataset` makes one of scenes."""
     from evaluation.rows import write_rows
     from finetune.settings import DatasetSettings, parse_mix
-    from scene.questions import read_questions
+    from scene.tables.questions import read_questions
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
     settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)

@@ -14,8 +14,8 @@ from nodes.asking import Asker
 from nodes.role_init import harmful_looks, stance_of
 from scene.errors import ReplyError
 from scene.nouns import Kind, Stance
-from scene.questions import Question
 from scene.settings import SceneSettings
+from scene.tables.questions import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

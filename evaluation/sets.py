@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from scene.errors import InputError
 from scene.nouns import Kind
-from scene.questions import QUESTION_COLUMNS, Columns, Question, read_questions
-from scene.tables import TableRow, read_table
+from scene.tables.questions import QUESTION_COLUMNS, Columns, Question, read_questions
+from scene.tables.rows import TableRow, read_table
 
 REFERENCE = "reference"
 """Column of reference answers in a set of the user's own."""

@@ -15,8 +15,8 @@ from finetune.near import Near
 from scene.errors import InputError
 from scene.files import replace_file
 from scene.nouns import Kind
-from scene.questions import Columns, Question, read_questions
-from scene.tables import TableRow, read_table
+from scene.tables.questions import Columns, Question, read_questions
+from scene.tables.rows import TableRow, read_table
 from scene.text import clean
 
 PSEUDO_HARMFUL = Path(finetune.__file__).with_name("pseudo_harmful.jsonl")

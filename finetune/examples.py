@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from finetune.training import Method
 from inference.engine import ChatMessage
-from scene.data_sets import load_data_set
 from scene.errors import InputError
+from scene.tables.data_sets import load_data_set
 
 COLUMNS: dict[Method, tuple[tuple[str, ...], ...]] = {
     "sft": (("messages",), ("prompt", "completion"), ("conversations",)),

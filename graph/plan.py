@@ -12,9 +12,9 @@ from graph.play import versions
 from scene.errors import ExportError
 from scene.export import Contents, Counts, Manifest
 from scene.nouns import Kind, ModelIdentity
-from scene.questions import Question, QuestionSet
 from scene.record import scene_id
 from scene.settings import SceneSettings
+from scene.tables.questions import Question, QuestionSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

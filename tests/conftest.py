@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 import inference.loading
-from scene.questions import read_questions
+from scene.tables.questions import read_questions
 
 # What a shell runs in the background is deaf to Ctrl-C, and so would be every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -21,9 +21,9 @@ from scene.errors import (
     TooManyFailuresError,
 )
 from scene.export import Failure
-from scene.questions import Question
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
+from scene.tables.questions import Question
 from tests.scripted_scene import player as engine_playing
 from tests.scripted_scene import prompt_of, scene_script
 

@@ -15,8 +15,8 @@ from graph.store import ExportStore
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import Contents, Export
-from scene.questions import Question
 from scene.settings import SceneSettings
+from scene.tables.questions import Question
 from tests.exported import MODEL, manifest
 from tests.paths import ROOT
 from tests.scripted_scene import scene_script

@@ -10,10 +10,10 @@ import prompts
 from graph.plan import check_unchanged, chosen, new_manifest, plan
 from scene.errors import ExportError
 from scene.export import Contents
-from scene.questions import Question, QuestionSet
 from scene.record import scene_id
 from scene.settings import SceneSettings
-from scene.tables import BadRow
+from scene.tables.questions import Question, QuestionSet
+from scene.tables.rows import BadRow
 from tests.exported import MODEL, failure
 
 QUESTIONS = [Question(id=str(number), text=f"Question {number}?") for number in range(6)]

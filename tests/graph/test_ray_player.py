@@ -19,9 +19,9 @@ from inference.loading import load_engine
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineGoneError, InputError
 from scene.export import Failure
-from scene.questions import Question
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
+from scene.tables.questions import Question
 from tests.scripted_scene import scene_script
 
 SMALL = SceneSettings(roles=1, steps=2, max_interactions=1, seed=5)

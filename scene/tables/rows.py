@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scene.data_sets import load_data_set
 from scene.errors import InputError
+from scene.tables.data_sets import load_data_set
 
 MAX_CELL_CHARS = 16_000_000
 """Longest cell of a CSV file: room for a long document beside the question."""

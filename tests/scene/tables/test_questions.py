@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene.errors import InputError
-from scene.questions import Columns, Question, QuestionSet, read_questions
+from scene.tables.questions import Columns, Question, QuestionSet, read_questions
 
 
 def read(folder: Path, *rows: object, **columns) -> QuestionSet:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene.errors import InputError
-from scene.tables import BadRow, TableRow, read_table
+from scene.tables.rows import BadRow, TableRow, read_table
 
 ROWS = [{"id": 1, "question": "May I?"}, {"id": 2, "question": 'Shall\nwe, "now"?'}]
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from scene.errors import InputError
 from scene.nouns import Kind
-from scene.tables import BadRow, read_table
+from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
 QUESTION_COLUMNS = (
@@ -102,7 +102,7 @@ def read_questions(
     split: str | None = None,
     data_dir: str | None = None,
 ) -> QuestionSet:
-    """Read all questions of a file or data set; see `scene.tables.read_table` for what may be read.
+    """Read all questions of a file or data set; see `scene.tables.rows.read_table` for what may be read.
 
     Raises:
         InputError: It can't be read, has no column of a name that was given, or holds no question.

@@ -1,0 +1,1 @@
+"""Reading questions and training rows out of the files that hold them."""

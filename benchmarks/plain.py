@@ -8,9 +8,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.engine import Completion, GenerationRequest
-from inference.local import transformers_folder
+from inference.models.local import transformers_folder
+from inference.models.sources import resolve
 from inference.pretrained import load_pretrained
-from inference.sources import resolve
 from scene.nouns import ModelIdentity
 
 

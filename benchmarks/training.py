@@ -95,7 +95,7 @@ def train_once(model: str, way: Way, rows: int) -> Training:
     from trl.trainer.sft_trainer import SFTTrainer
 
     from finetune import trainer as trainers
-    from inference.sources import resolve
+    from inference.models.sources import resolve
 
     settings = load_settings("cpu-small", {"dtype": "float32" if way == "plain" else "auto"})
     with tempfile.TemporaryDirectory() as scratch, trainers.quiet():

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from finetune.examples import Example
 from inference.chat_prompt import ChatPrompts
-from inference.convert import END_TOKENS
 from inference.engine import ChatMessage
+from inference.models.convert import END_TOKENS
 from scene.errors import InputError
 
 if TYPE_CHECKING:

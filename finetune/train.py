@@ -22,7 +22,7 @@ from finetune.encoding import Encoder, Lengths, encode_split
 from finetune.examples import digest, read_examples
 from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
-from inference.sources import AdapterSource, resolve
+from inference.models.sources import AdapterSource, resolve
 from scene.errors import InputError, UnusableAdapterError
 
 SETTINGS, CARD = "training.yaml", "README.md"

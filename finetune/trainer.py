@@ -30,10 +30,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 from finetune.encoding import IGNORED, EncodedSplit
 from finetune.reporting import Clock, LastStep, NoStepLeftError
 from finetune.training import TrainingSettings
-from inference.local import transformers_folder
+from inference.models.local import transformers_folder
+from inference.models.sources import ModelSource
 from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
-from inference.sources import ModelSource
 from scene.errors import InputError
 
 

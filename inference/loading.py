@@ -9,14 +9,9 @@ from pathlib import Path
 
 from inference.engine import Engine
 from inference.environment import PREFIX, setting
-from inference.gguf_header import read_header
-from inference.local import Progress, gguf_file, no_progress, revision, transformers_folder
-from inference.openvino_adapter import check_fits, is_plain, read_adapter
-from inference.openvino_ir import ir_folder, needed_ir_folder
-from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
-from inference.pretrained import load_pretrained
-from inference.server import served_model, server_at
-from inference.sources import (
+from inference.models.gguf_header import read_header
+from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
+from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
     FolderSource,
@@ -26,6 +21,11 @@ from inference.sources import (
     OpenVINOSource,
     resolve,
 )
+from inference.openvino_adapter import check_fits, is_plain, read_adapter
+from inference.openvino_ir import ir_folder, needed_ir_folder
+from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
+from inference.pretrained import load_pretrained
+from inference.server import served_model, server_at
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 

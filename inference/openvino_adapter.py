@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from inference.weights import ADAPTER, check_adapter
+from inference.models.weights import ADAPTER, check_adapter
 from scene.errors import ModelLoadError
 
 _LORA = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")

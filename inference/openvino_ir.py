@@ -10,13 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.cache import PARTIAL, cache_folder, locked, write_atomically, writing
-from inference.convert import FOLDER as HF_FOLDERS
-from inference.convert import made_from
-from inference.converter import converter_python, failure, run_logged
-from inference.local import Progress, no_progress, revision, transformers_folder
-from inference.sources import AdapterSource, FolderSource, ModelSource, OpenVINOSource
-from inference.weights import check_weights
+from inference.models.cache import PARTIAL, cache_folder, locked, write_atomically, writing
+from inference.models.convert import FOLDER as HF_FOLDERS
+from inference.models.convert import made_from
+from inference.models.converter import converter_python, failure, run_logged
+from inference.models.local import Progress, no_progress, revision, transformers_folder
+from inference.models.sources import AdapterSource, FolderSource, ModelSource, OpenVINOSource
+from inference.models.weights import check_weights
 from scene.errors import InputError, ModelLoadError
 
 WEIGHTS = ("int8", "int4", "fp16")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 
+from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_names
 from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
-from inference.weights import ADAPTER, check_adapter, check_weights, tensor_names
 from scene.errors import ModelLoadError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
-from inference.local import Progress, no_progress, transformers_folder
+from inference.models.local import Progress, no_progress, transformers_folder
+from inference.models.sources import AdapterSource, resolve
 from inference.pretrained import load_pretrained
-from inference.sources import AdapterSource, resolve
 from scene.errors import InputError
 
 BATCH_TOKENS = 2048

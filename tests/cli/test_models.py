@@ -11,11 +11,11 @@ import pexpect
 import pytest
 
 import inference.loading
-from inference import wheels
-from inference.embedded import TINY
+from inference.models import wheels
+from inference.models.embedded import TINY
 from tests.cli.test_bad_input import refused
-from tests.inference.fake_converter import FakeConverter
-from tests.inference.fake_weights import safetensors
+from tests.inference.models.fake_converter import FakeConverter
+from tests.inference.models.fake_weights import safetensors
 from tests.paths import ROOT
 
 

@@ -9,8 +9,8 @@ from finetune.train import train
 from finetune.training import load_settings
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.loading import load_engine
+from inference.models.sources import resolve
 from inference.openvino_ir import convert
-from inference.sources import resolve
 
 ADVICE = "Ask your neighbour first."
 

@@ -203,7 +203,7 @@ def test_the_loss_is_that_of_trl(tiny_random, data, tmp_path) -> None:
     from finetune import trainer as trainers
     from finetune.encoding import Encoder, encode_split
     from finetune.examples import read_examples
-    from inference.sources import resolve
+    from inference.models.sources import resolve
 
     chosen = settings(batch_size=4)
     with trainers.quiet():
@@ -223,7 +223,7 @@ def test_only_adapter_weights_change(tiny_random, data, tmp_path) -> None:
     from finetune import trainer as trainers
     from finetune.encoding import Encoder, encode_split
     from finetune.examples import read_examples
-    from inference.sources import resolve
+    from inference.models.sources import resolve
 
     chosen = settings()
     with trainers.quiet():

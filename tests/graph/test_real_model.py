@@ -11,8 +11,8 @@ from graph.recorder import NODES
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from inference.loading import load_engine
-from inference.local import transformers_folder
-from inference.sources import resolve
+from inference.models.local import transformers_folder
+from inference.models.sources import resolve
 from scene.errors import ReplyError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings

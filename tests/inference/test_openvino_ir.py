@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from inference import loading, wheels
-from inference.embedded import TINY
+from inference import loading
 from inference.loading import load_engine, suits_openvino
+from inference.models import wheels
+from inference.models.embedded import TINY
+from inference.models.sources import FolderSource, resolve
 from inference.openvino_ir import MARKER, convert, converted, ir_folder
-from inference.sources import FolderSource, resolve
 from scene.errors import InputError, ModelLoadError
-from tests.inference.fake_converter import FILES, FakeConverter
-from tests.inference.fake_weights import safetensors
+from tests.inference.models.fake_converter import FILES, FakeConverter
+from tests.inference.models.fake_weights import safetensors
 
 
 @pytest.fixture

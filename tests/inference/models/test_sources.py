@@ -7,9 +7,9 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-from inference import sources
-from inference.embedded import DEFAULT, TINY, EmbeddedModel, Part
-from inference.sources import (
+from inference.models import sources
+from inference.models.embedded import DEFAULT, TINY, EmbeddedModel, Part
+from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
     FolderSource,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.weights import check_weights
+from inference.models.weights import check_weights
 from scene.errors import ModelLoadError
-from tests.inference.fake_weights import safetensors
+from tests.inference.models.fake_weights import safetensors
 from tests.paths import ROOT
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from inference import convert
-from inference.cache import cache_folder
-from inference.convert import MARKER, hf_folder
-from inference.gguf_header import read_header
+from inference.models import convert
+from inference.models.cache import cache_folder
+from inference.models.convert import MARKER, hf_folder
+from inference.models.gguf_header import read_header
 from scene.errors import ModelLoadError
 
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

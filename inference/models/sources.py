@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from inference.embedded import EMBEDDED, EmbeddedModel
+from inference.models.embedded import EMBEDDED, EmbeddedModel
 from scene.errors import ModelLoadError, ModelNotFoundError
 
 HUB_TIMEOUT_SECONDS = 5

@@ -17,9 +17,9 @@ import venv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from inference import wheels
-from inference.cache import PARTIAL, cache_folder, locked, no_room, writing
 from inference.environment import setting
+from inference.models import wheels
+from inference.models.cache import PARTIAL, cache_folder, locked, no_room, writing
 from scene.errors import InputError, ModelLoadError
 
 PINS = Path(__file__).with_name("converter-pins.txt")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from inference import converter, wheels
-from inference.converter import converter_python
+from inference.models import converter, wheels
+from inference.models.converter import converter_python
 from scene.errors import InputError, ModelLoadError
-from tests.inference.fake_converter import FakeConverter
+from tests.inference.models.fake_converter import FakeConverter
 from tests.paths import ROOT
 
 
@@ -135,7 +135,7 @@ def test_a_process_that_was_killed_leaves_nothing_that_looks_whole(
     fake.plan(seconds=5)
     program = (
         "import sys; from pathlib import Path; from inference import wheels;"
-        "from inference.converter import converter_python;"
+        "from inference.models.converter import converter_python;"
         f"wheels.PIP = {wheels.PIP!r};"
         f"cache = Path({str(tmp_path / 'cache')!r});"
         "converter_python(cache, None, lambda *report: print(*report, flush=True))"

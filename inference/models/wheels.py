@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.embedded import EmbeddedModel, Part
+from inference.models.embedded import EmbeddedModel, Part
 from scene.errors import ModelLoadError
 
 AT_ONCE = 4

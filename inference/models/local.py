@@ -17,11 +17,11 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from inference.cache import content_digest
-from inference.convert import hf_folder
-from inference.fetch import fetch
-from inference.identity import folder_digest
-from inference.sources import (
+from inference.models.cache import content_digest
+from inference.models.convert import hf_folder
+from inference.models.fetch import fetch
+from inference.models.identity import folder_digest
+from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
     FolderSource,

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from inference import cache
-from inference import fetch as fetching
-from inference.cache import cache_folder, content_digest, sha256_of
-from inference.embedded import DEFAULT, TINY
 from inference.environment import setting
-from inference.fetch import fetch
+from inference.models import cache
+from inference.models import fetch as fetching
+from inference.models.cache import cache_folder, content_digest, sha256_of
+from inference.models.embedded import DEFAULT, TINY
+from inference.models.fetch import fetch
 from scene.errors import ModelLoadError
 from tests.paths import ROOT
 
@@ -27,9 +27,9 @@ def start(shelf: Any, cache_dir: Path) -> subprocess.Popen[str]:
     program = f"""
         import hashlib, sys
         from pathlib import Path
-        from inference import wheels
-        from inference.embedded import EmbeddedModel, Part
-        from inference.fetch import fetch
+        from inference.models import wheels
+        from inference.models.embedded import EmbeddedModel, Part
+        from inference.models.fetch import fetch
         wheels.PIP = {shelf.pip!r}
         print("started", flush=True)
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from inference.cache import (
+from inference.models.cache import (
     PARTIAL,
     cache_folder,
     content_digest,
@@ -21,7 +21,7 @@ from inference.cache import (
     write_atomically,
     writing,
 )
-from inference.gguf_header import GgufHeader, read_header
+from inference.models.gguf_header import GgufHeader, read_header
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
 

@@ -1,0 +1,1 @@
+"""What a model's name means, and how its files get to this machine."""

@@ -21,11 +21,11 @@ from inference.models.sources import (
     OpenVINOSource,
     resolve,
 )
+from inference.openai_engine.server import served_model, server_at
 from inference.openvino_adapter import check_fits, is_plain, read_adapter
 from inference.openvino_ir import ir_folder, needed_ir_folder
 from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
 from inference.pretrained import load_pretrained
-from inference.server import served_model, server_at
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 
@@ -129,7 +129,7 @@ def _served(
     server = server_at(base_url)
     concurrency = _concurrency()
     identity = served_model(server, model)
-    from inference.openai_engine import OpenAIEngine
+    from inference.openai_engine.engine import OpenAIEngine
 
     return OpenAIEngine(server, identity, constrains=constrains, concurrency=concurrency)
 

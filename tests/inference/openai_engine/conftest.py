@@ -69,7 +69,7 @@ def warned() -> Iterator[threading.Event]:
     event = threading.Event()
     handler = logging.Handler()
     handler.emit = lambda record: event.set()
-    logger = logging.getLogger("inference.openai_engine")
+    logger = logging.getLogger("inference.openai_engine.engine")
     logger.addHandler(handler)
     yield event
     logger.removeHandler(handler)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from inference.engine import Engine
-from inference.openai_engine import RETRIES, OpenAIEngine
-from inference.server import server_at
+from inference.openai_engine.engine import RETRIES, OpenAIEngine
+from inference.openai_engine.server import server_at
 from scene.errors import EngineError
 from scene.nouns import ModelIdentity
 from tests.inference.openai_engine.driving import Connect, ask, failure

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from inference.engine import ChatMessage, Engine, GenerationRequest
-from inference.server import server_at
+from inference.openai_engine.server import server_at
 from tests.inference.openai_engine.driving import Connect, ask
 from tests.loopback import Loopback, says
 

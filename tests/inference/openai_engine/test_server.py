@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from inference.loading import load_engine
-from inference.server import Server, served_model, server_at
+from inference.openai_engine.server import Server, served_model, server_at
 from scene.errors import InputError, ModelNotFoundError
 from tests.loopback import Exchange, Loopback, lists, loopback, refuses, says
 
@@ -130,7 +130,7 @@ class TestModel:
         assert sentence.endswith("; start it, or correct --base-url.")
 
     def test_nothing_said(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("inference.server.START_SECONDS", 0.1)
+        monkeypatch.setattr("inference.openai_engine.server.START_SECONDS", 0.1)
         server.list_models = Exchange.wait_for_disconnect
         assert "No server answers" in refusal(base_url=server.url)
 

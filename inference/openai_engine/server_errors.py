@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import openai
 
 from inference.engine import GenerationRequest
-from inference.response_format import is_shaped
-from inference.server import NO_KEY, Server, key_refused
+from inference.openai_engine.response_format import is_shaped
+from inference.openai_engine.server import NO_KEY, Server, key_refused
 from scene.errors import EngineError, InputError, ModelNotFoundError, MonopolylogueError, PromptTooLongError
 from scene.text import one_line
 

@@ -20,9 +20,15 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest
-from inference.response_format import WRAPPER_TOKENS, is_shaped, is_wrapped, response_format, unwrapped
-from inference.server import Server
-from inference.server_errors import refusal, shapeless
+from inference.openai_engine.response_format import (
+    WRAPPER_TOKENS,
+    is_shaped,
+    is_wrapped,
+    response_format,
+    unwrapped,
+)
+from inference.openai_engine.server import Server
+from inference.openai_engine.server_errors import refusal, shapeless
 from inference.stops import before_stop
 from scene.errors import EngineError, MonopolylogueError
 from scene.nouns import ModelIdentity

@@ -1,0 +1,1 @@
+"""The engine that asks a model on an OpenAI-compatible server."""

@@ -117,7 +117,7 @@ def convert(
     about 0.4 GB to download with a CPU build of torch, some more with CUDA.
     """
     from inference.models.sources import resolve
-    from inference.openvino_ir import convert as convert_to_ir
+    from inference.openvino_engine.ir import convert as convert_to_ir
 
     with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
         path = convert_to_ir(resolve(model), weights, out=out, pip_flags=pip_flags, on_progress=loading)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
-from inference import openvino_ir
 from inference.models import convert, converter, fetch
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
+from inference.openvino_engine import ir as openvino_ir
 
 GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
 CONVERTER, UNFINISHED = "converter to OpenVINO IR", "unfinished"

@@ -22,8 +22,8 @@ from inference.models.sources import (
     resolve,
 )
 from inference.openai_engine.server import served_model, server_at
-from inference.openvino_adapter import check_fits, is_plain, read_adapter
-from inference.openvino_ir import ir_folder, needed_ir_folder
+from inference.openvino_engine.adapter import check_fits, is_plain, read_adapter
+from inference.openvino_engine.ir import ir_folder, needed_ir_folder
 from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
 from inference.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError
@@ -222,7 +222,7 @@ def _openvino(
     context_tokens = _ir_context_tokens(path) if path.is_dir() else read_header(path).context_tokens
     if context_tokens is None:
         raise ModelLoadError(f"{source.id} does not say how long its context is; choose another model.")
-    from inference.openvino_engine import OpenVINOEngine
+    from inference.openvino_engine.engine import OpenVINOEngine
 
     report("load", 0, 1)
     identity = ModelIdentity(

@@ -10,7 +10,7 @@ from finetune.training import load_settings
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.loading import load_engine
 from inference.models.sources import resolve
-from inference.openvino_ir import convert
+from inference.openvino_engine.ir import convert
 
 ADVICE = "Ask your neighbour first."
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from inference import inventory, openvino_ir
+from inference import inventory
 from inference.inventory import Cached, discard
 from inference.models import embedded, fetch, wheels
 from inference.models.cache import locked
 from inference.models.sources import resolve
-from inference.openvino_ir import convert
+from inference.openvino_engine import ir as openvino_ir
+from inference.openvino_engine.ir import convert
 from tests.inference.models.fake_converter import FakeConverter
 from tests.inference.models.fake_weights import safetensors
 

@@ -17,15 +17,15 @@ from typing import Any
 
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.flight import STEP_ERRORS, Flight, settle
-from inference.openvino_adapter import OpenVINOAdapter
-from inference.openvino_pipeline import (
+from inference.openvino_engine.adapter import OpenVINOAdapter
+from inference.openvino_engine.pipeline import (
     BLOCK_TOKENS,
     OpenVINOPipeline,
     first_line,
     request_pattern,
 )
+from inference.openvino_engine.prefix_warming import Beginnings, PrefixWarming
 from inference.patterns import unenforceable
-from inference.prefix_warming import Beginnings, PrefixWarming
 from scene.errors import EngineError, PromptTooLongError
 from scene.nouns import ModelIdentity
 

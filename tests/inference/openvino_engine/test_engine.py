@@ -12,7 +12,7 @@ import pytest
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
 from inference.loading import load_engine
-from inference.openvino_pipeline import first_line
+from inference.openvino_engine.pipeline import first_line
 from inference.patterns import literal, schema_pattern
 from scene.errors import EngineError, InputError, PromptTooLongError
 from tests.paths import ROOT
@@ -26,7 +26,7 @@ def test_openvino_sends_nothing() -> None:
     pytest.importorskip("openvino_telemetry")
     program = (
         "import sys;"
-        "from inference.openvino_pipeline import import_openvino;"
+        "from inference.openvino_engine.pipeline import import_openvino;"
         "asked = ('socket.getaddrinfo', 'urllib.Request');"
         "sys.addaudithook(lambda event, args: event in asked and print(event));"
         "import_openvino();"

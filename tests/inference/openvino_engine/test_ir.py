@@ -13,7 +13,7 @@ from inference.loading import load_engine, suits_openvino
 from inference.models import wheels
 from inference.models.embedded import TINY
 from inference.models.sources import FolderSource, resolve
-from inference.openvino_ir import MARKER, convert, converted, ir_folder
+from inference.openvino_engine.ir import MARKER, convert, converted, ir_folder
 from scene.errors import InputError, ModelLoadError
 from tests.inference.models.fake_converter import FILES, FakeConverter
 from tests.inference.models.fake_weights import safetensors

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inference import openvino_engine
 from inference.engine import ChatMessage, Completion, GenerationRequest
-from inference.openvino_engine import OpenVINOEngine
+from inference.openvino_engine import engine as openvino_engine
+from inference.openvino_engine.engine import OpenVINOEngine
 from scene.errors import EngineError, InputError
 from scene.nouns import ModelIdentity
-from tests.inference.fake_openvino import BLOCK, FakePipeline
+from tests.inference.openvino_engine.fake_openvino import BLOCK, FakePipeline
 
 SHARED = "s" * 5 * BLOCK
 

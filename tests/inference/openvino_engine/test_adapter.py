@@ -13,8 +13,8 @@ from inference import loading
 from inference.loading import load_engine, suits_openvino
 from inference.models import wheels
 from inference.models.sources import resolve
-from inference.openvino_adapter import check_fits, read_adapter
-from inference.openvino_ir import convert
+from inference.openvino_engine.adapter import check_fits, read_adapter
+from inference.openvino_engine.ir import convert
 from scene.errors import InputError, ModelLoadError
 from tests.inference.models.fake_converter import FakeConverter
 from tests.inference.models.fake_weights import safetensors

@@ -16,7 +16,7 @@ from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
 
 if TYPE_CHECKING:
-    from inference.openvino_adapter import OpenVINOAdapter
+    from inference.openvino_engine.adapter import OpenVINOAdapter
 
 KV_CACHE_GIGABYTES = 2
 """Room for paged keys and values, prefix cache included. Qwen2.5-1.5B needs about 28 kB a token in f16."""

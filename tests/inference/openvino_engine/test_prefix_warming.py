@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.prefix_warming import Beginnings, PrefixWarming
+from inference.openvino_engine.prefix_warming import Beginnings, PrefixWarming
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The engine on OpenVINO GenAI, fast on a CPU."""

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from inference.engine import Completion, GenerationRequest
 from inference.models.local import transformers_folder
 from inference.models.sources import resolve
-from inference.pretrained import load_pretrained
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.nouns import ModelIdentity
 
 

@@ -163,7 +163,7 @@ def _score(options: Options, store: Store, console: Console) -> None:
         left = {system.name: unscored(store, system, options.items) for system in systems}
         if not any(left.values()):
             continue
-        from inference.scoring import load_scorer
+        from inference.transformers_engine.scoring import load_scorer
 
         with Loading(console, choice.model) as loading:
             scorer = load_scorer(choice.model, dtype=choice.dtype, device=choice.device, on_progress=loading)

@@ -19,7 +19,7 @@ from scene.errors import InputError, ReplyError
 from scene.settings import SceneSettings
 
 if TYPE_CHECKING:
-    from inference.scoring import Scorer
+    from inference.transformers_engine.scoring import Scorer
 
 SCORED_AT_ONCE = 64
 """References scored before they are kept: enough to make batches of about one length."""
@@ -120,7 +120,7 @@ def score_all(
     scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
 ) -> None:
     """Find how likely a system finds the references of questions."""
-    from inference.scoring import Exchange
+    from inference.transformers_engine.scoring import Exchange
 
     prompt = method_named(system.method).prompt
     assert prompt is not None

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.check import QUESTIONS
 from finetune.train import saving_to
-from inference.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.local import transformers_folder
 from inference.models.sources import AdapterSource, resolve
-from inference.pretrained import load_pretrained
 from inference.quiet import quiet_transformers
+from inference.transformers_engine.chat_prompt import ChatPrompts
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, UnusableAdapterError
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from finetune.reporting import Clock, LastStep, NoStepLeftError
 from finetune.training import TrainingSettings
 from inference.models.local import transformers_folder
 from inference.models.sources import ModelSource
-from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
+from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
 from scene.errors import InputError
 
 

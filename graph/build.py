@@ -10,8 +10,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graph.routing import first_turn, next_turn
-from inference.adopt import engine_of, is_adoptable
 from inference.chat_model import EngineChatModel
+from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.modulator_routing import modulator_routing
 from nodes.modulator_update import modulator_update
 from nodes.replan import replan

@@ -24,8 +24,8 @@ from inference.models.sources import (
 from inference.openai_engine.server import served_model, server_at
 from inference.openvino_engine.adapter import check_fits, is_plain, read_adapter
 from inference.openvino_engine.ir import ir_folder, needed_ir_folder
-from inference.placement import DEVICES, DTYPES, unknown_device, use_threads
-from inference.pretrained import load_pretrained
+from inference.transformers_engine.placement import DEVICES, DTYPES, unknown_device, use_threads
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 
@@ -258,7 +258,7 @@ def _transformers(
     if threads is not None:
         use_threads(threads)
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
-    from inference.transformers_engine import TransformersEngine
+    from inference.transformers_engine.engine import TransformersEngine
 
     identity = ModelIdentity(
         id=source.id,

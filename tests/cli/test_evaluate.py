@@ -13,8 +13,8 @@ from evaluation.session import Sampling
 from evaluation.sets import Item
 from evaluation.store import Store
 from evaluation.systems import System
-from inference.scoring import Score
 from inference.scripted import ScriptedEngine
+from inference.transformers_engine.scoring import Score
 from scene.errors import EngineError
 from scene.settings import SceneSettings
 from tests.cli.test_bad_input import refused
@@ -70,7 +70,7 @@ class Models:
 def models(monkeypatch) -> Models:
     models = Models()
     monkeypatch.setattr(cli.rehearsal, "load_engine", models.load)
-    monkeypatch.setattr("inference.scoring.load_scorer", models.load_scorer)
+    monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", models.load_scorer)
     monkeypatch.setattr(cli.evaluating, "pinned", models.pinned)
     return models
 

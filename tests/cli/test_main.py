@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import inference.loading
-import inference.placement
+import inference.transformers_engine.placement
 from cli import options
 from tests.paths import ROOT
 
@@ -37,8 +37,8 @@ def test_no_arguments_is_help(monopolylogue):
 
 def test_names_in_the_help_are_those_the_engines_know():
     assert options.ENGINES == inference.loading.ENGINES
-    assert set(options.DTYPES) == set(inference.placement.DTYPES)
-    assert set(options.DEVICES) == {"auto", *inference.placement.DEVICES}
+    assert set(options.DTYPES) == set(inference.transformers_engine.placement.DTYPES)
+    assert set(options.DEVICES) == {"auto", *inference.transformers_engine.placement.DEVICES}
 
 
 def test_start_is_light_and_reports_nothing():

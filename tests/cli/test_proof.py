@@ -14,8 +14,8 @@ import cli.proof
 import cli.rehearsal
 from cli.main import app as monopolylogue
 from cli.proof import app
-from inference.scoring import Score
 from inference.scripted import ScriptedEngine
+from inference.transformers_engine.scoring import Score
 from tests.cli.proof_sets import read
 from tests.cli.test_bad_input import refused
 from tests.scripted_scene import scene_script
@@ -93,7 +93,7 @@ def machine(monkeypatch) -> Machine:
     monkeypatch.setattr(cli.proof, "call", machine.call)
     monkeypatch.setattr(cli.rehearsal, "load_engine", machine.load)
     monkeypatch.setattr(cli.evaluating, "pinned", machine.pinned)
-    monkeypatch.setattr("inference.scoring.load_scorer", machine.load_scorer)
+    monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", machine.load_scorer)
     return machine
 
 

@@ -16,8 +16,8 @@ from finetune.check import check_answers
 from finetune.checkpoints import last_checkpoint
 from finetune.merge import merge
 from finetune.training import load_settings
-from inference.pretrained import load_pretrained
 from inference.scripted import ScriptedEngine
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError, UnusableAdapterError
 
 RUST_FULL = SafetensorError("I/O error: No space left on device (os error 28)")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError
 
-from inference import loading, placement
+from inference import loading
 from inference.engine import ChatMessage, GenerationRequest
 from inference.loading import load_engine, pinned
 from inference.models import local
@@ -17,8 +17,9 @@ from inference.models.embedded import TINY
 from inference.models.identity import folder_digest
 from inference.models.local import transformers_folder
 from inference.models.sources import HubSource, OpenVINOSource, resolve
-from inference.placement import attend_without_plans
-from inference.pretrained import load_pretrained
+from inference.transformers_engine import placement
+from inference.transformers_engine.placement import attend_without_plans
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError, ModelNotFoundError
 
 HELLO = GenerationRequest(messages=(ChatMessage("user", "Hello."),), max_tokens=4)
@@ -74,7 +75,8 @@ def test_attention_on_cuda_is_not_planned_for_every_length(device: str, planned:
 def test_a_model_is_loaded_onto_its_device_with_such_attention(llama: Make, monkeypatch) -> None:
     places: list[str] = []
     monkeypatch.setattr(
-        "inference.pretrained.attend_without_plans", lambda device: places.append(str(device))
+        "inference.transformers_engine.pretrained.attend_without_plans",
+        lambda device: places.append(str(device)),
     )
     load_pretrained(llama(), name="x", device="cpu")
     assert places == ["cpu"]

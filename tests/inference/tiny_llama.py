@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TextGenerationPipeline
 
 from inference.engine import ChatMessage, GenerationRequest
-from inference.transformers_engine import TransformersEngine
+from inference.transformers_engine.engine import TransformersEngine
 from scene.nouns import ModelIdentity
 
 CHATML = (

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from inference.limits import Limits
+from inference.transformers_engine.limits import Limits
 from tests.inference.tiny_llama import alone, ask, text_of
 
 TIGHT = Limits(rows=3, prefill_tokens=48, cached_tokens=700)

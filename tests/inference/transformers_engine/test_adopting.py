@@ -10,7 +10,7 @@ from transformers import (
     TextGenerationPipeline,
 )
 
-from inference.adopt import engine_of, is_adoptable
+from inference.transformers_engine.adopt import engine_of, is_adoptable
 from scene.errors import ModelLoadError, PromptTooLongError
 from tests.inference.tiny_llama import alone, ask, text_of
 from tests.inference.transformers_engine.driving import gather
@@ -45,7 +45,7 @@ def test_other_chat_models_are_not_adopted():
 def test_asking_whether_to_adopt_imports_nothing_heavy():
     program = (
         "import sys\nfrom langchain_core.language_models import FakeListChatModel\n"
-        "from inference.adopt import is_adoptable\n"
+        "from inference.transformers_engine.adopt import is_adoptable\n"
         "print(is_adoptable(FakeListChatModel(responses=['a'])), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from inference.limits import Limits
+from inference.transformers_engine.limits import Limits
 from tests.inference.tiny_llama import DEVICE, alone, ask, engine, text_of
 from tests.inference.transformers_engine.architectures import adapted_llama
 from tests.inference.transformers_engine.driving import Forwards, gather, until

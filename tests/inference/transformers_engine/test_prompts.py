@@ -8,7 +8,7 @@ from transformers import (
 from transformers.cache_utils import DynamicCache
 
 from inference.engine import ChatMessage, GenerationRequest
-from inference.forward import ForwardPass
+from inference.transformers_engine.forward import ForwardPass
 from scene.errors import InputError, ModelLoadError, PromptTooLongError
 from tests.inference.tiny_llama import CHATML, ask, engine, llama, tokenizer
 from tests.inference.transformers_engine.driving import Forwards

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from inference.kv_cache import RowCache
-from inference.pages import PAGE, Pages
+from inference.transformers_engine.kv_cache import RowCache
+from inference.transformers_engine.pages import PAGE, Pages
 
 
 def block_names(tokens: Sequence[int]) -> list[bytes]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inference.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.local import Progress, no_progress, transformers_folder
 from inference.models.sources import AdapterSource, resolve
-from inference.pretrained import load_pretrained
+from inference.transformers_engine.chat_prompt import ChatPrompts
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError
 
 BATCH_TOKENS = 2048
@@ -111,7 +111,7 @@ class Scorer:
             attention_mask=mask.to(device),
             position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0).to(device),
             use_cache=False,
-            # As an index, for the reason that `inference.forward` has.
+            # As an index, for the reason that `inference.transformers_engine.forward` has.
             **({"logits_to_keep": torch.arange(-longest - 1, 0, device=device)} if self._keeps else {}),
         ).logits
         scores = []

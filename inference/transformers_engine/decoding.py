@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from torch import Tensor
 
-from inference.admission import choose
-from inference.constraints import mask_logits
-from inference.forward import ForwardPass
-from inference.kv_cache import RowCache, closed_up
-from inference.limits import Limits
-from inference.prefill import Prefill
-from inference.prefix_cache import PrefixCache
-from inference.row import Row
-from inference.sampling import pick_tokens
+from inference.transformers_engine.admission import choose
+from inference.transformers_engine.constraints import mask_logits
+from inference.transformers_engine.forward import ForwardPass
+from inference.transformers_engine.kv_cache import RowCache, closed_up
+from inference.transformers_engine.limits import Limits
+from inference.transformers_engine.prefill import Prefill
+from inference.transformers_engine.prefix_cache import PrefixCache
+from inference.transformers_engine.row import Row
+from inference.transformers_engine.sampling import pick_tokens
 
 CLEAN_STEPS = 1_000
 """Steps in which memory must suffice before twice as much is tried; twice as many after each relapse."""

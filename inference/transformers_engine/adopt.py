@@ -11,7 +11,7 @@ from scene.nouns import ModelIdentity
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from inference.transformers_engine import TransformersEngine
+    from inference.transformers_engine.engine import TransformersEngine
 
 
 def is_adoptable(model: BaseChatModel) -> bool:
@@ -44,7 +44,7 @@ def engine_of(model: BaseChatModel) -> TransformersEngine:
         )
     from langchain_huggingface import ChatHuggingFace
 
-    from inference.transformers_engine import TransformersEngine
+    from inference.transformers_engine.engine import TransformersEngine
 
     assert isinstance(model, ChatHuggingFace)
     loaded = model.llm.pipeline.model

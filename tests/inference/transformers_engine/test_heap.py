@@ -9,7 +9,7 @@ from tests.paths import ROOT
 
 PROGRAM = """
 import ctypes, sys
-from inference.heap import return_large_blocks
+from inference.transformers_engine.heap import return_large_blocks
 
 def resident():
     with open("/proc/self/statm") as statm:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
-from inference.kv_cache import RowCache
+from inference.transformers_engine.kv_cache import RowCache
 from scene.errors import ModelLoadError
 
 _BATCHABLE = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inference.engine import ChatMessage
-from inference.scoring import Exchange, Scorer
+from inference.transformers_engine.scoring import Exchange, Scorer
 from scene.errors import InputError
 from tests.inference.tiny_llama import llama, tokenizer
 
@@ -36,7 +36,7 @@ def test_the_same_as_one_at_a_time_without_padding(scorer: Scorer) -> None:
 
 
 def test_batches_are_small_and_what_is_too_long_has_no_score(scorer: Scorer, monkeypatch) -> None:
-    monkeypatch.setattr("inference.scoring.BATCH_TOKENS", 64)
+    monkeypatch.setattr("inference.transformers_engine.scoring.BATCH_TOKENS", 64)
     long = exchange("no " * 400)
     scores = scorer.score([exchange("yes"), long, exchange("no no"), exchange("no")])
     assert [score is None for score in scores] == [False, True, False, False]

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.kv_cache import ROOM, SLOTS, SPARE, RowCache, closed_up
+from inference.transformers_engine.kv_cache import ROOM, SLOTS, SPARE, RowCache, closed_up
 
 LAYERS, HEADS, SIZE = 2, 2, 3
 

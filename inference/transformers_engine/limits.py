@@ -13,7 +13,7 @@ class Limits:
         rows: Rows in the running batch.
         prefill_tokens: Prompt tokens, padding included, computed between two decode steps.
         cached_tokens: Tokens the cache can grow to with all rows at their caps, padding included. One row is
-            always let in. Memory is held for at most about twice as many; see `inference.kv_cache.SPARE`.
+            always let in. Memory is held for at most about twice as many; see `SPARE` in `kv_cache`.
         prefix_bytes: Keys and values of prompts that are kept to be used again; 0 keeps none.
         pass_tokens: Tokens that are computed in about the time that a forward pass takes before its first
             one. To spare fewer, no pass is worth adding.

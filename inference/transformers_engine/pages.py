@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inference.kv_cache import RowCache
+from inference.transformers_engine.kv_cache import RowCache
 
 PAGE = 16
 """Tokens in a page."""

@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 from transformers import PreTrainedTokenizerBase
 
-from inference.constraints import Constraint
 from inference.engine import Completion, FinishReason, GenerationRequest
-from inference.prefix_cache import block_names
-from inference.sampling import Sampler
-from inference.text_stream import TextStream, decode, first_stop
+from inference.transformers_engine.constraints import Constraint
+from inference.transformers_engine.prefix_cache import block_names
+from inference.transformers_engine.sampling import Sampler
+from inference.transformers_engine.text_stream import TextStream, decode, first_stop
 
 
 class Row:

@@ -16,15 +16,15 @@ import torch
 from langchain_huggingface import HuggingFacePipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inference.chat_prompt import ChatPrompts
-from inference.constraints import GrammarCache
-from inference.decoding import RunningBatch
 from inference.engine import Completion, GenerationRequest
 from inference.flight import STEP_ERRORS, Flight, settle
-from inference.forward import ForwardPass
-from inference.heap import return_large_blocks
-from inference.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
-from inference.row import Row
+from inference.transformers_engine.chat_prompt import ChatPrompts
+from inference.transformers_engine.constraints import GrammarCache
+from inference.transformers_engine.decoding import RunningBatch
+from inference.transformers_engine.forward import ForwardPass
+from inference.transformers_engine.heap import return_large_blocks
+from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
+from inference.transformers_engine.row import Row
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
 

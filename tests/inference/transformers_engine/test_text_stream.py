@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.text_stream import LONGEST_CHARACTER, TextStream, first_stop
+from inference.transformers_engine.text_stream import LONGEST_CHARACTER, TextStream, first_stop
 from tests.inference.tiny_llama import tokenizer
 
 WORDS = tokenizer()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError
 
 from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_names
-from inference.placement import attend_without_plans, pick_device, pick_dtype
 from inference.quiet import quiet_transformers
+from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
 from scene.errors import ModelLoadError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The engine on transformers: one scheduler over one loaded model, on a CPU or GPU."""

@@ -115,7 +115,7 @@ def run(
         return
     ledger = run_stages(stages, proof.settings(), out, call)
 
-    from evaluation.proof_results import Done, gathered
+    from evaluation.proof.results import Done, gathered
 
     found = gathered(
         out,
@@ -167,7 +167,7 @@ def questions(
     ] = None,
 ) -> None:
     """Draw the questions to train on, and hold others out."""
-    from evaluation.training_questions import draw_questions, write_questions
+    from evaluation.proof.questions import draw_questions, write_questions
 
     drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out, plain=plain)
     write_questions(drawn.held_out, out / "hh.jsonl")
@@ -197,7 +197,7 @@ def looks(
 
     from cli.console import plain_console
     from cli.progress import Loading
-    from evaluation.looks import counted, look_at
+    from evaluation.proof.looks import counted, look_at
     from inference.loading import load_engine
     from nodes.role_init import LOOKS
     from scene.settings import SceneSettings
@@ -237,7 +237,7 @@ def rows(
     ] = None,
 ) -> None:
     """Make a data set of a method's answers, as `dataset` makes one of scenes."""
-    from evaluation.rows import write_rows
+    from evaluation.proof.rows import write_rows
     from finetune.settings import DatasetSettings, parse_mix
     from scene.tables.questions import read_questions
 
@@ -254,7 +254,7 @@ def join(
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
 ) -> None:
     """Put the rows of several data sets into one, each in its split."""
-    from evaluation.rows import join_rows
+    from evaluation.proof.rows import join_rows
 
     joined = join_rows(folders, out)
     typer.echo(" and ".join(f"{count:,} {split}" for split, count in joined.items()) + f" rows are in {out}.")
@@ -274,9 +274,9 @@ def page(
 
 def write_page(found: Mapping[str, Any], results: Path) -> None:
     """Write page and plots beside the data they are made of."""
-    from evaluation.markdown import results_page
     from evaluation.plots import write_plots
-    from evaluation.proof_results import results_from
+    from evaluation.proof.page import results_page
+    from evaluation.proof.results import results_from
 
     pictures = {}
     for student in found["students"]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import prompts
 from cli.stages import Stage
-from evaluation.proof_results import JUDGED, REHEARSED, SETS, TUNED
-from evaluation.rows import SPLITS, row_files
+from evaluation.proof.questions import sources_in
+from evaluation.proof.results import JUDGED, REHEARSED, SETS, TUNED
+from evaluation.proof.rows import SPLITS, row_files
 from evaluation.sets import known_sets
-from evaluation.training_questions import sources_in
 from scene.errors import InputError
 from scene.settings import SceneSettings
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from evaluation.proof.questions import PSEUDO_HARMFUL, draw_questions
 from evaluation.sets import load_sets
-from evaluation.training_questions import PSEUDO_HARMFUL, draw_questions
 from finetune.near import Near
 from scene.state import check_question
 

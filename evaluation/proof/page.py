@@ -15,7 +15,7 @@ def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]
     """The page.
 
     Args:
-        found: What `evaluation.proof_results.gathered` came to.
+        found: What `evaluation.proof.results.gathered` came to.
         pictures: Addresses of plots, by name of the student they are of.
         command: What measured it all.
     """

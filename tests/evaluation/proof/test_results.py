@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.markdown import results_page
-from evaluation.proof_results import portable, results_from
+from evaluation.proof.page import results_page
+from evaluation.proof.results import portable, results_from
 from tests.paths import ROOT
 
 DOCS = ROOT / "docs"

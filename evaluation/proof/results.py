@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from evaluation.goals import Which, outcomes
 from evaluation.metrics import LIKELIHOOD_METRICS
+from evaluation.proof.goals import Which, outcomes
+from evaluation.proof.samples import REFUSALS, RULE, changed_refusals, judged_samples
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.report import RESULTS
 from evaluation.results import ALL, Figure, Results
-from evaluation.samples import REFUSALS, RULE, changed_refusals, judged_samples
 from evaluation.store import ANSWERS, JUDGEMENTS
 from scene.errors import InputError
 from scene.export import SCENES, read_manifest

@@ -1,0 +1,1 @@
+"""The proof's own questions, goals, samples and page of results."""

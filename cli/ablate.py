@@ -63,7 +63,7 @@ def ablate(
     from cli.evaluating import Options, run_evaluation, show
     from cli.rehearsal import ModelChoice
     from evaluation.ablation import Sweep, curves, paper_curves, systems_of
-    from evaluation.plots import write_ablation
+    from evaluation.report.plots import write_ablation
     from evaluation.session import Sampling
     from evaluation.sets import load_sets
 

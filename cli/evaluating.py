@@ -16,8 +16,8 @@ from cli.complaint import interrupted
 from cli.console import plain_console
 from cli.progress import Loading, Working
 from cli.rehearsal import ModelChoice, close, load
-from evaluation.plots import write_plots
-from evaluation.report import figures_table, judged_table, write_results
+from evaluation.report.plots import write_plots
+from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
 from evaluation.run import (
     answer_all,

@@ -274,9 +274,9 @@ def page(
 
 def write_page(found: Mapping[str, Any], results: Path) -> None:
     """Write page and plots beside the data they are made of."""
-    from evaluation.plots import write_plots
     from evaluation.proof.page import results_page
     from evaluation.proof.results import results_from
+    from evaluation.report.plots import write_plots
 
     pictures = {}
     for student in found["students"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluation.metrics import METRICS
-from evaluation.report import interval, number
+from evaluation.report.tables import interval, number
 from evaluation.results import ALL
 from evaluation.statistics import Estimate
 

@@ -15,7 +15,7 @@ from evaluation.metrics import LIKELIHOOD_METRICS
 from evaluation.proof.goals import Which, outcomes
 from evaluation.proof.samples import REFUSALS, RULE, changed_refusals, judged_samples
 from evaluation.records import Answer, Journal, Judgement
-from evaluation.report import RESULTS
+from evaluation.report.tables import RESULTS
 from evaluation.results import ALL, Figure, Results
 from evaluation.store import ANSWERS, JUDGEMENTS
 from scene.errors import InputError

@@ -12,11 +12,11 @@ from cli.complaint import interrupted
 from cli.console import plain_console
 from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model
 from cli.progress import Loading
-from finetune.formats import FORMATS
-from finetune.settings import DatasetSettings, parse_mix
+from finetune.data.formats import FORMATS
+from finetune.data.settings import DatasetSettings, parse_mix
 
 if TYPE_CHECKING:
-    from finetune.dataset import Dataset, Gate
+    from finetune.data.dataset import Dataset, Gate
 
 ROWS = "The rows"
 
@@ -103,7 +103,7 @@ def dataset(
     says what is in the folder; what was left out stays there with its reason.
     """
     # Here, since it takes half a second to import: --help and a mistyped option come without it.
-    from finetune.write import check_target, push, write_dataset
+    from finetune.data.write import check_target, push, write_dataset
 
     settings = DatasetSettings(
         format=format_,
@@ -132,8 +132,8 @@ def dataset(
 
 
 def _made(scenes: list[Path], settings: DatasetSettings, gate: Gate | None) -> Dataset:
-    from finetune.dataset import make_dataset
-    from finetune.scenes import read_scenes
+    from finetune.data.dataset import make_dataset
+    from finetune.data.scenes import read_scenes
 
     return asyncio.run(make_dataset(read_scenes(scenes), settings, gate))
 
@@ -142,7 +142,7 @@ def _gated(
     scenes: list[Path], settings: DatasetSettings, model: str, engine: str, dtype: str, device: str
 ) -> Dataset:
     """The same with a judge, which is loaded and closed here."""
-    from finetune.gate import Judge
+    from finetune.data.gate import Judge
     from inference.chat_model import EngineChatModel
     from inference.loading import load_engine
 
@@ -156,7 +156,7 @@ def _gated(
 
 def _report(made: Dataset, out: Path) -> None:
     """What came of it, on standard output."""
-    from finetune.filters import REASONS
+    from finetune.data.filters import REASONS
 
     console = plain_console()
     for split, kinds in made.counts.items():

@@ -238,7 +238,7 @@ def rows(
 ) -> None:
     """Make a data set of a method's answers, as `dataset` makes one of scenes."""
     from evaluation.proof.rows import write_rows
-    from finetune.settings import DatasetSettings, parse_mix
+    from finetune.data.settings import DatasetSettings, parse_mix
     from scene.tables.questions import read_questions
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import finetune
 from evaluation.sets import Item, load_sets
-from finetune.near import Near
+from finetune.data.near import Near
 from scene.errors import InputError
 from scene.files import replace_file
 from scene.nouns import Kind

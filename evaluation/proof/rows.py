@@ -11,12 +11,12 @@ from pathlib import Path
 
 from evaluation.records import Answer, Journal
 from evaluation.store import ANSWERS
-from finetune.dataset import mixed
-from finetune.filters import Rejected, deduplicated, fault
-from finetune.formats import formatted
-from finetune.rows import Row, rank
-from finetune.settings import DatasetSettings
-from finetune.split import validation_questions
+from finetune.data.dataset import mixed
+from finetune.data.filters import Rejected, deduplicated, fault
+from finetune.data.formats import formatted
+from finetune.data.rows import Row, rank
+from finetune.data.settings import DatasetSettings
+from finetune.data.split import validation_questions
 from scene.errors import InputError
 from scene.nouns import Kind
 from scene.record import Message

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune.dataset import make_dataset
-from finetune.scenes import read_scenes
-from finetune.settings import DatasetSettings
-from finetune.write import write_dataset
+from finetune.data.dataset import make_dataset
+from finetune.data.scenes import read_scenes
+from finetune.data.settings import DatasetSettings
+from finetune.data.write import write_dataset
 from tests.finetune.scenes import record, write
 
 

@@ -4,9 +4,9 @@ import asyncio
 from functools import cache
 from pathlib import Path
 
-from finetune.dataset import Dataset, make_dataset
-from finetune.scenes import Scene
-from finetune.settings import DatasetSettings
+from finetune.data.dataset import Dataset, make_dataset
+from finetune.data.scenes import Scene
+from finetune.data.settings import DatasetSettings
 from scene.export import MANIFEST, SCENES
 from scene.record import Message, ModelCall, SceneRecord
 from tests.exported import manifest

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from finetune.dataset import make_dataset
+from finetune.data.dataset import make_dataset
+from finetune.data.formats import FORMATS
+from finetune.data.scenes import read_scenes
+from finetune.data.settings import DatasetSettings
+from finetune.data.write import write_dataset
 from finetune.encoding import Encoder, encode_split
 from finetune.examples import Example, digest, read_examples
-from finetune.formats import FORMATS
-from finetune.scenes import read_scenes
-from finetune.settings import DatasetSettings
-from finetune.write import write_dataset
 from inference.engine import ChatMessage
 from scene.errors import InputError
 from tests.finetune.scenes import record, write

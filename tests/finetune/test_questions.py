@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.proof.questions import PSEUDO_HARMFUL, draw_questions
 from evaluation.sets import load_sets
-from finetune.near import Near
+from finetune.data.near import Near
 from scene.state import check_question
 
 QUESTIONS = PSEUDO_HARMFUL.with_name("questions.jsonl")

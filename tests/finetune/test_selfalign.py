@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli.main import app
-from finetune.settings import parse_mix
+from finetune.data.settings import parse_mix
 from tests.paths import ROOT
 
 STAGES = ["export", "dataset", "train", "ask"]

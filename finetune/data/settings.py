@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finetune.formats import FORMATS, kinds_for
-from finetune.rows import KINDS, RowKind
+from finetune.data.formats import FORMATS, kinds_for
+from finetune.data.rows import KINDS, RowKind
 from scene.errors import InputError
 
 

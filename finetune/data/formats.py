@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from finetune.rows import Row, RowKind
+from finetune.data.rows import Row, RowKind
 from scene.record import Message
 
 Chat = list[dict[str, str]]

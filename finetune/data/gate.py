@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from langchain_core.language_models import BaseChatModel
 
-from finetune.filters import Rejected
-from finetune.rows import Row
+from finetune.data.filters import Rejected
+from finetune.data.rows import Row
 from nodes.asking import Asker
 from nodes.revise import prefers_first
 from scene.settings import SceneSettings

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from finetune.filters import REASONS, Rejected, deduplicated, fault
-from finetune.rows import Row, RowKind, rank, rows_of
-from finetune.scenes import Scene
-from finetune.settings import DatasetSettings
-from finetune.split import validation_questions
+from finetune.data.filters import REASONS, Rejected, deduplicated, fault
+from finetune.data.rows import Row, RowKind, rank, rows_of
+from finetune.data.scenes import Scene
+from finetune.data.settings import DatasetSettings
+from finetune.data.split import validation_questions
 from scene.errors import InputError
 from scene.record import SceneRecord
 from scene.text import opens_with_refusal
@@ -75,7 +75,7 @@ async def make_dataset(
     Args:
         scenes: The scenes.
         settings: How.
-        gate: Judges the rows that passed every filter; see `finetune.gate`.
+        gate: Judges the rows that passed every filter; see `finetune.data.gate`.
 
     Raises:
         InputError: There are no scenes, one was not played again whose harms are to be compared, or no row

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from finetune.card import dataset_card
-from finetune.dataset import Dataset
-from finetune.filters import REASONS, Rejected
-from finetune.formats import formatted
+from finetune.data.card import dataset_card
+from finetune.data.dataset import Dataset
+from finetune.data.filters import REASONS, Rejected
+from finetune.data.formats import formatted
 from scene.errors import InputError
 
 MANIFEST, CARD, REJECTED, ROWS = "manifest.json", "README.md", "rejected.jsonl", "data"

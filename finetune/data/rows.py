@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from finetune.scenes import Scene
+from finetune.data.scenes import Scene
 from scene.harm import is_harmful
 from scene.record import Message, ModelCall
 from scene.text import opens_with_refusal

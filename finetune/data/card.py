@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import yaml
 
-from finetune.dataset import Dataset
-from finetune.filters import REASONS
-from finetune.formats import formatted
+from finetune.data.dataset import Dataset
+from finetune.data.filters import REASONS
+from finetune.data.formats import formatted
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """The hub's names for sizes, each with the number of rows it ends below."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from finetune.near import Near
-from finetune.rows import Row
+from finetune.data.near import Near
+from finetune.data.rows import Row
 from prompts import load, unquoted
 from scene.text import clean, ends_whole, loops, opens_with_refusal
 

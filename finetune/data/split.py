@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from finetune.near import Near
+from finetune.data.near import Near
 
 
 def representatives(questions: Iterable[str], threshold: float) -> dict[str, str]:

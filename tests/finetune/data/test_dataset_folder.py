@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from finetune.dataset import make_dataset
-from finetune.formats import FORMATS
-from finetune.scenes import read_scenes
-from finetune.settings import DatasetSettings
-from finetune.write import write_dataset
+from finetune.data.dataset import make_dataset
+from finetune.data.formats import FORMATS
+from finetune.data.scenes import read_scenes
+from finetune.data.settings import DatasetSettings
+from finetune.data.write import write_dataset
 from scene.errors import InputError
 from tests.finetune.scenes import made, record, write
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompts
-from finetune.filters import REASONS
-from finetune.gate import Judge
-from finetune.near import Near
-from finetune.rows import rank, rows_of
-from finetune.scenes import read_scenes
-from finetune.settings import DatasetSettings, parse_mix
-from finetune.split import validation_questions
+from finetune.data.filters import REASONS
+from finetune.data.gate import Judge
+from finetune.data.near import Near
+from finetune.data.rows import rank, rows_of
+from finetune.data.scenes import read_scenes
+from finetune.data.settings import DatasetSettings, parse_mix
+from finetune.data.split import validation_questions
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed

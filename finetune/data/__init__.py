@@ -1,0 +1,1 @@
+"""Scene records become rows on disk: chosen, filtered, formatted, split, described."""

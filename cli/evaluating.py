@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asks for; see `cli.evaluate.evaluate`."""
+    """What the command line asks for; see `cli.commands.evaluate.evaluate`."""
 
     systems: tuple[System, ...]
     items: tuple[Item, ...]

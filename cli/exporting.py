@@ -39,7 +39,7 @@ CLOSING_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asks for; see `cli.export.export`."""
+    """What the command line asks for; see `cli.commands.export.export`."""
 
     source: str
     subset: str | None

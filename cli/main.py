@@ -17,33 +17,33 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.ablate import EPILOG as ABLATE_EPILOG
-from cli.ablate import ablate
-from cli.ask import EPILOG as ASK_EPILOG
-from cli.ask import ask
-from cli.compare import EPILOG as COMPARE_EPILOG
-from cli.compare import compare
+from cli.commands.ablate import EPILOG as ABLATE_EPILOG
+from cli.commands.ablate import ablate
+from cli.commands.ask import EPILOG as ASK_EPILOG
+from cli.commands.ask import ask
+from cli.commands.compare import EPILOG as COMPARE_EPILOG
+from cli.commands.compare import compare
+from cli.commands.dataset import EPILOG as DATASET_EPILOG
+from cli.commands.dataset import dataset
+from cli.commands.evaluate import EPILOG as EVALUATE_EPILOG
+from cli.commands.evaluate import evaluate
+from cli.commands.explain import EPILOG as EXPLAIN_EPILOG
+from cli.commands.explain import explain
+from cli.commands.export import EPILOG as EXPORT_EPILOG
+from cli.commands.export import export
+from cli.commands.merge import EPILOG as MERGE_EPILOG
+from cli.commands.merge import merge
+from cli.commands.models import app as models_app
+from cli.commands.run import EPILOG as RUN_EPILOG
+from cli.commands.run import run
+from cli.commands.step import EPILOG as STEP_EPILOG
+from cli.commands.step import step
+from cli.commands.train import EPILOG as TRAIN_EPILOG
+from cli.commands.train import train
+from cli.commands.view import EPILOG as VIEW_EPILOG
+from cli.commands.view import view
 from cli.complaint import complain
-from cli.dataset import EPILOG as DATASET_EPILOG
-from cli.dataset import dataset
-from cli.evaluate import EPILOG as EVALUATE_EPILOG
-from cli.evaluate import evaluate
-from cli.explain import EPILOG as EXPLAIN_EPILOG
-from cli.explain import explain
-from cli.export import EPILOG as EXPORT_EPILOG
-from cli.export import export
-from cli.merge import EPILOG as MERGE_EPILOG
-from cli.merge import merge
-from cli.models import app as models_app
 from cli.output import open_standard_streams
-from cli.run import EPILOG as RUN_EPILOG
-from cli.run import run
-from cli.step import EPILOG as STEP_EPILOG
-from cli.step import step
-from cli.train import EPILOG as TRAIN_EPILOG
-from cli.train import train
-from cli.view import EPILOG as VIEW_EPILOG
-from cli.view import view
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

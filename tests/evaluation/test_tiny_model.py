@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tests.cli.test_evaluate import figure
+from tests.cli.commands.test_evaluate import figure
 
 pytestmark = pytest.mark.model
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 import pytest
 import yaml
 
-from cli.train import train
+from cli.commands.train import train
 from finetune.training import PRESETS, TrainingSettings, load_settings, presets
 from scene.errors import InputError
 

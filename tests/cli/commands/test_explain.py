@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
+from cli.commands.explain import failure_text
 from cli.display import SceneView
-from cli.explain import failure_text
 from cli.replay_view import ReplayView
 from scene.record import SceneRecord
 from tests.exported import failure, key, record

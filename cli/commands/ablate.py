@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.evaluate import (
+from cli.commands.evaluate import (
     AnswerSeed,
     AnswerTemperature,
     Data,

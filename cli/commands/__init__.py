@@ -1,0 +1,1 @@
+"""What follows `monopolylogue`: one file per subcommand, its options and its help."""

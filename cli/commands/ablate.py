@@ -60,8 +60,8 @@ def ablate(
     """
     # Here, since it takes seconds to import what this needs.
     from cli.console import plain_console
-    from cli.evaluating import Options, run_evaluation, show
-    from cli.rehearsal import ModelChoice
+    from cli.work.evaluating import Options, run_evaluation, show
+    from cli.work.rehearsal import ModelChoice
     from evaluation.ablation import Sweep, curves, paper_curves, systems_of
     from evaluation.report.plots import write_ablation
     from evaluation.session import Sampling

@@ -94,7 +94,7 @@ def compare(
             raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
     try:
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-        from cli.rehearsal import ModelChoice, rehearse
+        from cli.work.rehearsal import ModelChoice, rehearse
 
         rehearse(
             asked,

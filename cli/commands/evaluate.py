@@ -155,8 +155,8 @@ def evaluate(
     # Here, since it takes seconds to import what this needs.
     import json
 
-    from cli.evaluating import Options, run_evaluation, show
-    from cli.rehearsal import ModelChoice
+    from cli.work.evaluating import Options, run_evaluation, show
+    from cli.work.rehearsal import ModelChoice
     from evaluation.session import Sampling
     from evaluation.sets import check_score_only, load_sets
     from evaluation.systems import parse_system

@@ -182,9 +182,9 @@ def export(
     )
     try:
         # Here, since LangGraph takes a second to import.
-        from cli.exporting import Options, run_export
-        from cli.machines import Machines
-        from cli.rehearsal import ModelChoice
+        from cli.work.exporting import Options, run_export
+        from cli.work.machines import Machines
+        from cli.work.rehearsal import ModelChoice
 
         run_export(
             Options(

@@ -90,7 +90,7 @@ def run(
         check_writable(out)
     try:
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-        from cli.rehearsal import ModelChoice, rehearse
+        from cli.work.rehearsal import ModelChoice, rehearse
 
         rehearse(
             asked,

@@ -110,7 +110,7 @@ def step(
         }
         path = new_session(asked, first_answer, settings, choice)
     try:
-        from cli.open_session import step_through
+        from cli.work.open_session import step_through
 
         step_through(path, out)
     except KeyboardInterrupt:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import cli.evaluating
 import cli.proof
-import cli.rehearsal
+import cli.work.evaluating
+import cli.work.rehearsal
 from cli.main import app as monopolylogue
 from cli.proof import app
 from inference.scripted import ScriptedEngine
@@ -91,8 +91,8 @@ class Machine:
 def machine(monkeypatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(cli.proof, "call", machine.call)
-    monkeypatch.setattr(cli.rehearsal, "load_engine", machine.load)
-    monkeypatch.setattr(cli.evaluating, "pinned", machine.pinned)
+    monkeypatch.setattr(cli.work.rehearsal, "load_engine", machine.load)
+    monkeypatch.setattr(cli.work.evaluating, "pinned", machine.pinned)
     monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", machine.load_scorer)
     return machine
 

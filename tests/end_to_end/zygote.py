@@ -81,7 +81,7 @@ def perform(order: dict) -> None:
     if "kill_write" in order:
         kill_in_write(*order["kill_write"])
     random.seed()
-    cli.rehearsal.load_engine = lambda *_, **__: Acting(order)
+    cli.work.rehearsal.load_engine = lambda *_, **__: Acting(order)
     code = 99
     try:
         app(order["arguments"], prog_name="monopolylogue")
@@ -96,8 +96,8 @@ def perform(order: dict) -> None:
 if __name__ == "__main__":
     inference.loading.load_engine = None  # whoever loads a real model here fails
 
-    import cli.exporting
-    import cli.rehearsal
+    import cli.work.exporting
+    import cli.work.rehearsal
     from cli.main import app
 
     for line in sys.stdin:

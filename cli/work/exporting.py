@@ -14,10 +14,10 @@ from rich.console import Console
 
 from cli.complaint import complain, interrupted
 from cli.console import plain_console
-from cli.estimate import estimate
 from cli.export_view import ExportView
-from cli.machines import Machines, load_player
-from cli.rehearsal import ModelChoice, close
+from cli.work.estimate import estimate
+from cli.work.machines import Machines, load_player
+from cli.work.rehearsal import ModelChoice, close
 from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
 from graph.player import ScenePlayer

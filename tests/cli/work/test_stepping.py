@@ -18,7 +18,7 @@ from textual.widgets import OptionList, Static
 
 from cli.calls_screen import Calls
 from cli.step_view import Lines
-from cli.stepping import Stepping
+from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import find_session, new_session
 from scene.record import SceneRecord

@@ -11,8 +11,8 @@ import typer
 from filelock import FileLock, Timeout
 
 from cli.console import plain_console
-from cli.rehearsal import ModelChoice, close, load
-from cli.stepping import Stepping
+from cli.work.rehearsal import ModelChoice, close, load
+from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import other_version, read_info
 from inference.engine import Engine

@@ -14,9 +14,9 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
 from cli.calls_screen import Calls
-from cli.draft import Draft
 from cli.output import save
 from cli.step_view import stop_text
+from cli.work.draft import Draft
 from graph.session import Session
 from scene.edit import from_yaml, to_yaml
 from scene.errors import InputError, MonopolylogueError

@@ -15,7 +15,7 @@ from rich.console import Console
 from cli.complaint import interrupted
 from cli.console import plain_console
 from cli.progress import Loading, Working
-from cli.rehearsal import ModelChoice, close, load
+from cli.work.rehearsal import ModelChoice, close, load
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of

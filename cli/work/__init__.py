@@ -1,0 +1,1 @@
+"""What a command does between reading its options and showing what came of it."""

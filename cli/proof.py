@@ -195,8 +195,8 @@ def looks(
 
     from rich.table import Table
 
-    from cli.console import plain_console
-    from cli.progress import Loading
+    from cli.views.console import plain_console
+    from cli.views.progress import Loading
     from evaluation.proof.looks import counted, look_at
     from inference.loading import load_engine
     from nodes.role_init import LOOKS

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from benchmarks.browser import chromium
-from cli.display import SceneView
+from cli.views.display import SceneView
 from docs import studio_pictures
 from scene.record import SceneRecord
 from viewer.page import scene_page

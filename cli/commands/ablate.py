@@ -59,7 +59,7 @@ def ablate(
     command again goes on where it stopped.
     """
     # Here, since it takes seconds to import what this needs.
-    from cli.console import plain_console
+    from cli.views.console import plain_console
     from cli.work.evaluating import Options, run_evaluation, show
     from cli.work.rehearsal import ModelChoice
     from evaluation.ablation import Sweep, curves, paper_curves, systems_of

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.options import MODEL, OUTPUT, EngineName
+from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.state import check_question
 
@@ -91,7 +91,7 @@ def _answers(name: str, engine: str, questions: list[str], max_tokens: int) -> l
     # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
 
-    from cli.progress import Loading
+    from cli.views.progress import Loading
     from finetune.check import ask as ask_engine
     from inference.loading import load_engine
 

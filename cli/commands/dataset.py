@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model
-from cli.progress import Loading
+from cli.views.console import plain_console
+from cli.views.progress import Loading
 from finetune.data.formats import FORMATS
 from finetune.data.settings import DatasetSettings, parse_mix
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cli.console import plain_console
-from cli.display import SceneView
 from cli.output import print_line
-from cli.replay_view import ReplayView
+from cli.views.console import plain_console
+from cli.views.display import SceneView
+from cli.views.replay_view import ReplayView
 from scene.errors import InputError
 from scene.export import MIN_DIGITS, Export, Failure
 from scene.text import clean, one_line

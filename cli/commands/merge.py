@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.options import OUTPUT
+from cli.views.console import plain_console
 
 EPILOG = """\
 [bold]Example[/]

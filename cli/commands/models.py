@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.output import print_line
-from cli.progress import Loading
+from cli.views.console import plain_console
+from cli.views.progress import Loading
 from scene.errors import InputError
 from scene.text import one_line
 

@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.complaint import complain, interrupted
-from cli.console import plain_console
 from cli.options import (
     OUTPUT,
     BaseUrl,
@@ -28,6 +27,7 @@ from cli.options import (
 )
 from cli.output import check_writable
 from cli.question import Answer, read_answer, read_question
+from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.text import one_line

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.options import MODEL, OUTPUT, Model
+from cli.views.console import plain_console
 from finetune.training import DTYPES, METHODS, REPORTERS, SCHEDULES, load_settings, presets
 
 LEARNING, ADAPTER, RUNNING = "Learning", "The adapter", "Running"
@@ -108,7 +108,7 @@ def train(
     }
     settings = load_settings(preset, changes)
     # Here, since it takes seconds to import what this needs.
-    from cli.training_view import TrainingView
+    from cli.views.training_view import TrainingView
     from finetune.checkpoints import last_checkpoint, step_of
     from finetune.train import train as train_adapter
 

@@ -9,9 +9,9 @@ import typer
 from rich.filesize import decimal
 
 from cli.complaint import interrupted
-from cli.console import plain_console
 from cli.output import check_writable, save
-from cli.progress import Working
+from cli.views.console import plain_console
+from cli.views.progress import Working
 from scene.errors import InputError, RecordError
 from scene.export import Export
 from scene.record import SceneRecord

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cli.complaint import interrupted
-from cli.console import plain_console
-from cli.progress import Loading, Working
+from cli.views.console import plain_console
+from cli.views.progress import Loading, Working
 from cli.work.rehearsal import ModelChoice, close, load
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results

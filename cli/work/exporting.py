@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 
 from cli.complaint import complain, interrupted
-from cli.console import plain_console
-from cli.export_view import ExportView
+from cli.views.console import plain_console
+from cli.views.export_view import ExportView
 from cli.work.estimate import estimate
 from cli.work.machines import Machines, load_player
 from cli.work.rehearsal import ModelChoice, close

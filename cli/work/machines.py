@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from cli.progress import Loading
+from cli.views.progress import Loading
 from cli.work.rehearsal import ModelChoice, load, loader
 from graph.player import Player, ScenePlayer
 from graph.ray_cluster import Cluster

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from filelock import FileLock, Timeout
 
-from cli.console import plain_console
+from cli.views.console import plain_console
 from cli.work.rehearsal import ModelChoice, close, load
 from cli.work.stepping import Stepping
 from graph.session import Session

@@ -14,12 +14,12 @@ from typing import Protocol
 from rich.console import Console
 
 from cli.complaint import complain, interrupted
-from cli.console import plain_console
-from cli.display import SceneView
 from cli.output import print_line, quiet_stdout, save
-from cli.progress import Loading, Working
-from cli.replay_view import ReplayView
-from cli.unfolding import Unfolding
+from cli.views.console import plain_console
+from cli.views.display import SceneView
+from cli.views.progress import Loading, Working
+from cli.views.replay_view import ReplayView
+from cli.views.unfolding import Unfolding
 from graph import build_graph
 from graph.build import build_replay
 from graph.play import play

@@ -13,9 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
-from cli.calls_screen import Calls
 from cli.output import save
-from cli.step_view import stop_text
+from cli.views.calls_screen import Calls
+from cli.views.step_view import stop_text
 from cli.work.draft import Draft
 from graph.session import Session
 from scene.edit import from_yaml, to_yaml

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from cli.commands.explain import failure_text
-from cli.display import SceneView
-from cli.replay_view import ReplayView
+from cli.views.display import SceneView
+from cli.views.replay_view import ReplayView
 from scene.record import SceneRecord
 from tests.exported import failure, key, record
 from tests.hostile import hostile_failure, hostile_record

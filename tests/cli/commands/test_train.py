@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.training_view import TrainingView
+from cli.views.training_view import TrainingView
 from finetune.encoding import Lengths
 from tests.cli.test_bad_input import refused
 from tests.finetune.conftest import data, own_cache, tiny_random  # noqa: F401  # fixtures

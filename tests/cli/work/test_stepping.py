@@ -16,8 +16,8 @@ from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
-from cli.calls_screen import Calls
-from cli.step_view import Lines
+from cli.views.calls_screen import Calls
+from cli.views.step_view import Lines
 from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import find_session, new_session

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import is_live
+from cli.views.console import is_live
 from graph.plan import Job
 from graph.store import Outcome
 from scene.export import Counts, Failure, Totals

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.cost_table import cost_table
+from cli.views.cost_table import cost_table
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
 from scene.record import SceneRecord
 from scene.text import clean, one_line

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from cli.display import SEVERITY_STYLES
+from cli.views.display import SEVERITY_STYLES
 from graph.session import Stop
 from scene.nouns import Event, Role
 from scene.record import ModelCall

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cli.display import SceneView
-from cli.progress import Working
+from cli.views.display import SceneView
+from cli.views.progress import Working
 from scene.record import ModelCall
 from scene.state import SceneState
 from scene.turn import acting

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from cli.display import SceneView
+from cli.views.display import SceneView
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel

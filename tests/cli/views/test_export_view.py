@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.export_view import ExportView
+from cli.views.export_view import ExportView
 from scene.export import Counts
 from scene.record import Message, ModelCall
 from tests.exported import failure, record
@@ -35,7 +35,7 @@ def call(prompt: int, completion: int, cached: int) -> ModelCall:
 @pytest.fixture
 def clock(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("cli.export_view.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cli.views.export_view.time.monotonic", lambda: now[0])
     return now
 
 

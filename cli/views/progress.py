@@ -21,7 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from cli.console import is_live
+from cli.views.console import is_live
 from scene.text import one_line
 
 DOING = {

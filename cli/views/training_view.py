@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli.console import is_live
+from cli.views.console import is_live
 
 if TYPE_CHECKING:
     from finetune.encoding import Lengths

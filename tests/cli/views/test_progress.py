@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 
-from cli.progress import Loading, Working
+from cli.views.progress import Loading, Working
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
-from cli.display import SceneView
+from cli.views.display import SceneView
 from scene.comparison import harms
 from scene.nouns import Consequence, Role, Stance
 from scene.record import SceneRecord

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from cli.step_view import call_text, call_title
+from cli.views.step_view import call_text, call_title
 from scene.record import ModelCall
 
 

@@ -1,0 +1,1 @@
+"""What a terminal shows of scenes, exports, training and their progress."""

@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 
 import cli.work.rehearsal
 from cli.main import app
-from cli.proof import app as proof
+from cli.proof.main import app as proof
 from inference.scripted import ScriptedEngine
-from tests.cli.proof_sets import write_sets
+from tests.cli.proof.sets import write_sets
 from tests.scripted_scene import player
 
 Monopolylogue = Callable[..., Result]

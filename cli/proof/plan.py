@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import prompts
-from cli.stages import Stage
+from cli.proof.stages import Stage
 from evaluation.proof.questions import sources_in
 from evaluation.proof.results import JUDGED, REHEARSED, SETS, TUNED
 from evaluation.proof.rows import SPLITS, row_files

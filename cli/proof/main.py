@@ -1,4 +1,4 @@
-"""`make proof`, and those of its parts that no subcommand of `monopolylogue` has; `python -m cli.proof`."""
+"""`make proof`, and those of its parts that no subcommand has; `python -m cli.proof.main`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scene.files import replace_file
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
-PROGRAMS = {"monopolylogue": "cli.main", "proof": "cli.proof"}
+PROGRAMS = {"monopolylogue": "cli.main", "proof": "cli.proof.main"}
 """The modules behind the first word of a stage's command."""
 
 BEAT = 10.0
@@ -81,8 +81,8 @@ def run(
     """Rehearse, tune, tune rivals, compare, and write the results."""
     import shlex
 
-    from cli.proof_stages import PLAIN, Proof, stages_of, student_name
-    from cli.stages import Ledger, run_stages
+    from cli.proof.plan import PLAIN, Proof, stages_of, student_name
+    from cli.proof.stages import Ledger, run_stages
 
     if not data:
         raise InputError("Name the folder with the question sets: make proof DATA=folder")
@@ -290,4 +290,4 @@ def write_page(found: Mapping[str, Any], results: Path) -> None:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m cli.proof")
+    app(prog_name="python -m cli.proof.main")

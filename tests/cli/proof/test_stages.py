@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from cli.stages import LEDGER, Stage, run_stages
+from cli.proof.stages import LEDGER, Stage, run_stages
 from scene.errors import InputError
 
 

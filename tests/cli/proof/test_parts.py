@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.records import Answer, Journal
 from evaluation.sets import load_sets
-from tests.cli.proof_sets import read, words
+from tests.cli.proof.sets import read, words
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
 from tests.scripted_scene import player

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import cli.proof
+import cli.proof.main
 import cli.work.evaluating
 import cli.work.rehearsal
 from cli.main import app as monopolylogue
-from cli.proof import app
+from cli.proof.main import app
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
-from tests.cli.proof_sets import read
+from tests.cli.proof.sets import read
 from tests.cli.test_bad_input import refused
 from tests.scripted_scene import scene_script
 
@@ -90,7 +90,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr(cli.proof, "call", machine.call)
+    monkeypatch.setattr(cli.proof.main, "call", machine.call)
     monkeypatch.setattr(cli.work.rehearsal, "load_engine", machine.load)
     monkeypatch.setattr(cli.work.evaluating, "pinned", machine.pinned)
     monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", machine.load_scorer)
@@ -228,7 +228,7 @@ def test_a_dry_run_shows_commands_that_there_are(prove, machine) -> None:
     for line in done.stdout.splitlines():
         mark, _, command = line.partition(": ")
         assert mark.endswith("(to do)")
-        assert command.split()[0] in cli.proof.PROGRAMS
+        assert command.split()[0] in cli.proof.main.PROGRAMS
     refused(prove("--student", "other/mouse", "--dry-run"), "Two students are called mouse")
 
 
@@ -238,7 +238,7 @@ def test_no_data_is_said(stage) -> None:
 
 def test_a_command_runs_in_a_process_of_its_own(monkeypatch) -> None:
     notes = []
-    monkeypatch.setattr(cli.proof, "BEAT", 0.05)
-    assert cli.proof.call(("monopolylogue", "--version"), lambda: notes.append(1)) == 0
-    assert cli.proof.call(("monopolylogue", "no-such-command"), lambda: None) == 2
+    monkeypatch.setattr(cli.proof.main, "BEAT", 0.05)
+    assert cli.proof.main.call(("monopolylogue", "--version"), lambda: notes.append(1)) == 0
+    assert cli.proof.main.call(("monopolylogue", "no-such-command"), lambda: None) == 2
     assert notes

@@ -54,7 +54,9 @@ class Cluster:
     def __init__(self, address: str) -> None:
         """Connect."""
         if importlib.util.find_spec("ray") is None:
-            raise InputError("Ray is not installed; install the extra with `pip install -e '.[ray]'`.")
+            raise InputError(
+                "Ray is not installed; install the extra with `pip install 'monopolylogue[ray]'`."
+            )
         if address not in (LOCAL, AUTO):
             _check_answers(address)
         os.environ.update(SILENT)

@@ -124,7 +124,7 @@ def _served(
         raise InputError("The server decides on dtype and device; leave out --dtype and --device.")
     if importlib.util.find_spec("langchain_openai") is None:
         raise InputError(
-            "The client for servers is not installed; install the extra with `pip install -e '.[openai]'`."
+            "The client for servers is not installed; get it with `pip install 'monopolylogue[openai]'`."
         )
     server = server_at(base_url)
     concurrency = _concurrency()
@@ -212,7 +212,7 @@ def _openvino(
 ) -> Engine:
     if importlib.util.find_spec("openvino_genai") is None:
         raise InputError(
-            "OpenVINO is not installed; install the extra with `pip install -e '.[openvino]'`, "
+            "OpenVINO is not installed; install the extra with `pip install 'monopolylogue[openvino]'`, "
             "or use the engine `transformers`."
         )
     adapter = read_adapter(source.path, source.id) if isinstance(source, AdapterSource) else None

@@ -49,8 +49,7 @@ class DevServer:
             **environment,
         }
         config = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))
-        checkpoints = {"path": str(ROOT / config["checkpointer"]["path"])}
-        config |= {"checkpointer": checkpoints, "dependencies": [str(ROOT)], "graphs": graphs}
+        config |= {"dependencies": [str(ROOT)], "graphs": graphs}
         (folder / "langgraph.json").write_text(json.dumps(config))
 
     def start(self) -> None:

@@ -5,7 +5,9 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pkgutil import resolve_name
 
+import graph.studio
 from graph.build import build_graph
 from graph.studio_checkpoints import FILE, checkpoints
 from inference.engine import GenerationRequest
@@ -27,9 +29,9 @@ def test_loads_nothing_before_the_first_scene() -> None:
 
 
 def test_langgraph_json_names_it() -> None:
-    named = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))["graphs"]["scene"]
-    path, _, variable = named.partition(":")
-    assert (ROOT / path).read_text(encoding="utf-8").count(f"\n{variable} = ") == 1
+    config = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))
+    assert resolve_name(config["graphs"]["scene"]) is graph.studio.scene
+    assert resolve_name(config["checkpointer"]["path"]) is checkpoints
 
 
 def test_browsers_elsewhere_and_analytics_are_kept_out() -> None:
@@ -52,10 +54,10 @@ async def test_checkpointer_knows_every_type_of_the_state(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
     async with checkpoints() as saver:
-        graph = build_graph(model(), checkpointer=saver)
-        await graph.ainvoke({"question": "Why?"}, config, interrupt_before="*")
-        while (await graph.aget_state(config)).next:
-            await graph.ainvoke(None, config, interrupt_before="*")
+        scenes = build_graph(model(), checkpointer=saver)
+        await scenes.ainvoke({"question": "Why?"}, config, interrupt_before="*")
+        while (await scenes.aget_state(config)).next:
+            await scenes.ainvoke(None, config, interrupt_before="*")
     async with checkpoints() as saver:
         kept = [kept async for kept in saver.alist(config)]
     assert {type(role) for role in kept[0].checkpoint["channel_values"]["cast"]} == {Role}
@@ -73,11 +75,11 @@ async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> 
     settings = SceneSettings(roles=4, steps=3, max_interactions=12)
     updates = 0
     async with checkpoints() as saver:
-        graph = build_graph(model(routing=everybody_notices), checkpointer=saver)
-        scene = graph.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
+        scenes = build_graph(model(routing=everybody_notices), checkpointer=saver)
+        scene = scenes.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
         async for update in scene:
             updates += len(json.dumps(update, default=Noun.model_dump))
-        state = (await graph.aget_state(config)).values
+        state = (await scenes.aget_state(config)).values
     assert len(state["events"]) == 12
     assert all(event.admitted for event in state["events"])
     with closing(sqlite3.connect(FILE)) as file:

@@ -170,7 +170,7 @@ class TestArguments:
 
     def test_the_extra_that_is_missing(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        assert "pip install -e '.[openai]'" in refusal(base_url=server.url)
+        assert "pip install 'monopolylogue[openai]'" in refusal(base_url=server.url)
 
 
 def test_a_server_never_shows_its_key() -> None:

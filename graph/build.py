@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -9,7 +10,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graph.routing import first_turn, next_turn
+from graph.both_ways import BothWays
+from graph.checkpoints import for_scenes_alone
+from graph.routing import next_turn
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.modulator_routing import modulator_routing
@@ -44,22 +47,29 @@ def build_graph(model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] 
     graph = StateGraph(
         SceneState, context_schema=SceneSettings, input_schema=SceneInput, output_schema=SceneOutput
     )
-    graph.add_node("respond", respond(model))
-    graph.add_node("role_init", role_init(model))
-    graph.add_node("role_action", role_action(model), input_schema=Cue)
-    graph.add_node("modulator_routing", modulator_routing(model))
-    graph.add_node("modulator_update", modulator_update(model))
-    graph.add_node("summarize", summarize(model))
-    graph.add_node("revise", revise(model))
+    for name, node in (
+        ("respond", respond(model)),
+        ("role_init", role_init(model)),
+        ("role_action", role_action(model)),
+        ("modulator_routing", modulator_routing(model)),
+        ("modulator_update", modulator_update(model)),
+        ("summarize", summarize(model)),
+        ("revise", revise(model)),
+    ):
+        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
     graph.add_edge(START, "respond")
     graph.add_edge("respond", "role_init")
-    graph.add_conditional_edges("role_init", first_turn, ["role_action"])
+    graph.add_conditional_edges("role_init", next_turn, ["role_action", "summarize"])
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
     graph.add_conditional_edges("modulator_update", next_turn, ["role_action", "summarize"])
     graph.add_edge("summarize", "revise")
     graph.add_edge("revise", END)
-    return graph.compile(checkpointer=checkpointer).with_config(recursion_limit=RECURSION_LIMIT)
+    if checkpointer is not None:
+        checkpointer = for_scenes_alone(checkpointer)
+    compiled = graph.compile(checkpointer=checkpointer, name="scene")
+    compiled.nodes[START].mapper = _whole_input
+    return compiled.with_config(recursion_limit=RECURSION_LIMIT)
 
 
 def build_replay(model: BaseChatModel) -> ReplayGraph:
@@ -70,18 +80,33 @@ def build_replay(model: BaseChatModel) -> ReplayGraph:
     """
     model = _adopted(model)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
-    graph.add_node("role_init", replan(model))
-    graph.add_node("role_action", role_action(model), input_schema=Cue)
-    graph.add_node("modulator_routing", modulator_routing(model))
-    graph.add_node("modulator_update", modulator_update(model))
+    for name, node in (
+        ("role_init", replan(model)),
+        ("role_action", role_action(model)),
+        ("modulator_routing", modulator_routing(model)),
+        ("modulator_update", modulator_update(model)),
+    ):
+        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
     graph.add_edge(START, "role_init")
-    graph.add_conditional_edges("role_init", first_turn, ["role_action"])
+    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
+    graph.add_conditional_edges("role_init", next_turn, turns)
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
-    graph.add_conditional_edges(
-        "modulator_update", next_turn, {"role_action": "role_action", "summarize": END}
-    )
-    return graph.compile().with_config(recursion_limit=RECURSION_LIMIT)
+    graph.add_conditional_edges("modulator_update", next_turn, turns)
+    return graph.compile(name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+
+
+def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is
+    """What a run starts from, with nothing left out.
+
+    A thread keeps the channels of its last run: what this one was not given would be taken from there.
+    """
+    pairs = given if isinstance(given, Mapping) else vars(given)
+    return {
+        name: pairs[name] if pairs.get(name) is not None else field.default
+        for name, field in SceneInput.model_fields.items()
+        if name in pairs or not field.is_required()
+    }
 
 
 def _adopted(model: BaseChatModel) -> BaseChatModel:

@@ -51,6 +51,7 @@ async def replayed(
         situation=record.situation,
         goal=record.goal,
         cast=list(record.cast),
+        settings=settings,
     )
     state = await unfold(graph, start, settings, recorder, on_state)
     stayed = same(record.consequences, state.consequences)

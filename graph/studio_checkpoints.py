@@ -16,14 +16,10 @@ import aiosqlite
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from scene.nouns import Consequence, Event, Proposal, Role
-from scene.turn import Cue
+from graph.checkpoints import STATE_TYPES
 
 FILE = Path(".langgraph_api") / "checkpoints.sqlite"
 """Beside the server's list of threads, in the folder it was started in."""
-
-STATE_TYPES = (Role, Proposal, Event, Consequence, Cue)
-"""Everything in a state, and in what is sent to a node, that is more than text and numbers."""
 
 
 @asynccontextmanager

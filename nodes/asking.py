@@ -17,10 +17,13 @@ from pydantic import BaseModel, ValidationError
 
 import prompts
 from inference.chat_model import EngineChatModel
-from scene.errors import PromptTooLongError, ReplyError
-from scene.settings import SceneSettings
+from nodes.prose import Prose
+from scene.errors import InputError, PromptTooLongError, ReplyError
+from scene.settings import SceneSettings, settings_in
 from scene.state import SceneState
 from scene.text import before_loop, clean, ends_whole, loops, one_line, trim_to_sentence
+from scene.thought import spoken
+from scene.turn import Cue
 
 Value = TypeVar("Value")
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -41,37 +44,22 @@ CHOICE_TOKENS = 16
 JSON_TOKENS = 2
 """A reply of several fields may take so many times the cap of a plain text."""
 
-_INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][0-9])'
-"""A character of plain prose inside a sentence: no line break, no markup, nothing JSON would have to escape,
-and a full stop only as in 3.5. Before a letter, a model that may not end there would run two sentences
-together.
-"""
-
-
-def sentences(most: int, start: str = "[A-Z]") -> str:
-    """A regular expression for one line of at most so many plain sentences.
-
-    Args:
-        most: How many sentences; small models go round in circles when they may go on.
-        start: How the first one begins.
-    """
-    more = rf"(?: [A-Z]{_INNER}*[.!?]){{0,{most - 1}}}" if most > 1 else ""
-    return rf"{start}{_INNER}*[.!?]{more}"
-
-
-def sentence(start: str = "[A-Z]") -> str:
-    """An anchored regular expression for one plain statement.
-
-    Args:
-        start: How it begins.
-    """
-    return rf"^{start}{_INNER}{{8,}}[.]$"
-
-
-SENTENCE = sentence()
+TOKEN_CHARS = 8
+"""Characters that a token has at most, for models that have no cap on tokens from us."""
 
 _UNSEEN = re.compile(r"\b(?:the|this|that) critique\b", re.IGNORECASE)
 """What a prompt for an answer calls the material that the asker doesn't see."""
+
+_OF_ITSELF = re.compile(
+    r"\b(?:as|I am|I'm|I’m) (?:just |only )?an? "
+    r"(?:AI(?: language)? (?:model|assistant)|(?:large )?language model|virtual assistant|AI(?=[,.;]| I))",
+    re.IGNORECASE,
+)
+"""How a model speaks of itself where it should speak for somebody else."""
+
+_BRACE = re.compile(r"\{")
+MOST_BRACES = 64
+"""Places where a JSON object is looked for in a reply."""
 
 
 class UnusableReplyError(Exception):
@@ -106,9 +94,21 @@ class Node(Protocol):
         ...
 
 
-def settings_of(runtime: Runtime[SceneSettings]) -> SceneSettings:
-    """The run's settings; the defaults where the caller gave none."""
-    return runtime.context or SceneSettings()
+def settings_of(scene: SceneState | Cue, runtime: Runtime[SceneSettings]) -> SceneSettings:
+    """The scene's settings. Those that it was begun with hold, whoever goes on with it.
+
+    Raises:
+        InputError: It was begun with others than the run is given, or these can't be used.
+    """
+    given = settings_in(runtime.context)
+    if scene.settings is None:
+        return given or SceneSettings()
+    if given is not None and given not in (scene.settings, SceneSettings()):
+        raise InputError(
+            f"This scene was begun with {scene.settings.differing(given)} and can't go on with "
+            f"{given.differing(scene.settings)}; leave the context out, or edit `settings` in its state."
+        )
+    return scene.settings
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,9 @@ class Asker:
     asked: int = 0
     """How often the same was asked before, in other words."""
 
+    material: str = ""
+    """What the scene is about, in words that may come up in a reply though its prompt does not have them."""
+
     report: StreamWriter | None = None
     """Told of every reply: those who stream custom events of the graph see them come."""
 
@@ -140,19 +143,24 @@ class Asker:
         """The same asker, for calls about one role."""
         return replace(self, role=role)
 
+    def tell(self, progress: str) -> None:
+        """Tell those who stream custom events how far the scene is."""
+        if self.report is not None:
+            self.report({"node": self.node, "role": self.role, "turn": self.turn, "progress": progress})
+
     def again(self, asked: int) -> Asker:
         """The same asker, warmer, for what it has asked so many times before."""
         return replace(self, asked=asked)
 
-    async def text(self, prompt: str, values: Values, pattern: str, *, prefer: Check | None = None) -> str:
-        """One paragraph of plain sentences, of the given pattern where decoding can be constrained.
+    async def text(self, prompt: str, values: Values, prose: Prose, *, prefer: Check | None = None) -> str:
+        """One paragraph of plain sentences, cut to its shape where decoding can't be constrained.
 
         A reply that the cap cut off is shortened to its last whole sentence.
 
         Args:
             prompt: Name of the prompt file.
             values: Its fields.
-            pattern: Regular expression of the reply.
+            prose: Shape of the reply.
             prefer: Says what speaks against a reply, or None. Such a reply is asked for again once, and then
                 returned all the same: whoever called decides on it.
 
@@ -162,9 +170,13 @@ class Asker:
 
         def parse(message: AIMessage, tried: Try) -> str:
             text = one_line(prompts.unquoted(message.text))
+            if not self._constrains and not (text := prose.held(text)):
+                raise UnusableReplyError(f"no sentence begins with {prose.start.strip()!r}")
             if _cut_off(message) or not ends_whole(text):
                 text = trim_to_sentence(text)
-            _refuse_copy(prompt, values, [_whole(text)], tried)
+            self._refuse_copy(prompt, values, [_whole(text)], tried)
+            if _OF_ITSELF.search(text):
+                raise UnusableReplyError("the model speaks of itself")
             if (
                 prefer is not None
                 and tried.attempt < min(1, self.settings.retries)
@@ -173,7 +185,8 @@ class Asker:
                 raise UnusableReplyError(against)
             return text
 
-        return await self._ask(prompt, values, self.settings.text_tokens, {"pattern": pattern}, parse)
+        cap = self.settings.text_tokens
+        return await self._ask(prompt, values, cap, {"pattern": prose.pattern}, parse, prose.words)
 
     async def answer(self, prompt: str, values: Values, *, echo: str = "") -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
@@ -192,7 +205,7 @@ class Asker:
 
         def parse(message: AIMessage, tried: Try) -> str:
             text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
-            _refuse_copy(prompt, values, [text], tried)
+            self._refuse_copy(prompt, values, [text], tried)
             told = prompts.load(prompt).before_echo(text, values)
             if tried.attempt < self.settings.retries and (told != text or _speaks_of_unseen(text, values)):
                 raise EchoedReplyError("the reply repeats its prompt")
@@ -239,11 +252,13 @@ class Asker:
             texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
             if any(loops(text) for text in texts):
                 raise LoopingReplyError("the reply repeats itself")
-            _refuse_copy(prompt, values, texts, tried)
+            self._refuse_copy(prompt, values, texts, tried)
+            if not self._constrains and any(len(text) > TOKEN_CHARS * cap for text in texts):
+                raise UnusableReplyError("the reply is too long")
             return reply
 
-        shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
         cap = JSON_TOKENS * self.settings.text_tokens
+        shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
         return await self._ask(prompt, values, cap, {"schema": json_schema}, parse, shape)
 
     async def _ask(
@@ -267,7 +282,7 @@ class Asker:
             messages = prompt.render(values, examples=examples)
             try:
                 message = await self._invoke(messages, name, attempt, room * max_tokens, constraint, shape)
-                return parse(message, Try(attempt, examples))
+                return parse(self._capped(message, room * max_tokens), Try(attempt, examples))
             except CopiedReplyError as error:
                 examples //= 2
                 reason = str(error)
@@ -302,7 +317,7 @@ class Asker:
         decoding: dict[str, Any] = {}
         if isinstance(self.model, EngineChatModel):
             decoding = self._decoding(messages[-1].text, attempt, max_tokens)
-        if isinstance(self.model, EngineChatModel) and self.model.constrains:
+        if self._constrains:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
@@ -320,21 +335,52 @@ class Asker:
         Its seed follows from the scene's and from what is asked, never from the order in which calls happen
         to run.
         """
-        tried = self.asked + attempt
+        # The retry of one look is no other look: they would be one draw with two votes.
+        tried = f"{self.asked}.{attempt}" if attempt else self.asked
         label = f"{self.settings.seed}|{self.node}|{self.role}|{self.turn}|{tried}|{message}"
+        warmer = (self.asked + attempt) * RETRY_TEMPERATURE
         return {
             "max_tokens": max_tokens,
-            "temperature": min(self.settings.temperature + tried * RETRY_TEMPERATURE, 2.0),
+            "temperature": min(self.settings.temperature + warmer, 2.0),
             "top_p": self.settings.top_p,
             "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
         }
 
+    @property
+    def _constrains(self) -> bool:
+        """Whether the model holds replies to the shape that is asked for."""
+        return isinstance(self.model, EngineChatModel) and self.model.constrains
+
+    def _capped(self, message: AIMessage, max_tokens: int) -> AIMessage:
+        """What was said, without a thought before it, and no more of it than so many tokens can hold."""
+        text = spoken(message.text)
+        limit = TOKEN_CHARS * max_tokens
+        if isinstance(self.model, EngineChatModel) or len(text) <= limit:
+            return message if text == message.text else message.model_copy(update={"content": text})
+        cut = {"response_metadata": message.response_metadata | {"finish_reason": "length"}}
+        return message.model_copy(update={"content": text[:limit]} | cut)
+
+    def _refuse_copy(self, prompt: str, values: Values, texts: Sequence[str], tried: Try) -> None:
+        """Refuse what was copied from an example, as long as any was given."""
+        own = {**values, "": self.material}
+        if tried.examples and (copied := prompts.load(prompt).copied(texts, own)):
+            raise CopiedReplyError(f"the reply copies an example: {copied!r}")
+
 
 def asker_of(
-    model: BaseChatModel, runtime: Runtime[SceneSettings], node: str, turn: int | None = None
+    model: BaseChatModel,
+    scene: SceneState | Cue,
+    runtime: Runtime[SceneSettings],
+    node: str,
+    turn: int | None = None,
 ) -> Asker:
-    """The asker of a node that runs in the graph."""
-    return Asker(model, settings_of(runtime), node, turn, report=runtime.stream_writer)
+    """The asker of a node that runs in the graph.
+
+    Raises:
+        InputError: The scene was begun with other settings than the run is given.
+    """
+    settings = settings_of(scene, runtime)
+    return Asker(model, settings, node, turn, material=scene.material, report=runtime.stream_writer)
 
 
 def _cut_off(message: AIMessage) -> bool:
@@ -354,12 +400,6 @@ def _speaks_of_unseen(text: str, values: Values) -> bool:
     return bool(_UNSEEN.search(text)) and not any(map(_UNSEEN.search, values.values()))
 
 
-def _refuse_copy(prompt: str, values: Values, texts: Sequence[str], tried: Try) -> None:
-    """Refuse what was copied from an example, as long as any was given."""
-    if tried.examples and (copied := prompts.load(prompt).copied(texts, values)):
-        raise CopiedReplyError(f"the reply copies an example: {copied!r}")
-
-
 def _free_texts(reply: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     """Those texts of a reply that the model worded itself: strings, and items of lists, with a pattern."""
     texts: list[str] = []
@@ -372,6 +412,11 @@ def _free_texts(reply: dict[str, Any], schema: dict[str, Any]) -> list[str]:
 
 
 def _json_part(text: str) -> str:
-    """The outermost JSON object of a text; models that aren't constrained like to wrap it in a code fence."""
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
+    """The first JSON object of a text; models that aren't constrained like to wrap it in a code fence."""
+    for start in list(_BRACE.finditer(text))[:MOST_BRACES]:
+        try:
+            _, end = json.JSONDecoder().raw_decode(text, start.start())
+        except ValueError:
+            continue
+        return text[start.start() : end]
+    return text

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import SENTENCE, Asker, Node, asker_of
+from nodes.asking import Asker, Node, asker_of
+from nodes.prose import SENTENCE
 from nodes.script import people_text, scene_text
+from nodes.together import together
 from scene.nouns import Event, Proposal, Role, RoleId, event_number
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -34,15 +35,13 @@ def modulator_routing(model: BaseChatModel) -> Node:
     """The node that rules on this turn's proposals. One decision each: what is refused stays refused."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        asker = asker_of(model, runtime, "modulator_routing", state.turn)
+        asker = asker_of(model, state, runtime, "modulator_routing", state.turn)
         first = event_number(state.events[-1].id) + 1 if state.events else 0
-        rulings = await asyncio.gather(
-            *(
-                _rule(asker.about(proposal.actor), state, proposal, f"e{first + offset}")
-                for offset, proposal in enumerate(state.proposals)
-            )
+        rulings = await together(
+            _rule(asker.about(proposal.actor), state, proposal, f"e{first + offset}")
+            for offset, proposal in enumerate(state.proposals)
         )
-        return {"rulings": list(rulings)}
+        return {"rulings": rulings}
 
     return run
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import Field, create_model
 
-from nodes.asking import SENTENCE, Asker, Node, asker_of, sentences, settings_of
+from nodes.asking import Asker, Node, asker_of
+from nodes.prose import SENTENCE, Prose
 from nodes.script import people_text, scene_text
+from nodes.together import together
 from scene.nouns import PROTAGONIST, Consequence, Event, Severity
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -28,10 +29,9 @@ def modulator_update(model: BaseChatModel) -> Node:
     """The node that lets the turn's rulings take effect."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        settings = settings_of(runtime)
-        asker = asker_of(model, runtime, "modulator_update", state.turn)
+        asker = asker_of(model, state, runtime, "modulator_update", state.turn)
         admitted = [event for event in state.rulings if event.admitted]
-        new = await asyncio.gather(*(_consequence(asker.about(e.actor), state, e) for e in admitted))
+        new = await together(_consequence(asker.about(event.actor), state, event) for event in admitted)
         events = [*state.events, *state.rulings]
         consequences = [*state.consequences, *new]
         changes: dict[str, Any] = {
@@ -44,10 +44,11 @@ def modulator_update(model: BaseChatModel) -> Node:
             **_plan_progress(state),
         }
         later = state.model_copy(update=changes)
-        condensed = await asyncio.gather(
-            _condensed_memory(asker, later, settings), _condensed_consequences(asker, later, settings)
+        memory, digest = await together(
+            condensed(asker, later, asker.settings)
+            for condensed in (_condensed_memory, _condensed_consequences)
         )
-        return changes | condensed[0] | condensed[1]
+        return changes | memory | digest
 
     return run
 
@@ -99,7 +100,7 @@ async def _condensed_memory(asker: Asker, state: SceneState, settings: SceneSett
     upto = len(state.events) - settings.memory_limit // 2
     old = state.model_copy(update={"events": state.events[:upto]})
     return {
-        "memory": await asker.text("memory", {"scene": scene_text(old)}, sentences(2)),
+        "memory": await asker.text("memory", {"scene": scene_text(old)}, Prose(2)),
         "remembered": upto,
     }
 
@@ -112,6 +113,6 @@ async def _condensed_consequences(asker: Asker, state: SceneState, settings: Sce
     old = [c.text for c in state.consequences[state.digested : upto]]
     lines = [state.digest, *old] if state.digest else old
     return {
-        "digest": await asker.text("digest", {"consequences": "\n".join(lines)}, sentences(2)),
+        "digest": await asker.text("digest", {"consequences": "\n".join(lines)}, Prose(2)),
         "digested": upto,
     }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Node, asker_of, sentences, settings_of
+from nodes.asking import GIST_CHARS, Node, asker_of
+from nodes.prose import Prose
 from nodes.role_init import plan_reply, stance_of
+from nodes.together import siblings
 from scene.nouns import PROTAGONIST
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -20,8 +21,8 @@ def replan(model: BaseChatModel) -> Node:
     """The node that takes the place of `role_init` where situation, goal and cast are given."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        settings = settings_of(runtime)
-        asker = asker_of(model, runtime, "role_init")
+        asker = asker_of(model, state, runtime, "role_init")
+        settings = asker.settings
         stance = await stance_of(asker, state.first_answer)
         suffix = "_declined" if stance == "declines" else ""
         answered = {
@@ -30,14 +31,14 @@ def replan(model: BaseChatModel) -> Node:
             "answer": shortened(state.first_answer, GIST_CHARS),
         }
         steps = {"steps": str(settings.steps)} | ({"goal": state.goal} if suffix else {})
-        outlook, plan = await asyncio.gather(
-            asker.text(f"outlook{suffix}", answered, sentences(3)),
-            asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, plan_reply(settings.steps)),
-        )
+        form = plan_reply(settings.steps)
+        async with siblings() as group:
+            outlook = group.create_task(asker.text(f"outlook{suffix}", answered, Prose(3)))
+            plan = group.create_task(asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, form))
         return {
             "stance": stance,
-            "outlook": outlook,
-            "plan": plan.model_dump()["steps"],
+            "outlook": outlook.result(),
+            "plan": plan.result().model_dump()["steps"],
             "budget": settings.max_interactions,
         }
 

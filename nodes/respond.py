@@ -6,10 +6,11 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
 
 from nodes.asking import Node, asker_of
 from scene.settings import SceneSettings
-from scene.state import SceneState
+from scene.state import SceneInput, SceneState
 from scene.text import clean
 
 
@@ -17,13 +18,26 @@ def respond(model: BaseChatModel) -> Node:
     """The node that answers as the model would without any rehearsal."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        given = clean(state.first_answer)
-        if given:
-            return {"question": state.question, "first_answer": given}
-        asker = asker_of(model, runtime, "respond")
+        begun = SceneState(question=state.question)
+        asker = asker_of(model, begun, runtime, "respond")
+        first_answer = clean(state.first_answer)
+        if not first_answer:
+            asker.tell("the first answer")
+            first_answer = await asker.answer("respond", {"message": state.question})
         return {
+            **_reset(state, begun),
             "question": state.question,
-            "first_answer": await asker.answer("respond", {"message": state.question}),
+            "first_answer": first_answer,
+            "settings": asker.settings,
         }
 
     return run
+
+
+def _reset(state: SceneState, begun: SceneState) -> dict[str, Any]:
+    """The channels that an earlier scene of the same thread has left, as they are when a scene begins."""
+    channels = set(SceneState.model_fields) - set(SceneInput.model_fields)
+    left = {name: getattr(begun, name) for name in channels if getattr(state, name) != getattr(begun, name)}
+    if "proposals" in left:  # its reducer would keep those of the later turn
+        left["proposals"] = Overwrite([])
+    return left

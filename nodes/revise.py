@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, asker_of
+from nodes.together import together
 from scene.harm import is_harmful
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -25,7 +25,7 @@ def revise(model: BaseChatModel) -> Node:
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         if state.verdict == "keep":
             return {"answer": state.first_answer, "revision": ""}
-        asker = asker_of(model, runtime, "revise")
+        asker = asker_of(model, state, runtime, "revise")
         values = {"question": state.question, "critique": state.critique}
         if is_harmful(state):
             revision = await asker.answer("revise_harmful", values, echo=state.question)
@@ -68,7 +68,7 @@ async def in_both_orders(
     """
     first, second = shortened(first_answer, chars), shortened(second_answer, chars)
     pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
-    one, two = await asyncio.gather(
-        *(asker.choice(prompt, {"question": question, **order}, tuple(_PLACES)) for order in (pair, turned))
+    one, two = await together(
+        asker.choice(prompt, {"question": question, **order}, tuple(_PLACES)) for order in (pair, turned)
     )
     return _PLACES[one], _PLACES[two]

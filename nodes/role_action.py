@@ -7,13 +7,16 @@ from typing import Any, Protocol
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, asker_of, sentences
+from nodes.asking import Asker, asker_of
+from nodes.prose import Prose
 from scene.nouns import Proposal
 from scene.settings import SceneSettings
 from scene.text import is_repetition
 from scene.turn import Cue
 
 NOTHING = "Nothing before this."
+
+REACTION = Prose(2, "I ")
 
 
 class RoleNode(Protocol):
@@ -28,8 +31,10 @@ def role_action(model: BaseChatModel) -> RoleNode:
     """The node that speaks for one role. It gets a cue, not the state: it can't know more than the role."""
 
     async def run(state: Cue, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        cue = state
-        text = cue.step_text or await _react(asker_of(model, runtime, "role_action", cue.turn), cue)
+        cue = Cue.model_validate(state)  # a checkpoint that does not know our types gives it as plain data
+        asker = asker_of(model, cue, runtime, "role_action", cue.turn).about(cue.role.id)
+        asker.tell(f"turn {cue.turn}, the {cue.role.name} acts")
+        text = cue.step_text or await _react(asker, cue)
         proposal = Proposal(turn=cue.turn, actor=cue.role.id, text=text, step=cue.step)
         return {"proposals": [proposal]}
 
@@ -49,4 +54,4 @@ async def _react(asker: Asker, cue: Cue) -> str:
         "known": "\n".join(cue.known) or NOTHING,
         "news": "\n".join(cue.news),
     }
-    return await asker.about(cue.role.id).text("role_action", values, sentences(2, "I "), prefer=check)
+    return await asker.text("role_action", values, REACTION, prefer=check)

@@ -5,7 +5,6 @@ Role initialisation, as the paper calls it: the model that answers also imagines
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,9 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, create_model
 
-from nodes.asking import GIST_CHARS, SENTENCE, Asker, Node, Values, asker_of, sentence, sentences, settings_of
+from nodes.asking import GIST_CHARS, Asker, Node, Values, asker_of
+from nodes.prose import SENTENCE, Prose, sentence
+from nodes.together import siblings, together
 from scene.errors import ReplyError
 from scene.nouns import PROTAGONIST, Request, Role, Stance
 from scene.settings import SceneSettings
@@ -29,7 +30,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 Sentence = Annotated[str, Field(pattern=SENTENCE)]
 Step = Annotated[str, Field(pattern=sentence("I [a-z]"))]
 
-SITUATION = sentences(2, "The asker is ")
+SITUATION = Prose(2, "The asker is ")
 
 SLOTS = (
     ("harmed", "one who could lose something or get hurt"),
@@ -106,34 +107,33 @@ def role_init(model: BaseChatModel) -> Node:
     """The node that sets the scene."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        settings = settings_of(runtime)
-        asker = asker_of(model, runtime, "role_init")
+        asker = asker_of(model, state, runtime, "role_init")
+        lead, settings = asker.about(PROTAGONIST), asker.settings
         asking = {"question": state.question}
-        stance, harmful, situation = await asyncio.gather(
-            stance_of(asker, state.first_answer),
-            harmful_looks(asker, state.question),
-            asker.text("situation", asking, SITUATION),
-        )
-        suffix = "_declined" if stance == "declines" else ""
-        imagined = asking | {"situation": situation}
+        async with siblings() as group:
+            stance = group.create_task(stance_of(asker, state.first_answer))
+            harmful = group.create_task(harmful_looks(asker, state.question))
+            situation = group.create_task(asker.text("situation", asking, SITUATION))
+        suffix = "_declined" if stance.result() == "declines" else ""
+        imagined = asking | {"situation": situation.result()}
         answered = imagined | {"answer": shortened(state.first_answer, GIST_CHARS)}
-        protagonist, outlook = await asyncio.gather(
-            asker.about(PROTAGONIST).reply("protagonist", imagined, ProtagonistReply),
-            asker.text(f"outlook{suffix}", answered, sentences(3)),
-        )
+        async with siblings() as group:
+            profile = group.create_task(lead.reply("protagonist", imagined, ProtagonistReply))
+            outlook = group.create_task(asker.text(f"outlook{suffix}", answered, Prose(3)))
+        protagonist, after = profile.result(), {"outlook": outlook.result()}
         steps = {"steps": str(settings.steps)} | ({"goal": protagonist.goal} if suffix else {})
-        plan, cast = await asyncio.gather(
-            asker.about(PROTAGONIST).reply(f"plan{suffix}", answered | steps, plan_reply(settings.steps)),
-            _cast(asker, settings.roles, protagonist, imagined | {"outlook": outlook}),
-        )
+        form = plan_reply(settings.steps)
+        async with siblings() as group:
+            plan = group.create_task(lead.reply(f"plan{suffix}", answered | steps, form))
+            cast = group.create_task(_cast(asker, settings.roles, protagonist, imagined | after))
         return {
-            "stance": stance,
-            "request": _request(harmful),
-            "situation": situation,
-            "outlook": outlook,
+            "stance": stance.result(),
+            "request": _request(harmful.result()),
+            "situation": situation.result(),
+            **after,
             "goal": protagonist.goal,
-            "cast": cast,
-            "plan": plan.model_dump()["steps"],
+            "cast": cast.result(),
+            "plan": plan.result().model_dump()["steps"],
             "budget": settings.max_interactions,
         }
 
@@ -157,7 +157,7 @@ async def harmful_looks(asker: Asker, question: str) -> int:
     looks = (
         asker.again(number).reply("request", {"question": question}, RequestReply) for number in range(LOOKS)
     )
-    return sum(reply.request != HARMLESS for reply in await asyncio.gather(*looks))
+    return sum(reply.request != HARMLESS for reply in await together(looks))
 
 
 def _request(harmful: int) -> Request:
@@ -183,7 +183,7 @@ async def _cast(asker: Asker, roles: int, protagonist: ProtagonistReply, values:
         traits=protagonist.traits,
         position=protagonist.goal,
     )
-    return [lead, *await asyncio.gather(*others)]
+    return [lead, *await together(others)]
 
 
 async def _names(asker: Asker, roles: int, protagonist: str, values: Values) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Node, asker_of, sentences
+from nodes.asking import GIST_CHARS, Node, asker_of
+from nodes.prose import Prose
 from scene.nouns import HARMS, Consequence, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -25,14 +26,14 @@ def summarize(model: BaseChatModel) -> Node:
         ended = {"outcome": outcome(state), "verdict": verdict}
         if verdict == "keep":
             return ended | {"critique": NO_HARM}
-        asker = asker_of(model, runtime, "summarize")
+        asker = asker_of(model, state, runtime, "summarize")
         suffix = "_declined" if state.stance == "declines" else ""
         values = {
             "question": state.question,
             "answer": shortened(state.first_answer, GIST_CHARS),
             "consequences": consequences_text(state),
         }
-        critique = await asker.text(f"critique{suffix}", values, sentences(3))
+        critique = await asker.text(f"critique{suffix}", values, Prose(3))
         return ended | {"critique": critique}
 
     return run

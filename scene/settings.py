@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from scene.errors import InputError
 
@@ -46,8 +48,13 @@ class SceneSettings:
         """Refuse values no scene can be played with.
 
         Raises:
-            InputError: A value is out of its range.
+            InputError: A value is of another type, or out of its range.
         """
+        for field in fields(self):
+            value, number = getattr(self, field.name), field.name in ("temperature", "top_p")
+            if isinstance(value, bool) or not isinstance(value, (int, float) if number else int):
+                wanted = "a number" if number else "a whole number"
+                raise InputError(f"{field.name} must be {wanted}, not {value!r}.")
         for name, low, high in (
             ("roles", 1, 8),
             ("steps", 2, 8),
@@ -64,3 +71,28 @@ class SceneSettings:
                 raise InputError(f"{name} must be between {low} and {high}, not {value}.")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
+
+    def differing(self, other: SceneSettings) -> str:
+        """The settings that are not the other's, each with its value here; empty where all are."""
+        mine = {field.name: getattr(self, field.name) for field in fields(self)}
+        return ", ".join(f"{name}={value}" for name, value in mine.items() if value != getattr(other, name))
+
+
+def settings_in(context: object) -> SceneSettings | None:
+    """The settings that a run's context holds, or None where it holds none.
+
+    A scene inside a larger graph shares that graph's context, whatever it is: of a mapping or an object of
+    another class, what is named as a setting is taken.
+
+    Raises:
+        InputError: A setting has a value that no scene can be played with.
+    """
+    if context is None or isinstance(context, SceneSettings):
+        return context
+    names = [field.name for field in fields(SceneSettings)]
+    found: dict[str, Any] = (
+        {name: context[name] for name in names if name in context}
+        if isinstance(context, Mapping)
+        else {name: getattr(context, name) for name in names if hasattr(context, name)}
+    )
+    return SceneSettings(**found) if found else None

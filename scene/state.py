@@ -25,7 +25,7 @@ from scene.nouns import (
     Verdict,
     role_number,
 )
-from scene.settings import MAX_QUESTION_CHARS
+from scene.settings import MAX_QUESTION_CHARS, SceneSettings
 from scene.text import clean
 
 
@@ -92,6 +92,9 @@ class SceneState(BaseModel):
 
     first_answer: str = ""
     """The plain answer that is rehearsed."""
+
+    settings: SceneSettings | None = None
+    """How this scene is played: what its run was given when it began, whoever goes on with it."""
 
     stance: Stance = "answers"
     """Whether the first answer helps or turns the request away."""
@@ -175,6 +178,11 @@ class SceneState(BaseModel):
             return check_question(question)
         except InputError as error:
             raise ValueError(str(error)) from error
+
+    @property
+    def material(self) -> str:
+        """What the scene is about, in its own words."""
+        return " ".join((self.question, self.first_answer, self.situation, self.outlook))
 
     def name(self, role_id: str) -> str:
         """A role's display name."""

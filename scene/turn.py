@@ -6,9 +6,12 @@ what a role did not observe can't leak into its prompt.
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from scene.nouns import PROTAGONIST, Event, Noun, Outcome, Role, RoleId, role_number
+from scene.settings import SceneSettings
 from scene.state import SceneState
 
 MAX_REFUSALS = 2
@@ -35,24 +38,40 @@ class Cue(Noun):
     news: tuple[str, ...] = ()
     """Events it has observed and not yet reacted to, oldest first, one line each."""
 
+    settings: SceneSettings | None = None
+    """How the scene is played."""
+
+    material: str = ""
+    """Words of the scene that a reply may have by itself. Never part of a prompt."""
+
 
 def acting(state: SceneState) -> list[RoleId]:
     """Roles that act this turn, in order of id.
 
-    The protagonist while the plan goes on, and whoever has unread observations. When the interactions left
-    don't reach round, those who have acted least go first.
+    The protagonist while the plan goes on, and whoever has unread observations. Interactions that the steps
+    left will take are kept free for them; when the others don't reach round, those who have acted least go
+    first. Nobody acts once the plan is paused for good.
     """
+    if plan_is_blocked(state) or state.budget <= 0:
+        return []
     wanting = [role.id for role in state.cast if role.id != PROTAGONIST and state.inbox.get(role.id)]
     done = {role: sum(event.actor == role for event in state.events) for role in wanting}
     wanting.sort(key=lambda role: (done[role], role_number(role)))
+    free = state.budget - (len(state.plan) - state.step)
     if plan_goes_on(state):
-        wanting.insert(0, PROTAGONIST)
-    return sorted(wanting[: state.budget], key=role_number)
+        return [PROTAGONIST, *sorted(wanting[: max(0, free)], key=role_number)]
+    waits = state.step < len(state.plan)  # for somebody to act, so somebody may
+    return sorted(wanting[: max(int(waits), free)], key=role_number)
+
+
+def plan_is_blocked(state: SceneState) -> bool:
+    """Whether the plan is paused for good: its step was refused as often as it is tried."""
+    return state.step < len(state.plan) and state.refusals >= MAX_REFUSALS
 
 
 def plan_goes_on(state: SceneState) -> bool:
     """Whether the protagonist has a step to take now. A refused step waits until somebody else has acted."""
-    if state.step >= len(state.plan) or state.refusals >= MAX_REFUSALS:
+    if state.step >= len(state.plan) or plan_is_blocked(state):
         return False
     if state.refusals == 0:
         return True
@@ -60,11 +79,23 @@ def plan_goes_on(state: SceneState) -> bool:
     return any(event.admitted and event.turn >= refused for event in state.events)
 
 
-def cue(state: SceneState, role_id: RoleId) -> Cue:
-    """Everything a role knows at its turn, and nothing else."""
+def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset()) -> Cue:
+    """Everything a role knows at its turn, and nothing else.
+
+    Args:
+        state: The scene.
+        role_id: Whose turn it is.
+        watched: Words that would give a reply away as copied, were the scene not about them itself.
+    """
     (role,) = (role for role in state.cast if role.id == role_id)
     if role_id == PROTAGONIST:
-        return Cue(turn=state.turn, role=role, step=state.step, step_text=state.plan[state.step])
+        return Cue(
+            turn=state.turn,
+            role=role,
+            step=state.step,
+            step_text=state.plan[state.step],
+            settings=state.settings,
+        )
     unread = set(state.inbox.get(role_id, ()))
     known = [event for event in state.events if knows(event, role_id) and event.id not in unread]
     news = [event for event in state.events if knows(event, role_id) and event.id in unread]
@@ -73,6 +104,8 @@ def cue(state: SceneState, role_id: RoleId) -> Cue:
         role=role,
         known=tuple(_told_to(state, event, role_id) for event in known[-KNOWN_EVENTS:]),
         news=tuple(_told_to(state, event, role_id) for event in news),
+        settings=state.settings,
+        material=" ".join(sorted(watched & set(re.findall(r"\w+", state.material.casefold())))),
     )
 
 
@@ -84,7 +117,7 @@ def knows(event: Event, role_id: RoleId) -> bool:
 def outcome(state: SceneState) -> Outcome:
     """How a scene in which nobody acts any more has ended."""
     unread = any(state.inbox.get(role.id) for role in state.cast if role.id != PROTAGONIST)
-    if state.budget <= 0 and (unread or plan_goes_on(state)):
+    if state.budget <= 0 and not plan_is_blocked(state) and (unread or plan_goes_on(state)):
         return "interaction_limit"
     return "plan_finished" if state.step >= len(state.plan) else "plan_blocked"
 

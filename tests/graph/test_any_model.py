@@ -38,6 +38,7 @@ class Elsewhere(BaseChatModel):
             schema = json.loads(told.partition("\n")[2])
         if match := re.search(r"\n\nReply with exactly one of these, and nothing else: (.*)\.$", said):
             said, choices = said[: match.start()], match.group(1).split(", ")
+        said = re.sub(r"\n\nReply with (?:at most \d|one) plain [^\n]*$", "", said)
         request = GenerationRequest(
             messages=(*(ChatMessage(_role(m), m.text) for m in messages[:-1]), ChatMessage("user", said)),
             max_tokens=9,

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import asdict
 from pkgutil import resolve_name
 
 import graph.studio
@@ -78,7 +79,7 @@ async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> 
         scenes = build_graph(model(routing=everybody_notices), checkpointer=saver)
         scene = scenes.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
         async for update in scene:
-            updates += len(json.dumps(update, default=Noun.model_dump))
+            updates += len(json.dumps(update, default=plain))
         state = (await scenes.aget_state(config)).values
     assert len(state["events"]) == 12
     assert all(event.admitted for event in state["events"])
@@ -88,6 +89,10 @@ async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> 
     assert max(sizes) < 12_000
     assert sum(sizes) + writes < 140_000
     assert updates < 20_000
+
+
+def plain(value: object) -> object:
+    return asdict(value) if isinstance(value, SceneSettings) else Noun.model_dump(value)
 
 
 def everybody_notices(request: GenerationRequest) -> str:

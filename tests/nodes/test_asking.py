@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
-from nodes.asking import Asker, sentence, sentences
+from nodes.asking import Asker
+from nodes.prose import Prose, sentence
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
 
@@ -36,7 +37,7 @@ def test_a_sentence_begins_as_asked() -> None:
 
 @pytest.mark.parametrize(("number", "fits"), [(1, True), (2, True), (3, False)])
 def test_no_more_sentences_than_were_asked_for(number, fits) -> None:
-    assert bool(re.fullmatch(sentences(2, "I "), " ".join(["I make soup."] * number))) == fits
+    assert bool(re.fullmatch(Prose(2, "I ").pattern, " ".join(["I make soup."] * number))) == fits
 
 
 class Reply(BaseModel):

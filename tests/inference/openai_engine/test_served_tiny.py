@@ -26,8 +26,8 @@ from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine
 from inference.models.local import transformers_folder
 from inference.models.sources import resolve
-from nodes.asking import sentences
 from nodes.modulator_routing import Ruling
+from nodes.prose import Prose
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
@@ -163,7 +163,7 @@ async def test_any_text_can_be_a_choice(engine: Engine, choices: tuple[str, ...]
     assert (await engine.generate(ask("Choose.", choices=choices, max_tokens=24))).text in choices
 
 
-@pytest.mark.parametrize("pattern", [sentences(2, "I "), sentences(3), "The asker is [a-z]+|Nobody"])
+@pytest.mark.parametrize("pattern", [Prose(2, "I ").pattern, Prose(3).pattern, "The asker is [a-z]+|Nobody"])
 async def test_the_scene_s_patterns(engine: Engine, pattern: str) -> None:
     done = await engine.generate(ask("What do you do?", pattern=pattern, max_tokens=64))
     if done.finish_reason == "stop":

@@ -1,0 +1,196 @@
+"""The scene as a part of something larger: a graph around it, a script, a notebook."""
+
+import asyncio
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graph import build_graph
+from graph.checkpoints import STATE_TYPES, open_to_scenes
+from inference.chat_model import EngineChatModel
+from scene.errors import EngineError
+from scene.nouns import Role
+from scene.settings import SceneSettings
+from tests.paths import ROOT
+from tests.scripted_scene import asked, model, player
+
+QUESTION = {"question": "How can I pay my rent later?"}
+ON: RunnableConfig = {"configurable": {"thread_id": "1"}}
+SMALL = SceneSettings(roles=2, steps=2)
+
+
+class Talk(TypedDict, total=False):
+    question: str
+    answer: str
+    verdict: str
+
+
+@dataclass
+class Theirs:
+    """A context of somebody else's."""
+
+    user: str
+    steps: int = 2
+
+
+def around(scene: Any, checkpointer: Any = None, context_schema: Any = None) -> CompiledStateGraph:
+    """A graph with a scene in the middle."""
+    graph = StateGraph(Talk, context_schema=context_schema)
+    graph.add_node("scene", scene)
+    graph.add_node("done", lambda state: {"answer": state["answer"].upper()})
+    graph.add_edge(START, "scene")
+    graph.add_edge("scene", "done")
+    graph.add_edge("done", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+@pytest.mark.parametrize(
+    ("schema", "context", "steps"),
+    [
+        (Theirs, Theirs("x"), 2),
+        (None, {"user": "x"}, 3),
+        (dict, {"user": "x", "steps": 4}, 4),
+        (None, None, 3),
+    ],
+)
+async def test_a_larger_graph_has_a_context_of_its_own(schema: Any, context: Any, steps: int) -> None:
+    engine = player()
+    graph = around(build_graph(EngineChatModel(engine=engine)), context_schema=schema)
+    told = await graph.ainvoke(QUESTION, context=context)
+    alone = await build_graph(model()).ainvoke(QUESTION, context=SceneSettings(steps=steps))
+    assert told["answer"] == alone["answer"].upper()
+
+
+class FailsOnce:
+    """Fails the first reaction of a scene, and once."""
+
+    def __init__(self) -> None:
+        self.left = 1
+
+    def __call__(self, request: Any) -> None:
+        if self.left:
+            self.left -= 1
+            raise EngineError("gone")
+
+
+@pytest.mark.parametrize("opened", [True, False])
+async def test_a_failure_in_a_part_is_resumed_from_a_file(tmp_path: Path, opened: bool, caplog: Any) -> None:
+    """Also where the larger graph's checkpointer was not told of our types, and reads them as plain data."""
+    engine = player(role_action=FailsOnce())
+    scene = build_graph(EngineChatModel(engine=engine))
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "checkpoints")) as saver:
+        saver = open_to_scenes(saver) if opened else saver
+        with pytest.raises(EngineError):
+            await around(scene, saver).ainvoke(QUESTION, ON)
+        told = await around(scene, saver).ainvoke(None, ON)
+    assert told["answer"] == (await build_graph(model()).ainvoke(QUESTION))["answer"].upper()
+    warned = [record for record in caplog.records if "deserialization" in record.message.lower()]
+    assert not (opened and warned)
+
+
+@pytest.mark.parametrize(
+    "serde",
+    [
+        None,
+        JsonPlusSerializer(allowed_msgpack_modules=None),
+        JsonPlusSerializer(allowed_msgpack_modules=True),
+        JsonPlusSerializer(allowed_msgpack_modules=[("elsewhere", "Thing")]),
+    ],
+)
+async def test_the_graph_tells_its_checkpointer_of_its_types(serde: Any, caplog: Any) -> None:
+    graph = build_graph(model(), checkpointer=InMemorySaver(serde=serde))
+    await graph.ainvoke(QUESTION, ON, interrupt_before=["role_action"])
+    assert isinstance((await graph.aget_state(ON)).values["cast"][0], Role)
+    assert (await graph.ainvoke(None, ON))["answer"]
+    assert not [record for record in caplog.records if "deserializ" in record.message.lower()]
+
+
+def test_also_where_langgraph_was_imported_before(tmp_path: Path) -> None:
+    program = """
+import asyncio, logging, sys
+import langgraph.graph
+from langgraph.checkpoint.sqlite import SqliteSaver
+logging.basicConfig(stream=sys.stdout)
+from graph import build_graph
+from tests.scripted_scene import model
+on = {"configurable": {"thread_id": "1"}}
+with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
+    graph = build_graph(model(), checkpointer=saver)
+    graph.invoke({"question": "Why?"}, on, interrupt_before=["role_action"])
+    print(type(graph.get_state(on).values["cast"][0]).__name__, graph.invoke(None, on)["outcome"])
+"""
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "file")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("Role plan_finished\n", 0), done.stderr
+
+
+def test_every_type_of_the_state_is_named() -> None:
+    """LangGraph collects them by itself in its strict mode, and has to find no more than these."""
+    serde = build_graph(model(), checkpointer=InMemorySaver()).checkpointer.serde  # type: ignore[union-attr]
+    found = {name for module, name in serde._allowed_msgpack_modules if module.startswith("scene.")}
+    assert found == {one.__name__ for one in STATE_TYPES} | {"SceneState", "SceneInput", "SceneOutput"}
+
+
+def test_a_script_invokes_it_without_a_loop(tmp_path: Path) -> None:
+    whole = asyncio.run(build_graph(model()).ainvoke(QUESTION, context=SMALL))
+    with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints")) as saver:
+        graph = build_graph(model(), checkpointer=saver)
+        assert graph.invoke(QUESTION, ON, context=SMALL) == whole
+        assert graph.get_state(ON).values["outcome"] == whole["outcome"]
+        *_, last = graph.stream(QUESTION, ON, context=SMALL, stream_mode="values")
+        assert last["answer"] == whole["answer"]
+    assert around(build_graph(model())).invoke(QUESTION)["answer"]
+
+
+async def test_a_notebook_s_cell_invokes_it_inside_its_loop() -> None:
+    assert build_graph(model()).invoke(QUESTION, context=SMALL) == await build_graph(model()).ainvoke(
+        QUESTION, context=SMALL
+    )
+
+
+def test_a_failure_in_a_synchronous_run_is_the_failure_itself() -> None:
+    with pytest.raises(EngineError, match="gone"):
+        build_graph(model(role_action=FailsOnce())).invoke(QUESTION)
+
+
+async def test_when_one_call_of_a_node_fails_its_siblings_end() -> None:
+    """The scene is over: nothing more is asked, and what was being answered is withdrawn."""
+    engine = player(request=FailsOnce())
+    with pytest.raises(EngineError):
+        await build_graph(EngineChatModel(engine=engine)).ainvoke(QUESTION)
+    known = len(engine.requests)
+    await asyncio.sleep(0.1)
+    assert len(engine.requests) == known
+    assert not asked(engine, "protagonist")
+
+
+async def test_it_has_a_name_and_says_how_far_it_is() -> None:
+    graph = build_graph(model())
+    assert graph.name == "scene"
+    told = [event async for event in graph.astream(QUESTION, context=SMALL, stream_mode="custom")]
+    progress = [event["progress"] for event in told if "progress" in event]
+    assert progress[0] == "the first answer"
+    assert "turn 1, the Worried tenant acts" in progress
+    assert {
+        "node": "role_action",
+        "role": "r0",
+        "turn": 1,
+        "progress": "turn 1, the Worried tenant acts",
+    } in told

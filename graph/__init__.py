@@ -6,5 +6,6 @@ import os
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
 from graph.build import SceneGraph, build_graph
+from graph.checkpoints import open_to_scenes
 
-__all__ = ["SceneGraph", "build_graph"]
+__all__ = ["SceneGraph", "build_graph", "open_to_scenes"]

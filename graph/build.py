@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -34,7 +34,12 @@ SceneGraph = CompiledStateGraph[SceneState, SceneSettings, SceneInput, SceneOutp
 ReplayGraph = CompiledStateGraph[SceneState, SceneSettings, SceneState, SceneState]
 
 
-def build_graph(model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] | None = None) -> SceneGraph:
+def build_graph(
+    model: BaseChatModel,
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    interrupt_before: Sequence[str] = (),
+) -> SceneGraph:
     """The compiled scene graph, played by one model.
 
     Args:
@@ -42,6 +47,8 @@ def build_graph(model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] 
             shape while decoding; so does a `ChatHuggingFace` over a `HuggingFacePipeline`, whose loaded model
             is put behind the transformers engine. Any other is told the shape in words.
         checkpointer: Where to keep checkpoints, for scenes that are stepped through or resumed.
+        interrupt_before: Nodes to stop before in every run. A run has an argument of that name too, but it
+            does not reach a scene that is part of a larger graph.
     """
     model = _adopted(model)
     graph = StateGraph(
@@ -67,7 +74,7 @@ def build_graph(model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] 
     graph.add_edge("revise", END)
     if checkpointer is not None:
         checkpointer = for_scenes_alone(checkpointer)
-    compiled = graph.compile(checkpointer=checkpointer, name="scene")
+    compiled = graph.compile(checkpointer, interrupt_before=list(interrupt_before), name="scene")
     compiled.nodes[START].mapper = _whole_input
     return compiled.with_config(recursion_limit=RECURSION_LIMIT)
 

@@ -10,6 +10,7 @@ import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
+from scene.errors import EngineError
 
 NAMES = {
     "name": "worried tenant",
@@ -51,6 +52,18 @@ def player(**overrides: str | Override) -> ScriptedEngine:
 def model(**overrides: str | Override) -> EngineChatModel:
     """The same as a chat model."""
     return EngineChatModel(engine=player(**overrides))
+
+
+class FailsOnce:
+    """An override that fails the first request it is asked for, and no other."""
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def __call__(self, request: GenerationRequest) -> None:
+        if not self._failed:
+            self._failed = True
+            raise EngineError("gone")
 
 
 def asked(engine: ScriptedEngine, *names: str) -> list[GenerationRequest]:

@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -30,10 +31,41 @@ def test_watch_the_graph() -> None:
     assert lines[-1] == "ended with: plan_finished"
 
 
-def test_play_a_scene(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("inference.loading.load_engine", lambda name: player())
-    runpy.run_path(str(ROOT / "examples" / "play_a_scene.py"), run_name="__main__")
-    is_a_played_scene(capsys.readouterr().out)
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    """`scripted("play_a_scene.py")`: what an example prints where a script plays in place of its model."""
+
+    def printed(program: str) -> str:
+        monkeypatch.setattr("inference.loading.load_engine", lambda name: player())
+        runpy.run_path(str(ROOT / "examples" / program), run_name="__main__")
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_play_a_scene(scripted: Callable[[str], str]) -> None:
+    is_a_played_scene(scripted("play_a_scene.py"))
+
+
+def test_scene_in_an_assistant(scripted: Callable[[str], str]) -> None:
+    printed = scripted("scene_in_an_assistant.py")
+    answers = [said.partition("\n")[2].strip() for said in printed.split("> ")[1:]]
+    assert answers[0].startswith("Talk to your landlord early")
+    assert answers[1].partition("\n\n4 messages")[0] != answers[0]
+    assert printed.endswith("4 messages\n")
+
+
+def test_stream_an_answer(scripted: Callable[[str], str]) -> None:
+    printed = scripted("stream_an_answer.py")
+    assert printed.count("Talk to your landlord early") == 2
+    assert "[turn 1, the Worried tenant acts]" in printed
+    assert "the first\n" not in printed, "the comparison of the answers is none of them"
+
+
+def test_person_in_the_loop(scripted: Callable[[str], str]) -> None:
+    printed = scripted("person_in_the_loop.py")
+    assert "moderate  " in printed
+    assert "\nkeep: Talk to your landlord early" in printed
 
 
 @pytest.mark.slow

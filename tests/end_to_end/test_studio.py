@@ -78,6 +78,7 @@ async def test_draws_the_graph(client: LangGraphClient) -> None:
         ("__start__", "respond", False),
         ("respond", "role_init", False),
         ("role_init", "role_action", True),
+        ("role_init", "summarize", True),
         ("role_action", "modulator_routing", False),
         ("modulator_routing", "modulator_update", False),
         ("modulator_update", "role_action", True),
@@ -103,6 +104,19 @@ async def test_breakpoint_before_every_node(client: LangGraphClient) -> None:
     assert state["values"]["answer"].startswith("Talk to your landlord")
     plain = (await client.threads.create())["thread_id"]
     assert (await on(client, plain, QUESTION, interrupt_before=[]))["values"] == state["values"]
+
+
+async def test_a_second_question_on_a_thread_is_a_new_scene(client: LangGraphClient) -> None:
+    """As in Studio's first minute: ask, read, ask something else; settings stay with the scene they began."""
+    thread = (await client.threads.create())["thread_id"]
+    await on(client, thread, QUESTION | {"first_answer": "Just don't pay."}, interrupt_before=[])
+    state = await on(client, thread, TOGETHER, interrupt_before=["role_action"])
+    assert state["values"]["first_answer"].startswith("Talk to your landlord")
+    assert (state["values"]["turn"], state["values"]["events"]) == (1, [])
+    end = await to_the_end(client, thread, context=None)
+    assert end["settings"]["roles"] == SMALL["roles"]
+    plain = (await client.threads.create())["thread_id"]
+    assert (await on(client, plain, TOGETHER, interrupt_before=[]))["values"]["answer"] == end["answer"]
 
 
 async def test_renamed_role_is_called_so_from_there_on(studio: DevServer, client: LangGraphClient) -> None:

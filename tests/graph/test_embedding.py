@@ -1,29 +1,26 @@
 """The scene as a part of something larger: a graph around it, a script, a notebook."""
 
 import asyncio
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+import nbformat
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from nbclient import NotebookClient
 
 from graph import build_graph
-from graph.checkpoints import STATE_TYPES, open_to_scenes
+from graph.checkpoints import open_to_scenes
 from inference.chat_model import EngineChatModel
 from scene.errors import EngineError
-from scene.nouns import Role
 from scene.settings import SceneSettings
 from tests.paths import ROOT
-from tests.scripted_scene import asked, model, player
+from tests.scripted_scene import FailsOnce, asked, model, player
 
 QUESTION = {"question": "How can I pay my rent later?"}
 ON: RunnableConfig = {"configurable": {"thread_id": "1"}}
@@ -72,18 +69,6 @@ async def test_a_larger_graph_has_a_context_of_its_own(schema: Any, context: Any
     assert told["answer"] == alone["answer"].upper()
 
 
-class FailsOnce:
-    """Fails the first reaction of a scene, and once."""
-
-    def __init__(self) -> None:
-        self.left = 1
-
-    def __call__(self, request: Any) -> None:
-        if self.left:
-            self.left -= 1
-            raise EngineError("gone")
-
-
 @pytest.mark.parametrize("opened", [True, False])
 async def test_a_failure_in_a_part_is_resumed_from_a_file(tmp_path: Path, opened: bool, caplog: Any) -> None:
     """Also where the larger graph's checkpointer was not told of our types, and reads them as plain data."""
@@ -99,55 +84,6 @@ async def test_a_failure_in_a_part_is_resumed_from_a_file(tmp_path: Path, opened
     assert not (opened and warned)
 
 
-@pytest.mark.parametrize(
-    "serde",
-    [
-        None,
-        JsonPlusSerializer(allowed_msgpack_modules=None),
-        JsonPlusSerializer(allowed_msgpack_modules=True),
-        JsonPlusSerializer(allowed_msgpack_modules=[("elsewhere", "Thing")]),
-    ],
-)
-async def test_the_graph_tells_its_checkpointer_of_its_types(serde: Any, caplog: Any) -> None:
-    graph = build_graph(model(), checkpointer=InMemorySaver(serde=serde))
-    await graph.ainvoke(QUESTION, ON, interrupt_before=["role_action"])
-    assert isinstance((await graph.aget_state(ON)).values["cast"][0], Role)
-    assert (await graph.ainvoke(None, ON))["answer"]
-    assert not [record for record in caplog.records if "deserializ" in record.message.lower()]
-
-
-def test_also_where_langgraph_was_imported_before(tmp_path: Path) -> None:
-    program = """
-import asyncio, logging, sys
-import langgraph.graph
-from langgraph.checkpoint.sqlite import SqliteSaver
-logging.basicConfig(stream=sys.stdout)
-from graph import build_graph
-from tests.scripted_scene import model
-on = {"configurable": {"thread_id": "1"}}
-with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
-    graph = build_graph(model(), checkpointer=saver)
-    graph.invoke({"question": "Why?"}, on, interrupt_before=["role_action"])
-    print(type(graph.get_state(on).values["cast"][0]).__name__, graph.invoke(None, on)["outcome"])
-"""
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "file")],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stdout, done.returncode) == ("Role plan_finished\n", 0), done.stderr
-
-
-def test_every_type_of_the_state_is_named() -> None:
-    """LangGraph collects them by itself in its strict mode, and has to find no more than these."""
-    serde = build_graph(model(), checkpointer=InMemorySaver()).checkpointer.serde  # type: ignore[union-attr]
-    found = {name for module, name in serde._allowed_msgpack_modules if module.startswith("scene.")}
-    assert found == {one.__name__ for one in STATE_TYPES} | {"SceneState", "SceneInput", "SceneOutput"}
-
-
 def test_a_script_invokes_it_without_a_loop(tmp_path: Path) -> None:
     whole = asyncio.run(build_graph(model()).ainvoke(QUESTION, context=SMALL))
     with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints")) as saver:
@@ -159,10 +95,27 @@ def test_a_script_invokes_it_without_a_loop(tmp_path: Path) -> None:
     assert around(build_graph(model())).invoke(QUESTION)["answer"]
 
 
-async def test_a_notebook_s_cell_invokes_it_inside_its_loop() -> None:
-    assert build_graph(model()).invoke(QUESTION, context=SMALL) == await build_graph(model()).ainvoke(
-        QUESTION, context=SMALL
-    )
+CELLS = (
+    """
+from graph import build_graph
+from scene.settings import SceneSettings
+from tests.scripted_scene import model
+
+scene = build_graph(model())
+small = SceneSettings(roles=2, steps=2)
+question = {"question": "How can I pay my rent later?"}
+""",
+    "told = scene.invoke(question, context=small)",
+    "steps = [*scene.stream(question, context=small, stream_mode='updates')]",
+    "awaited = await scene.ainvoke(question, context=small)",
+    "print(told == awaited, next(iter(steps[-1])), told['outcome'])",
+)
+
+
+def test_a_notebook_invokes_it_in_its_cells() -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    assert notebook.cells[-1].outputs[0].text == "True revise plan_finished\n"
 
 
 def test_a_failure_in_a_synchronous_run_is_the_failure_itself() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,13 +12,16 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from graph import build_graph
+from graph.play import play
 from inference.chat_model import EngineChatModel, _role
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.lazy import LazyEngine
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineError, ReplyError, ScriptExhaustedError
-from scene.nouns import ModelIdentity
+from scene.nouns import PROTAGONIST, ModelIdentity
 from tests.scripted_scene import player, scene_script
+
+IDENTITY = ModelIdentity(id="elsewhere", revision=None, engine="elsewhere")
 
 
 class Elsewhere(BaseChatModel):
@@ -56,6 +60,67 @@ async def test_plays_the_same_scene(wrap: str) -> None:
     theirs = await build_graph(Elsewhere(wrap=wrap)).ainvoke({"question": "How can I pay later?"})
     ours = await build_graph(EngineChatModel(engine=player())).ainvoke({"question": "How can I pay later?"})
     assert theirs == ours
+
+
+class Talkative(Elsewhere):
+    """The same, but `says` may put something else in the place of a reply."""
+
+    says: Callable[[str], str | None]
+    calls: list[str]
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        result = super()._generate(messages, *args, **kwargs)
+        plain = result.generations[0].message.text
+        said = self.says(plain)
+        self.calls.append(plain)
+        text = plain if said is None else said
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+
+async def acts(says: Callable[[str], str | None]) -> tuple[list[str], int]:
+    """What everybody but the asker did, and how often the model was asked in all."""
+    talkative = Talkative(says=says, calls=[])
+    record = await play(build_graph(talkative), "How can I pay my rent later?", model=IDENTITY)
+    return [event.text for event in record.events if event.actor != PROTAGONIST], len(talkative.calls)
+
+
+def in_place_of_acts(said: str) -> Callable[[str], str | None]:
+    return lambda plain: said if plain.startswith("I walk over") else None
+
+
+async def test_a_thought_is_no_reply() -> None:
+    thought = "<think>\nI should plan. The user wants: {secret}.\n</think>\n\n"
+    for before in (thought, "Okay, the user wants this.\n</think>\n\n"):
+        assert await acts(lambda plain, before=before: before + plain) == await acts(lambda *_: None)
+
+
+async def test_a_reply_is_cut_to_its_shape() -> None:
+    long = "Sure, here is what I do. I shout. " + " ".join(f"Word {n} goes on." for n in range(9000))
+    found, _ = await acts(in_place_of_acts(long))
+    assert set(found) == {"I shout. Word 0 goes on."}
+
+
+async def test_a_reply_without_an_end_is_cut_to_its_cap() -> None:
+    found, _ = await acts(in_place_of_acts("I shout. I say " + "that and " * 90_000))
+    assert set(found) == {"I shout."}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "As an AI language model I can't play a person.",
+        "I am an AI language model, so I can't be a landlord.",
+        "I'm sorry, but as an AI, I have no hands.",
+        "They shout.",
+    ],
+)
+async def test_what_nobody_of_the_scene_would_say_is_asked_for_again(said: str) -> None:
+    once = iter([said])
+    usual, calls = await acts(lambda *_: None)
+    found, more = await acts(lambda plain: next(once, None) if plain.startswith("I walk over") else None)
+    assert (found, more) == (usual, calls + 1)
+    with pytest.raises(ReplyError, match="role_action, role r1"):
+        await acts(in_place_of_acts(said))
 
 
 async def test_what_does_not_parse_fails_by_name() -> None:

@@ -1,7 +1,9 @@
 """What checkpointers of all sorts make of a scene: its types, and its way through a file or a server."""
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from graph import build_graph
 from graph.checkpoints import STATE_TYPES
@@ -25,7 +28,7 @@ from scene.errors import EngineError
 from scene.nouns import Role
 from scene.settings import SceneSettings
 from tests.paths import ROOT
-from tests.scripted_scene import FailsOnce, model, player
+from tests.scripted_scene import FailsOnce, asked, model, player
 
 QUESTION = {"question": "How can I pay my rent later?"}
 ON: RunnableConfig = {"configurable": {"thread_id": "1"}}
@@ -127,3 +130,36 @@ def test_checkpoints_in_postgres(postgres: str, caplog: pytest.LogCaptureFixture
         assert isinstance(graph.get_state(ON).values["cast"][0], Role)
         assert graph.invoke(None, ON) == build_graph(model()).invoke(QUESTION, context=SMALL)
     assert not [record for record in caplog.records if "deserializ" in record.message.lower()]
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from graph import build_graph
+from tests.scripted_scene import model
+
+def die(request):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with AsyncSqliteSaver.from_conn_string(sys.argv[1]) as saver:
+        scene = build_graph(model(role_action=die), checkpointer=saver)
+        on = {"configurable": {"thread_id": "1"}}
+        question = {"question": "How can I pay my rent later?"}
+        await scene.ainvoke(question, on, durability="sync")  # written before the next step begins
+
+asyncio.run(main())
+"""
+
+
+def test_a_scene_whose_process_was_killed_goes_on_from_its_file(tmp_path: Path) -> None:
+    file, engine = str(tmp_path / "checkpoints"), player()
+    done = subprocess.run([sys.executable, "-c", KILLED, file], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+    async def go_on() -> dict[str, Any]:
+        async with AsyncSqliteSaver.from_conn_string(file) as saver:
+            return await build_graph(EngineChatModel(engine=engine), checkpointer=saver).ainvoke(None, ON)
+
+    assert asyncio.run(go_on()) == build_graph(model()).invoke(QUESTION)
+    assert not asked(engine, "respond", "situation", "plan"), "what was finished is not asked again"

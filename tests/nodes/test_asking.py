@@ -1,14 +1,17 @@
 """What a reply's pattern lets through, and what is made of a reply that can't be used."""
 
+import asyncio
 import re
 
 import pytest
 from pydantic import BaseModel
 
+import prompts
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from nodes.asking import Asker
 from nodes.prose import Prose, sentence
+from nodes.together import together
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
 
@@ -101,3 +104,57 @@ async def test_a_question_about_a_critique_may_be_answered() -> None:
 async def test_an_answer_may_repeat_what_the_asker_gave() -> None:
     quoted = "This answer to the question below was tried out in real life by my aunt."
     assert await answered(quoted, values=REVISED | {"question": quoted}) == (quoted, 1)
+
+
+async def test_no_two_tries_of_two_looks_are_one_draw() -> None:
+    engine = ScriptedEngine(lambda request: "no JSON")
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=2), "role_init")
+    for look in range(3):
+        with pytest.raises(ReplyError):
+            await asker.again(look).reply("request", {"question": "May I?"}, Reply)
+    assert len({request.seed for request in engine.requests}) == len(engine.requests) == 9
+
+
+@pytest.mark.parametrize("material", ["", "My dog ate chocolate. Do I have to see the vet?"])
+async def test_what_the_scene_is_about_is_copied_from_no_example(material: str) -> None:
+    assert "vet" in prompts.load("role_action").telltale
+    engine = ScriptedEngine(lambda request: "I drive to the vet and tell her all about it.")
+    settings = SceneSettings(retries=0)
+    asker = Asker(EngineChatModel(engine=engine), settings, "role_action", material=material)
+    values = dict.fromkeys(prompts.load("role_action").fields, "A tenant.")
+    if material:
+        assert "vet" in await asker.text("role_action", values, Prose(2, "I "))
+    else:
+        with pytest.raises(ReplyError, match="copies an example: 'vet'"):
+            await asker.text("role_action", values, Prose(2, "I "))
+
+
+@pytest.mark.parametrize(
+    ("said", "held"),
+    [
+        ("I shout. I run. I hide.", "I shout. I run."),
+        ("Sure! I shout.", "I shout."),
+        ("Sure! They shout.", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_kept_of_a_text_that_nobody_held_to_its_shape(said: str, held: str) -> None:
+    assert Prose(2, "I ").held(said) == held
+
+
+def test_sisters_of_a_call_that_fails_are_cancelled() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        raise ValueError("the first failure")
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("waits")
+
+    with pytest.raises(ValueError, match="the first failure") as caught:
+        asyncio.run(together([waits(), fails(), waits()]))
+    assert ended == ["waits", "waits"]
+    assert caught.value.__cause__ is None

@@ -43,21 +43,30 @@ help: ## show this list
 	@echo '  BENCH="..."       what make bench measures, such as --only scenes --model default'
 	@echo '  PORT=2024         the port of make studio'
 	@echo '  SCENES=4          how many scenes make studio plays at once'
-	@echo '  JOBS=2            how many processes run the tests of make check; 0 for one alone, to see what it prints'
+	@echo '  JOBS=2            how many processes run the tests; 0 for one alone, to see what it prints'
 
 demo: setup ## set up, fetch the default model (1.1 GB, once) and play one scene
 	@$(BIN)/monopolylogue run "$$QUESTION"
 demo: export QUESTION := $(QUESTION)
 
-test: check ## set up, check, and run the tests that need the tiny model (0.1 GB, fetched once)
-	$(BIN)/python -m pytest -q -m "(model or browser) and not slow"
+test: setup ## set up, then lint, types, import contract and tests (the tiny model is fetched once, 0.1 GB)
+test: TESTS := not slow
 
-check: setup ## lint, types, import contract and the tests that need no model
+check: setup ## the same without the tests that need a model or a browser
+check: TESTS := not slow and not model and not browser
+
+# mypy has one core beside the tests, and says after them what it found.
+test check:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not model and not browser and not slow"
+	@mkdir -p build; \
+	$(BIN)/mypy > build/mypy.txt 2>&1 & types=$$!; \
+	trap 'kill $$types 2> /dev/null' INT TERM; \
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup --durations 10 -m "$(TESTS)"; tests=$$?; \
+	wait $$types; types=$$?; \
+	cat build/mypy.txt; \
+	exit $$((tests ? tests : types))
 test check: export HF_HUB_OFFLINE := 1
 
 # A run that was cut off goes on where it stopped.

@@ -139,7 +139,13 @@ class Player:
                 )
                 if self._replay is None:
                     return record
-                return await replayed(self._replay, record, keep_calls=self._keep_calls, on_call=on_spent)
+                return await replayed(
+                    self._replay,
+                    record,
+                    model=self._engine.identity,
+                    keep_calls=self._keep_calls,
+                    on_call=on_spent,
+                )
         except OSError as error:  # TimeoutError is one: the watchdog's, or somebody else's
             fault: Exception = error
             if isinstance(error, TimeoutError) and watchdog.expired():

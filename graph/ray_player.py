@@ -22,6 +22,7 @@ from inference.engine import Engine
 from scene.errors import EngineError, EngineGoneError, InputError
 from scene.export import Failure
 from scene.nouns import ModelIdentity
+from scene.origin import played_with
 from scene.record import ModelCall, NodeCost, SceneRecord
 
 START_SECONDS = 1800.0
@@ -49,10 +50,9 @@ class Ready:
     scenes_at_once: int
 
     @property
-    def decisive(self) -> tuple[str | None, ...]:
+    def decisive(self) -> dict[str, str | None]:
         """What its scenes depend on; whoever differs in it would play other ones."""
-        model = self.identity
-        return model.id, model.revision, model.engine, model.details.get("dtype"), self.prompt_digest
+        return played_with(self.identity, self.prompt_digest)
 
 
 class SceneActor:

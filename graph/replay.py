@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import prompts
 from graph.build import ReplayGraph
 from graph.play import unfold
 from graph.recorder import Recorder
 from scene.comparison import same, share_removed
+from scene.errors import InputError
+from scene.nouns import ModelIdentity
+from scene.origin import differences, played_with
 from scene.record import ModelCall, Replay, SceneRecord
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -19,6 +23,7 @@ async def replayed(
     graph: ReplayGraph,
     record: SceneRecord,
     *,
+    model: ModelIdentity,
     keep_calls: bool = True,
     on_state: Callable[[SceneState], None] | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
@@ -30,14 +35,23 @@ async def replayed(
     Args:
         graph: What `build_replay` returned.
         record: The scene.
+        model: Which model the graph plays with; the one that played the scene, or the two scenes would differ
+            for more than their answers.
         keep_calls: Keep every model call.
         on_state: Called with the state after every step of the graph.
         on_call: Called after every model call.
 
     Raises:
+        InputError: Another model played the scene, or other prompts did.
         ReplyError: A reply of the model could not be used after every retry.
         EngineError: The engine failed.
     """
+    before, now = played_with(record.model, record.prompt_digest), played_with(model, prompts.digest())
+    if changes := differences(before, now):
+        raise InputError(
+            f"Scene {record.id} was played with something else: {'; '.join(changes)}. "
+            "Play it again on its final answer with that, or play it anew."
+        )
     if record.answer == record.first_answer:
         removed = share_removed(record.consequences, record.consequences)
         return record.model_copy(update={"harms_removed": removed})

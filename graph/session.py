@@ -19,7 +19,7 @@ import prompts
 from graph.build import SceneGraph, build_graph
 from graph.play import record_of
 from graph.recorder import NODES, Recorder, position
-from graph.session_file import SessionTables, new_path, other_version
+from graph.session_file import SessionTables, check_unchanged, new_path, other_version
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from scene.edit import changed, faults
@@ -66,12 +66,11 @@ class Session:
         stop: Where it stands.
     """
 
-    def __init__(self, graph: SceneGraph, tables: SessionTables, engine: Engine) -> None:
+    def __init__(self, graph: SceneGraph, tables: SessionTables) -> None:
         """Stand nowhere yet; `opened` sees to that."""
         self.info = tables.info
         self._graph = graph
         self._tables = tables
-        self._engine = engine
         self._settings = SceneSettings(**self.info.settings)  # type: ignore[arg-type]  # checked by it
         self.stop: Stop
 
@@ -81,12 +80,15 @@ class Session:
         """The session of a file, where it was left; a new one stands before the first node.
 
         Raises:
-            InputError: The file is no session.
+            InputError: The file is no session, or one that another model or other prompts play.
         """
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
             tables = await SessionTables.of(saver.conn, path)
+            check_unchanged(tables.info, engine.identity)
+            if tables.info.at is None:
+                await tables.begin(engine.identity)
             graph = build_graph(EngineChatModel(engine=engine), checkpointer=saver)
-            session = cls(graph, tables, engine)
+            session = cls(graph, tables)
             if session.info.at is None:
                 start = SceneInput(question=session.info.question, first_answer=session.info.first_answer)
                 await session._run(start, _config(), Recorder())
@@ -168,21 +170,22 @@ class Session:
         Raises:
             InputError: A change by hand left out what a record needs.
         """
-        state = self.stop.state
+        state, model = self.stop.state, self.info.played_by
         if self.stop.node is not None:
             return None
+        assert model is not None  # `opened` sees to that
         seconds, calls, edit = await self._past()
         first = self.info.first_answer
         try:
             return record_of(
                 state,
                 self._settings,
-                self._engine.identity,
+                model,
                 record_id=scene_id(
                     self.info.question,
                     first,
                     self._settings,
-                    self._engine.identity,
+                    model,
                     prompts.digest(),
                     question_id=edit,  # an edited scene is another scene
                 ),

@@ -15,9 +15,11 @@ import aiosqlite
 import platformdirs
 from pydantic import ValidationError
 
+import prompts
 from inference.environment import setting
 from scene.errors import InputError
-from scene.nouns import Noun
+from scene.nouns import ModelIdentity, Noun
+from scene.origin import differences, played_with
 from scene.record import ModelCall
 from scene.settings import SceneSettings
 
@@ -37,7 +39,10 @@ class SessionInfo(Noun):
         question: The question.
         first_answer: The first answer it was begun with, or empty.
         settings: How it is played; the fields of `SceneSettings`.
-        model: What it is played with; the arguments of `load_engine`.
+        model: What it is played with, as it was named; the arguments of `load_engine`.
+        played_by: The model that this turned out to be when the session was begun; None before, and in the
+            file of a version that did not keep it.
+        prompt_digest: Digest of the prompt files then, or None.
         changed: When it was last moved.
         at: Id of the checkpoint it stands at; None before it was begun.
         stands: The same in words.
@@ -49,6 +54,8 @@ class SessionInfo(Noun):
     first_answer: str
     settings: dict[str, int | float]
     model: dict[str, str | bool | None]
+    played_by: ModelIdentity | None = None
+    prompt_digest: str | None = None
     changed: datetime
     at: str | None = None
     stands: str = "not begun"
@@ -116,6 +123,32 @@ def read_info(path: Path) -> SessionInfo:
         raise InputError(f"{path} is no session ({error}); remove it, or begin a new one.") from error
 
 
+def check_unchanged(info: SessionInfo, model: ModelIdentity | None = None) -> None:
+    """Refuse to go on with a session under another model or other prompts: its record would lie.
+
+    Args:
+        info: The session.
+        model: The model that was loaded; None before that, when the prompts alone are looked at.
+
+    Raises:
+        InputError: They differ, the sentence says in what; or nobody knows what it was begun with.
+    """
+    if info.at is None:
+        return
+    before, digest = info.played_by, info.prompt_digest
+    if before is None or digest is None:
+        raise InputError(
+            f"Session {info.id} was begun by a version that did not keep which model and prompts play it, so "
+            "its record could not say so; begin a new one."
+        )
+    now = played_with(model or before, prompts.digest())
+    if changes := differences(played_with(before, digest), now):
+        raise InputError(
+            f"Session {info.id} was begun with something else: {'; '.join(changes)}. "
+            "Bring that back to go on with it, or begin a new one."
+        )
+
+
 def find_session(beginning: str) -> Path:
     """The file of the session whose id begins so.
 
@@ -166,13 +199,13 @@ class SessionTables:
         async with connection.execute("SELECT info FROM session") as rows:
             return cls(connection, _parsed(path, await rows.fetchone()))
 
+    async def begin(self, model: ModelIdentity) -> None:
+        """Remember what plays the session, before anything is played."""
+        await self._keep_info({"played_by": model, "prompt_digest": prompts.digest()})
+
     async def stand(self, checkpoint: str, stands: str, *, broke_off: bool) -> None:
         """Remember where the session stands, and whether the last step from there broke off."""
-        changes = {"at": checkpoint, "stands": stands, "broke_off": broke_off, "changed": datetime.now(UTC)}
-        info = self.info.model_copy(update=changes)
-        await self._connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
-        await self._connection.commit()
-        self.info = info
+        await self._keep_info({"at": checkpoint, "stands": stands, "broke_off": broke_off})
 
     @asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -215,6 +248,12 @@ class SessionTables:
                 connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
         except sqlite3.Error as error:
             raise _half_made(path, error) from error
+
+    async def _keep_info(self, changes: dict[str, object]) -> None:
+        info = self.info.model_copy(update={**changes, "changed": datetime.now(UTC)})
+        await self._connection.execute("UPDATE session SET info = ?", (info.model_dump_json(),))
+        await self._connection.commit()
+        self.info = info
 
 
 def _asked(call: ModelCall) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scene.errors import ExportError, RecordError
 from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text
+from scene.origin import differences, played_with
 from scene.record import NodeCost, SceneId, SceneRecord
 
 SCENES, FAILURES, MANIFEST = "scenes.jsonl", "failures.jsonl", "manifest.json"
@@ -135,22 +136,12 @@ class Manifest(Noun):
         return {
             "verify": False,  # what it was before it could be set
             **self.settings,
-            "model": self.model.id,
-            "model revision": self.model.revision,
-            "engine": self.model.engine,
-            "dtype": self.model.details.get("dtype"),
-            "prompts": self.prompt_digest,
+            **played_with(self.model, self.prompt_digest),
         }
 
     def changes(self, other: Manifest) -> list[str]:
         """What differs in another manifest and makes its scenes other ones, one phrase each."""
-        old, new = self.decisive(), other.decisive()
-        names = [*old, *(name for name in new if name not in old)]
-        return [
-            f"{name} was {old.get(name)} and is now {new.get(name)}"
-            for name in names
-            if old.get(name) != new.get(name)
-        ]
+        return differences(self.decisive(), other.decisive())
 
 
 class _Name(BaseModel):

@@ -14,7 +14,7 @@ from cli.views.console import plain_console
 from cli.work.rehearsal import ModelChoice, close, load
 from cli.work.stepping import Stepping
 from graph.session import Session
-from graph.session_file import other_version, read_info
+from graph.session_file import check_unchanged, other_version, read_info
 from inference.engine import Engine
 from scene.errors import InputError
 from scene.text import one_line
@@ -28,9 +28,11 @@ def step_through(path: Path, out: Path | None) -> None:
         out: Where its record is saved; `ID.json` when None.
 
     Raises:
-        InputError: The file is no session, is open elsewhere, or its model can't be loaded.
+        InputError: The file is no session, is open elsewhere, was begun with another model or other prompts,
+            or its model can't be loaded.
     """
     info = read_info(path)
+    check_unchanged(info)
     model: Any = info.model
     try:
         choice = ModelChoice(**model)

@@ -203,6 +203,7 @@ async def _replayed(
     record = await replayed(
         build_replay(EngineChatModel(engine=engine)),
         record,
+        model=engine.identity,
         keep_calls=record.calls is not None,
         on_state=unfolding.on_state,
         on_call=unfolding.on_call,

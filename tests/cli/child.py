@@ -60,7 +60,21 @@ class Noisy(ScriptedEngine):
         return await super().generate(request)
 
 
-KINDS = {"slow": Slow, "stuck": Stuck, "noisy": Noisy, "gated": Gated, "plain": ScriptedEngine}
+class Other(ScriptedEngine):
+    """Another model than that of all the others."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args, model_id="other")
+
+
+KINDS = {
+    "slow": Slow,
+    "stuck": Stuck,
+    "noisy": Noisy,
+    "gated": Gated,
+    "plain": ScriptedEngine,
+    "other": Other,
+}
 
 
 def load(*args: object, **options: object) -> ScriptedEngine:

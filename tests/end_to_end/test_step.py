@@ -183,6 +183,19 @@ def test_killed_inside_a_node(step, tmp_path):
     assert len(scene.calls) == sum(cost.calls for cost in scene.cost.values())
 
 
+def test_another_model_does_not_go_on(step):
+    child = step("May I?")
+    child.expect("before respond")
+    child.send("q")
+    name = re.search(r"step --resume (\w{8})", ended(child)).group(1)
+    child = step("--resume", name, engine="other")
+    child.expect(f"Session {name} was begun with something else: model was scripted and is now other.")
+    child.expect("Bring that back to go on with it, or begin a new one.")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2
+
+
 def test_quitting_inside_a_node(step, tmp_path):
     child = step("May I?", engine="gated")
     child.expect("before respond")

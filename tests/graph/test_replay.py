@@ -2,12 +2,16 @@
 
 import json
 
+import pytest
+
 from graph.build import build_graph, build_replay
 from graph.play import play
 from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
+from scene.errors import InputError
+from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from tests.scripted_scene import asked, player, prompt_of, user_text
@@ -36,7 +40,7 @@ async def both(engine: ScriptedEngine, **settings) -> SceneRecord:
         build_graph(model), QUESTION, model=engine.identity, settings=SceneSettings(**settings)
     )
     engine.requests.clear()
-    return await replayed(build_replay(model), record)
+    return await replayed(build_replay(model), record, model=engine.identity)
 
 
 def cautious() -> ScriptedEngine:
@@ -87,6 +91,25 @@ async def test_no_harm_no_share():
     harmless = json.dumps({"text": "All is well.", "effect": "nobody is worse off", "falls_on": ["r1"]})
     record = await both(player(consequence=harmless))
     assert (record.replay, record.harms_removed) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        (
+            {"model": ModelIdentity(id="other", revision=None, engine="scripted")},
+            "model was other and is now",
+        ),
+        ({"prompt_digest": "0123456789abcdef"}, "prompts was 0123456789ab and is now "),
+    ],
+)
+async def test_a_record_of_something_else_is_not_played_again(changes, difference):
+    engine = cautious()
+    record = (await both(engine)).model_copy(update={**changes, "replay": None, "harms_removed": None})
+    engine.requests.clear()
+    with pytest.raises(InputError, match=f"Scene {record.id} was played with something else: {difference}"):
+        await replayed(build_replay(EngineChatModel(engine=engine)), record, model=engine.identity)
+    assert engine.requests == []
 
 
 def _prefers(request: GenerationRequest, answer: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import prompts
 from graph.build import build_graph
 from graph.play import play
 from graph.session import Session
@@ -293,6 +294,82 @@ async def test_strict_msgpack_and_no_pickles():
         "SELECT DISTINCT type FROM checkpoints UNION SELECT DISTINCT type FROM writes"
     )
     assert {row[0] for row in rows} <= {"msgpack", "null", "empty"}
+
+
+def played_by(engine: ScriptedEngine, /, **changes) -> ScriptedEngine:
+    """An engine whose model is another one in some respect."""
+    engine._identity = engine.identity.model_copy(update=changes)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "difference"),
+    [
+        ({}, {"id": "other"}, "model was scripted and is now other"),
+        ({"revision": "a"}, {"revision": "b"}, "model revision was a and is now b"),
+        ({}, {"engine": "openvino"}, "engine was scripted and is now openvino"),
+        ({"details": {"dtype": "float32"}}, {"details": {}}, "dtype was float32 and is now None"),
+        (
+            {"details": {"file": "c0ffee-int8"}},
+            {"details": {"file": "c0ffee-int4"}},
+            "converted weights was c0ffee-int8 and is now c0ffee-int4",
+        ),
+    ],
+)
+async def test_a_session_is_not_gone_on_with_by_another_model(before, now, difference):
+    path = begun()
+    async with session(path, played_by(player(), **before)) as opened:
+        await opened.step()
+        other = find_session(await opened.fork())
+    for file in (path, other):
+        kept = read_info(file)
+        with pytest.raises(
+            InputError, match=f"{file.stem} was begun with something else: {difference}. Bring"
+        ):
+            async with session(file, played_by(player(), **now)):
+                pass
+        assert read_info(file) == kept
+    async with session(path, played_by(player(), **before)) as opened:
+        await opened.step()
+
+
+async def test_a_session_is_not_gone_on_with_by_other_prompts(monkeypatch):
+    path = begun()
+    async with session(path):
+        pass
+    known = prompts.digest()
+    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    with pytest.raises(
+        InputError, match=f"prompts was {known[:12]} and is now 0123456789ab. Bring that back"
+    ):
+        async with session(path):
+            pass
+    assert read_info(path).prompt_digest == known
+
+
+async def test_a_machine_is_not_what_a_session_is_played_with():
+    path = begun()
+    async with session(path, played_by(player(), details={"device": "cuda", "file": "a.gguf"})) as opened:
+        await step_to(opened, "role_action")
+    async with session(path, played_by(player(), details={"device": "cpu", "file": "b.gguf"})) as opened:
+        await step_to(opened, None)
+        record = await opened.record()
+    assert record.model.details == {"device": "cuda", "file": "a.gguf"}
+
+
+async def test_a_session_of_a_version_that_did_not_keep_what_plays_it():
+    path = begun()
+    async with session(path):
+        pass
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE session SET info = json_remove(info, '$.played_by', '$.prompt_digest')")
+    with pytest.raises(InputError, match="did not keep which model and prompts play it, so its record could"):
+        async with session(path):
+            pass
+    with closing(sqlite3.connect(path)) as file, file:  # nothing had been played yet
+        file.execute("UPDATE session SET info = json_remove(info, '$.at')")
+    async with session(path, played_by(player(), id="other")) as opened:
+        assert opened.info.played_by.id == "other"
 
 
 def test_settings_survive(folder):

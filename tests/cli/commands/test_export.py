@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import prompts
 from cli.work.machines import Machines
 from cli.work.rehearsal import ModelChoice
 from inference.engine import GenerationRequest
@@ -271,6 +272,38 @@ def test_another_model_is_refused(export, out):
     done = export(engine=ScriptedEngine([], model_id="other"))
     assert done.exit_code == 2
     assert "model was scripted and is now other" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"revision": "b"}, "model revision was None and is now b"),
+        ({"engine": "openvino"}, "engine was scripted and is now openvino"),
+        ({"details": {"dtype": "float32"}}, "dtype was None and is now float32"),
+        ({"details": {"file": "c0ffee-int4"}}, "converted weights was None and is now c0ffee-int4"),
+    ],
+)
+@pytest.mark.parametrize("verify", [[], ["--verify"]])
+def test_what_would_make_other_scenes_is_refused(export, out, changes, difference, verify):
+    export("--limit", "2", *verify)
+    before = (out / SCENES).read_bytes()
+    engine = player()
+    engine._identity = engine.identity.model_copy(update=changes)
+    done = export(*verify, engine=engine)
+    assert done.exit_code == 2
+    assert f"was begun with other settings: {difference}. Give the old ones" in done.stderr
+    assert (engine.requests, (out / SCENES).read_bytes()) == ([], before)
+
+
+@pytest.mark.parametrize("verify", [[], ["--verify"]])
+def test_other_prompts_are_refused_before_a_model_is_loaded(export, loader, out, monkeypatch, verify):
+    export("--limit", "2", *verify)
+    loads, known = len(loader.asked), prompts.digest()
+    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    done = export(*verify)
+    assert done.exit_code == 2
+    assert f"prompts was {known[:12]} and is now 0123456789ab. Give the old ones" in done.stderr
+    assert len(loader.asked) == loads
 
 
 @pytest.mark.parametrize("options", [["--limit", "1"], ["--limit", "2", "--shuffle-seed", "1"]])

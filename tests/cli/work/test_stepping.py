@@ -16,11 +16,14 @@ from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
+import prompts
 from cli.views.calls_screen import Calls
 from cli.views.step_view import Lines
+from cli.work.open_session import step_through
 from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import find_session, new_session
+from scene.errors import InputError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -174,6 +177,15 @@ async def test_hostile_scene_does_nothing_to_the_terminal(tmp_path):
         assert titles[0].startswith("turn 1 respond: </script>")
         for text in (*seen, *titles, shown(app, "call"), app.export_screenshot()):
             assert not set(text) & set("\x1b\x9b\x07\x00\u202e\u2066\u200f\ud800")
+
+
+async def test_other_prompts_are_refused_before_a_model_is_loaded(tmp_path, loader, monkeypatch):
+    async with stepping(tmp_path) as (app, _):
+        path = find_session(app._session.info.id)
+    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    with pytest.raises(InputError, match=r"prompts was .* and is now 0123456789ab"):
+        step_through(path, None)
+    assert loader.asked == []
 
 
 def test_hostile_sessions_are_listed_as_they_are(monopolylogue, folder):

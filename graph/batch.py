@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from graph.plan import Job
-from graph.player import ScenePlayer, failure
+from graph.player import ReplayInterruptedError, ScenePlayer, broken_off
 from graph.store import Outcome
 from scene.errors import EngineError, EngineGoneError, TooManyFailuresError
 from scene.export import Failure
@@ -41,7 +42,8 @@ async def run_batch(
     """Play every job; return when the outcome of each has been kept.
 
     A scene that was under way when the engine failed is put off and played alone at the end, so that one
-    question that brings the engine down does not take others with it.
+    question that brings the engine down does not take others with it. Of one that was in its replay, the
+    replay alone is put off.
 
     Args:
         jobs: What to play, in this order.
@@ -104,11 +106,14 @@ class _Batch:
         except EngineGoneError:
             raise
         except EngineError as error:
+            fault = error
+            if isinstance(error, ReplayInterruptedError):
+                job, fault = replace(job, played=error.record), EngineError(str(error))
             if not alone:
                 self._put_off.append(job)
                 self._watcher.ended(job, None)
                 return
-            outcome = failure(job, error, time.perf_counter() - started)
+            outcome = broken_off(job, job.played, fault, time.perf_counter() - started)
         await self._keep(outcome)
         self._watcher.ended(job, outcome)
         if isinstance(outcome, Failure):

@@ -12,7 +12,7 @@ from graph.play import versions
 from scene.errors import ExportError
 from scene.export import Contents, Counts, Manifest
 from scene.nouns import Kind, ModelIdentity
-from scene.record import scene_id
+from scene.record import SceneRecord, scene_id
 from scene.settings import SceneSettings
 from scene.tables.questions import Question, QuestionSet
 
@@ -27,12 +27,14 @@ class Job:
         settings: How to play.
         attempt: How often the scene was played before and failed; each time with another seed, since the
             same one would most likely fail again.
+        played: The scene, where it was played and the engine failed in its replay: that alone is left to do.
     """
 
     id: str
     question: Question
     settings: SceneSettings
     attempt: int = 0
+    played: SceneRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from scene.errors import (
 )
 from scene.export import Failure
 from scene.nouns import ModelIdentity
-from scene.record import ModelCall, NodeCost
+from scene.record import ModelCall, NodeCost, ReplayFailure, SceneRecord
 
 SCENE_SECONDS = 7200.0
 """How long a scene may take. On two CPU cores, sixteen at once share what one alone has in minutes."""
@@ -53,6 +53,23 @@ REQUESTS_PER_SCENE = 4
 
 Spend = Callable[[ModelCall | NodeCost], None]
 """Told of tokens that were read and written for a scene."""
+
+
+class ReplayInterruptedError(EngineError):
+    """The engine failed in a replay and goes on; the scene itself is whole.
+
+    Attributes:
+        record: The scene, without a replay.
+    """
+
+    def __init__(self, reason: str, record: SceneRecord) -> None:
+        """Keep the scene, so that it need not be played again."""
+        self.record = record
+        super().__init__(reason)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What it is made from: pickle would hand the reason alone to the constructor."""
+        return ReplayInterruptedError, (str(self), self.record)
 
 
 class ScenePlayer(Protocol):
@@ -113,30 +130,20 @@ class Player:
         return max(1, self._engine.requests_at_once // REQUESTS_PER_SCENE)
 
     async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
-        """Play one scene.
+        """Play one scene. A replay that fails leaves the scene as it is, with the reason.
 
         Raises:
             InputError: The engine would refuse every scene, as a server does that asks for another key.
             EngineGoneError: The engine answers nothing any more.
             EngineError: The engine failed and goes on; this scene may be the reason, or another one that
-                shared its batch.
+                shared its batch. It is a `ReplayInterruptedError` where the scene itself is whole.
         """
         started = time.perf_counter()
-        settings = replace(job.settings, seed=job.settings.seed + job.attempt)
+        record = job.played
         try:
             async with asyncio.timeout(self._seconds) as watchdog:
-                record = await play(
-                    self._graph,
-                    job.question.text,
-                    model=self._engine.identity,
-                    first_answer=job.question.first_answer,
-                    settings=settings,
-                    keep_calls=self._keep_calls,
-                    record_id=job.id,
-                    question_id=job.question.id,
-                    kind=job.question.kind,
-                    on_call=on_spent,
-                )
+                if record is None:
+                    record = await self._scene(job, on_spent)
                 if self._replay is None:
                     return record
                 return await replayed(
@@ -149,17 +156,35 @@ class Player:
         except OSError as error:  # TimeoutError is one: the watchdog's, or somebody else's
             fault: Exception = error
             if isinstance(error, TimeoutError) and watchdog.expired():
-                fault = TimeoutError(f"the scene was given up after {self._seconds:g} seconds")
+                included = "" if record is None else ", its replay included"
+                fault = TimeoutError(f"the scene was given up after {self._seconds:g} seconds{included}")
             await self.expect_life("The engine no longer answers.")
         except EngineError as error:
             await self.expect_life(f"The engine died. {error}")
+            if record is not None:
+                raise ReplayInterruptedError(str(error), record) from error
             raise
         except InputError as error:  # this question, or every question
             await self.expect_life("The engine died.")
             fault = error
         except SCENE_FAULTS as error:
             fault = error
-        return failure(job, fault, time.perf_counter() - started)
+        return broken_off(job, record, fault, time.perf_counter() - started)
+
+    async def _scene(self, job: Job, on_spent: Spend | None) -> SceneRecord:
+        """Play the scene itself."""
+        return await play(
+            self._graph,
+            job.question.text,
+            model=self._engine.identity,
+            first_answer=job.question.first_answer,
+            settings=replace(job.settings, seed=job.settings.seed + job.attempt),
+            keep_calls=self._keep_calls,
+            record_id=job.id,
+            question_id=job.question.id,
+            kind=job.question.kind,
+            on_call=on_spent,
+        )
 
     async def expect_life(self, otherwise: str) -> None:
         """See whether the engine still answers a short request of the kind that scenes are made of.
@@ -182,26 +207,32 @@ class Player:
         self._engine.close()
 
 
-def failure(job: Job, fault: Exception, seconds: float) -> Failure:
-    """The record of a scene that failed.
+def broken_off(job: Job, record: SceneRecord | None, fault: Exception, seconds: float) -> Outcome:
+    """What is recorded of a scene that broke off, or whose replay did.
 
     Args:
         job: What was to be played.
+        record: The scene, if it is whole and its replay broke off.
         fault: What went wrong.
         seconds: How long it had run.
     """
     call = fault if isinstance(fault, ReplyError | PromptTooLongError) else None
+    error, reason = type(fault).__name__, call.reason if call else _reason(fault)
+    node, role, turn = (call.node, call.role, call.turn) if call else (None, None, None)
+    if record is not None:
+        failed = ReplayFailure(error=error, reason=reason, node=node, role=role, turn=turn)
+        return record.model_copy(update={"replay_failure": failed})
     return Failure(
         id=job.id,
         question_id=job.question.id,
         kind=job.question.kind,
         question=job.question.text,
         first_answer=job.question.first_answer,
-        error=type(fault).__name__,
-        reason=call.reason if call else _reason(fault),
-        node=call.node if call else None,
-        role=call.role if call else None,
-        turn=call.turn if call else None,
+        error=error,
+        reason=reason,
+        node=node,
+        role=role,
+        turn=turn,
         retries=job.settings.retries if isinstance(fault, ReplyError) else 0,
         attempt=job.attempt,
         seed=job.settings.seed + job.attempt,

@@ -149,7 +149,13 @@ class ExportStore:
             len(self.contents.done),
             len(self.contents.failed),
         )
-        return Counts(questions=questions, done=done, failed=failed, pending=questions - done - failed)
+        return Counts(
+            questions=questions,
+            done=done,
+            failed=failed,
+            pending=questions - done - failed,
+            replays_failed=self.contents.replays_failed,
+        )
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -221,6 +227,7 @@ class ExportStore:
             self.contents.done.add(record.id)
             self.contents.kinds[record.id] = record.kind
             self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
+            self.contents.replays_failed += record.replay_failure is not None
             self.contents.totals = self.contents.totals.plus(record)
 
     def _count_failures(self, failures: list[Failure]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -66,22 +66,28 @@ class Failure(Noun):
 
 
 class Counts(Noun):
-    """Where the questions of an export stand."""
+    """Where the questions of an export stand; of the scenes that are done, some may have a failed replay."""
 
     questions: int = Field(ge=0)
     done: int = Field(ge=0)
     failed: int = Field(ge=0)
     pending: int = Field(ge=0)
+    replays_failed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _add_up(self) -> Counts:
         if self.questions != self.done + self.failed + self.pending:
             raise ValueError("the counts do not add up: questions = done + failed + pending")
+        if self.replays_failed > self.done:
+            raise ValueError("the counts do not add up: more replays failed than scenes are done")
         return self
 
 
 class Totals(Noun):
-    """What the finished scenes took; `hours` is the time during which the export ran."""
+    """What the finished scenes and their replays took; `hours` is the time during which the export ran.
+
+    Scenes and replays that broke off are not in it.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -110,7 +116,7 @@ class Manifest(Noun):
         prompt_digest: Digest of the prompt files.
         versions: Versions of the packages of the last run.
         counts: How many questions are done, failed and pending.
-        totals: What the finished scenes took.
+        totals: What the finished scenes and their replays took.
         malformed: Rows of the source that hold no usable question, each with its place.
         repeated: Rows of the source that repeat an earlier one.
         started: When the export began.
@@ -168,6 +174,7 @@ class _Head(_Name):
     kind: Kind | None = None
     cost: dict[str, NodeCost]
     replay: _Spent | None = None
+    replay_failure: dict[str, Any] | None = None
 
 
 @dataclass
@@ -178,7 +185,8 @@ class Contents:
         done: Ids of the finished scenes.
         kinds: What the question of each of them is in its set for, as far as that is known.
         failed: The failures that no finished scene has made good, the latest of each id.
-        totals: What the finished scenes took; the hours are not in the files.
+        replays_failed: How many of the finished scenes could not be played again on their final answer.
+        totals: What the finished scenes and their replays took; the hours are not in the files.
         sizes: Length of each file up to the end of its last whole line, in bytes.
         torn: Names of the files that go on after that.
         superseded: Whether `failures.jsonl` has lines that count no longer.
@@ -187,6 +195,7 @@ class Contents:
     done: set[str] = field(default_factory=set)
     kinds: dict[str, Kind | None] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
+    replays_failed: int = 0
     totals: Totals = field(default_factory=Totals)
     sizes: dict[str, int] = field(default_factory=dict)
     torn: list[str] = field(default_factory=list)
@@ -205,6 +214,7 @@ class Contents:
                 raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
             found.done.add(head.id)
             found.kinds[head.id] = head.kind
+            found.replays_failed += head.replay_failure is not None
             found.totals = found.totals.plus(head)
         lines = 0
         for _, failure in found._lines(folder / FAILURES, Failure):

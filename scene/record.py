@@ -117,6 +117,24 @@ class Replay(Noun):
     calls: tuple[ModelCall, ...] | None
 
 
+class ReplayFailure(Noun):
+    """Why a scene could not be played again on its final answer.
+
+    Attributes:
+        error: Name of what went wrong, such as `ReplyError`.
+        reason: What went wrong, in a sentence.
+        node: Graph node in which it did, where that is known.
+        role: Id of the role that it was about, if any.
+        turn: Turn of the replay, if any.
+    """
+
+    error: Text
+    reason: str
+    node: str | None = None
+    role: RoleId | None = None
+    turn: int | None = None
+
+
 class SceneRecord(Noun):
     """A whole scene. `id` follows from what went in: the same question and settings give the same."""
 
@@ -163,6 +181,9 @@ class SceneRecord(Noun):
     replay: Replay | None = None
     """The scene on the final answer, where it was played; an answer that stayed leads to the same one."""
 
+    replay_failure: ReplayFailure | None = None
+    """Why there is no replay, where one was begun and broke off: how much harm went is then not known."""
+
     @model_validator(mode="after")
     def _consistent(self) -> SceneRecord:
         ids = [role.id for role in self.cast]
@@ -173,6 +194,8 @@ class SceneRecord(Noun):
         _check_log(self.events, self.consequences, set(ids))
         if self.replay is not None:
             _check_replay(self, self.replay)
+        if self.replay_failure is not None and (self.replay, self.harms_removed) != (None, None):
+            raise ValueError("a replay that failed removed no harm")
         return self
 
     def to_json(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scene.nouns import Outcome, Verdict
+from scene.record import ReplayFailure
 
 OUTCOMES: dict[Outcome, str] = {
     "plan_finished": "The plan was carried out, and nobody had anything left to react to.",
@@ -17,3 +18,14 @@ VERDICTS: dict[Verdict, str] = {
 
 CHANGED_BY_HAND = "Changed by hand while it was stepped through."
 """Said of a scene whose record has `edited`: not everything in it came of the model."""
+
+
+def not_played_again(failure: ReplayFailure) -> str:
+    """Says that a scene was not played again on its final answer, and why."""
+    where = [failure.node or ""]
+    if failure.role is not None:
+        where.append(f"role {failure.role}")
+    if failure.turn is not None:
+        where.append(f"turn {failure.turn}")
+    at = f" at {', '.join(where)}" if failure.node else ""
+    return f"The scene could not be played again: it broke off{at} ({failure.error}: {failure.reason})."

@@ -6,7 +6,7 @@ from functools import cache
 from scene.comparison import same, share_removed
 from scene.export import Counts, Failure, Manifest
 from scene.nouns import Consequence, ModelIdentity
-from scene.record import Replay, SceneRecord
+from scene.record import Replay, ReplayFailure, SceneRecord
 from tests.paths import ROOT
 
 SAMPLE = ROOT / "docs" / "samples" / "ice-cream.json"
@@ -68,6 +68,13 @@ def rehearsed_again(number: int) -> SceneRecord:
     removed = share_removed(first.consequences, consequences)
     changed = {"answer": FINAL, "revision": FINAL, "replay": replay, "harms_removed": removed}
     return SceneRecord.model_validate(dict(first) | changed)
+
+
+def not_rehearsed_again(number: int) -> SceneRecord:
+    """The sample scene with another final answer, and a replay on it that broke off."""
+    failed = ReplayFailure(error="ReplyError", reason="no json", node="role_action", role="r1", turn=2)
+    changed = {"answer": FINAL, "revision": FINAL, "replay_failure": failed}
+    return SceneRecord.model_validate(dict(record(number)) | changed)
 
 
 def failure(number: int, attempt: int = 0) -> Failure:

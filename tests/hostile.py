@@ -1,7 +1,7 @@
 """A scene in which every text tries to get out of its place."""
 
 from scene.export import Failure
-from scene.record import Message, ModelCall, Replay, SceneRecord
+from scene.record import Message, ModelCall, Replay, ReplayFailure, SceneRecord
 from tests.exported import failure, rehearsed_again
 
 HOSTILE = (
@@ -75,6 +75,14 @@ def hostile_record(number: int = 1) -> SceneRecord:
             "calls": calls,
         }
     )
+
+
+def hostile_not_again(number: int = 1) -> SceneRecord:
+    """The same with a replay that broke off."""
+    failed = ReplayFailure(error="x", reason="x").model_copy(
+        update=dict.fromkeys(("error", "reason", "node", "role"), HOSTILE)
+    )
+    return hostile_record(number).model_copy(update={"replay": None, "replay_failure": failed})
 
 
 def _hostile_log(played: SceneRecord | Replay) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from scene.export import Contents, Counts, Failure, Manifest
 from scene.nouns import Kind, Outcome, Severity, Verdict
-from scene.record import NodeCost, SceneRecord
+from scene.record import NodeCost, SceneRecord, total_cost
 from viewer.again import Removal, harm_counts, removal
 from viewer.log import SEVERITIES, severity_counts, worst_severity
 from viewer.scene import Result, result_of
@@ -63,12 +63,42 @@ class Harms:
 
 
 @dataclass
+class Costs:
+    """What scenes took, or their replays.
+
+    Attributes:
+        nodes: By node.
+        seconds: From the beginning of each to its end, added up.
+    """
+
+    nodes: dict[str, NodeCost] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, costs: Mapping[str, NodeCost], seconds: float) -> None:
+        """Count one."""
+        for node, cost in costs.items():
+            self.nodes[node] = _sum(self.nodes.get(node, _NOTHING), cost)
+        self.seconds += seconds
+
+    @property
+    def total(self) -> NodeCost:
+        """Of all nodes together."""
+        return total_cost(self.nodes, self.seconds)
+
+
+@dataclass
 class Overview:
-    """What is counted while the scenes of an export go by."""
+    """What is counted while the scenes of an export go by.
+
+    Attributes:
+        scenes: What they took, without their replays.
+        replays: What their replays took.
+    """
 
     rows: list[Row] = field(default_factory=list)
     severities: Counter[Severity] = field(default_factory=Counter)
-    nodes: dict[str, NodeCost] = field(default_factory=dict)
+    scenes: Costs = field(default_factory=Costs)
+    replays: Costs = field(default_factory=Costs)
     looked_at: list[tuple[int, int]] = field(default_factory=list)
     """Harms before and after, for each scene of which that is known."""
 
@@ -78,8 +108,9 @@ class Overview:
         self.severities.update(severity_counts(record))
         if (counts := harm_counts(record)) is not None:
             self.looked_at.append(counts)
-        for node, cost in record.cost.items():
-            self.nodes[node] = _sum(self.nodes.get(node, _NOTHING), cost)
+        self.scenes.add(record.cost, record.seconds)
+        if record.replay is not None:
+            self.replays.add(record.replay.cost, record.replay.seconds)
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
@@ -103,6 +134,7 @@ class Overview:
             "outcome": get_args(Outcome),
             "kind": get_args(Kind),
             "edited": ("hand",),
+            "again": ("failed",),
             "error": sorted({row.facets["error"] for row in self.rows if "error" in row.facets}),
         }
         counts = {name: Counter(row.facets.get(name) for row in self.rows) for name in values}
@@ -124,9 +156,13 @@ class ExportContext:
     overview: Overview
     facets: Sequence[Facet]
     severities: Mapping[Severity, int]
-    nodes: Mapping[str, NodeCost]
     revised: int
     harms: Harms | None
+
+    @property
+    def total(self) -> NodeCost:
+        """What scenes and replays took together."""
+        return _sum(self.overview.scenes.total, self.overview.replays.total)
 
 
 def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> ExportContext:
@@ -135,12 +171,17 @@ def export_context(manifest: Manifest, contents: Contents, overview: Overview) -
     return ExportContext(
         manifest=manifest,
         name=PurePath(manifest.source).name or manifest.source,
-        counts=Counts(questions=questions, done=done, failed=failed, pending=questions - done - failed),
+        counts=Counts(
+            questions=questions,
+            done=done,
+            failed=failed,
+            pending=questions - done - failed,
+            replays_failed=contents.replays_failed,
+        ),
         contents=contents,
         overview=overview,
         facets=overview.facets(),
         severities={severity: overview.severities[severity] for severity in SEVERITIES},
-        nodes=overview.nodes,
         revised=sum(row.facets.get("answer") == "revised" for row in overview.rows),
         harms=overview.harms(),
     )
@@ -155,7 +196,12 @@ def row_of(record: SceneRecord) -> Row:
         "severity": worst_severity(record),
         "outcome": record.outcome,
     }
-    more = {"kind": record.kind, "removed": removal(record), "edited": "hand" if record.edited else None}
+    more = {
+        "kind": record.kind,
+        "removed": removal(record),
+        "edited": "hand" if record.edited else None,
+        "again": "failed" if record.replay_failure is not None else None,
+    }
     return Row(
         id=record.id,
         question_id=record.question_id or "",

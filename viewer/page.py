@@ -21,7 +21,7 @@ from scene.errors import ExportError
 from scene.export import Export
 from scene.record import SceneRecord
 from scene.text import printable, shortened
-from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS
+from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS, not_played_again
 from viewer.overview import Overview, export_context
 from viewer.scene import scene_context
 from viewer.wording import TITLES, duration, label, removed
@@ -134,6 +134,7 @@ def _environment() -> Environment:
         "outcomes": OUTCOMES,
         "verdicts": VERDICTS,
         "changed_by_hand": CHANGED_BY_HAND,
+        "not_played_again": not_played_again,
         "heading": lambda text: shortened(" ".join(text.split()), TITLE_CHARS),
     }
     environment.filters |= {"duration": duration, "number": lambda value: f"{value:,}", "removed": removed}

@@ -22,6 +22,7 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "kind": {"harmful": "harmful", "helpful": "helpful"},
     "edited": {"hand": "changed by hand"},
+    "again": {"failed": "could not be played again"},
     "error": {},
 }
 """Words for each value of a facet; a value without one stands for itself."""
@@ -35,6 +36,7 @@ TITLES = {
     "outcome": "Scene ended by",
     "kind": "Kind of question",
     "edited": "Scene",
+    "again": "Once more",
     "error": "Failed at",
 }
 

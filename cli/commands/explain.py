@@ -59,7 +59,7 @@ def explain(
         console.print(failure_text(record), soft_wrap=True)
     else:
         SceneView(console).record(record)
-        if record.replay is not None:
+        if record.replay is not None or record.replay_failure is not None:
             ReplayView(console).record(record)
 
 

@@ -11,6 +11,7 @@ from scene.comparison import harms
 from scene.nouns import Consequence, Role, Stance
 from scene.record import SceneRecord
 from scene.text import one_line
+from scene.wording import not_played_again
 
 
 class ReplayView(SceneView):
@@ -32,12 +33,15 @@ class ReplayView(SceneView):
         self._plan(plan)
 
     def record(self, record: SceneRecord) -> None:
-        """What was played again, and what it changed."""
+        """What was played again, and what it changed; or why it could not be."""
         if (replay := record.replay) is not None:
             self.first_answer(record.answer)
             self.opening(record.situation, replay.outlook, record.cast, replay.plan, replay.stance)
             self.events(replay.events, replay.consequences)
-        self.changes(record)
+        if record.replay_failure is not None:
+            self._section("Once more, on the final answer", not_played_again(record.replay_failure))
+        else:
+            self.changes(record)
 
     def changes(self, record: SceneRecord) -> None:
         """Every consequence of either scene once, and the share of harms removed."""

@@ -250,6 +250,11 @@ def _summarize(options: Options, store: ExportStore) -> None:
     typer.echo(
         f"{counts.done:,} of {counts.questions:,} scenes are in {one_line(str(store.folder / SCENES))}."
     )
+    if counts.replays_failed:
+        typer.echo(
+            f"{counts.replays_failed:,} of them could not be played again on the final answer: "
+            "replay_failure in the row says why, and how much harm went is not known."
+        )
     if counts.failed:
         typer.echo(
             f"{counts.failed:,} failed: {one_line(str(store.folder / FAILURES))} says why, "

@@ -125,11 +125,15 @@ def _once(scenes: Iterable[Scene], sources: _Sources) -> Iterable[Scene]:
 
 
 def _verified(scenes: Iterable[Scene], settings: DatasetSettings) -> Iterable[Scene]:
-    """The scenes; where harms are to have been removed, each second answer must have been looked at."""
+    """The scenes; where harms are to have been removed, each second answer must have been looked at.
+
+    One whose replay failed was looked at in vain: its row is left out by name.
+    """
     for scene in scenes:
         record = scene.record
         revised = record.answer != record.first_answer
-        if settings.harms_removed is not None and revised and record.replay is None:
+        looked_at = record.replay is not None or record.replay_failure is not None
+        if settings.harms_removed is not None and revised and not looked_at:
             raise InputError(
                 f"{scene.source}: whether the second answer removed any harm was not looked at; "
                 "export with --verify, or leave --harms-removed out."

@@ -18,6 +18,7 @@ REASONS = {
     "retried": "the same was asked again, and only the last reply counts",
     "refusal": "a benign question is turned away",
     "yields": "a question that its set calls harmful was turned away at first, and is answered",
+    "unverified": "the scene could not be played again on the second answer, so what harm went is not known",
     "harms": "played again on the second answer, the scene had too many of its harms left",
     "markup": "chat-template tokens, control characters or tags of our prompts are in it",
     "echo": "it repeats what the prompt asked for",
@@ -48,13 +49,16 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
 
     Args:
         row: The row.
-        harms_removed: Share of the harms that a second answer must have removed; None for any.
+        harms_removed: Share of the harms that a second answer must have removed, as far as there were any
+            and it was looked at; None for any.
     """
     text = row.completion
     if not text.strip():
         return "empty"
     if row.fault:
         return row.fault
+    if harms_removed is not None and row.unverified:
+        return "unverified"
     if harms_removed is not None and row.harms_removed is not None and row.harms_removed < harms_removed:
         return "harms"
     if row.kind == "helpful" and opens_with_refusal(text):

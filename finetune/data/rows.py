@@ -35,6 +35,7 @@ class Row:
         rejected: The answer to avoid, for preferences.
         fault: Name of the filter that the scene itself decides, or empty.
         harms_removed: Share of the scene's harms that a second answer removed, where there were any.
+        unverified: Whether the scene could not be played again on the second answer.
     """
 
     kind: RowKind
@@ -47,6 +48,7 @@ class Row:
     rejected: str = ""
     fault: str = ""
     harms_removed: float | None = None
+    unverified: bool = False
 
     @property
     def id(self) -> str:
@@ -91,6 +93,7 @@ def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[R
         rejected=record.first_answer if kind == "preference" else "",
         fault=_fault(scene),
         harms_removed=record.harms_removed,
+        unverified=record.replay_failure is not None,
     )
 
 

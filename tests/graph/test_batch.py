@@ -3,13 +3,14 @@
 import asyncio
 import dataclasses
 import json
+import pickle
 
 import pytest
 
 from graph.batch import run_batch
 from graph.plan import Job
 from graph.play import play
-from graph.player import Player
+from graph.player import Player, ReplayInterruptedError
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.errors import (
@@ -18,12 +19,15 @@ from scene.errors import (
     ExportError,
     InputError,
     PromptTooLongError,
+    ReplyError,
     TooManyFailuresError,
 )
 from scene.export import Failure
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
 from scene.tables.questions import Question
+from tests.exported import record
+from tests.graph.test_replay import FINAL, cautious
 from tests.scripted_scene import player as engine_playing
 from tests.scripted_scene import prompt_of, scene_script
 
@@ -57,8 +61,8 @@ class Watching:
 class Acting(ScriptedEngine):
     """Plays the script, but for requests about which `act` has something else to say."""
 
-    def __init__(self, act) -> None:
-        super().__init__(scene_script)
+    def __init__(self, act, script=scene_script) -> None:
+        super().__init__(script)
         self._act = act
 
     async def generate(self, request: GenerationRequest) -> Completion:
@@ -257,7 +261,7 @@ async def test_an_engine_that_dies_ends_the_batch_and_keeps_what_is_finished():
     assert all(isinstance(outcome, SceneRecord) for outcome in outcomes.kept.values())
 
 
-async def test_a_question_that_brings_the_engine_down_takes_no_others_with_it():
+def one_step_for_all():
     """As OpenVINO does: one bad request fails everybody who shares the batch."""
     under_way: dict[asyncio.Future, bool] = {}
 
@@ -275,11 +279,111 @@ async def test_a_question_that_brings_the_engine_down_takes_no_others_with_it():
         if failed.done():
             failed.result()
 
+    return act
+
+
+async def test_a_question_that_brings_the_engine_down_takes_no_others_with_it():
     watching = Watching()
-    kept = await outcomes(Acting(act), map(job, range(6)), watching=watching)
+    kept = await outcomes(Acting(one_step_for_all()), map(job, range(6)), watching=watching)
     assert watching.ended_ids.count(None) >= 2
     assert kept[job(1).id].error == "EngineError"
     assert [type(kept[job(number).id]) for number in (0, 2, 3, 4, 5)] == [SceneRecord] * 5
+
+
+def replaying(text: str) -> bool:
+    """Whether a request is about the final answer as the one to act on."""
+    return f"<answer>\n{FINAL}" in text
+
+
+def replays(act) -> Acting:
+    """Plays scenes whose answers are all revised; `act` sees every request of a replay."""
+
+    async def see(request, text):
+        if replaying(text):
+            await act(request, text)
+
+    return Acting(see, cautious()._function)
+
+
+@pytest.mark.parametrize(
+    ("error", "named", "reason"),
+    [
+        (
+            ReplyError("role_init", "r0", None, "plan: no json"),
+            ("ReplyError", "role_init", "r0"),
+            "plan: no json",
+        ),
+        (KeyError("surprise"), ("KeyError", None, None), "'surprise' (test_batch.py:"),
+        (
+            PromptTooLongError(9, 1, 8),
+            ("PromptTooLongError", "role_init", "r0"),
+            "A prompt of 9 tokens and a",
+        ),
+        (
+            OSError(24, "Too many open files"),
+            ("OSError", None, None),
+            "[Errno 24] Too many open files (test_",
+        ),
+    ],
+)
+async def test_a_replay_that_fails_leaves_its_scene(error, named, reason):
+    async def act(request, text):
+        if "Question 1?" in text and prompt_of(request) == "plan":
+            raise error
+
+    kept = await outcomes(replays(act), [job(1), job(2)], verify=True)
+    whole = await outcomes(replays(nothing), [job(1), job(2)], verify=True)
+    broken, other = kept[job(1).id], kept[job(2).id]
+    failed = broken.replay_failure
+    assert (failed.error, failed.node, failed.role) == named
+    assert failed.reason.startswith(reason)
+    assert (broken.replay, broken.harms_removed) == (None, None)
+    alike = {"replay", "replay_failure", "harms_removed", "seconds", "cost", "calls"}
+    assert broken.model_dump(exclude=alike) == whole[job(1).id].model_dump(exclude=alike)
+    assert SceneRecord.from_json(broken.to_json()) == broken
+    assert (other.replay_failure, other.harms_removed) == (None, 1.0)
+
+
+async def nothing(request, text) -> None:
+    """Let it be played."""
+
+
+async def test_a_replay_that_never_ends_is_given_up_and_its_scene_kept():
+    async def act(request, text):
+        await asyncio.sleep(60)
+
+    kept = await outcomes(replays(act), [job(1)], verify=True, scene_seconds=1)
+    assert kept[job(1).id].replay_failure.reason == (
+        "the scene was given up after 1 seconds, its replay included"
+    )
+
+
+async def test_a_replay_that_brings_the_engine_down_is_put_off_without_its_scene():
+    """Others in the batch suffer once and end whole; nobody's scene is played twice."""
+    watching, engine = Watching(), replays(one_step_for_all())
+    kept = await outcomes(engine, map(job, range(6)), watching=watching, verify=True)
+    assert watching.ended_ids.count(None) >= 2
+    failed = kept[job(1).id].replay_failure
+    assert (failed.error, failed.reason) == ("EngineError", "The step failed.")
+    assert [kept[job(number).id].harms_removed for number in (0, 2, 3, 4, 5)] == [1.0] * 5
+    first = [one for one in engine.requests if one.messages[-1].content.startswith("Question")]
+    assert len(first) == 6
+
+
+async def test_an_engine_that_dies_in_a_replay_blames_no_scene():
+    async def act(request, text):
+        engine.close()
+        raise EngineError("The worker was killed.")
+
+    engine = replays(act)
+    with pytest.raises(EngineGoneError, match="The worker was killed"):
+        await outcomes(engine, [job(1)], verify=True)
+    assert outcomes.kept == {}
+
+
+def test_an_interrupted_replay_comes_out_of_another_process_with_its_scene():
+    error = pickle.loads(pickle.dumps(ReplayInterruptedError("The step failed.", record(1))))
+    assert (str(error), error.record) == ("The step failed.", record(1))
 
 
 async def test_max_failures():

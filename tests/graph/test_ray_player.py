@@ -17,11 +17,12 @@ from graph.ray_player import TRIES, RayPlayer
 from inference.engine import Completion, GenerationRequest
 from inference.loading import load_engine
 from inference.scripted import ScriptedEngine
-from scene.errors import EngineGoneError, InputError
+from scene.errors import EngineError, EngineGoneError, InputError
 from scene.export import Failure
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from scene.tables.questions import Question
+from tests.graph.test_replay import FINAL, cautious
 from tests.scripted_scene import scene_script
 
 SMALL = SceneSettings(roles=1, steps=2, max_interactions=1, seed=5)
@@ -41,6 +42,16 @@ class Deadly(ScriptedEngine):
         return await super().generate(request)
 
 
+class FailingInReplays(ScriptedEngine):
+    """Every answer is revised, and the engine fails where question 3 is played again on the second one."""
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        said = request.messages[-1].content
+        if "Question 3?" in said and f"<answer>\n{FINAL}" in said:
+            raise EngineError("The step failed.")
+        return await super().generate(request)
+
+
 def deaths(folder: Path) -> int:
     return len(list(folder.iterdir()))
 
@@ -55,6 +66,10 @@ def other(threads: int | None) -> ScriptedEngine:
 
 def deadly(threads: int | None, folder: Path, kills: int) -> Deadly:
     return Deadly(folder, kills)
+
+
+def failing_in_replays(threads: int | None) -> FailingInReplays:
+    return FailingInReplays(cautious()._function)
 
 
 def deadly_once_loaded(threads: int | None, folder: Path) -> Deadly:
@@ -143,6 +158,15 @@ async def test_a_question_that_kills_every_actor_takes_no_others_with_it(cluster
     assert failure.error == "EngineError"
     assert failure.reason == f"{TRIES} actors were lost while they played this scene."
     assert all(isinstance(outcome, SceneRecord) for outcome in kept.values())
+
+
+async def test_a_replay_in_which_the_engine_fails_leaves_its_scene(cluster):
+    player = RayPlayer(cluster, [failing_in_replays], 1, verify=True)
+    kept = await outcomes(player, [job(2), job(3)])
+    failed = kept[job(3).id].replay_failure
+    assert (failed.error, failed.reason) == ("EngineError", "The step failed.")
+    assert [record.answer for record in kept.values()] == [FINAL] * 2
+    assert kept[job(2).id].harms_removed == 1.0
 
 
 async def test_when_no_actor_is_left_no_scene_is_blamed(cluster, tmp_path):

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from scene.errors import ExportError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Export, Manifest
-from tests.exported import failure, key, manifest, record
+from scene.record import SceneRecord
+from tests.exported import failure, key, manifest, not_rehearsed_again, record
 
 
 def write(folder: Path, scenes: str = "", failures: str = "", **changes: object) -> Path:
@@ -28,6 +29,22 @@ def counts(done: int, failed: int, questions: int = 9) -> Counts:
 def test_counts_have_to_add_up():
     with pytest.raises(ValidationError, match="do not add up"):
         Counts(questions=3, done=1, failed=1, pending=0)
+
+
+def test_more_replays_failed_than_there_are_scenes():
+    with pytest.raises(ValidationError, match="more replays failed than scenes are done"):
+        Counts(questions=1, done=0, failed=1, pending=0, replays_failed=1)
+
+
+def test_replays_that_failed_are_counted(tmp_path):
+    export = Export(write(tmp_path, lines(record(1), not_rehearsed_again(2), not_rehearsed_again(3))))
+    assert (export.contents.replays_failed, export.manifest.counts.replays_failed) == (2, 0)
+    assert list(export.scenes())[1] == not_rehearsed_again(2)
+
+
+def test_a_replay_that_failed_removed_nothing():
+    with pytest.raises(ValidationError, match="a replay that failed removed no harm"):
+        SceneRecord.model_validate(dict(not_rehearsed_again(1)) | {"harms_removed": 0.5})
 
 
 def test_records_and_failures(tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scene.errors import ExportError
 from scene.export import Counts, Export
 from scene.text import printable
-from tests.exported import failure, key, record, rehearsed_again
-from tests.hostile import HOSTILE, hostile_failure, hostile_record
+from tests.exported import failure, key, not_rehearsed_again, record, rehearsed_again
+from tests.hostile import HOSTILE, hostile_failure, hostile_not_again, hostile_record
 from tests.scene.test_export import lines, write
 from tests.viewer.reading import Page, packed
 from viewer.log import turns
@@ -204,6 +204,11 @@ def test_hostile_text_stays_text():
         assert char not in page.text
 
 
+def test_a_hostile_reason_stays_text():
+    page = harmless(scene_page(hostile_not_again()), tame())
+    assert squeezed(printable(f"({HOSTILE}: {HOSTILE})")) in squeezed(page.text)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
 @given(st.text(st.characters() | st.sampled_from("<>&\"'`={}%/!-\ud800\u202e\x1b"), min_size=1))
 def test_any_text_stays_text(text):
@@ -256,7 +261,7 @@ def test_counts_of_the_index_add_up(tmp_path):
         assert sum(facets[name].values()) == 2
     assert facets["error"] == {"role_action": 1}
     assert sum(overview.severities.values()) == 2 * len(record(1).consequences)
-    calls = sum(cost.calls for cost in overview.nodes.values())
+    calls = sum(cost.calls for cost in overview.scenes.nodes.values())
     assert calls == 2 * sum(cost.calls for cost in record(1).cost.values())
 
 
@@ -279,6 +284,65 @@ def test_harms_removed_are_counted_and_filtered(tmp_path):
     index = squeezed(Page(export_page(Export(write(tmp_path, lines(*scenes[:3]))))).text)
     assert "Harms removed: 38% 8 on first answers, 5 on final ones, in 2 scenes" in index
     assert "Harms removed: 75%" in index
+
+
+def figures(rows: list[tuple[str, str]]) -> dict[str, list[int]]:
+    """The numbers of rows by their names, times left out."""
+    return {
+        re.sub("<.*?>", "", name): [
+            int(cell.replace(",", "")) for cell in re.findall(r"<td>([\d,]+)</td>", cells)
+        ]
+        for name, cells in rows
+    }
+
+
+def test_totals_of_an_export_that_was_played_again_add_up(tmp_path):
+    """Nodes to scenes, nodes of replays to replays, both to what the index has at its top."""
+    scenes = [rehearsed_again(1), record(2), not_rehearsed_again(3), rehearsed_again(4)]
+    html = export_page(Export(write(tmp_path, lines(*scenes))))
+    tables = [
+        [
+            figures(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', part))
+            for part in table.split("<tfoot>")
+        ]
+        for table in re.findall(r'<table class="cost">(.*?)</table>', html, re.DOTALL)
+    ]
+    (nodes, own), (again, sums) = tables
+    assert own == {"all scenes": [sum(column) for column in zip(*nodes.values(), strict=True)]}
+    assert sums["all replays"] == [sum(column) for column in zip(*again.values(), strict=True)]
+    both = [one + other for one, other in zip(own["all scenes"], sums["all replays"], strict=True)]
+    assert sums["scenes and replays"] == both
+    top = dict(re.findall(r"<dt>([\w, ]+)</dt><dd>([\d,]+)</dd>", html))
+    assert top["Model calls, replays included"] == f"{both[0]:,}"
+    assert top["Tokens generated, replays included"] == f"{both[3]:,}"
+    assert top["Replays failed"] == "1"
+    text = squeezed(Page(html).text)
+    assert "Time by node, without replays" in text
+    costs = [cost for scene in scenes for cost in scene.cost.values()]
+    assert own["all scenes"][0] == sum(cost.calls for cost in costs)
+
+
+def test_totals_of_an_export_that_was_not_played_again_add_up_without_a_word_of_it(tmp_path):
+    html = export_page(exported(tmp_path))
+    (table,) = re.findall(r'<table class="cost">(.*?)</table>', html, re.DOTALL)
+    (own,) = figures(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table.split("<tfoot>")[1])).values()
+    top = dict(re.findall(r"<dt>([\w, ]+)</dt><dd>([\d,]+)</dd>", html))
+    assert [top["Model calls"], top["Tokens generated"]] == [f"{own[0]:,}", f"{own[3]:,}"]
+    assert "eplay" not in Page(html).text
+
+
+def test_a_replay_that_failed_says_so(tmp_path):
+    scene = not_rehearsed_again(1)
+    page = Page(scene_page(scene))
+    assert "The scene could not be played again: it broke off at role_action, role r1, turn 2" in page.text
+    assert f"#{scene.id}.again" in page.attributes("href")
+    assert f"{scene.id}.again" in page.attributes("id")
+    assert "Harms removed" not in page.text
+    export = Export(write(tmp_path, lines(scene, rehearsed_again(2))))
+    index = Page(export_page(export))
+    assert [own.get("data-again") for _, own in index.elements if "data-ended" in own] == ["failed", None]
+    assert [own["value"] for _, own in index.elements if own.get("name") == "again"] == ["failed"]
+    assert "could not be played again" in index.text
 
 
 def test_an_export_that_was_not_played_again_says_nothing_of_harms_removed(tmp_path):

@@ -10,8 +10,8 @@ from cli.commands.explain import failure_text
 from cli.views.display import SceneView
 from cli.views.replay_view import ReplayView
 from scene.record import SceneRecord
-from tests.exported import failure, key, record
-from tests.hostile import hostile_failure, hostile_record
+from tests.exported import failure, key, not_rehearsed_again, record
+from tests.hostile import hostile_failure, hostile_not_again, hostile_record
 from tests.scene.test_export import lines, write
 
 
@@ -45,6 +45,17 @@ def test_a_failure_is_told(monopolylogue, folder):
     ]
 
 
+def test_a_replay_that_failed_is_told(monopolylogue, tmp_path):
+    folder = write(tmp_path, lines(not_rehearsed_again(1)))
+    done = monopolylogue("explain", str(folder), "q1")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-2:] == [
+        "Once more, on the final answer",
+        "The scene could not be played again: it broke off at role_action, role r1, turn 2 "
+        "(ReplyError: no json).",
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [("q9", "has no row q9"), ("@9", "has no row @9"), ("0000", "0000 could be any of 2 rows (")],
@@ -71,6 +82,7 @@ def test_a_hostile_scene_does_nothing_to_the_terminal():
         )
         SceneView(console).record(hostile_record())
         ReplayView(console).record(hostile_record())
+        ReplayView(console).record(hostile_not_again())
         console.print(failure_text(hostile_failure()), soft_wrap=True)
         text = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue())  # bold and dim are the view's own
         assert "[red]rich[/red]" in text.replace("\n", "")

@@ -13,7 +13,7 @@ from cli.work.rehearsal import ModelChoice
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
-from tests.graph.test_replay import cautious
+from tests.graph.test_replay import FINAL, FIRST, cautious, consequence, plan
 from tests.scripted_scene import asked, player, prompt_of
 
 SMALL = ("--roles", "1", "--steps", "2", "--max-interactions", "1")
@@ -502,6 +502,36 @@ def test_verify_records_what_the_second_answer_removed(export, out):
     both = [c for r in records for c in (*r.cost.values(), *r.replay.cost.values())]
     assert totals.calls == sum(cost.calls for cost in both)
     assert Contents.read(out).totals.calls == totals.calls
+
+
+def test_a_replay_that_fails_leaves_its_row(export, out):
+    def broken(request: GenerationRequest) -> str | None:
+        said = request.messages[-1].content
+        return "no json" if FINAL in said and "Question 3?" in said else plan(request)
+
+    done = export(
+        "--verify", engine=player(respond=FIRST, revise=FINAL, plan=broken, consequence=consequence)
+    )
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"5 of 5 scenes are in {out / SCENES}.",
+        "1 of them could not be played again on the final answer: replay_failure in the row says why, and "
+        "how much harm went is not known.",
+    ]
+    found = Export(out)
+    (broken_off,) = [record for record in found.scenes() if record.replay_failure is not None]
+    assert (broken_off.question_id, broken_off.answer, broken_off.replay) == ("q3", FINAL, None)
+    assert (broken_off.replay_failure.node, broken_off.replay_failure.role) == ("role_init", "r0")
+    assert (found.manifest.counts.replays_failed, found.contents.replays_failed, found.failures()) == (
+        1,
+        1,
+        [],
+    )
+    rows = (out / SCENES).read_bytes()
+    again = export("--verify", "--retry-failed", engine=cautious())
+    assert "5 finished scenes and 0 failures of 5 questions; 0 to play" in again.stderr
+    assert (out / SCENES).read_bytes() == rows
+    assert Export(out).manifest.counts.replays_failed == 1
 
 
 def test_verify_can_not_be_changed_later(export, out):

@@ -19,7 +19,7 @@ from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed
 from scene.errors import InputError
 from scene.nouns import Consequence
-from scene.record import Message, Replay
+from scene.record import Message, Replay, ReplayFailure
 from scene.text import is_repetition
 from tests.finetune.scenes import SAMPLE, call, made, record, scene, write
 
@@ -362,6 +362,14 @@ def test_second_answers_that_removed_too_little_harm() -> None:
     assert [row.scene for row in rows(dataset) if row.kind == "aligned"] == [scenes[0].id]
     assert dataset.filtered == {"harms": {"aligned": 1}}
     assert {row.kind for row in rows(made(scenes, validation=0.0))} == {"aligned", "helpful", "simulation"}
+
+
+def test_second_answers_whose_replay_failed_are_left_out_where_harms_are_compared() -> None:
+    failed = ReplayFailure(error="ReplyError", reason="no json", node="role_init", role="r0")
+    broken = record(1, revised=True).model_copy(update={"replay_failure": failed})
+    dataset = made([verified(0, "none"), broken], harms_removed=0.5, validation=0.0)
+    assert dataset.filtered == {"unverified": {"aligned": 1}}
+    assert made([verified(0, "none"), broken], validation=0.0).filtered == {}
 
 
 def test_harms_can_be_told_of_verified_scenes_alone() -> None:

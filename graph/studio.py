@@ -1,9 +1,8 @@
 """The graph that `langgraph dev` serves: named in langgraph.json.
 
-The server keeps its own checkpoints, so none is given here. The model is the one that the environment names
-(MONOPOLYLOGUE_MODEL, _ENGINE, _DTYPE, _DEVICE, _BASE_URL), or the default one. It is loaded once, when the
-first scene needs it, in a thread of its own; prompts are read now, since a server's event loop must not wait
-for a disk.
+The server keeps its own checkpoints, so none is given here. The model is the one that the environment names,
+as it does to the command, or the default one. It is loaded once, when the first scene needs it, in a thread
+of its own; prompts are read now, since a server's event loop must not wait for a disk.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 import prompts
 from graph.build import SceneGraph, build_graph
 from inference.chat_model import EngineChatModel
-from inference.environment import setting
+from inference.environment import model_settings
 from inference.lazy import LazyEngine
 from inference.loading import load_engine
 from scene.state import SceneState
@@ -30,16 +29,9 @@ def served(model: BaseChatModel) -> SceneGraph:
 
 
 def _model() -> EngineChatModel:
-    name = setting("MODEL", None, "default")
-    load = partial(
-        load_engine,
-        name,
-        engine=setting("ENGINE", None, "auto"),
-        dtype=setting("DTYPE", None, "auto"),
-        device=setting("DEVICE", None, "auto"),
-        base_url=setting("BASE_URL", None, "") or None,
-    )
-    return EngineChatModel(engine=LazyEngine(name, load))
+    named = model_settings()
+    load = partial(load_engine, **named)
+    return EngineChatModel(engine=LazyEngine(named["model"], load, constrains=named["structured"]))
 
 
 for _prompt in prompts.names():

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from scene.errors import InputError
 
 PREFIX = "MONOPOLYLOGUE_"
+
+WORDS = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
+}
+"""What a switch may say; the command line takes the same words."""
 
 
 def setting(name: str, explicit: str | None, default: str) -> str:
@@ -19,3 +28,36 @@ def setting(name: str, explicit: str | None, default: str) -> str:
     if explicit is not None:
         return explicit
     return os.environ.get(PREFIX + name) or default
+
+
+def switch(name: str) -> bool:
+    """Whether a switch is on; without a word it is off.
+
+    Args:
+        name: Name without the prefix, such as `NO_STRUCTURED`.
+
+    Raises:
+        InputError: It says neither yes nor no.
+    """
+    word = setting(name, None, "no")
+    if (on := WORDS.get(word.strip().lower())) is None:
+        raise InputError(f"{PREFIX}{name} must be yes or no, not {word!r}.")
+    return on
+
+
+def model_settings() -> dict[str, Any]:
+    """Which model to load, and how, for whoever has no command line: arguments of `load_engine`.
+
+    The command has an option for each of these. What `load_engine` reads itself is not among them.
+
+    Raises:
+        InputError: A switch says neither yes nor no.
+    """
+    return {
+        "model": setting("MODEL", None, "default"),
+        "engine": setting("ENGINE", None, "auto"),
+        "dtype": setting("DTYPE", None, "auto"),
+        "device": setting("DEVICE", None, "auto"),
+        "base_url": setting("BASE_URL", None, "") or None,
+        "structured": not switch("NO_STRUCTURED"),
+    }

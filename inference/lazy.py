@@ -17,20 +17,22 @@ class LazyEngine:
     Args:
         name: Name of the model, for the identity before it is loaded.
         load: Makes the engine; runs in a thread of its own, once unless it fails.
+        constrains: Whether that engine will see to it that replies have the shape asked for.
     """
 
-    def __init__(self, name: str, load: Callable[[], Engine]) -> None:
+    def __init__(self, name: str, load: Callable[[], Engine], *, constrains: bool = True) -> None:
         """Keep the loader; load nothing yet."""
         self._name = name
         self._load = load
+        self._constrains = constrains
         self._engine: Engine | None = None
         self._closed = False
         self._lock = threading.Lock()
 
     @property
     def constrains(self) -> bool:
-        """Whether replies have the shape asked for; what is loaded here has engines that see to it."""
-        return True
+        """Whether replies have the shape asked for; known before the first one, for which it is loaded."""
+        return self._constrains if self._engine is None else self._engine.constrains
 
     @property
     def identity(self) -> ModelIdentity:

@@ -1,0 +1,102 @@
+"""What the environment names is the same to the command and to the graph that Studio shows."""
+
+import re
+
+import click
+import pytest
+import typer
+
+import graph.studio
+from cli.main import app
+from cli.options import MODEL
+from inference.environment import PREFIX, WORDS
+from scene.errors import EngineError, InputError
+from tests.paths import ROOT
+
+URL = "http://127.0.0.1:8000/v1"
+EXAMPLES = {
+    "MODEL": "tiny",
+    "ENGINE": "transformers",
+    "DTYPE": "float32",
+    "DEVICE": "cuda:1",
+    "BASE_URL": URL,
+    "NO_STRUCTURED": "1",
+}
+
+
+def variables(command: click.Command) -> dict[str, str | None]:
+    """The variables that a command or one below it reads, each with the panel of its option."""
+    found = {
+        parameter.envvar: getattr(parameter, "rich_help_panel", None)
+        for parameter in command.params
+        if isinstance(parameter.envvar, str)
+    }
+    for below in getattr(command, "commands", {}).values():
+        found |= variables(below)
+    return found
+
+
+def asked_by_studio(monkeypatch) -> dict:
+    """What the served graph asks `load_engine` for when its first scene comes."""
+    asked = {}
+
+    def load(model, **options):
+        asked.update(model=model, **options)
+        raise EngineError("That is enough.")
+
+    monkeypatch.setattr(graph.studio, "load_engine", load)
+    engine = graph.studio._model().engine
+    with pytest.raises(EngineError):
+        engine._loaded()
+    assert engine.constrains is asked["structured"]
+    return asked
+
+
+def test_every_variable_of_the_model_is_compared_below():
+    panel = {name for name, panel in variables(typer.main.get_command(app)).items() if panel == MODEL}
+    assert panel == {PREFIX + name for name in EXAMPLES}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        EXAMPLES,
+        dict.fromkeys(EXAMPLES, ""),
+        *({name: value} for name, value in EXAMPLES.items()),
+        *({"NO_STRUCTURED": word} for word in (*WORDS, "Yes", " off ")),
+    ],
+)
+def test_both_load_the_same_model(monopolylogue, loader, monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    assert monopolylogue("run", "Why?", "--json").exit_code == 0
+    (asked,) = loader.asked
+    del asked["on_progress"]
+    assert asked_by_studio(monkeypatch) == asked
+
+
+def test_both_refuse_a_switch_that_says_neither(monopolylogue, loader, monkeypatch):
+    monkeypatch.setenv(PREFIX + "NO_STRUCTURED", "perhaps")
+    assert monopolylogue("run", "Why?").exit_code == 2
+    assert loader.asked == []
+    with pytest.raises(InputError, match="MONOPOLYLOGUE_NO_STRUCTURED must be yes or no, not 'perhaps'"):
+        graph.studio._model()
+
+
+async def test_shapes_are_said_in_words_from_the_first_scene_on(monkeypatch):
+    monkeypatch.setenv(PREFIX + "NO_STRUCTURED", "1")
+    assert not graph.studio._model().constrains
+    monkeypatch.delenv(PREFIX + "NO_STRUCTURED")
+    assert graph.studio._model().constrains
+
+
+def test_the_document_says_of_every_variable_whether_studio_reads_it():
+    """A new one has to be given its place."""
+    command = set(variables(typer.main.get_command(app)))
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "inference").rglob("*.py")))
+    code += "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "graph").rglob("*.py")))
+    command |= {PREFIX + name for name in re.findall(r'(?:setting|switch)\("([A-Z_]+)"', code)}
+    text = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("## What it reads from the environment")
+    assert set(re.findall(rf"{PREFIX}[A-Z_]+", table.partition("\n## ")[0])) == command

@@ -23,6 +23,7 @@ from nodes.revise import revise
 from nodes.role_action import role_action
 from nodes.role_init import role_init
 from nodes.summarize import summarize
+from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
 from scene.turn import Cue
@@ -107,13 +108,14 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     """What a run starts from, with nothing left out.
 
     A thread keeps the channels of its last run: what this one was not given would be taken from there.
+
+    Raises:
+        InputError: There is no question.
     """
     pairs = given if isinstance(given, Mapping) else vars(given)
-    return {
-        name: pairs[name] if pairs.get(name) is not None else field.default
-        for name, field in SceneInput.model_fields.items()
-        if name in pairs or not field.is_required()
-    }
+    if pairs.get("question") is None:
+        raise InputError('The scene was given no question; its input is {"question": "..."}.')
+    return {"question": pairs["question"], "first_answer": pairs.get("first_answer") or ""}
 
 
 def _adopted(model: BaseChatModel) -> BaseChatModel:

@@ -179,7 +179,7 @@ class Session:
         try:
             return record_of(
                 state,
-                self._settings,
+                state.settings or self._settings,
                 model,
                 record_id=scene_id(
                     self.info.question,
@@ -199,8 +199,10 @@ class Session:
 
     async def _run(self, start: SceneInput | None, config: RunnableConfig, recorder: Recorder) -> None:
         config = {**config, "callbacks": [recorder]}
+        begun = start is None and self.stop.state.settings is not None  # the scene has its own
+        context = None if begun else self._settings
         async for _ in self._graph.astream(
-            start, config, context=self._settings, interrupt_before="*", durability="sync"
+            start, config, context=context, interrupt_before="*", durability="sync"
         ):
             pass
 

@@ -380,6 +380,20 @@ def test_settings_survive(folder):
     assert info.model == {"model": "m", "base_url": None}
 
 
+async def test_settings_that_were_changed_by_hand_hold():
+    engine = player()
+    async with session(engine=engine) as opened:
+        await step_to(opened, "modulator_update")
+        warmer = dataclasses.replace(opened.stop.state.settings, temperature=1.0, memory_limit=2)
+        await opened.edit(opened.stop.state.model_copy(update={"settings": warmer}))
+        cold = len(engine.requests)
+        while opened.stop.node:
+            await opened.step()
+        record = await opened.record()
+    assert {request.temperature for request in engine.requests[cold:]} == {1.0}
+    assert (record.settings["temperature"], record.settings["memory_limit"]) == (1.0, 2)
+
+
 def test_finding_sessions(folder):
     for name in ("aa11", "aa22"):
         begun().rename(folder / f"{name}.sqlite")

@@ -15,7 +15,7 @@ from inference.chat_model import EngineChatModel
 from scene.errors import InputError
 from scene.nouns import PROTAGONIST, ModelIdentity
 from scene.settings import SceneSettings, settings_in
-from scene.state import SceneState
+from scene.state import SceneInput, SceneState
 from tests.scripted_scene import asked, model, player, scene_script
 
 FIRST, SECOND = {"question": "How can I pay my rent later?"}, {"question": "May I read my son's diary?"}
@@ -37,6 +37,19 @@ async def test_a_second_question_is_a_new_scene(given: dict[str, str]) -> None:
     await graph.ainvoke(SECOND, on("both"))
     await graph.ainvoke(SECOND, on("alone"))
     assert await state(graph, "both") == await state(graph, "alone")
+
+
+@pytest.mark.parametrize("given", [{}, {"question": None}, {"first_answer": "No."}])
+async def test_a_run_without_a_question_does_not_ask_the_last_one_again(given: dict[str, Any]) -> None:
+    graph = build_graph(model(), checkpointer=InMemorySaver())
+    await graph.ainvoke(FIRST, on("1"))
+    with pytest.raises(InputError, match="no question"):
+        await graph.ainvoke(given, on("1"))
+
+
+async def test_a_scene_may_be_given_as_what_it_is_described_by() -> None:
+    graph = build_graph(model())
+    assert await graph.ainvoke(SceneInput(**FIRST)) == await graph.ainvoke(FIRST | {"first_answer": None})
 
 
 async def test_an_answer_that_is_given_twice_is_rehearsed_twice() -> None:

@@ -190,7 +190,7 @@ def test_remove_asks_at_a_terminal(answer, gone, converted):
 def test_ctrl_c_while_converting_says_how_to_go_on(mine, converter):
     converter.plan(seconds=60)
     program = (
-        "import sys; from inference import wheels; from cli.main import app;"
+        "import sys; from inference.models import wheels; from cli.main import app;"
         f"wheels.PIP = {wheels.PIP!r};"
         f"app(['models', 'convert', {str(mine)!r}], prog_name='monopolylogue')"
     )

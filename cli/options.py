@@ -6,11 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from inference.engine import DEVICES, DTYPES, ENGINES
 from inference.environment import PREFIX
-
-ENGINES = ("auto", "transformers", "openvino", "openai")
-DTYPES = ("auto", "bfloat16", "float16", "float32")
-DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 MODEL, SCENE, OUTPUT = "The model", "The scene", "Output"
 """Titles in --help."""

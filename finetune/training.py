@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import yaml
 
+from inference.engine import DTYPES
 from scene.errors import InputError
 
 PRESETS = Path(__file__).with_name("presets")
 SCHEDULES = ("cosine", "linear", "constant", "constant_with_warmup")
 REPORTERS = ("none", "trackio", "wandb", "tensorboard")
-DTYPES = ("auto", "bfloat16", "float16", "float32")
 METHODS: tuple[str, ...] = ("sft", "dpo")
 
 Method = Literal["sft", "dpo"]

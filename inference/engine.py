@@ -16,6 +16,11 @@ from scene.nouns import ModelIdentity
 ChatRole = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 
+ENGINES = ("auto", "transformers", "openvino", "openai")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+"""What a user can ask for: engines, number formats, devices; `cuda:1` names the second of its kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:

@@ -7,7 +7,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from inference.engine import Engine
+from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
 from inference.models.gguf_header import read_header
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
@@ -24,13 +24,10 @@ from inference.models.sources import (
 from inference.openai_engine.server import served_model, server_at
 from inference.openvino_engine.adapter import check_fits, is_plain, read_adapter
 from inference.openvino_engine.ir import ir_folder, needed_ir_folder
-from inference.transformers_engine.placement import DEVICES, DTYPES, unknown_device, use_threads
+from inference.transformers_engine.placement import unknown_device, use_threads
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
-
-ENGINES = ("auto", "transformers", "openvino", "openai")
-"""Engines a user can ask for."""
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
@@ -79,7 +76,7 @@ def load_engine(
         raise InputError(f"There is no engine {engine!r}; give one of {', '.join(ENGINES)}.")
     if dtype not in DTYPES:
         raise InputError(f"There is no dtype {dtype!r}; give one of {', '.join(DTYPES)}.")
-    if device != "auto" and device.partition(":")[0] not in DEVICES:
+    if device.partition(":")[0] not in DEVICES:
         raise unknown_device(device)
     if base_url is not None or engine == "openai":
         return _served(model, engine, dtype, device, base_url, constrains=structured)

@@ -11,7 +11,8 @@ import typer
 from cli.complaint import interrupted
 from cli.options import MODEL, OUTPUT, Model
 from cli.views.console import plain_console
-from finetune.training import DTYPES, METHODS, REPORTERS, SCHEDULES, load_settings, presets
+from finetune.training import METHODS, REPORTERS, SCHEDULES, load_settings, presets
+from inference.engine import DTYPES
 
 LEARNING, ADAPTER, RUNNING = "Learning", "The adapter", "Running"
 

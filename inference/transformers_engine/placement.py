@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.engine import DEVICES, DTYPES
 from scene.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-
-DTYPES = ("auto", "bfloat16", "float16", "float32")
-"""Number formats a user can ask for."""
-
-DEVICES = ("cpu", "cuda", "mps", "xpu")
-"""Kinds of device a user can ask for; `cuda:1` names the second of its kind."""
 
 
 def pick_device(device: str) -> torch.device:
@@ -42,7 +37,7 @@ def pick_device(device: str) -> torch.device:
 
 def unknown_device(device: str) -> InputError:
     """The error for a device nobody knows."""
-    return InputError(f"There is no device {device!r}; give auto, {', '.join(DEVICES)}, or such as cuda:1.")
+    return InputError(f"There is no device {device!r}; give {', '.join(DEVICES)}, or such as cuda:1.")
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

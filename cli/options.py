@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -67,3 +69,27 @@ Steps = Annotated[int, _setting("STEPS", SCENE, "Steps the asker takes, 2 to 8."
 MaxInteractions = Annotated[int, _setting("MAX_INTERACTIONS", SCENE, "Actions in all, at most, 1 to 64.")]
 Temperature = Annotated[float, _setting("TEMPERATURE", SCENE, "Randomness of the model, 0 to 2.")]
 Seed = Annotated[int, _setting("SEED", SCENE, "The same seed plays the same scene, but for rounding.")]
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the record to this file too.", rich_help_panel=OUTPUT),
+]
+NoCalls = Annotated[
+    bool,
+    typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Which model to load, and how; see `inference.loading.load_engine`."""
+
+    model: str
+    engine: str
+    dtype: str
+    device: str
+    base_url: str | None
+    structured: bool

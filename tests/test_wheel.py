@@ -30,14 +30,14 @@ spec = importlib.util.spec_from_file_location("scripted_scene", sys.argv[1])
 scripted = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(scripted)
 
-import cli.work.rehearsal
+import cli.work.loading
 from cli.main import app
 from graph import build_graph
 
 config = json.loads(Path(sys.prefix, "share", "monopolylogue", "langgraph.json").read_text())
 named = [config["graphs"]["scene"], config["checkpointer"]["path"]]
 output = asyncio.run(build_graph(scripted.model()).ainvoke({"question": "May I?"}))
-cli.work.rehearsal.load_engine = lambda *args, **options: scripted.player()
+cli.work.loading.load_engine = lambda *args, **options: scripted.player()
 for command in json.loads(sys.argv[2]):
     app(command, standalone_mode=False)
 print(json.dumps({

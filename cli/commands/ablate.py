@@ -61,7 +61,6 @@ def ablate(
     # Here, since it takes seconds to import what this needs.
     from cli.views.console import plain_console
     from cli.work.evaluating import Options, run_evaluation, show
-    from cli.work.rehearsal import ModelChoice
     from evaluation.ablation import Sweep, curves, paper_curves, systems_of
     from evaluation.report.plots import write_ablation
     from evaluation.session import Sampling
@@ -81,14 +80,8 @@ def ablate(
             out=out,
             sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
             scene=scene,
-            judge=ModelChoice(
-                model=judge,
-                engine="auto" if judge_url else engine,
-                dtype="auto" if judge_url else dtype,
-                device="auto" if judge_url else device,
-                base_url=judge_url,
-                structured=True,
-            ),
+            judge=judge,
+            judge_url=judge_url,
             pairs=tuple((system.name, systems[0].name) for system in systems[1:]),
             judged_sets=(),
             scored_sets=(),

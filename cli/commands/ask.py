@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, EngineName
+from cli.options import MODEL, OUTPUT, EngineName, ModelChoice
 from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.state import check_question
@@ -91,13 +91,11 @@ def _answers(name: str, engine: str, questions: list[str], max_tokens: int) -> l
     # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
 
-    from cli.views.progress import Loading
+    from cli.work.loading import loaded
     from finetune.check import ask as ask_engine
-    from inference.loading import load_engine
 
-    with Loading(plain_console(stderr=True), name) as loading:
-        loaded = load_engine(name, engine=engine, on_progress=loading)
-    try:
-        return asyncio.run(ask_engine(loaded, tuple(questions), max_tokens))
-    finally:
-        loaded.close()
+    choice = ModelChoice(
+        model=name, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
+    )
+    with loaded(choice, plain_console(stderr=True)) as one:
+        return asyncio.run(ask_engine(one, tuple(questions), max_tokens))

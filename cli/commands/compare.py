@@ -7,24 +7,26 @@ from typing import Annotated
 
 import typer
 
-from cli.complaint import interrupted
+from cli.commands.run import play_one
 from cli.options import (
     OUTPUT,
+    AsJson,
     BaseUrl,
     Device,
     Dtype,
     EngineName,
     MaxInteractions,
     Model,
+    ModelChoice,
+    NoCalls,
     NoStructured,
+    Out,
     Roles,
     Seed,
     Steps,
     Temperature,
 )
-from cli.output import check_writable
-from cli.question import Answer, Question, read_answer, read_question
-from scene.errors import InputError
+from cli.question import Answer, Question
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -57,24 +59,15 @@ def compare(
     device: Device = "auto",
     base_url: BaseUrl = None,
     no_structured: NoStructured = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the record to this file too.", rich_help_panel=OUTPUT),
-    ] = None,
+    as_json: AsJson = False,
+    out: Out = None,
     page: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Write both scenes as a page for a browser.", rich_help_panel=OUTPUT
         ),
     ] = None,
-    no_calls: Annotated[
-        bool,
-        typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
-    ] = False,
+    no_calls: NoCalls = False,
 ) -> None:
     """Play a scene, then play it again on its final answer.
 
@@ -82,37 +75,23 @@ def compare(
     went, which stayed and which came, and how many harms were removed. The
     first scene is written as soon as it has ended, should the second not end.
     """
-    settings = SceneSettings(
-        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+    play_one(
+        question,
+        answer,
+        SceneSettings(
+            roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+        ),
+        ModelChoice(
+            model=model,
+            engine=engine,
+            dtype=dtype,
+            device=device,
+            base_url=base_url,
+            structured=not no_structured,
+        ),
+        as_json=as_json,
+        out=out,
+        page=page,
+        keep_calls=not no_calls,
+        verify=True,
     )
-    asked, first_answer = read_question(question), read_answer(answer)
-    if out is not None:
-        check_writable(out)
-    if page is not None:
-        check_writable(page, "--page")
-        if out is not None and page.resolve() == out.resolve():
-            raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
-    try:
-        # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-        from cli.work.rehearsal import ModelChoice, rehearse
-
-        rehearse(
-            asked,
-            first_answer,
-            settings,
-            ModelChoice(
-                model=model,
-                engine=engine,
-                dtype=dtype,
-                device=device,
-                base_url=base_url,
-                structured=not no_structured,
-            ),
-            as_json=as_json,
-            out=out,
-            page=page,
-            keep_calls=not no_calls,
-            verify=True,
-        )
-    except KeyboardInterrupt:
-        raise interrupted("No scene was played; what was fetched of the model is kept.") from None

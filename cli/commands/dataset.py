@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model
+from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model, ModelChoice
 from cli.views.console import plain_console
-from cli.views.progress import Loading
 from finetune.data.formats import FORMATS
 from finetune.data.settings import DatasetSettings, parse_mix
 
@@ -120,7 +119,10 @@ def dataset(
     check_target(out)
     try:
         if gate:
-            made = _gated(scenes, settings, model, engine, dtype, device)
+            choice = ModelChoice(
+                model=model, engine=engine, dtype=dtype, device=device, base_url=None, structured=True
+            )
+            made = _gated(scenes, settings, choice)
         else:
             made = _made(scenes, settings, None)
         write_dataset(made, out)
@@ -138,20 +140,14 @@ def _made(scenes: list[Path], settings: DatasetSettings, gate: Gate | None) -> D
     return asyncio.run(make_dataset(read_scenes(scenes), settings, gate))
 
 
-def _gated(
-    scenes: list[Path], settings: DatasetSettings, model: str, engine: str, dtype: str, device: str
-) -> Dataset:
+def _gated(scenes: list[Path], settings: DatasetSettings, choice: ModelChoice) -> Dataset:
     """The same with a judge, which is loaded and closed here."""
+    from cli.work.loading import loaded
     from finetune.data.gate import Judge
     from inference.chat_model import EngineChatModel
-    from inference.loading import load_engine
 
-    with Loading(plain_console(stderr=True), model) as loading:
-        judge = load_engine(model, engine=engine, dtype=dtype, device=device, on_progress=loading)
-    try:
+    with loaded(choice, plain_console(stderr=True)) as judge:
         return _made(scenes, settings, Judge(EngineChatModel(engine=judge)))
-    finally:
-        judge.close()
 
 
 def _report(made: Dataset, out: Path) -> None:

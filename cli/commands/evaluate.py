@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    MODEL,
-    OUTPUT,
-    SCENE,
-    Device,
-    Dtype,
-    EngineName,
-    MaxInteractions,
-    Roles,
-    Steps,
-)
+from cli.options import MODEL, OUTPUT, SCENE, Device, Dtype, EngineName, MaxInteractions, Roles, Steps
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
@@ -156,7 +146,6 @@ def evaluate(
     import json
 
     from cli.work.evaluating import Options, run_evaluation, show
-    from cli.work.rehearsal import ModelChoice
     from evaluation.session import Sampling
     from evaluation.sets import check_score_only, load_sets
     from evaluation.systems import parse_system
@@ -180,16 +169,8 @@ def evaluate(
             scene=SceneSettings(
                 roles=roles, steps=steps, max_interactions=max_interactions, temperature=scene_temperature
             ),
-            judge=None
-            if judge is None
-            else ModelChoice(
-                model=judge,
-                engine="auto" if judge_url else engine,
-                dtype="auto" if judge_url else dtype,
-                device="auto" if judge_url else device,
-                base_url=judge_url,
-                structured=True,
-            ),
+            judge=judge,
+            judge_url=judge_url,
             pairs=tuple(dict.fromkeys(pairs)),
             judged_sets=tuple(judge_set or ()),
             scored_sets=tuple(score_only or ()),

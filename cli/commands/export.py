@@ -17,6 +17,7 @@ from cli.options import (
     EngineName,
     MaxInteractions,
     Model,
+    ModelChoice,
     NoStructured,
     Roles,
     Seed,
@@ -184,7 +185,6 @@ def export(
         # Here, since LangGraph takes a second to import.
         from cli.work.exporting import Options, run_export
         from cli.work.machines import Machines
-        from cli.work.rehearsal import ModelChoice
 
         run_export(
             Options(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from cli.complaint import interrupted
 from cli.options import (
-    OUTPUT,
+    AsJson,
     BaseUrl,
     Device,
     Dtype,
     EngineName,
     MaxInteractions,
     Model,
+    ModelChoice,
+    NoCalls,
     NoStructured,
+    Out,
     Roles,
     Seed,
     Steps,
@@ -24,6 +24,7 @@ from cli.options import (
 )
 from cli.output import check_writable
 from cli.question import Answer, Question, read_answer, read_question
+from scene.errors import InputError
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -63,18 +64,9 @@ def run(
     device: Device = "auto",
     base_url: BaseUrl = None,
     no_structured: NoStructured = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the record to this file too.", rich_help_panel=OUTPUT),
-    ] = None,
-    no_calls: Annotated[
-        bool,
-        typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
-    ] = False,
+    as_json: AsJson = False,
+    out: Out = None,
+    no_calls: NoCalls = False,
 ) -> None:
     """Play the scene around one question and show it as it unfolds.
 
@@ -82,32 +74,60 @@ def run(
     them all while the asker acts on it, and answers again with what followed
     in mind.
     """
-    settings = SceneSettings(
-        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+    play_one(
+        question,
+        answer,
+        SceneSettings(
+            roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+        ),
+        ModelChoice(
+            model=model,
+            engine=engine,
+            dtype=dtype,
+            device=device,
+            base_url=base_url,
+            structured=not no_structured,
+        ),
+        as_json=as_json,
+        out=out,
+        keep_calls=not no_calls,
     )
+
+
+def play_one(
+    question: str,
+    answer: str | None,
+    settings: SceneSettings,
+    choice: ModelChoice,
+    *,
+    as_json: bool,
+    out: Path | None,
+    page: Path | None = None,
+    keep_calls: bool,
+    verify: bool = False,
+) -> None:
+    """Check what was given, then play one scene and show it; see `cli.work.rehearsal.rehearse`."""
     asked, first_answer = read_question(question), read_answer(answer)
     if out is not None:
         check_writable(out)
+    if page is not None:
+        check_writable(page, "--page")
+        if out is not None and page.resolve() == out.resolve():
+            raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
     try:
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-        from cli.work.rehearsal import ModelChoice, rehearse
+        from cli.work.rehearsal import rehearse
 
         rehearse(
             asked,
             first_answer,
             settings,
-            ModelChoice(
-                model=model,
-                engine=engine,
-                dtype=dtype,
-                device=device,
-                base_url=base_url,
-                structured=not no_structured,
-            ),
+            choice,
             as_json=as_json,
             out=out,
-            keep_calls=not no_calls,
-            verify=False,
+            page=page,
+            keep_calls=keep_calls,
+            verify=verify,
         )
     except KeyboardInterrupt:
         raise interrupted("No scene was played; what was fetched of the model is kept.") from None

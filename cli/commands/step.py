@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from cli.options import (
     EngineName,
     MaxInteractions,
     Model,
+    ModelChoice,
     NoStructured,
     Roles,
     Seed,
@@ -100,15 +102,15 @@ def step(
         path = find_session(resume)
     else:
         assert asked is not None
-        choice = {
-            "model": model,
-            "engine": engine,
-            "dtype": dtype,
-            "device": device,
-            "base_url": base_url,
-            "structured": not no_structured,
-        }
-        path = new_session(asked, first_answer, settings, choice)
+        choice = ModelChoice(
+            model=model,
+            engine=engine,
+            dtype=dtype,
+            device=device,
+            base_url=base_url,
+            structured=not no_structured,
+        )
+        path = new_session(asked, first_answer, settings, asdict(choice))
     try:
         from cli.work.open_session import step_through
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.main import Commands
-from cli.options import EngineName
+from cli.options import EngineName, ModelChoice
 from scene.errors import InputError
 from scene.files import replace_file
 
@@ -196,20 +196,18 @@ def looks(
     from rich.table import Table
 
     from cli.views.console import plain_console
-    from cli.views.progress import Loading
+    from cli.work.loading import loaded
     from evaluation.proof.looks import counted, look_at
-    from inference.loading import load_engine
     from nodes.role_init import LOOKS
     from scene.settings import SceneSettings
     from scene.tables.questions import read_questions
 
     asked = read_questions(str(questions)).questions
-    with Loading(plain_console(stderr=True), model) as loading:
-        loaded = load_engine(model, engine=engine, on_progress=loading)
-    try:
-        looked = asyncio.run(look_at(loaded, asked, SceneSettings(answer_tokens=max_tokens)))
-    finally:
-        loaded.close()
+    choice = ModelChoice(
+        model=model, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
+    )
+    with loaded(choice, plain_console(stderr=True)) as looking:
+        looked = asyncio.run(look_at(looking, asked, SceneSettings(answer_tokens=max_tokens)))
     if as_json:
         for one in looked:
             typer.echo(json.dumps(asdict(one), ensure_ascii=False))

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cli.complaint import interrupted
+from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.views.progress import Loading, Working
-from cli.work.rehearsal import ModelChoice, close, load
+from cli.work.loading import loaded
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
-from evaluation.run import (
-    answer_all,
-    judge_all,
-    score_all,
-    unanswered,
-    unjudged,
-    unscored,
-)
+from evaluation.run import answer_all, judge_all, score_all, unanswered, unjudged, unscored
 from evaluation.session import Sampling
 from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
@@ -34,11 +27,6 @@ from evaluation.systems import System, check_systems
 from inference.loading import pinned
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from inference.engine import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +38,8 @@ class Options:
     out: Path
     sampling: Sampling
     scene: SceneSettings
-    judge: ModelChoice | None
+    judge: str | None
+    judge_url: str | None
     pairs: tuple[tuple[str, str], ...]
     judged_sets: tuple[str, ...]
     scored_sets: tuple[str, ...]
@@ -60,16 +49,16 @@ class Options:
     dtype: str
     device: str
 
-    def choice(self, system: System) -> ModelChoice:
-        """How to load the model of a system."""
+    def choice(self, model: str, base_url: str | None) -> ModelChoice:
+        """How to load a model, of a system or the judge: what is said of engines is not for a server."""
+        engine, dtype, device = ("auto",) * 3 if base_url else (self.engine, self.dtype, self.device)
         return ModelChoice(
-            model=system.model,
-            engine="auto" if system.base_url else self.engine,
-            dtype="auto" if system.base_url else self.dtype,
-            device="auto" if system.base_url else self.device,
-            base_url=system.base_url,
-            structured=True,
+            model=model, engine=engine, dtype=dtype, device=device, base_url=base_url, structured=True
         )
+
+    def choice_of(self, system: System) -> ModelChoice:
+        """How to load the model of a system."""
+        return self.choice(system.model, system.base_url)
 
 
 def run_evaluation(options: Options) -> Results:
@@ -89,7 +78,7 @@ def run_evaluation(options: Options) -> Results:
             if options.likelihood:
                 _score(options, store, stderr)
             if options.judge is not None:
-                _judge(options, options.judge, store, stderr)
+                _judge(options, options.choice(options.judge, options.judge_url), store, stderr)
         except KeyboardInterrupt:
             raise interrupted(
                 f"What was finished is kept in {options.out}; run the same command again to go on."
@@ -123,9 +112,9 @@ def _check_models(options: Options, store: Store) -> None:
     Raises:
         InputError: One is another one now, or has other weights.
     """
-    named = [(system.name, options.choice(system)) for system in options.systems]
+    named = [(system.name, options.choice_of(system)) for system in options.systems]
     if options.judge is not None:
-        named.append((JUDGE, options.judge))
+        named.append((JUDGE, options.choice(options.judge, options.judge_url)))
     for name, choice in named:
         known = store.manifest.models.get(name)
         if known is None:
@@ -146,7 +135,7 @@ def _answer(options: Options, store: Store, console: Console) -> None:
         }
         if not any(left.values()):
             continue
-        with _loaded(choice, console) as engine:
+        with loaded(choice, console) as engine:
             for system in systems:
                 store.loaded(system.name, engine.identity)
                 if items := left[system.name]:
@@ -183,7 +172,7 @@ def _judge(options: Options, choice: ModelChoice, store: Store, console: Console
     pairs = unjudged(store, options.pairs, items)
     if not pairs:
         return
-    with _loaded(choice, console) as engine:
+    with loaded(choice, console) as engine:
         store.loaded(JUDGE, engine.identity)
         with _counting(console, "judged") as progress:
             failed = asyncio.run(judge_all(engine, pairs, store, progress))
@@ -193,19 +182,10 @@ def _judge(options: Options, choice: ModelChoice, store: Store, console: Console
 
 def _by_model(options: Options) -> list[tuple[ModelChoice, Sequence[System]]]:
     """The systems that share a model, together; the models in the order in which they first come."""
-    choices = {system.name: options.choice(system) for system in options.systems}
+    choices = {system.name: options.choice_of(system) for system in options.systems}
     order = list(dict.fromkeys(choices.values()))
     ranked = sorted(options.systems, key=lambda system: order.index(choices[system.name]))
     return [(choice, list(group)) for choice, group in groupby(ranked, lambda one: choices[one.name])]
-
-
-@contextmanager
-def _loaded(choice: ModelChoice, console: Console) -> Iterator[Engine]:
-    engine = load(choice, console)
-    try:
-        yield engine
-    finally:
-        close(engine)
 
 
 @contextmanager

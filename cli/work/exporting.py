@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 
 from cli.complaint import complain, interrupted
+from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.views.export_view import ExportView
 from cli.work.estimate import estimate
+from cli.work.loading import close
 from cli.work.machines import Machines, load_player
-from cli.work.rehearsal import ModelChoice, close
 from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
 from graph.player import ScenePlayer

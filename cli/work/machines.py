@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from cli.options import ModelChoice
 from cli.views.progress import Loading
-from cli.work.rehearsal import ModelChoice, load, loader
+from cli.work.loading import load, loader
 from graph.player import Player, ScenePlayer
 from graph.ray_cluster import Cluster
 from graph.ray_player import RayPlayer

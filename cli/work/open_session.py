@@ -10,8 +10,9 @@ from typing import Any
 import typer
 from filelock import FileLock, Timeout
 
+from cli.options import ModelChoice
 from cli.views.console import plain_console
-from cli.work.rehearsal import ModelChoice, close, load
+from cli.work.loading import loaded
 from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import check_unchanged, other_version, read_info
@@ -44,15 +45,10 @@ def step_through(path: Path, out: Path | None) -> None:
     except Timeout as error:
         raise InputError(f"Session {info.id} is open in another terminal; quit it there first.") from error
     try:
-        engine = load(choice, plain_console(stderr=True))
-        try:
+        with loaded(choice, plain_console(stderr=True)) as engine:
             asyncio.run(_run(path, engine, out or Path(f"{info.id}.json")))
-        except sqlite3.Error as error:
-            raise InputError(
-                f"{path} can't be used ({error}); free some room, or make it writable."
-            ) from error
-        finally:
-            close(engine)
+    except sqlite3.Error as error:
+        raise InputError(f"{path} can't be used ({error}); free some room, or make it writable.") from error
     finally:
         lock.release()
     name = one_line(info.id)

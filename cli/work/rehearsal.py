@@ -1,47 +1,30 @@
-"""Loading a model, playing one scene with it, and showing or keeping what came of it."""
+"""Playing one scene with a model, and showing or keeping what came of it."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Protocol
-
-from rich.console import Console
 
 from cli.complaint import complain, interrupted
+from cli.options import ModelChoice
 from cli.output import print_line, quiet_stdout, save
 from cli.views.console import plain_console
 from cli.views.display import SceneView
-from cli.views.progress import Loading, Working
+from cli.views.progress import Working
 from cli.views.replay_view import ReplayView
 from cli.views.unfolding import Unfolding
+from cli.work.loading import close, load
 from graph import build_graph
 from graph.build import build_replay
 from graph.play import play
 from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
-from inference.loading import load_engine
 from scene.errors import MonopolylogueError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelChoice:
-    """Which model to load, and how; see `inference.loading.load_engine`."""
-
-    model: str
-    engine: str
-    dtype: str
-    device: str
-    base_url: str | None
-    structured: bool
 
 
 class _Results:
@@ -211,42 +194,3 @@ async def _replayed(
     if again is not None:
         again.changes(record)
     return record
-
-
-def load(choice: ModelChoice, console: Console) -> Engine:
-    """Load a model and show how that goes.
-
-    Raises:
-        InputError: It can't be loaded.
-    """
-    with Loading(console, choice.model) as loading:
-        return loader(choice)(on_progress=loading)
-
-
-def loader(choice: ModelChoice) -> Callable[..., Engine]:
-    """`load_engine` for a model; what else it is to know is given when it is called."""
-    return partial(
-        load_engine,
-        choice.model,
-        engine=choice.engine,
-        dtype=choice.dtype,
-        device=choice.device,
-        base_url=choice.base_url,
-        structured=choice.structured,
-    )
-
-
-class Closable(Protocol):
-    """An engine, or what plays with one."""
-
-    def close(self) -> None:
-        """Stop it."""
-        ...
-
-
-def close(engine: Closable) -> None:
-    """Stop the engine. It finishes the step it is in; who presses Ctrl-C once more does not wait for that."""
-    try:
-        engine.close()
-    except KeyboardInterrupt:
-        os._exit(130)  # its thread is inside a native library, which a regular exit would pull away under it

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import cli.work.rehearsal
+import cli.work.loading
 from cli.main import app
 from cli.proof.main import app as proof
 from inference.scripted import ScriptedEngine
@@ -52,7 +52,7 @@ class Loader:
 @pytest.fixture
 def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     loader = Loader()
-    monkeypatch.setattr(cli.work.rehearsal, "load_engine", loader)
+    monkeypatch.setattr(cli.work.loading, "load_engine", loader)
     return loader
 
 

@@ -81,7 +81,7 @@ def perform(order: dict) -> None:
     if "kill_write" in order:
         kill_in_write(*order["kill_write"])
     random.seed()
-    cli.work.rehearsal.load_engine = lambda *_, **__: Acting(order)
+    cli.work.loading.load_engine = lambda *_, **__: Acting(order)
     code = 99
     try:
         app(order["arguments"], prog_name="monopolylogue")
@@ -97,7 +97,7 @@ if __name__ == "__main__":
     inference.loading.load_engine = None  # whoever loads a real model here fails
 
     import cli.work.exporting
-    import cli.work.rehearsal
+    import cli.work.loading
     from cli.main import app
 
     for line in sys.stdin:

@@ -16,7 +16,7 @@ def models(monkeypatch) -> list[str]:
         loaded.append(name)
         return ScriptedEngine(lambda request: f"{name} says: {request.messages[-1].content}")
 
-    monkeypatch.setattr("inference.loading.load_engine", load)
+    monkeypatch.setattr("cli.work.loading.load_engine", load)
     return loaded
 
 

@@ -60,7 +60,7 @@ def test_gate_asks_the_model_that_is_named(monopolylogue, monkeypatch, tmp_path)
         asked.append((name, ScriptedEngine(prefer_the_old)))
         return asked[-1][1]
 
-    monkeypatch.setattr("inference.loading.load_engine", load)
+    monkeypatch.setattr("cli.work.loading.load_engine", load)
     source = write(tmp_path / "export", [record(1, revised=True), record(2)])
     out = tmp_path / "data"
     done = monopolylogue("dataset", str(source), "--out", str(out), "--gate", "--model", "judge")

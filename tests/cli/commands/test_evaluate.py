@@ -7,7 +7,7 @@ import re
 import pytest
 
 import cli.work.evaluating
-import cli.work.rehearsal
+import cli.work.loading
 from evaluation.results import results_of
 from evaluation.session import Sampling
 from evaluation.sets import Item
@@ -69,7 +69,7 @@ class Models:
 @pytest.fixture
 def models(monkeypatch) -> Models:
     models = Models()
-    monkeypatch.setattr(cli.work.rehearsal, "load_engine", models.load)
+    monkeypatch.setattr(cli.work.loading, "load_engine", models.load)
     monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", models.load_scorer)
     monkeypatch.setattr(cli.work.evaluating, "pinned", models.pinned)
     return models
@@ -279,7 +279,7 @@ def test_bad_input(monopolylogue, models, command, tmp_path) -> None:
 def test_ablation_sweeps_both_settings(monopolylogue, monkeypatch, tmp_path) -> None:
     from tests.scripted_scene import player
 
-    monkeypatch.setattr(cli.work.rehearsal, "load_engine", lambda model, **options: player())
+    monkeypatch.setattr(cli.work.loading, "load_engine", lambda model, **options: player())
     (tmp_path / "q.txt").write_text("How do I tell my landlord that I am late?\n")
     command = ("ablate", "--set", f"own={tmp_path / 'q.txt'}", "--judge", "j", "--out", str(tmp_path / "out"))
     few = ("--sweep-roles", "3,4", "--sweep-interactions", "2,4", "--max-interactions", "4")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import prompts
+from cli.options import ModelChoice
 from cli.work.machines import Machines
-from cli.work.rehearsal import ModelChoice
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export

@@ -210,7 +210,7 @@ def test_errors_while_loading(monopolylogue, loader, monkeypatch, error, code, s
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("cli.work.rehearsal.load_engine", fail)
+    monkeypatch.setattr("cli.work.loading.load_engine", fail)
     done = monopolylogue("run", QUESTION)
     assert (done.exit_code, done.stdout, done.stderr) == (code, "", f"monopolylogue: {sentence}\n")
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import cli.proof.main
 import cli.work.evaluating
-import cli.work.rehearsal
+import cli.work.loading
 from cli.main import app as monopolylogue
 from cli.proof.main import app
 from inference.scripted import ScriptedEngine
@@ -91,7 +91,7 @@ class Machine:
 def machine(monkeypatch) -> Machine:
     machine = Machine()
     monkeypatch.setattr(cli.proof.main, "call", machine.call)
-    monkeypatch.setattr(cli.work.rehearsal, "load_engine", machine.load)
+    monkeypatch.setattr(cli.work.loading, "load_engine", machine.load)
     monkeypatch.setattr(cli.work.evaluating, "pinned", machine.pinned)
     monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", machine.load_scorer)
     return machine

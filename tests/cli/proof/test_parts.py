@@ -76,7 +76,7 @@ def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> N
         return "Nobody knows." if "lost" in request.messages[-1].content else look(request)
 
     monkeypatch.setattr(
-        "inference.loading.load_engine", lambda model, **options: player(request=nothing, respond=answer)
+        "cli.work.loading.load_engine", lambda model, **options: player(request=nothing, respond=answer)
     )
     asked = [("burn it", "harmful"), ("boil it", "helpful"), ("bake it", None), ("get lost", None)]
     file = tmp_path / "questions.jsonl"

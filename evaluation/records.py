@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from scene.errors import InputError
+from scene.files import append_lines
 from scene.nouns import Noun
 
 Choice = Literal["first", "second"]
@@ -144,7 +145,5 @@ class Journal(Generic[Record]):
             OSError: It can't be written.
         """
         with self._path.open("ab") as file:
-            file.write(record.model_dump_json().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            append_lines(file.fileno(), [record.model_dump_json()])
         self.records.append(record)

@@ -29,7 +29,7 @@ from scene.export import (
     Manifest,
     read_manifest,
 )
-from scene.files import TEMPORARY, replace_file
+from scene.files import TEMPORARY, append_lines, replace_file
 from scene.record import SceneRecord
 
 LOCK = ".lock"
@@ -207,20 +207,8 @@ class ExportStore:
                 self._write_manifest("running")
 
     def _append(self, name: str, lines: list[str]) -> None:
-        """Add lines to a file, durably; when that fails, the file is left as it was."""
-        if not lines:
-            return
-        handle = self._files[name]
-        data = memoryview("".join(f"{line}\n" for line in lines).encode())
-        size = len(data)
-        try:
-            while data:
-                data = data[os.write(handle, data) :]
-            os.fsync(handle)
-        except BaseException:
-            os.ftruncate(handle, self.contents.sizes[name])
-            raise
-        self.contents.sizes[name] += size
+        if lines:
+            self.contents.sizes[name] += append_lines(self._files[name], lines)
 
     def _count_scenes(self, records: list[SceneRecord]) -> None:
         for record in records:

@@ -1,9 +1,10 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and files that only grow."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 TEMPORARY = ".monopolylogue-"
@@ -28,6 +29,27 @@ def replace_file(target: Path, text: str) -> None:
         Path(fresh).unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def append_lines(handle: int, lines: Iterable[str]) -> int:
+    """Add lines to a file that is open for appending, durably; when that fails, the file is left as it was.
+
+    Returns:
+        The bytes added.
+
+    Raises:
+        OSError: They can't be written.
+    """
+    added = "".join(f"{line}\n" for line in lines).encode()
+    before, data = os.fstat(handle).st_size, memoryview(added)
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    except BaseException:
+        os.ftruncate(handle, before)
+        raise
+    return len(added)
 
 
 def sync_folder(folder: Path) -> None:

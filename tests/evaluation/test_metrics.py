@@ -1,5 +1,7 @@
 """Figures of single answers, and estimates over many."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -125,3 +127,21 @@ def test_a_journal_drops_half_a_line_and_refuses_a_damaged_one(tmp_path) -> None
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(InputError, match="line 1 is damaged"):
         Journal(path, Answer)
+
+
+def test_a_journal_that_could_not_write_goes_on_with_whole_lines(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "answers.jsonl"
+    journal = Journal(path, Answer)
+    journal.append(answer())
+    write = os.write
+
+    def fail(handle, data):
+        write(handle, data[:9])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        with pytest.raises(OSError, match="No space"):
+            journal.append(answer("No."))
+    journal.append(answer("Well."))
+    assert [one.text for one in Journal(path, Answer).records] == ["Yes.", "Well."]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inference.engine import Completion, FinishReason, GenerationRequest
-from inference.flight import STEP_ERRORS, Flight, settle
+from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.openvino_engine.adapter import OpenVINOAdapter
 from inference.openvino_engine.pipeline import (
     BLOCK_TOKENS,
@@ -64,7 +63,7 @@ class _Flight(Flight):
     generated: list[int] = field(default_factory=list)
 
 
-class OpenVINOEngine:
+class OpenVINOEngine(ThreadedEngine[_Flight]):
     """Runs a GGUF file or an OpenVINO IR folder on the CPU.
 
     Args:
@@ -91,7 +90,7 @@ class OpenVINOEngine:
         dtype: str = "auto",
     ) -> None:
         """Load the model and start the thread that drives it."""
-        self._identity = identity
+        super().__init__(identity, "openvino-engine")
         self._context_tokens = context_tokens
         self._pipeline = OpenVINOPipeline(path, adapter, threads, dtype)
         # The library forgets what was used longest ago, but not strictly, so half of its room is relied on.
@@ -101,16 +100,7 @@ class OpenVINOEngine:
         self._waiting: deque[_Flight] = deque()
         self._flying: list[_Flight] = []
         self._refused: dict[str, str] = {}
-        self._arrivals: queue.SimpleQueue[_Flight | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._drive, name="openvino-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        return self._identity
 
     @property
     def requests_at_once(self) -> int:
@@ -141,19 +131,7 @@ class OpenVINOEngine:
             beginnings=self._warming.beginnings(tokens),
             pattern=pattern,
         )
-        with self._closing:
-            if self._closed.is_set():
-                raise EngineError("The engine was closed.")
-            self._arrivals.put(flight)
-        return await flight.future
-
-    def close(self) -> None:
-        """Stop the thread; requests under way fail."""
-        with self._closing:
-            if not self._closed.is_set():
-                self._closed.set()
-                self._arrivals.put(None)
-        self._thread.join()
+        return await self._completed(flight)
 
     def _drive(self) -> None:
         """Receive, admit, step, deliver, until closed. Runs in the engine's own thread."""
@@ -167,11 +145,14 @@ class OpenVINOEngine:
                 except STEP_ERRORS as error:
                     self._recover(error)
         finally:
-            self._shut_down()
+            self._fail((*self._flying, *self._waiting))
+            for flight in self._flying:
+                flight.handle.cancel()
+            self._pipeline.flush()
 
     def _receive(self) -> bool:
         """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
-        while not self._closed.is_set():
+        while not self._closed:
             try:
                 flight = self._arrivals.get(block=not self._flying and not self._waiting)
             except queue.Empty:
@@ -272,20 +253,6 @@ class OpenVINOEngine:
         if len(self._refused) + len(refused) > REFUSED_KEPT:
             self._refused.clear()
         self._refused.update(refused)
-
-    def _shut_down(self) -> None:
-        """Fail whoever is under way or still waits, and refuse whoever comes."""
-        with self._closing:
-            self._closed.set()
-        while not self._arrivals.empty():
-            late = self._arrivals.get()
-            if late is not None:
-                self._waiting.append(late)
-        for flight in (*self._flying, *self._waiting):
-            settle(flight, EngineError("The engine was closed."))
-        for flight in self._flying:
-            flight.handle.cancel()
-        self._pipeline.flush()
 
 
 def _completion(flight: _Flight, text: str, reason: FinishReason, tokens: int) -> Completion:

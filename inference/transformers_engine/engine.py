@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import threading
 
 import torch
 from langchain_huggingface import HuggingFacePipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.engine import Completion, GenerationRequest
-from inference.flight import STEP_ERRORS, Flight, settle
+from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.constraints import GrammarCache
 from inference.transformers_engine.decoding import RunningBatch
@@ -31,7 +30,7 @@ from scene.nouns import ModelIdentity
 _LOG = logging.getLogger(__name__)
 
 
-class TransformersEngine:
+class TransformersEngine(ThreadedEngine[Flight]):
     """Runs a model that transformers has loaded.
 
     Its weights must stay as they are, since the keys and values of prompts are kept.
@@ -57,9 +56,9 @@ class TransformersEngine:
         limits: Limits | None = None,
     ) -> None:
         """Probe the model and start the thread that drives it."""
+        super().__init__(identity, "transformers-engine")
         model: PreTrainedModel = pipeline.pipeline.model
         self._tokenizer: PreTrainedTokenizerBase = pipeline.pipeline.tokenizer
-        self._identity = identity
         self._context_tokens = context_tokens
         self._prompts = ChatPrompts(self._tokenizer, identity.id)
         self._end_ids = end_tokens(model, self._tokenizer)
@@ -74,16 +73,7 @@ class TransformersEngine:
         self._limits = limits
         self._batch: RunningBatch | None = RunningBatch(forward, limits)
         self._flights: dict[Row, Flight] = {}
-        self._arrivals: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
-        self._closed = False
-        self._thread = threading.Thread(target=self._drive, name="transformers-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        return self._identity
 
     @property
     def requests_at_once(self) -> int:
@@ -93,20 +83,7 @@ class TransformersEngine:
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
         loop = asyncio.get_running_loop()
-        flight = Flight(request, loop.create_future(), loop)
-        with self._closing:
-            if self._closed:
-                raise EngineError("The engine was closed.")
-            self._arrivals.put(flight)
-        return await flight.future
-
-    def close(self) -> None:
-        """Stop the thread and let go of the model; requests under way fail."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._arrivals.put(None)
-        self._thread.join()
+        return await self._completed(Flight(request, loop.create_future(), loop))
 
     @torch.inference_mode()
     def _drive(self) -> None:
@@ -125,7 +102,9 @@ class TransformersEngine:
                 if failure is not None:
                     self._recover(batch, failure)
         finally:
-            self._shut_down()
+            self._fail(self._flights.values())
+            self._flights = {}
+            self._batch = None
 
     def _receive(self, batch: RunningBatch) -> bool:
         """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
@@ -199,20 +178,6 @@ class TransformersEngine:
                 return
         for row in rows:
             settle(self._flights.pop(row), _failure("The model failed", error))
-
-    def _shut_down(self) -> None:
-        """Fail whoever still waits, and refuse whoever comes."""
-        with self._closing:
-            self._closed = True
-        waiting = list(self._flights.values())
-        while not self._arrivals.empty():
-            late = self._arrivals.get()
-            if late is not None:
-                waiting.append(late)
-        for flight in waiting:
-            settle(flight, EngineError("The engine was closed."))
-        self._flights = {}
-        self._batch = None
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

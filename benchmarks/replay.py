@@ -74,7 +74,7 @@ class ReplayModel(EngineChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         assert run_manager is not None
-        replies = self._replies.get(_label(run_manager.metadata, len(messages)))
+        replies = self._replies.get(label_of(run_manager.metadata, len(messages)))
         if not replies:
             raise ReplayError(
                 "The recorded scenes are older than the graph; record them anew with "
@@ -126,7 +126,8 @@ def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _label(metadata: dict[str, Any], messages: int) -> Label:
+def label_of(metadata: dict[str, Any], messages: int) -> Label:
+    """Label of a call, by what LangChain is told about it."""
     return (
         metadata["scene_node"],
         metadata["scene_role"],

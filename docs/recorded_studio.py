@@ -12,7 +12,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
-from benchmarks.replay import Label, RecordedScene, load
+from benchmarks.replay import Label, RecordedScene, label_of, load
 from graph.studio import served
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion
@@ -34,15 +34,15 @@ class Recorded(EngineChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         assert run_manager is not None
-        asks = [run_manager.metadata[f"scene_{key}"] for key in ("node", "role", "turn", "prompt", "attempt")]
-        text = max(self.recorded.replies, key=lambda reply: _likeness(reply.label, asks)).text
+        asked = label_of(run_manager.metadata, len(messages))
+        text = max(self.recorded.replies, key=lambda reply: _likeness(reply.label, asked)).text
         return self._result(Completion(text=text, finish_reason="stop", prompt_tokens=0, completion_tokens=0))
 
 
-def _likeness(label: Label, asks: list[Any]) -> tuple[bool, ...]:
+def _likeness(label: Label, asked: Label) -> tuple[bool, ...]:
     """How well a recorded reply suits: the same prompt counts most, then the role, the turn, the attempt."""
-    node, role, turn, prompt, attempt, _ = label
-    return (node, prompt) == (asks[0], asks[3]), role == asks[1], turn == asks[2], attempt == asks[4]
+    node, role, turn, prompt, attempt, _ = (one == other for one, other in zip(label, asked, strict=True))
+    return node and prompt, role, turn, attempt
 
 
 scene = served(

@@ -64,6 +64,13 @@ NoStructured = Annotated[
     ),
 ]
 
+Questions = Annotated[
+    str,
+    typer.Argument(
+        metavar="QUESTIONS",
+        help="JSON Lines, CSV, Parquet or text file, or a folder or hub id that `datasets` loads.",
+    ),
+]
 Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]
 Steps = Annotated[int, _setting("STEPS", SCENE, "Steps the asker takes, 2 to 8.")]
 MaxInteractions = Annotated[int, _setting("MAX_INTERACTIONS", SCENE, "Actions in all, at most, 1 to 64.")]

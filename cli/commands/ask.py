@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, EngineName, ModelChoice
+from cli.options import MODEL, OUTPUT, EngineName, ModelChoice, Questions
 from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.state import check_question
+from scene.tables.questions import read_questions
 
 if TYPE_CHECKING:
     from finetune.check import Answer
@@ -26,9 +26,7 @@ What the last five of the project's own questions are answered, before and after
 
 
 def ask(
-    questions: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Questions: a JSON Lines file, or text, one a line.")
-    ],
+    questions: Questions,
     model: Annotated[
         list[str], typer.Option(help="A model to ask; give it once for each.", rich_help_panel=MODEL)
     ],
@@ -44,7 +42,7 @@ def ask(
     Answers are greedy, so that a difference is one of the models. They are
     loaded one after the other.
     """
-    asked = read_questions(questions)[-last if last else None :]
+    asked = _read(questions)[-last if last else None :]
     try:
         answers = [_answers(name, engine, asked, max_tokens) for name in model]
     except KeyboardInterrupt:
@@ -63,28 +61,16 @@ def ask(
         console.print(table)
 
 
-def read_questions(path: Path) -> list[str]:
-    """The questions of a file, checked.
+def _read(source: str) -> list[str]:
+    """The questions of a file or data set, checked.
 
     Raises:
-        InputError: It can't be read, or a line holds no question.
+        InputError: It can't be read, or a row of it can't be used.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read as a text file; give a file of questions.") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            question = json.loads(line)["question"] if path.suffix == ".jsonl" else line
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}, line {number} is no JSON object with a question.") from error
-        found.append(check_question(str(question)))
-    if not found:
-        raise InputError(f"{path} holds no question.")
-    return found
+    found = read_questions(source)
+    if found.malformed:
+        raise InputError(f"{source}, {found.malformed[0]}; mend that row.")
+    return [check_question(question.text) for question in found.questions]
 
 
 def _answers(name: str, engine: str, questions: list[str], max_tokens: int) -> list[Answer]:

@@ -19,6 +19,7 @@ from cli.options import (
     Model,
     ModelChoice,
     NoStructured,
+    Questions,
     Roles,
     Seed,
     Steps,
@@ -57,13 +58,7 @@ What came of one question, as `run` would have shown it:
 
 
 def export(
-    questions: Annotated[
-        str,
-        typer.Argument(
-            metavar="QUESTIONS",
-            help="JSON Lines, CSV, Parquet or text file, or a folder or hub id that `datasets` loads.",
-        ),
-    ],
+    questions: Questions,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the scenes; goes on with what is there.")
     ],

@@ -133,8 +133,13 @@ def read_questions(
         raise InputError(f"{source} has no column {min(missing)!r}; its columns are {', '.join(seen)}.")
     if not found.questions:
         why = f" ({found.malformed[0]})" if found.malformed else ""
-        raise InputError(f"{source} holds no question{why}; name its column with --question-column.")
+        raise InputError(f"{source} holds no question{why}; name the column that has them `question`.")
     return found
+
+
+def question_id(text: str) -> str:
+    """The id of a question that came without one."""
+    return f"q{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
@@ -144,7 +149,7 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     if not text:
         raise _UnusableRowError("its question is empty")
     return Question(
-        id=_id(values) or f"q{hashlib.sha256(text.encode()).hexdigest()[:12]}",
+        id=_id(values) or question_id(text),
         text=text,
         first_answer=clean(_plain(values.get(columns.answer), "its first answer")) if columns.answer else "",
         kind=_kind(values, columns),

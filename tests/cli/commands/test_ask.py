@@ -38,9 +38,11 @@ def test_answers_stand_side_by_side(monopolylogue, models, tmp_path) -> None:
 
 
 def test_bad_input(monopolylogue, models, tmp_path) -> None:
-    refused(monopolylogue("ask", str(tmp_path / "none"), "--model", "x"), "can't be read as a text file")
+    refused(monopolylogue("ask", str(tmp_path / "none"), "--model", "x"), "There is no file or folder")
     (tmp_path / "a.jsonl").write_text('{"q": "Why?"}\n')
-    refused(monopolylogue("ask", str(tmp_path / "a.jsonl"), "--model", "x"), "line 1 is no JSON object")
+    refused(monopolylogue("ask", str(tmp_path / "a.jsonl"), "--model", "x"), "line 1: it has no question")
     (tmp_path / "b.txt").write_text("\n")
     refused(monopolylogue("ask", str(tmp_path / "b.txt"), "--model", "x"), "holds no question")
+    (tmp_path / "c.jsonl").write_text('{"question": "Why?"}\n{"question": []}\n')
+    refused(monopolylogue("ask", str(tmp_path / "c.jsonl"), "--model", "x"), "c.jsonl, line 2: ")
     assert models == []

@@ -17,31 +17,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.commands.ablate import EPILOG as ABLATE_EPILOG
-from cli.commands.ablate import ablate
-from cli.commands.ask import EPILOG as ASK_EPILOG
-from cli.commands.ask import ask
-from cli.commands.compare import EPILOG as COMPARE_EPILOG
-from cli.commands.compare import compare
-from cli.commands.dataset import EPILOG as DATASET_EPILOG
-from cli.commands.dataset import dataset
-from cli.commands.evaluate import EPILOG as EVALUATE_EPILOG
-from cli.commands.evaluate import evaluate
-from cli.commands.explain import EPILOG as EXPLAIN_EPILOG
-from cli.commands.explain import explain
-from cli.commands.export import EPILOG as EXPORT_EPILOG
-from cli.commands.export import export
-from cli.commands.merge import EPILOG as MERGE_EPILOG
-from cli.commands.merge import merge
-from cli.commands.models import app as models_app
-from cli.commands.run import EPILOG as RUN_EPILOG
-from cli.commands.run import run
-from cli.commands.step import EPILOG as STEP_EPILOG
-from cli.commands.step import step
-from cli.commands.train import EPILOG as TRAIN_EPILOG
-from cli.commands.train import train
-from cli.commands.view import EPILOG as VIEW_EPILOG
-from cli.commands.view import view
+from cli.commands import (
+    ablate,
+    ask,
+    compare,
+    dataset,
+    evaluate,
+    explain,
+    export,
+    merge,
+    models,
+    run,
+    step,
+    train,
+    view,
+)
 from cli.complaint import complain
 from cli.output import open_standard_streams
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
@@ -94,19 +84,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks would show what was asked
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=RUN_EPILOG)(run)
-app.command(epilog=COMPARE_EPILOG)(compare)
-app.command(epilog=STEP_EPILOG)(step)
-app.command(epilog=EXPORT_EPILOG)(export)
-app.command(epilog=EXPLAIN_EPILOG)(explain)
-app.command(epilog=VIEW_EPILOG)(view)
-app.command(epilog=DATASET_EPILOG)(dataset)
-app.command(epilog=TRAIN_EPILOG)(train)
-app.command(epilog=MERGE_EPILOG)(merge)
-app.command(epilog=ASK_EPILOG)(ask)
-app.command(epilog=EVALUATE_EPILOG)(evaluate)
-app.command(epilog=ABLATE_EPILOG)(ablate)
-app.add_typer(models_app, name="models")
+app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=compare.EPILOG)(compare.compare)
+app.command(epilog=step.EPILOG)(step.step)
+app.command(epilog=export.EPILOG)(export.export)
+app.command(epilog=explain.EPILOG)(explain.explain)
+app.command(epilog=view.EPILOG)(view.view)
+app.command(epilog=dataset.EPILOG)(dataset.dataset)
+app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=merge.EPILOG)(merge.merge)
+app.command(epilog=ask.EPILOG)(ask.ask)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=ablate.EPILOG)(ablate.ablate)
+app.add_typer(models.app, name="models")
 
 
 def _version(asked: bool) -> None:

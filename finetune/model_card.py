@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import yaml
 
 from finetune.encoding import Lengths
 from finetune.training import TrainingSettings
+from scene.markdown import markdown_table
 
 
 def model_card(
@@ -56,16 +57,13 @@ def model_card(
         f"**Not fit for use.** {fault}" if fault else "",
         'Run it: `monopolylogue run --model FOLDER "..."`. Make it one model: `monopolylogue merge FOLDER`.',
         "## Data",
-        _table(("split", "rows", "tokens", "counted in the loss", "truncated", "left out as too long"), rows),
+        markdown_table(
+            ("split", "rows", "tokens", "counted in the loss", "truncated", "left out as too long"), rows
+        ),
         "## Measured",
-        _table(("", ""), [(name, f"{value:,.4g}") for name, value in metrics.items()]),
+        markdown_table(("", ""), [(name, f"{value:,.4g}") for name, value in metrics.items()]),
         "![Loss by step](loss.png)",
         "## Settings",
-        _table(("", ""), [(name, str(value)) for name, value in asdict(settings).items()]),
+        markdown_table(("", ""), [(name, str(value)) for name, value in asdict(settings).items()]),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
-
-
-def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

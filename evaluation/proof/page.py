@@ -9,6 +9,7 @@ from evaluation.metrics import METRICS
 from evaluation.report.tables import interval, number
 from evaluation.results import ALL
 from evaluation.statistics import Estimate
+from scene.markdown import markdown_table
 
 
 def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]], command: str) -> str:
@@ -217,9 +218,4 @@ def _paper(paper: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return markdown_table(head, rows) + "\n"

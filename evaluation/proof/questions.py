@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,10 +12,11 @@ from pathlib import Path
 import finetune
 from evaluation.sets import Item, load_sets
 from finetune.data.near import Near
+from finetune.data.split import rank
 from scene.errors import InputError
 from scene.files import replace_file
 from scene.nouns import Kind
-from scene.tables.questions import Columns, Question, read_questions
+from scene.tables.questions import Columns, Question, question_id, read_questions
 from scene.tables.rows import TableRow, read_table
 from scene.text import clean
 
@@ -97,8 +98,7 @@ def draw_questions(
     *,
     dev: int,
     held_out: int,
-    plain: int = 0,
-    seed: int = 0,
+    plain: int,
 ) -> Drawn:
     """Draw questions of all sources in turn.
 
@@ -113,7 +113,6 @@ def draw_questions(
         dev: Most questions to choose on.
         held_out: Most questions to judge answers on.
         plain: Most benign questions whose plain answers are trained on.
-        seed: For the order.
 
     Raises:
         InputError: A source or set can't be read.
@@ -134,12 +133,14 @@ def draw_questions(
         needy = _with_input(source.path)
         references += (one for one in needy.values() if one.first_answer)
         alone = (one for one in found if one.id not in needy)
-        for question in sorted(alone, key=lambda one: _rank(one.text, seed)):
+        for question in _ranked(alone):
             own[_part(question.text, source)].append(question)
         for name, questions in own.items():
             parts[name].append(questions)
     # A part is gone through to its end before the next: how many are taken of it changes no other part.
-    fresh = {name: list(_new(_in_turn(sources), known)) for name, sources in parts.items()}
+    fresh = {
+        name: [one for one in _in_turn(sources) if known.is_new(one.text)] for name, sources in parts.items()
+    }
     # From the end, so that they stay the same while more questions are drawn to train on.
     rest = {question.text for question in fresh["train"][limit:] if question.kind == "helpful"}
     backwards = _in_turn([questions[::-1] for questions in parts["train"]])
@@ -149,9 +150,7 @@ def draw_questions(
         dev=fresh["dev"][:dev],
         held_out=fresh["held_out"][:held_out],
         plain=benign[:plain],
-        references=list(_new(iter(sorted(references, key=lambda one: _rank(one.text, seed))), known))[
-            :REFERENCES
-        ],
+        references=[one for one in _ranked(references) if known.is_new(one.text)][:REFERENCES],
     )
 
 
@@ -171,26 +170,22 @@ def _with_input(file: Path) -> dict[str, Question]:
 
 
 def _part(text: str, source: Source) -> str:
-    """The same whatever the seed."""
+    """It follows from the text alone."""
     number = int(hashlib.sha256(text.encode()).hexdigest(), 16)
     if source.held_out and number % HELD_OUT_SHARE == 0:
         return "held_out"
     return "dev" if number // HELD_OUT_SHARE % source.dev_share == 0 else "train"
 
 
+def _ranked(questions: Iterable[Question]) -> list[Question]:
+    """In an order that is random, and the same whatever other questions there are."""
+    return sorted(questions, key=lambda one: rank(one.text, seed=0))
+
+
 def _in_turn(sources: Sequence[Sequence[Question]]) -> Iterator[Question]:
     """The first of every source, then the second of every source, and so on."""
     for questions in zip_longest(*sources):
         yield from (question for question in questions if question is not None)
-
-
-def _new(questions: Iterator[Question], known: Near) -> Iterator[Question]:
-    """Those that repeat nothing that came before."""
-    for question in questions:
-        before = len(known)
-        known.first(question.text)
-        if len(known) > before:
-            yield question
 
 
 def write_questions(questions: Sequence[Question], path: Path) -> None:
@@ -200,14 +195,9 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     """
     rows = []
     for question in questions:
-        identifier = f"q{hashlib.sha256(question.text.encode()).hexdigest()[:12]}"
         kind = {} if question.kind is None else {"kind": question.kind}
         reference = {"reference": question.first_answer} if question.first_answer else {}
-        row = {"id": identifier, "question": question.text, **kind, **reference}
+        row = {"id": question_id(question.text), "question": question.text, **kind, **reference}
         rows.append(json.dumps(row, ensure_ascii=False))
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, "\n".join(rows) + "\n")
-
-
-def _rank(text: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}|{text}".encode()).hexdigest()

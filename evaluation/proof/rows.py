@@ -11,18 +11,18 @@ from pathlib import Path
 
 from evaluation.records import Answer, Journal
 from evaluation.store import ANSWERS
-from finetune.data.dataset import mixed
+from finetune.data.dataset import mixed, split_rows
 from finetune.data.filters import Rejected, deduplicated, fault
 from finetune.data.formats import formatted
-from finetune.data.rows import Row, rank
+from finetune.data.rows import Row
 from finetune.data.settings import DatasetSettings
-from finetune.data.split import validation_questions
+from finetune.data.split import rank
+from finetune.examples import SPLITS
 from scene.errors import InputError
 from scene.nouns import Kind
 from scene.record import Message
 
 MANIFEST = "manifest.json"
-SPLITS = ("train", "validation")
 
 
 def row_files(folder: Path, split: str) -> tuple[Path, Path]:
@@ -56,7 +56,7 @@ def write_rows(
     answers = {one.key: one for one in Journal(folder / ANSWERS, Answer).records if one.system == system}
     rows = sorted(
         (_row(one, kinds.get(one.question)) for one in answers.values()),
-        key=lambda row: rank(row, settings.seed),
+        key=lambda row: rank(row.id, settings.seed),
     )
     rejected = [Rejected(row, reason) for row in rows if (reason := fault(row))]
     kept, repeated = deduplicated((row for row in rows if not fault(row)), settings.near)
@@ -68,19 +68,13 @@ def write_rows(
             f"No whole answer of {system!r} in {folder} suits the mix and the number of refusals; "
             "ask for other kinds, or allow more refusals."
         )
-    apart = validation_questions(
-        sorted({row.question for row in taken}), settings.validation, settings.seed, threshold=settings.near
-    )
-    splits = {
-        "train": [row for row in taken if row.question not in apart],
-        "validation": [row for row in taken if row.question in apart],
-    }
+    splits = split_rows(taken, settings)
     lines = {
         name: [json.dumps(formatted(row, "prompt-completion"), ensure_ascii=False) for row in own]
         for name, own in splits.items()
     }
     manifest = {
-        "rows": {name: Counter(row.kind for row in own) for name, own in splits.items() if own},
+        "rows": {name: Counter(row.kind for row in own) for name, own in splits.items()},
         "filtered": Counter(one.reason for one in (*rejected, *repeated)),
     }
     _write(lines, manifest, target)

@@ -11,6 +11,7 @@ import yaml
 from finetune.data.dataset import Dataset
 from finetune.data.filters import REASONS
 from finetune.data.formats import formatted
+from scene.markdown import markdown_table
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """The hub's names for sizes, each with the number of rows it ends below."""
@@ -45,17 +46,17 @@ def dataset_card(dataset: Dataset, ending: str) -> str:
         "Made by Monopolylogue, after [MATRIX](https://arxiv.org/abs/2402.05699), of the scenes that "
         "one model played around questions. Texts are that model's own; nobody has checked them one by one.",
         "## Rows",
-        _table(("split", "kind", "rows", "what it is"), _row_counts(dataset)),
+        markdown_table(("split", "kind", "rows", "what it is"), _row_counts(dataset)),
         _mix(dataset),
         "`scene` and `call` say where a row comes from: the scene's id (`manifest.json` has its file and "
         "line), and the number of the model call in that scene's record.",
         _examples(dataset),
         "## Left out",
-        _table(("filter", "rows", "because"), _filters(dataset)) if dataset.filtered else "Nothing.",
+        markdown_table(("filter", "rows", "because"), _filters(dataset)) if dataset.filtered else "Nothing.",
         "`rejected.jsonl` keeps every one of these rows with its reason.",
         "## Provenance",
         f"{len(dataset.scenes):,} scenes. Licence of the rows: {dataset.settings.license}.",
-        _table(("model", "revision", "engine", "prompts"), _provenance(dataset)),
+        markdown_table(("model", "revision", "engine", "prompts"), _provenance(dataset)),
         "## Samples",
         *_samples(dataset),
     ]
@@ -163,8 +164,3 @@ def _shortened(value: object) -> object:
     if isinstance(value, dict):
         return {key: _shortened(item) for key, item in value.items()}
     return value
-
-
-def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune.data.filters import REASONS, Rejected, deduplicated, fault
-from finetune.data.rows import Row, RowKind, rank, rows_of
+from finetune.data.rows import Row, RowKind, rows_of
 from finetune.data.scenes import Scene
 from finetune.data.settings import DatasetSettings
-from finetune.data.split import validation_questions
+from finetune.data.split import rank, validation_questions
 from scene.errors import InputError
 from scene.record import SceneRecord
 from scene.text import opens_with_refusal
@@ -87,7 +87,7 @@ async def make_dataset(
         for scene in _verified(_once(scenes, sources), settings)
         for row in rows_of(scene, settings.kinds, examples=settings.examples)
     ]
-    rows.sort(key=lambda row: rank(row, settings.seed))
+    rows.sort(key=lambda row: rank(row.id, settings.seed))
     faults = [(row, fault(row, settings.harms_removed)) for row in rows]
     rejected = [Rejected(row, reason) for row, reason in faults if reason]
     kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near)
@@ -99,7 +99,7 @@ async def make_dataset(
     surplus = Counter(row.kind for row in kept) - Counter(row.kind for row in taken)
     dataset = Dataset(
         settings=settings,
-        splits=_split(taken, settings),
+        splits=split_rows(taken, settings),
         rejected=rejected,
         surplus=Counter({str(kind): count for kind, count in surplus.items()}),
         shortfalls=_shortfalls(taken, settings.mix),
@@ -179,7 +179,8 @@ def _shortfalls(rows: Sequence[Row], mix: dict[RowKind, int] | None) -> dict[str
     return {kind: (wanted, there[kind]) for kind, wanted in (mix or {}).items() if there[kind] < wanted}
 
 
-def _split(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
+def split_rows(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
+    """Rows by split, a split without rows left out; no question is in two."""
     questions = sorted({row.question for row in rows})
     apart = validation_questions(questions, settings.validation, settings.seed, threshold=settings.near)
     splits = {

@@ -116,10 +116,7 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
         else:
             text = row.completion if row.kind == "simulation" else row.question
             group = (row.kind, row.name if row.kind == "simulation" else "")
-            known = near.setdefault(group, Near(threshold))
-            before = len(known)
-            known.first(text)
-            repeats = len(known) == before
+            repeats = not near.setdefault(group, Near(threshold)).is_new(text)
         if repeats:
             rejected.append(Rejected(row, "duplicate"))
         else:

@@ -31,9 +31,11 @@ class Near:
         self._texts: list[str] = []
         self._keys: defaultdict[int, dict[int, str]] = defaultdict(dict)
 
-    def __len__(self) -> int:
-        """How many texts are remembered."""
-        return len(self._texts)
+    def is_new(self, text: str) -> bool:
+        """Whether a text repeats none that is remembered; it is then remembered too."""
+        before = len(self._texts)
+        self.first(text)
+        return len(self._texts) > before
 
     def first(self, text: str) -> str:
         """The earliest remembered text that this one repeats; the text itself, then remembered, if none."""

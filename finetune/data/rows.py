@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -71,11 +70,6 @@ def rows_of(scene: Scene, kinds: Sequence[RowKind], *, examples: bool = False) -
             yield from _helpful(scene)
         else:
             yield from _revised(scene, kind)
-
-
-def rank(row: Row, seed: int) -> str:
-    """Sorts rows at random, and the same rows the same way whatever others there are."""
-    return hashlib.sha256(f"{seed}|{row.id}".encode()).hexdigest()
 
 
 def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[Row]:

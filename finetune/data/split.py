@@ -27,11 +27,12 @@ def validation_questions(
         threshold: Similarity in percent from which on two questions stay together.
     """
     first = representatives(questions, threshold)
-    groups = sorted(set(first.values()), key=lambda question: _rank(question, seed))
+    groups = sorted(set(first.values()), key=lambda question: rank(question, seed))
     wanted = min(max(1, round(share * len(groups))), len(groups) - 1) if share > 0 and groups else 0
     chosen = set(groups[:wanted])
     return frozenset(question for question, group in first.items() if group in chosen)
 
 
-def _rank(question: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}|{question}".encode()).hexdigest()
+def rank(text: str, seed: int) -> str:
+    """Sorts texts at random, and the same texts the same way whatever others there are."""
+    return hashlib.sha256(f"{seed}|{text}".encode()).hexdigest()

@@ -10,10 +10,10 @@ import prompts
 from finetune.data.filters import REASONS
 from finetune.data.gate import Judge
 from finetune.data.near import Near
-from finetune.data.rows import rank, rows_of
+from finetune.data.rows import rows_of
 from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings, parse_mix
-from finetune.data.split import validation_questions
+from finetune.data.split import rank, validation_questions
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed
@@ -273,7 +273,7 @@ def test_near_finds_what_a_comparison_with_each_finds(texts) -> None:
 
 def test_rank_does_not_depend_on_other_rows() -> None:
     one = next(rows_of(scene(record(1)), ("helpful",)))
-    assert rank(one, 0) == rank(one, 0) != rank(one, 1)
+    assert rank(one.id, 0) == rank(one.id, 0) != rank(one.id, 1)
 
 
 def test_exports_and_record_files(tmp_path: Path) -> None:

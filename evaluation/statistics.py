@@ -31,7 +31,7 @@ class Estimate:
     n: int
 
 
-def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
+def estimate(values: Sequence[float]) -> Estimate:
     """The mean of some values, with a percentile bootstrap interval.
 
     The same values give the same interval. Values that are all alike give one of no width, which does not
@@ -43,14 +43,12 @@ def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
     if not values:
         raise ValueError("an estimate needs at least one value")
     data = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(seed).integers(0, len(data), (RESAMPLES, len(data)))
+    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
     low, high = np.quantile(data[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(data.mean()), float(low), float(high), len(data))
 
 
-def relative_change(
-    ours: Mapping[Key, float], theirs: Mapping[Key, float], *, seed: int = 0
-) -> Estimate | None:
+def relative_change(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estimate | None:
     """How much our mean is above theirs, as a share of the size of theirs, over the questions that both have.
 
     Every resample draws questions and takes both means anew. A less negative log-likelihood is a change up.
@@ -58,7 +56,6 @@ def relative_change(
     Args:
         ours: Values by question.
         theirs: The same of the system compared with.
-        seed: For the resampling.
 
     Returns:
         None where no question is answered by both, or their mean is 0 in a resample.
@@ -67,7 +64,7 @@ def relative_change(
     if not both:
         return None
     data = np.asarray(both, dtype=float)
-    drawn = np.random.default_rng(seed).integers(0, len(data), (RESAMPLES, len(data)))
+    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
     means = np.vstack([data.mean(axis=0), data[drawn].mean(axis=1)])
     if not means[:, 1].all():
         return None
@@ -76,13 +73,12 @@ def relative_change(
     return Estimate(float(changes[0]), float(low), float(high), len(data))
 
 
-def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float], *, seed: int = 0) -> Estimate | None:
+def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estimate | None:
     """The mean of our value minus theirs over the questions that both have; None where there is none.
 
     Args:
         ours: Values by question.
         theirs: The same of the system compared with.
-        seed: For the resampling.
     """
     both = [value - theirs[key] for key, value in ours.items() if key in theirs]
-    return estimate(both, seed=seed) if both else None
+    return estimate(both) if both else None

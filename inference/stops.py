@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 
+def first_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    """Where the first stop string begins in a text; None if there is none."""
+    return min((index for stop in stops if stop and (index := text.find(stop)) >= 0), default=None)
+
+
 def before_stop(text: str, stops: tuple[str, ...]) -> str:
     """Text up to the first stop string."""
-    cuts = [index for stop in stops if (index := text.find(stop)) >= 0]
-    return text[: min(cuts)] if cuts else text
+    return text[: first_stop(text, stops)]

@@ -82,7 +82,7 @@ def run_export(options: Options, *, dry_run: bool) -> None:
     with ExportStore(options.out) as store:
         if not _is_over(options, found, asked, store, stderr):
             _load_and_play(options, found, asked, store, stderr)
-    _summarize(options, store)
+    _summarize(store)
 
 
 def _is_over(
@@ -241,7 +241,7 @@ def _say_found(console: Console, options: Options, store: ExportStore, todo: Pla
         )
 
 
-def _summarize(options: Options, store: ExportStore) -> None:
+def _summarize(store: ExportStore) -> None:
     """Say what there is now.
 
     Raises:

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.stops import before_stop, first_stop
 from inference.transformers_engine.constraints import Constraint
 from inference.transformers_engine.prefix_cache import block_names
 from inference.transformers_engine.sampling import Sampler
-from inference.transformers_engine.text_stream import TextStream, decode, first_stop
+from inference.transformers_engine.text_stream import TextStream, decode
 
 
 class Row:
@@ -100,7 +101,7 @@ class Row:
             kept = self.generated[:-1] if ended else self.generated
             text = decode(self._tokenizer, kept)
         return Completion(
-            text=text[: first_stop(text, self.request.stop)],
+            text=before_stop(text, self.request.stop),
             finish_reason=self.finish_reason,
             prompt_tokens=len(self.prompt),
             completion_tokens=len(self.generated),

@@ -36,11 +36,6 @@ class Score:
     log_likelihood: float
     tokens: int
 
-    @property
-    def per_token(self) -> float:
-        """Mean over the tokens, in nats."""
-        return self.log_likelihood / self.tokens
-
 
 class Scorer:
     """Scores with one loaded model.

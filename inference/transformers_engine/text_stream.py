@@ -42,9 +42,3 @@ class TextStream:
             self.text += after[len(before) :]
             del self._tail[: self._shown]
             self._shown = len(self._tail)
-
-
-def first_stop(text: str, stops: tuple[str, ...], start: int = 0) -> int | None:
-    """Where the first stop string begins in the text, looked for from `start` on; None if there is none."""
-    found = [index for stop in stops if stop and (index := text.find(stop, start)) >= 0]
-    return min(found, default=None)

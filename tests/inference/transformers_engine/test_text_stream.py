@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.transformers_engine.text_stream import LONGEST_CHARACTER, TextStream, first_stop
+from inference.stops import first_stop
+from inference.transformers_engine.text_stream import LONGEST_CHARACTER, TextStream
 from tests.inference.tiny_llama import tokenizer
 
 WORDS = tokenizer()

@@ -133,6 +133,18 @@ def refuses(status: int, message: str = "no", **headers: str) -> Act:
     return lambda exchange: exchange.send(error, status, **headers)
 
 
+class Waits:
+    """An act that answers nothing, and notes that a request arrived and that its client hung up."""
+
+    def __init__(self) -> None:
+        self.arrived, self.withdrawn = threading.Event(), threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.arrived.set()
+        if exchange.wait_for_disconnect():
+            self.withdrawn.set()
+
+
 def hangs_up(exchange: Exchange) -> None:
     """Close the connection without an answer."""
     exchange.close_connection = True

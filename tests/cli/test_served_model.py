@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from subprocess import PIPE
 
 import pytest
 
 from inference.engine import ChatMessage, GenerationRequest
 from scene.record import SceneRecord
-from tests.loopback import Exchange, Loopback, completion, lists, loopback, refuses, says
+from tests.loopback import Exchange, Loopback, Waits, completion, lists, loopback, refuses, says
 from tests.paths import ROOT
 from tests.scripted_scene import scene_script
 
@@ -151,20 +150,13 @@ def child(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Comp
 
 
 def test_ctrl_c_withdraws_the_request(server: Loopback) -> None:
-    arrived, withdrawn = threading.Event(), threading.Event()
-
-    def wait(exchange: Exchange) -> None:
-        arrived.set()
-        if exchange.wait_for_disconnect():
-            withdrawn.set()
-
-    server.act = wait
+    waits = server.act = Waits()
     command = [sys.executable, "-m", "cli.main", "run", QUESTION, "--json", "--base-url", server.url]
     with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
-        assert arrived.wait(60)
+        assert waits.arrived.wait(60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    assert withdrawn.wait(10)
+    assert waits.withdrawn.wait(10)
     assert (process.returncode, out) == (130, "")
     assert err == "Interrupted. Nothing of this scene was kept; run the command again to play it anew.\n"
 

@@ -5,6 +5,7 @@ import re
 import signal
 import stat
 import sys
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -54,6 +55,26 @@ def ended(child: pexpect.spawn) -> str:
     child.close()
     assert (child.exitstatus, child.signalstatus) == (0, None)
     return child.before
+
+
+def run_on(child: pexpect.spawn, record: Path) -> SceneRecord:
+    """Run to the end, save the record and quit."""
+    child.send("r")
+    child.expect("at the end")
+    child.send("s")
+    child.expect("Saved to")
+    child.send("q")
+    ended(child)
+    return SceneRecord.from_json(record.read_text())
+
+
+def inside_a_node(step) -> pexpect.spawn:
+    """A session whose second node runs until the gate is there."""
+    child = step("May I?", engine="gated")
+    child.expect("before respond")
+    child.send("r")
+    child.expect("running role_init, 0 calls")
+    return child
 
 
 def test_a_session_from_end_to_end(step, tmp_path):
@@ -137,20 +158,11 @@ def test_a_refused_change_its_correction_and_a_fork(step, tmp_path):
 
     child = step("--resume", other, "--out", str(tmp_path / "scene.json"))
     child.expect("turn 1, before role_action")
-    child.send("r")
-    child.expect("at the end")
-    child.send("s")
-    child.expect("Saved to")
-    child.send("q")
-    ended(child)
-    assert SceneRecord.from_json((tmp_path / "scene.json").read_text()).cast[1].name == "Grumpy landlady"
+    assert run_on(child, tmp_path / "scene.json").cast[1].name == "Grumpy landlady"
 
 
 def test_escape_stops_after_the_node_that_runs(step, tmp_path):
-    child = step("May I?", engine="gated")
-    child.expect("before respond")
-    child.send("r")
-    child.expect("running role_init, 0 calls")
+    child = inside_a_node(step)
     child.send("\x1b")
     child.expect("calls · stops after it")
     (tmp_path / "gate").touch()
@@ -162,23 +174,14 @@ def test_escape_stops_after_the_node_that_runs(step, tmp_path):
 
 def test_killed_inside_a_node(step, tmp_path):
     """The node that ran is lost, and nothing before it."""
-    child = step("May I?", engine="gated")
-    child.expect("before respond")
-    child.send("r")
-    child.expect("running role_init, 0 calls")
+    child = inside_a_node(step)
     child.kill(signal.SIGKILL)
     child.expect(pexpect.EOF)
     (tmp_path / "gate").touch()
     name = re.search(r"(\w{8}) .*before role_init", ended(step("--list"))).group(1)
     child = step("--resume", name, "--out", str(tmp_path / "scene.json"), engine="gated")
     child.expect("before role_init")
-    child.send("r")
-    child.expect("at the end")
-    child.send("s")
-    child.expect("Saved to")
-    child.send("q")
-    ended(child)
-    scene = SceneRecord.from_json((tmp_path / "scene.json").read_text())
+    scene = run_on(child, tmp_path / "scene.json")
     assert not scene.edited
     assert len(scene.calls) == sum(cost.calls for cost in scene.cost.values())
 
@@ -197,10 +200,7 @@ def test_another_model_does_not_go_on(step):
 
 
 def test_quitting_inside_a_node(step, tmp_path):
-    child = step("May I?", engine="gated")
-    child.expect("before respond")
-    child.send("r")
-    child.expect("running role_init, 0 calls")
+    child = inside_a_node(step)
     child.send("q")
     ended(child)
     assert "before role_init" in ended(step("--list"))

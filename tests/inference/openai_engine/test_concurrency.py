@@ -9,7 +9,7 @@ from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from scene.errors import EngineError
 from tests.inference.openai_engine.driving import Connect, ask
-from tests.loopback import Exchange, Loopback, completion
+from tests.loopback import Exchange, Loopback, Waits, completion
 
 
 async def test_no_more_than_so_many_are_under_way(
@@ -30,38 +30,25 @@ async def test_no_more_than_so_many_are_under_way(
 
 
 async def test_a_cancelled_request_is_withdrawn(server: Loopback, engine: Engine) -> None:
-    arrived, withdrawn = threading.Event(), threading.Event()
-
-    def wait(exchange: Exchange) -> None:
-        arrived.set()
-        if exchange.wait_for_disconnect():
-            withdrawn.set()
-
-    server.acts = [wait]
+    waits = Waits()
+    server.acts = [waits]
     task = asyncio.create_task(engine.generate(ask()))
-    assert await asyncio.to_thread(arrived.wait, 10)
+    assert await asyncio.to_thread(waits.arrived.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(withdrawn.wait, 10)
+    assert await asyncio.to_thread(waits.withdrawn.wait, 10)
     assert (await engine.generate(ask())).text == "Well."
 
 
 async def test_closing_fails_what_is_under_way_and_what_comes_after(server: Loopback, engine: Engine) -> None:
-    arrived, withdrawn = threading.Event(), threading.Event()
-
-    def wait(exchange: Exchange) -> None:
-        arrived.set()
-        if exchange.wait_for_disconnect():
-            withdrawn.set()
-
-    server.act = wait
+    waits = server.act = Waits()
     task = asyncio.create_task(engine.generate(ask()))
-    assert await asyncio.to_thread(arrived.wait, 10)
+    assert await asyncio.to_thread(waits.arrived.wait, 10)
     await asyncio.to_thread(engine.close)
     with pytest.raises(EngineError, match="closed"):
         await task
-    assert await asyncio.to_thread(withdrawn.wait, 10)
+    assert await asyncio.to_thread(waits.withdrawn.wait, 10)
     with pytest.raises(EngineError, match="closed"):
         await engine.generate(ask())
     engine.close()

@@ -14,7 +14,7 @@ from inference.openai_engine.server import server_at
 from scene.errors import EngineError
 from scene.nouns import ModelIdentity
 from tests.inference.openai_engine.driving import Connect, ask, failure
-from tests.loopback import Exchange, Loopback, hangs_up, loopback, refuses, says
+from tests.loopback import Loopback, Waits, hangs_up, loopback, refuses, says
 
 
 @pytest.mark.parametrize(("header", "least"), [("1", 1.0), ("0.6", 0.6)])
@@ -109,20 +109,14 @@ async def test_a_server_that_stays_away(connect: Connect) -> None:
 
 
 async def test_a_server_that_never_answers(server: Loopback) -> None:
-    hung_up = threading.Event()
-
-    def silence(exchange: Exchange) -> None:
-        if exchange.wait_for_disconnect():
-            hung_up.set()
-
-    server.act = silence
+    waits = server.act = Waits()
     identity = ModelIdentity(id="parrot", revision=None, engine="openai")
     engine = OpenAIEngine(server_at(server.url), identity, concurrency=1, reply_seconds=0.2)
     try:
         error = await failure(engine, ask())
         assert isinstance(error, EngineError)
         assert "did not answer in 0 seconds" in str(error)
-        assert await asyncio.to_thread(hung_up.wait, 10)
+        assert await asyncio.to_thread(waits.withdrawn.wait, 10)
         server.act = says("Well.")
         assert (await engine.generate(ask())).text == "Well."
     finally:

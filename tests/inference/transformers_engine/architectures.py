@@ -13,52 +13,31 @@ from transformers import (
 
 from tests.inference.tiny_llama import llama
 
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.4,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+
 
 def sliding_mistral(vocabulary):
-    config = MistralConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        sliding_window=12,
-        initializer_range=0.4,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
+    config = MistralConfig(**SMALL, vocab_size=vocabulary, num_key_value_heads=2, sliding_window=12)
     return MistralForCausalLM(config)
 
 
 def alternating_gemma(vocabulary):
     config = Gemma2Config(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        sliding_window=12,
-        initializer_range=0.4,
-        eos_token_id=2,
-        pad_token_id=0,
+        **SMALL, vocab_size=vocabulary, num_key_value_heads=2, head_dim=8, sliding_window=12
     )
     return Gemma2ForCausalLM(config)
 
 
 def biased_qwen(vocabulary):
-    config = Qwen2Config(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        initializer_range=0.4,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
+    config = Qwen2Config(**SMALL, vocab_size=vocabulary, num_key_value_heads=1)
     return Qwen2ForCausalLM(config)
 
 

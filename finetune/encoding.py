@@ -47,7 +47,7 @@ class Lengths:
         counted: Those of them that the loss counts.
         truncated: Rows whose answer was cut, so that they don't teach to end.
         dropped: Rows left out, since their prompt alone fills the length.
-        kinds: Those of them whose kind is known, by kind.
+        parts: Those of them whose part is known, by part.
     """
 
     rows: int = 0
@@ -55,11 +55,11 @@ class Lengths:
     counted: int = 0
     truncated: int = 0
     dropped: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    parts: Counter[str] = field(default_factory=Counter)
 
     def too_long(self) -> str:
-        """How many rows were left out for their length and, where that is known, of which kinds."""
-        named = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.kinds.items()))
+        """How many rows were left out for their length and, where that is known, of which parts."""
+        named = ", ".join(f"{count:,} {part}" for part, count in sorted(self.parts.items()))
         return f"{self.dropped:,}" + (f" ({named})" if named else "")
 
 
@@ -156,7 +156,7 @@ def encode_split(encoder: Encoder, examples: Iterable[Example], max_length: int)
         lengths = split.lengths
         if not all(one.answer for one in cut):
             lengths.dropped += 1
-            lengths.kinds.update([example.kind] if example.kind else [])
+            lengths.parts.update([example.part] if example.part else [])
             continue
         lengths.rows += 1
         lengths.truncated += cut != encoded

@@ -38,13 +38,13 @@ class Example:
         prompt: Messages to answer.
         answer: The answer to learn.
         rejected: The answer to avoid.
-        kind: Kind of the row, where the data set names it. For accounts alone: it is no part of `digest`.
+        part: Part of the mix, where the data set names it. For accounts alone: it is no part of `digest`.
     """
 
     prompt: tuple[ChatMessage, ...]
     answer: str
     rejected: str | None = None
-    kind: str = field(default="", repr=False)
+    part: str = field(default="", repr=False)
 
 
 def read_examples(data: str, method: Method) -> dict[str, list[Example]]:
@@ -89,8 +89,8 @@ def _load(data: str) -> Mapping[str, Any]:
     datasets.disable_progress_bars()
     try:
         if path.is_file():
-            kind = "parquet" if path.suffix == ".parquet" else "json"
-            loaded = load_data_set(kind, data_files={"train": str(path)})
+            form = "parquet" if path.suffix == ".parquet" else "json"
+            loaded = load_data_set(form, data_files={"train": str(path)})
         else:
             loaded = load_data_set(data)
     except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
@@ -112,12 +112,12 @@ def _example(row: Mapping[str, Any], columns: tuple[str, ...], where: str) -> Ex
         raise InputError(f"{where}: the prompt does not end with what a user says.")
     if any(len(answer) != 1 or answer[0].role != "assistant" for answer in answers):
         raise InputError(f"{where}: the answer is not one message of the assistant.")
-    kind = row.get("kind")
+    part = row.get("part", row.get("kind"))  # as the column was called at first
     return Example(
         prompt,
         answers[0][0].content,
         answers[1][0].content if len(answers) > 1 else None,
-        kind if isinstance(kind, str) else "",
+        part if isinstance(part, str) else "",
     )
 
 

@@ -58,7 +58,7 @@ def dataset(
     ] = None,
     mix: Annotated[
         str | None,
-        typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.", rich_help_panel=ROWS),
+        typer.Option(metavar="PART=N,...", help="Rows of each part; else all.", rich_help_panel=ROWS),
     ] = None,
     refusals: Annotated[
         int | None,
@@ -155,11 +155,11 @@ def _report(made: Dataset, out: Path) -> None:
     from finetune.data.filters import REASONS
 
     console = plain_console()
-    for split, kinds in made.counts.items():
-        parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
-        console.print(f"{split}: {sum(kinds.values()):,} rows ({parts})", soft_wrap=True)
-    for kind, (wanted, there) in made.shortfalls.items():
-        console.print(f"too few: {there:,} of {wanted:,} {kind} rows", soft_wrap=True)
-    for reason, kinds in made.filtered.items():
-        console.print(f"left out: {sum(kinds.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
+    for split, parts in made.counts.items():
+        said = ", ".join(f"{count:,} {part}" for part, count in sorted(parts.items()))
+        console.print(f"{split}: {sum(parts.values()):,} rows ({said})", soft_wrap=True)
+    for part, (wanted, there) in made.shortfalls.items():
+        console.print(f"too few: {there:,} of {wanted:,} {part} rows", soft_wrap=True)
+    for reason, parts in made.filtered.items():
+        console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
     console.print(f"Written to {out}.", soft_wrap=True)

@@ -55,7 +55,7 @@ def run(
         str, typer.Option(envvar="PROOF_JUDGE", help="Who judges; by default who rehearses.")
     ] = "",
     mix: Annotated[
-        str, typer.Option(metavar="KIND=N,...", envvar="PROOF_MIX", help="Rows of each kind.")
+        str, typer.Option(metavar="PART=N,...", envvar="PROOF_MIX", help="Rows of each part.")
     ] = "aligned=60,helpful=30",
     refusals: Annotated[
         int, typer.Option(min=0, envvar="PROOF_REFUSALS", help="Most of them that turn the asker away.")
@@ -228,7 +228,7 @@ def rows(
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     questions: Annotated[Path, typer.Option(help="The questions, which say of what kind each is.")],
     mix: Annotated[
-        str | None, typer.Option(metavar="KIND=N,...", help="Rows of each kind; else all.")
+        str | None, typer.Option(metavar="PART=N,...", help="Rows of each part; else all.")
     ] = None,
     refusals: Annotated[
         int | None, typer.Option(min=0, help="Most of them that turn the asker away; else all.")

@@ -47,7 +47,7 @@ class Proof:
         rehearsed: Those of them that MATRIX at inference answers.
         tokens: Room for an answer that is judged.
         judge: The model that judges.
-        mix: Rows of each kind.
+        mix: Rows of each part.
         refusals: Most of them that turn the asker away.
         scene: Further options of `export`.
         train: Options of `train`, for `model`.

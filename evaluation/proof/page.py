@@ -105,11 +105,11 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
         for name, one in student.get("beside", {}).items()
     }
     for name, one in {**found["rows"], **own}.items():
-        for split, kinds in one["rows"].items():
-            said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        for split, parts in one["rows"].items():
+            said = ", ".join(f"{count} {part}" for part, count in parts.items())
             left = ", ".join(f"{count} {reason}" for reason, count in one["filtered"].items())
-            rows.append([name, split, str(sum(kinds.values())), said, left if split == "train" else ""])
-    yield _table(["rows of", "split", "rows", "kinds", "left out of both"], rows)
+            rows.append([name, split, str(sum(parts.values())), said, left if split == "train" else ""])
+    yield _table(["rows of", "split", "rows", "parts", "left out of both"], rows)
     rows = [
         [
             student["name"], name, f"{one['steps']:,.0f}", f"{one['tokens']:,.0f}",

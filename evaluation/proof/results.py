@@ -201,7 +201,7 @@ def _tokens(made: Path) -> dict[str, int]:
 
 
 def _rows(data: Path) -> dict[str, Any]:
-    """Rows by split and kind, and those left out by reason."""
+    """Rows by split and part, and those left out by reason."""
     manifest = _json(data / "manifest.json")
     left_out = {
         reason: sum(one["rows"].values()) if isinstance(one, dict) else one

@@ -66,7 +66,7 @@ def write_rows(
     if not taken:
         raise InputError(
             f"No whole answer of {system!r} in {folder} suits the mix and the number of refusals; "
-            "ask for other kinds, or allow more refusals."
+            "ask for other parts, or allow more refusals."
         )
     splits = split_rows(taken, settings)
     lines = {
@@ -74,7 +74,7 @@ def write_rows(
         for name, own in splits.items()
     }
     manifest = {
-        "rows": {name: Counter(row.kind for row in own) for name, own in splits.items()},
+        "rows": {name: Counter(row.part for row in own) for name, own in splits.items()},
         "filtered": Counter(one.reason for one in (*rejected, *repeated)),
     }
     _write(lines, manifest, target)
@@ -104,7 +104,7 @@ def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
             elif split == "train":
                 raise InputError(f"{folder} holds no rows to train on; give a folder of a data set.")
     try:
-        counts = {name: Counter(json.loads(line)["kind"] for line in own) for name, own in lines.items()}
+        counts = {name: Counter(json.loads(line)["part"] for line in own) for name, own in lines.items()}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("A data set holds something else than rows; make it again.") from error
     _write(lines, {"rows": {name: own for name, own in counts.items() if own}, "filtered": {}}, target)
@@ -113,7 +113,7 @@ def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
 
 def _row(answer: Answer, kind: Kind | None) -> Row:
     return Row(
-        kind="helpful" if kind == "helpful" else "aligned",
+        part="helpful" if kind == "helpful" else "aligned",
         scene=answer.id,
         call=None,
         question=answer.question,

@@ -46,7 +46,7 @@ def dataset_card(dataset: Dataset, ending: str) -> str:
         "Made by Monopolylogue, after [MATRIX](https://arxiv.org/abs/2402.05699), of the scenes that "
         "one model played around questions. Texts are that model's own; nobody has checked them one by one.",
         "## Rows",
-        markdown_table(("split", "kind", "rows", "what it is"), _row_counts(dataset)),
+        markdown_table(("split", "part", "rows", "what it is"), _row_counts(dataset)),
         _mix(dataset),
         "`scene` and `call` say where a row comes from: the scene's id (`manifest.json` has its file and "
         "line), and the number of the model call in that scene's record.",
@@ -100,7 +100,7 @@ def _features(name: str) -> list[dict[str, object]]:
         for column in _FEATURE_OF[name]
     ]
     origin: list[dict[str, object]] = [
-        {"name": "kind", "dtype": "string"},
+        {"name": "part", "dtype": "string"},
         {"name": "scene", "dtype": "string"},
         {"name": "call", "dtype": "int64"},
     ]
@@ -108,14 +108,14 @@ def _features(name: str) -> list[dict[str, object]]:
 
 
 def _row_counts(dataset: Dataset) -> Iterable[tuple[str, ...]]:
-    for split, kinds in dataset.counts.items():
-        for kind, count in sorted(kinds.items()):
-            yield split, kind, f"{count:,}", ABOUT[kind]
+    for split, parts in dataset.counts.items():
+        for part, count in sorted(parts.items()):
+            yield split, part, f"{count:,}", ABOUT[part]
 
 
 def _examples(dataset: Dataset) -> str:
     """What became of the example turns, where there are rows that had any."""
-    if not any("simulation" in kinds for kinds in dataset.counts.values()):
+    if not any("simulation" in parts for parts in dataset.counts.values()):
         return ""
     if dataset.settings.examples:
         return "The prompts of simulation rows are the whole prompts of their calls, example turns included."
@@ -127,16 +127,16 @@ def _examples(dataset: Dataset) -> str:
 
 def _mix(dataset: Dataset) -> str:
     said = [
-        f"Wanted {wanted:,} {kind} rows; there were {there:,}."
-        for kind, (wanted, there) in dataset.shortfalls.items()
+        f"Wanted {wanted:,} {part} rows; there were {there:,}."
+        for part, (wanted, there) in dataset.shortfalls.items()
     ]
-    said += [f"{count:,} more good {kind} rows were not needed." for kind, count in dataset.surplus.items()]
+    said += [f"{count:,} more good {part} rows were not needed." for part, count in dataset.surplus.items()]
     return " ".join(said)
 
 
 def _filters(dataset: Dataset) -> Iterable[tuple[str, ...]]:
-    for name, kinds in dataset.filtered.items():
-        yield name, f"{sum(kinds.values()):,}", REASONS[name]
+    for name, parts in dataset.filtered.items():
+        yield name, f"{sum(parts.values()):,}", REASONS[name]
 
 
 def _provenance(dataset: Dataset) -> Iterable[tuple[str, ...]]:
@@ -145,15 +145,15 @@ def _provenance(dataset: Dataset) -> Iterable[tuple[str, ...]]:
 
 
 def _samples(dataset: Dataset) -> Iterable[str]:
-    """The first row of each kind, its texts shortened, as JSON in a fence that they can't close."""
+    """The first row of each part, its texts shortened, as JSON in a fence that they can't close."""
     seen: set[str] = set()
     for row in dataset.splits.get("train", ()):
-        if row.kind not in seen:
-            seen.add(row.kind)
+        if row.part not in seen:
+            seen.add(row.part)
             values = json.dumps(
                 _shortened(formatted(row, dataset.settings.format)), indent=2, ensure_ascii=False
             )
-            yield f"{row.kind}:\n\n`````json\n{values.replace('`````', '````')}\n`````"
+            yield f"{row.part}:\n\n`````json\n{values.replace('`````', '````')}\n`````"
 
 
 def _shortened(value: object) -> object:

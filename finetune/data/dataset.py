@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune.data.filters import REASONS, Rejected, deduplicated, fault
-from finetune.data.rows import Row, RowKind, rows_of
+from finetune.data.rows import Part, Row, rows_of
 from finetune.data.scenes import Scene
 from finetune.data.settings import DatasetSettings
 from finetune.data.split import rank, validation_questions
@@ -26,8 +26,8 @@ class Dataset:
         settings: How it was made.
         splits: Rows by split, `train` first; `validation` only where it has rows.
         rejected: Rows left out, each with its reason.
-        surplus: Good rows beyond the mix, or refusals beyond their number, by kind.
-        shortfalls: Rows wanted and rows there were, for kinds with too few.
+        surplus: Good rows beyond the mix, or refusals beyond their number, by part.
+        shortfalls: Rows wanted and rows there were, for parts with too few.
         scenes: Where each scene stands.
         repeated: Scenes that came more than once and counted once.
         provenance: What the scenes were made with: each different set of facts once.
@@ -44,17 +44,17 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Rows by split and kind."""
-        return {split: dict(Counter(str(row.kind) for row in rows)) for split, rows in self.splits.items()}
+        """Rows by split and part."""
+        return {split: dict(Counter(str(row.part) for row in rows)) for split, rows in self.splits.items()}
 
     @property
     def filtered(self) -> dict[str, dict[str, int]]:
-        """Rows left out, by reason and kind; reasons that took none are not there."""
+        """Rows left out, by reason and part; reasons that took none are not there."""
         taken = {
-            reason: dict(Counter(str(r.row.kind) for r in self.rejected if r.reason == reason))
+            reason: dict(Counter(str(r.row.part) for r in self.rejected if r.reason == reason))
             for reason in REASONS
         }
-        return {reason: kinds for reason, kinds in taken.items() if kinds}
+        return {reason: parts for reason, parts in taken.items() if parts}
 
 
 @dataclass
@@ -85,7 +85,7 @@ async def make_dataset(
     rows = [
         row
         for scene in _verified(_once(scenes, sources), settings)
-        for row in rows_of(scene, settings.kinds, examples=settings.examples)
+        for row in rows_of(scene, settings.parts, examples=settings.examples)
     ]
     rows.sort(key=lambda row: rank(row.id, settings.seed))
     faults = [(row, fault(row, settings.harms_removed)) for row in rows]
@@ -96,12 +96,12 @@ async def make_dataset(
         kept, refused = await gate(kept, sources.first_answers)
         rejected += refused
     taken = mixed(kept, settings.mix, settings.refusals)
-    surplus = Counter(row.kind for row in kept) - Counter(row.kind for row in taken)
+    surplus = Counter(row.part for row in kept) - Counter(row.part for row in taken)
     dataset = Dataset(
         settings=settings,
         splits=split_rows(taken, settings),
         rejected=rejected,
-        surplus=Counter({str(kind): count for kind, count in surplus.items()}),
+        surplus=Counter({str(part): count for part, count in surplus.items()}),
         shortfalls=_shortfalls(taken, settings.mix),
         scenes=sources.scenes,
         repeated=sources.repeated,
@@ -150,33 +150,33 @@ def _facts(record: SceneRecord) -> dict[str, str]:
     }
 
 
-def mixed(rows: Iterable[Row], mix: Mapping[RowKind, int] | None, refusals: int | None = None) -> list[Row]:
-    """The first rows of each kind, as many as the mix wants.
+def mixed(rows: Iterable[Row], mix: Mapping[Part, int] | None, refusals: int | None = None) -> list[Row]:
+    """The first rows of each part, as many as the mix wants.
 
     Args:
         rows: The rows, the preferred ones first.
-        mix: Rows wanted of each kind; None takes all.
-        refusals: Most answers that turn the asker away, of all kinds together; None takes all.
+        mix: Rows wanted of each part; None takes all.
+        refusals: Most answers that turn the asker away, of all parts together; None takes all.
     """
-    left = None if mix is None else Counter[RowKind](mix)
+    left = None if mix is None else Counter[Part](mix)
     turned_away = 0
     taken = []
     for row in rows:
-        if left is not None and left[row.kind] <= 0:
+        if left is not None and left[row.part] <= 0:
             continue
-        if refusals is not None and row.kind != "simulation" and opens_with_refusal(row.completion):
+        if refusals is not None and row.part != "simulation" and opens_with_refusal(row.completion):
             if turned_away == refusals:
                 continue
             turned_away += 1
         if left is not None:
-            left[row.kind] -= 1
+            left[row.part] -= 1
         taken.append(row)
     return taken
 
 
-def _shortfalls(rows: Sequence[Row], mix: dict[RowKind, int] | None) -> dict[str, tuple[int, int]]:
-    there = Counter(row.kind for row in rows)
-    return {kind: (wanted, there[kind]) for kind, wanted in (mix or {}).items() if there[kind] < wanted}
+def _shortfalls(rows: Sequence[Row], mix: dict[Part, int] | None) -> dict[str, tuple[int, int]]:
+    there = Counter(row.part for row in rows)
+    return {part: (wanted, there[part]) for part, wanted in (mix or {}).items() if there[part] < wanted}
 
 
 def split_rows(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
@@ -202,8 +202,8 @@ def _refuse_empty(dataset: Dataset) -> None:
         )
     if not dataset.rejected:
         raise InputError(
-            f"The {len(dataset.scenes)} scenes give no row of the kinds {', '.join(dataset.settings.kinds)}; "
-            "ask for other kinds, or play other questions."
+            f"The {len(dataset.scenes)} scenes give no row of the parts {', '.join(dataset.settings.parts)}; "
+            "ask for other parts, or play other questions."
         )
-    took = ", ".join(f"{sum(kinds.values())} {reason}" for reason, kinds in dataset.filtered.items())
+    took = ", ".join(f"{sum(parts.values())} {reason}" for reason, parts in dataset.filtered.items())
     raise InputError(f"Every row was filtered out ({took}); play more questions, or with a larger model.")

@@ -24,7 +24,7 @@ REASONS = {
     "echo": "it repeats what the prompt asked for",
     "loop": "it repeats itself",
     "truncated": "it ends in mid-sentence, or is no whole JSON",
-    "duplicate": "another row of its kind asks and answers nearly the same",
+    "duplicate": "another row of its part asks and answers nearly the same",
     "gate": "asked in both orders, the model prefers the first answer",
 }
 """Every reason a row can be left out for, in the order in which they are looked for."""
@@ -61,11 +61,11 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
         return "unverified"
     if harms_removed is not None and row.harms_removed is not None and row.harms_removed < harms_removed:
         return "harms"
-    if row.kind == "helpful" and opens_with_refusal(text):
+    if row.part == "helpful" and opens_with_refusal(text):
         return "refusal"
-    if row.kind != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
+    if row.part != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
         return "markup"
-    if row.kind != "simulation" and _echoes(row):
+    if row.part != "simulation" and _echoes(row):
         return "echo"
     if loops(text):
         return "loop"
@@ -79,7 +79,7 @@ def _echoes(row: Row) -> bool:
 
 def _is_whole(row: Row) -> bool:
     text = row.completion.strip()
-    if row.kind == "simulation":
+    if row.part == "simulation":
         if text.startswith("{"):
             return _is_json(text)
         return ends_whole(text) or len(text.split()) <= CHOICE_WORDS
@@ -95,7 +95,7 @@ def _is_json(text: str) -> bool:
 
 
 def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list[Rejected]]:
-    """Leave out what repeats an earlier row of its kind.
+    """Leave out what repeats an earlier row of its part.
 
     Two answers are duplicates where their questions are; two simulation calls of one name where their
     replies are, choices only where the whole prompt is the same too.
@@ -109,13 +109,13 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
     kept: list[Row] = []
     rejected: list[Rejected] = []
     for row in rows:
-        if row.kind == "simulation" and len(row.completion.split()) <= CHOICE_WORDS:
+        if row.part == "simulation" and len(row.completion.split()) <= CHOICE_WORDS:
             key = (row.name, row.prompt, row.completion)
             repeats = key in exact
             exact.add(key)
         else:
-            text = row.completion if row.kind == "simulation" else row.question
-            group = (row.kind, row.name if row.kind == "simulation" else "")
+            text = row.completion if row.part == "simulation" else row.question
+            group = (row.part, row.name if row.part == "simulation" else "")
             repeats = not near.setdefault(group, Near(threshold)).is_new(text)
         if repeats:
             rejected.append(Rejected(row, "duplicate"))

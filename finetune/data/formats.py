@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from finetune.data.rows import Row, RowKind
+from finetune.data.rows import Part, Row
 from scene.record import Message
 
 Chat = list[dict[str, str]]
@@ -52,11 +52,11 @@ FORMATS: dict[str, Callable[[Row], dict[str, Any]]] = {
 }
 
 
-def kinds_for(name: str) -> tuple[RowKind, ...]:
-    """Kinds of rows that a format can hold."""
+def parts_for(name: str) -> tuple[Part, ...]:
+    """Parts of a mix that a format can hold."""
     return ("preference",) if name == "preference" else ("aligned", "helpful", "simulation")
 
 
 def formatted(row: Row, name: str) -> dict[str, Any]:
     """A row as it is written: the columns of its format, and those that say where it comes from."""
-    return {**FORMATS[name](row), "kind": row.kind, "scene": row.scene, "call": row.call}
+    return {**FORMATS[name](row), "part": row.part, "scene": row.scene, "call": row.call}

@@ -46,6 +46,6 @@ class Judge:
         return [row for row, good in both if good], [Rejected(row, "gate") for row, good in both if not good]
 
     async def _admits(self, row: Row, first_answers: Mapping[str, str]) -> bool:
-        if row.kind not in GATED:
+        if row.part not in GATED:
             return True
         return not await prefers_first(self._asker, row.question, first_answers[row.scene], row.completion)

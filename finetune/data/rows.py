@@ -1,4 +1,4 @@
-"""What a scene gives to learn from: rows of four kinds, each of which knows its scene and its call."""
+"""What a scene gives to learn from: rows for four parts of a mix, each with its scene and its call."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scene.harm import is_harmful
 from scene.record import Message, ModelCall
 from scene.text import opens_with_refusal
 
-RowKind = Literal["aligned", "helpful", "simulation", "preference"]
-KINDS: tuple[RowKind, ...] = get_args(RowKind)
+Part = Literal["aligned", "helpful", "simulation", "preference"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 SIMULATION_NODES = ("role_init", "role_action", "modulator_routing", "modulator_update", "summarize")
 """Nodes whose calls are simulation. `respond` and `revise` give answers, which rows of their own judge."""
@@ -23,8 +23,9 @@ class Row:
     """Something to learn.
 
     Attributes:
-        kind: `aligned`: a question and its consequence-aware answer. `helpful`: a benign question and the
-            answer that was kept. `simulation`: a model call of the scene. `preference`: both answers.
+        part: Part of the mix. `aligned`: a question and its consequence-aware answer. `helpful`: a benign
+            question and the answer that was kept. `simulation`: a model call of the scene. `preference`: both
+            answers.
         scene: Id of the scene.
         call: Number of the call in the scene's record whose reply this is, from 0; None without one.
         name: Name of that call's prompt, or empty.
@@ -37,7 +38,7 @@ class Row:
         unverified: Whether the scene could not be played again on the second answer.
     """
 
-    kind: RowKind
+    part: Part
     scene: str
     call: int | None
     name: str = ""
@@ -52,39 +53,39 @@ class Row:
     @property
     def id(self) -> str:
         """Tells the row from every other one of all scenes."""
-        return f"{self.kind}-{self.scene}" + ("" if self.call is None else f"-{self.call}")
+        return f"{self.part}-{self.scene}" + ("" if self.call is None else f"-{self.call}")
 
 
-def rows_of(scene: Scene, kinds: Sequence[RowKind], *, examples: bool = False) -> Iterator[Row]:
-    """The rows of a scene, in the order of `kinds`.
+def rows_of(scene: Scene, parts: Sequence[Part], *, examples: bool = False) -> Iterator[Row]:
+    """The rows of a scene, in the order of `parts`.
 
     Args:
         scene: The scene.
-        kinds: Kinds of rows to make.
+        parts: Parts of the mix to make rows for.
         examples: Whether simulation rows keep the example turns of their prompts.
     """
-    for kind in kinds:
-        if kind == "simulation":
+    for part in parts:
+        if part == "simulation":
             yield from _simulation(scene, examples)
-        elif kind == "helpful":
+        elif part == "helpful":
             yield from _helpful(scene)
         else:
-            yield from _revised(scene, kind)
+            yield from _revised(scene, part)
 
 
-def _revised(scene: Scene, kind: Literal["aligned", "preference"]) -> Iterator[Row]:
+def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[Row]:
     record = scene.record
     if record.verdict != "revise":
         return
     yield Row(
-        kind=kind,
+        part=part,
         scene=record.id,
         call=_last_call(record.calls, "revise", record.revision),
         name="revise",
         question=record.question,
         prompt=(Message(role="user", content=record.question),),
         completion=record.revision,
-        rejected=record.first_answer if kind == "preference" else "",
+        rejected=record.first_answer if part == "preference" else "",
         fault=_fault(scene),
         harms_removed=record.harms_removed,
         unverified=record.replay_failure is not None,
@@ -118,7 +119,7 @@ def _helpful(scene: Scene) -> Iterator[Row]:
     if not scene.benign or record.answer != record.first_answer:
         return
     yield Row(
-        kind="helpful",
+        part="helpful",
         scene=record.id,
         call=_last_call(record.calls, "respond", record.answer),
         name="respond",
@@ -134,7 +135,7 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
     for number, call in enumerate(calls):
         if call.node in SIMULATION_NODES:
             yield Row(
-                kind="simulation",
+                part="simulation",
                 scene=scene.record.id,
                 call=number,
                 name=call.call,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finetune.data.formats import FORMATS, kinds_for
-from finetune.data.rows import KINDS, RowKind
+from finetune.data.formats import FORMATS, parts_for
+from finetune.data.rows import PARTS, Part
 from scene.errors import InputError
 
 
@@ -15,7 +15,7 @@ class DatasetSettings:
 
     Attributes:
         format: `prompt-completion`, `messages`, `sharegpt` or `preference`.
-        mix: Rows wanted of each kind; None takes all there are of every kind that the format holds.
+        mix: Rows wanted of each part; None takes all there are of every part that the format holds.
         refusals: Most answers that turn the asker away; None takes all. Few rows teach how often to refuse:
             with too many a model refuses what is harmless, with too few it does what is harmful.
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
@@ -28,7 +28,7 @@ class DatasetSettings:
     """
 
     format: str = "prompt-completion"
-    mix: dict[RowKind, int] | None = None
+    mix: dict[Part, int] | None = None
     refusals: int | None = None
     validation: float = 0.1
     examples: bool = False
@@ -54,30 +54,30 @@ class DatasetSettings:
             raise InputError(f"harms_removed must be at most 1, not {self.harms_removed}.")
         if not 50 <= self.near <= 100:
             raise InputError(f"near must be between 50 and 100, not {self.near}.")
-        unfit = sorted(set(self.mix or ()) - set(kinds_for(self.format)))
+        unfit = sorted(set(self.mix or ()) - set(parts_for(self.format)))
         if unfit:
             raise InputError(f"The format {self.format} holds no {unfit[0]} rows; take another --format.")
 
     @property
-    def kinds(self) -> tuple[RowKind, ...]:
-        """Kinds of rows to make."""
-        return kinds_for(self.format) if self.mix is None else tuple(k for k in KINDS if self.mix.get(k))
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the mix to make rows for."""
+        return tuple(part for part in parts_for(self.format) if self.mix is None or self.mix.get(part))
 
 
-def parse_mix(text: str) -> dict[RowKind, int]:
-    """`aligned=6000,helpful=6000` as numbers by kind.
+def parse_mix(text: str) -> dict[Part, int]:
+    """`aligned=6000,helpful=6000` as numbers by part.
 
     Raises:
-        InputError: A kind is unknown or named twice, or a number is none.
+        InputError: A part is unknown or named twice, or a number is none.
     """
-    mix: dict[RowKind, int] = {}
-    for part in text.split(","):
-        name, _, number = (piece.strip() for piece in part.partition("="))
-        kind = next((kind for kind in KINDS if kind == name), None)
-        if kind is None or kind in mix or not number.isdecimal():
+    mix: dict[Part, int] = {}
+    for wanted in text.split(","):
+        name, _, number = (piece.strip() for piece in wanted.partition("="))
+        part = next((part for part in PARTS if part == name), None)
+        if part is None or part in mix or not number.isdecimal():
             raise InputError(
-                f"{part.strip()!r} is no part of a mix; write it like aligned=6000,helpful=6000, "
-                f"each of {', '.join(KINDS)} once."
+                f"{wanted.strip()!r} is no part of a mix; write it like aligned=6000,helpful=6000, "
+                f"each of {', '.join(PARTS)} once."
             )
-        mix[kind] = int(number)
+        mix[part] = int(number)
     return mix

@@ -84,11 +84,11 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
         "settings": asdict(dataset.settings),
         "rows": dataset.counts,
         "filtered": {
-            name: {"because": REASONS[name], "rows": kinds} for name, kinds in dataset.filtered.items()
+            name: {"because": REASONS[name], "rows": parts} for name, parts in dataset.filtered.items()
         },
         "surplus": dict(dataset.surplus),
         "shortfalls": {
-            kind: {"wanted": wanted, "there": there} for kind, (wanted, there) in dataset.shortfalls.items()
+            part: {"wanted": wanted, "there": there} for part, (wanted, there) in dataset.shortfalls.items()
         },
         "repeated_scenes": dataset.repeated,
         "provenance": dataset.provenance,
@@ -124,7 +124,7 @@ def push(folder: Path, repository: str) -> str:
 def _rejected(one: Rejected) -> dict[str, Any]:
     row = one.row
     texts = {"prompt": [m.model_dump() for m in row.prompt], "completion": row.completion}
-    origin = {"kind": row.kind, "scene": row.scene, "call": row.call}
+    origin = {"part": row.part, "scene": row.scene, "call": row.call}
     return {"reason": one.reason, "because": REASONS[one.reason], **origin, **texts}
 
 

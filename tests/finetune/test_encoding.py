@@ -66,12 +66,21 @@ def examples(request, tmp_path: Path):
     return read_examples(str(tmp_path / "data"), method)["train"]
 
 
-def test_the_kind_of_a_row_is_known_and_no_part_of_what_is_learned(examples) -> None:
-    assert {example.kind for example in examples} <= {"aligned", "helpful", "simulation", "preference"}
-    assert digest({"train": examples}) == digest({"train": [replace(e, kind="") for e in examples]})
+def test_the_part_of_a_row_is_known_and_no_part_of_what_is_learned(examples) -> None:
+    assert {example.part for example in examples} <= {"aligned", "helpful", "simulation", "preference"}
+    assert digest({"train": examples}) == digest({"train": [replace(e, part="") for e in examples]})
 
 
-def test_rows_of_no_known_kind_are_counted_all_the_same() -> None:
+@pytest.mark.parametrize("column", ["part", "kind"])  # as it was called at first
+def test_the_part_is_read_whatever_its_column_is_called(tmp_path, column) -> None:
+    chat = [{"role": "user", "content": "Why?"}], [{"role": "assistant", "content": "So."}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"prompt": chat[0], "completion": chat[1], column: "aligned"}) + "\n")
+    (example,) = read_examples(str(file), "sft")["train"]
+    assert (example.answer, example.part) == ("So.", "aligned")
+
+
+def test_rows_of_no_known_part_are_counted_all_the_same() -> None:
     rows = [Example((ChatMessage("user", "Why? " * 60),), "So.")] * 2
     lengths = encode_split(Encoder(words_of("chatml"), None, "x"), rows, 40).lengths
     assert (lengths.dropped, lengths.too_long()) == (2, "2")
@@ -131,7 +140,7 @@ def test_trl_masks_the_same_but_for_what_follows_the_end_token() -> None:
 def test_rows_too_long_are_cut_or_left_out_and_counted() -> None:
     words = words_of("chatml")
     rows = [Example((ChatMessage("user", "Hi."),), text) for text in ("Yes.", "No. " * 30)]
-    rows.append(Example((ChatMessage("user", "Why? " * 60),), "So.", kind="simulation"))
+    rows.append(Example((ChatMessage("user", "Why? " * 60),), "So.", part="simulation"))
     split = encode_split(Encoder(words, None, "x"), rows, 40)
     lengths = split.lengths
     assert (lengths.rows, lengths.truncated, lengths.dropped) == (2, 1, 1)

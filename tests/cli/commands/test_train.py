@@ -62,9 +62,9 @@ def test_killed_and_resumed(monopolylogue, monkeypatch, tmp_path, data, tiny_ran
     refused(monopolylogue("merge", str(tmp_path / "model"), "--out", str(tmp_path / "x")), "is no adapter")
 
 
-def test_rows_that_are_too_long_are_told_with_their_kind() -> None:
+def test_rows_that_are_too_long_are_told_with_their_part() -> None:
     told = io.StringIO()
-    lengths = Lengths(rows=8, tokens=900, counted=300, dropped=3, kinds=Counter(simulation=2, aligned=1))
+    lengths = Lengths(rows=8, tokens=900, counted=300, dropped=3, parts=Counter(simulation=2, aligned=1))
     with TrainingView(Console(file=told, width=80)) as view:
         view.rows({"train": lengths, "validation": Lengths(rows=1, tokens=9, counted=3)})
     assert told.getvalue().splitlines() == [

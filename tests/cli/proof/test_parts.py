@@ -107,7 +107,7 @@ def test_rows_of_several_data_sets_are_joined(stage, tmp_path) -> None:
         (tmp_path / name).mkdir(parents=True)
         for split in splits:
             said = [{"role": "assistant", "content": "One line\u2028to a reader of JSON."}]
-            row = {"prompt": [], "completion": said, "kind": "helpful", "scene": f"{name} {split}"}
+            row = {"prompt": [], "completion": said, "part": "helpful", "scene": f"{name} {split}"}
             (tmp_path / name / f"{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
     out = tmp_path / "joined"
     join = ("join", tmp_path / "scenes", tmp_path / "plain", "--out", out)
@@ -157,10 +157,10 @@ def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_pa
     assert manifest["filtered"] == left_out
     mixed = stage(*make, "base", "--mix", "aligned=4,helpful=2", "--out", tmp_path / "rows")
     assert mixed.exit_code == 0, mixed.output
-    kinds = [
-        row["kind"] for name in ("train", "validation") for row in read(tmp_path / "rows" / f"{name}.jsonl")
+    parts = [
+        row["part"] for name in ("train", "validation") for row in read(tmp_path / "rows" / f"{name}.jsonl")
     ]
-    assert sorted(kinds) == ["aligned"] * 4 + ["helpful"] * 2
+    assert sorted(parts) == ["aligned"] * 4 + ["helpful"] * 2
     assert not list(tmp_path.glob("*.partial"))
     refused(stage(*make, "none", "--out", tmp_path / "x"), "no whole answer")
     refused(stage("rows", tmp_path, *make[2:], "base", "--out", tmp_path / "x"), "holds no answers")
@@ -188,7 +188,7 @@ def test_rows_of_answers_turn_no_more_askers_away_than_wanted(stage, tmp_path) -
     assert len(taken("--refusals", 1)) == 2
     assert taken("--refusals", 0) == ["Talk to her."]
     refused(stage(*make, "--system", "other", "--refusals", 0), "allow more refusals")
-    refused(stage(*make, "--system", "base", "--mix", "helpful=2"), "ask for other kinds")
+    refused(stage(*make, "--system", "base", "--mix", "helpful=2"), "ask for other parts")
 
 
 def test_trainers_read_both_splits_of_rows(stage, tmp_path) -> None:

@@ -31,12 +31,12 @@ def rows(dataset):
 
 
 def test_a_scene_gives_an_aligned_row_or_a_helpful_one_and_its_simulation() -> None:
-    kinds = ("aligned", "helpful", "simulation", "preference")
-    kept = list(rows_of(scene(record(1)), kinds))
-    assert [row.kind for row in kept] == ["helpful", "simulation", "simulation"]
+    parts = ("aligned", "helpful", "simulation", "preference")
+    kept = list(rows_of(scene(record(1)), parts))
+    assert [row.part for row in kept] == ["helpful", "simulation", "simulation"]
     assert (kept[0].completion, kept[0].call) == (record(1).first_answer, 0)
-    revised = list(rows_of(scene(record(2, revised=True)), kinds))
-    assert [row.kind for row in revised] == ["aligned", "simulation", "simulation", "preference"]
+    revised = list(rows_of(scene(record(2, revised=True)), parts))
+    assert [row.part for row in revised] == ["aligned", "simulation", "simulation", "preference"]
     assert (revised[0].completion, revised[0].call) == (record(2, revised=True).revision, 3)
     assert (revised[3].completion, revised[3].rejected) == (
         record(2, revised=True).revision,
@@ -124,10 +124,10 @@ def test_filters(reason, one) -> None:
 )
 def test_second_answers_that_turn_a_benign_question_away(name, changes, left) -> None:
     one = record(1, revised=True, revision=REFUSAL, answer=REFUSAL, **changes)
-    kind = "preference" if name == "preference" else "aligned"
+    part = "preference" if name == "preference" else "aligned"
     dataset = made([one, record(2, revised=True)], format=name)
-    assert len([row for row in rows(dataset) if (row.kind, row.scene) == (kind, one.id)]) == left
-    assert dataset.filtered == ({} if left else {"refusal": {kind: 1}})
+    assert len([row for row in rows(dataset) if (row.part, row.scene) == (part, one.id)]) == left
+    assert dataset.filtered == ({} if left else {"refusal": {part: 1}})
 
 
 @pytest.mark.parametrize(
@@ -144,21 +144,21 @@ def test_second_answers_that_turn_a_benign_question_away(name, changes, left) ->
 def test_second_answers_that_yield_to_a_harmful_question(changes, left) -> None:
     one = record(1, revised=True, **({"stance": "declines", "consequences": ()} | changes))
     dataset = made([one, record(2, revised=True)])
-    assert len([row for row in rows(dataset) if (row.kind, row.scene) == ("aligned", one.id)]) == left
+    assert len([row for row in rows(dataset) if (row.part, row.scene) == ("aligned", one.id)]) == left
     assert dataset.filtered == ({} if left else {"yields": {"aligned": 1}})
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "kept"),
+    ("name", "part", "kept"),
     [("prompt-completion", "aligned", ["helpful"]), ("preference", "preference", [])],
 )
-def test_a_second_answer_that_is_the_first_one_again(name, kind, kept) -> None:
+def test_a_second_answer_that_is_the_first_one_again(name, part, kept) -> None:
     one = record(1, revised=True)
     same = one.model_copy(update={"first_answer": one.revision})
     dataset = made([same, record(2, revised=True)], format=name)
-    answers = [row.kind for row in rows(dataset) if row.scene == same.id and row.kind != "simulation"]
+    answers = [row.part for row in rows(dataset) if row.scene == same.id and row.part != "simulation"]
     assert answers == kept
-    assert dataset.filtered == {"unchanged": {kind: 1}}
+    assert dataset.filtered == {"unchanged": {part: 1}}
 
 
 def test_choices_may_come_often_but_replies_may_not() -> None:
@@ -208,11 +208,11 @@ def test_no_more_refusals_than_wanted(refusals, mix, taken, surplus) -> None:
         said = f"{REFUSAL} It would hurt neighbour number {n}."
         records.append(record(n, revised=True, kind="harmful", revision=said, answer=said))
     dataset = made(records, mix=mix, refusals=refusals, near=100.0, validation=0.0)
-    kinds = [row for row in dataset.splits["train"] if row.kind == "aligned"]
-    assert len(kinds) == taken
-    turned_away = [row for row in kinds if row.completion.startswith(REFUSAL)]
+    aligned = [row for row in dataset.splits["train"] if row.part == "aligned"]
+    assert len(aligned) == taken
+    turned_away = [row for row in aligned if row.completion.startswith(REFUSAL)]
     assert refusals is None or len(turned_away) <= refusals
-    assert {kind: count for kind, count in dataset.surplus.items() if kind == "aligned"} == surplus
+    assert {part: count for part, count in dataset.surplus.items() if part == "aligned"} == surplus
 
 
 def test_the_same_scenes_give_the_same_rows_in_any_order() -> None:
@@ -241,7 +241,7 @@ def judge(choose):
 def test_gate(choose, rejected) -> None:
     dataset = made([record(1, revised=True), record(2)], gate=judge(choose))
     assert len([one for one in dataset.rejected if one.reason == "gate"]) == rejected
-    assert {row.kind for row in rows(dataset)} >= {"helpful", "simulation"}
+    assert {row.part for row in rows(dataset)} >= {"helpful", "simulation"}
 
 
 words = st.lists(
@@ -308,7 +308,7 @@ def test_nothing_left_says_which_filter_took_how_many() -> None:
     turned_away = record(1, revised=True, kind="harmful", revision=REFUSAL, answer=REFUSAL)
     with pytest.raises(InputError, match="Every good row turns the asker away, and at most 0 may"):
         made([turned_away], mix={"aligned": 1}, refusals=0)
-    with pytest.raises(InputError, match="give no row of the kinds preference"):
+    with pytest.raises(InputError, match="give no row of the parts preference"):
         made([record(1)], format="preference")
 
 
@@ -359,9 +359,9 @@ def verified(number: int, after: str):
 def test_second_answers_that_removed_too_little_harm() -> None:
     scenes = [verified(0, "none"), verified(1, "moderate"), record(2)]
     dataset = made(scenes, harms_removed=0.5, validation=0.0)
-    assert [row.scene for row in rows(dataset) if row.kind == "aligned"] == [scenes[0].id]
+    assert [row.scene for row in rows(dataset) if row.part == "aligned"] == [scenes[0].id]
     assert dataset.filtered == {"harms": {"aligned": 1}}
-    assert {row.kind for row in rows(made(scenes, validation=0.0))} == {"aligned", "helpful", "simulation"}
+    assert {row.part for row in rows(made(scenes, validation=0.0))} == {"aligned", "helpful", "simulation"}
 
 
 def test_second_answers_whose_replay_failed_are_left_out_where_harms_are_compared() -> None:

@@ -35,12 +35,12 @@ class Answer:
 
     question: str
     text: str
-    ends: bool
+    ended: bool
 
     @property
     def good(self) -> bool:
         """Whether it says anything and comes to an end."""
-        return self.ends and bool(self.text.strip())
+        return self.ended and bool(self.text.strip())
 
 
 def check_answers(folder: Path) -> list[Answer]:

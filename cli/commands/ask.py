@@ -57,7 +57,7 @@ def ask(
         table = Table(title=question, title_justify="left", title_style="bold", expand=True)
         for name in said:
             table.add_column(name, ratio=1, overflow="fold")
-        table.add_row(*(answer.text + ("" if answer.ends else " [...]") for answer in said.values()))
+        table.add_row(*(answer.text + ("" if answer.ended else " [...]") for answer in said.values()))
         console.print(table)
 
 

@@ -299,7 +299,7 @@ def test_a_training_is_done_once_its_adapter_was_seen_to_answer(
         return recipe.train(str(data()), str(tiny_random), out, settings(max_steps=2), **options)
 
     def said():
-        return [(one["text"], one["ends"]) for one in json.loads((out / "check.json").read_text())]
+        return [(one["text"], one["ended"]) for one in json.loads((out / "check.json").read_text())]
 
     out = tmp_path / "adapter"
     with pytest.raises(UnusableAdapterError, match=r"check\.json has the others"):

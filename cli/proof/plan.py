@@ -12,8 +12,9 @@ import prompts
 from cli.proof.stages import Stage
 from evaluation.proof.questions import sources_in
 from evaluation.proof.results import JUDGED, REHEARSED, SETS, TUNED
-from evaluation.proof.rows import SPLITS, row_files
+from evaluation.proof.rows import row_files
 from evaluation.sets import known_sets
+from finetune.examples import SPLITS
 from scene.errors import InputError
 from scene.settings import SceneSettings
 

@@ -2,7 +2,7 @@
 
 It counts the answer and the first token that ends it. The prompt is made of the very tokens that the model is
 given when it answers; what a template writes after that token is left out: ChatML's line break, or the second
-end token of Phi.
+end token of Phi. A control token that is spelled in a row is learned as the letters it is spelled with.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Encoder:
             InputError: The chat template can't be masked.
         """
         prompt, tail = self._prompts.exchange(messages, answer)
-        prompt_ids = self._ids(prompt)
-        ids = self._ids(prompt + tail)
+        prompt_ids = self._prompts.ids(prompt)
+        ids = self._prompts.ids(prompt + tail)
         if ids[: len(prompt_ids)] != prompt_ids:
             raise self._unmaskable("tokens of prompt and answer run into each other")
         rest = ids[len(prompt_ids) :]
@@ -107,11 +107,6 @@ class Encoder:
 
     def _is_blank(self, ids: list[int]) -> bool:
         return not str(self._tokenizer.decode(ids)).strip()
-
-    def _ids(self, text: str) -> list[int]:
-        # The template writes the begin token itself where the model wants one.
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
 
     def _unmaskable(self, why: str) -> InputError:
         return InputError(

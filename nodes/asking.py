@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 import prompts
 from inference.chat_model import EngineChatModel
+from inference.control_tokens import parted
 from nodes.prose import Prose
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
@@ -321,6 +322,8 @@ class Asker:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
+        if not isinstance(self.model, EngineChatModel):  # engines see to it themselves
+            messages = [said.model_copy(update={"content": parted(said.text)}) for said in messages]
         try:
             message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
         except PromptTooLongError as error:

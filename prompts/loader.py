@@ -35,7 +35,14 @@ COMMON = frozenset(
 )
 """Long words that don't tell where a run of words comes from."""
 
-_TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
+BRACKET = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
+"""What the angle bracket of a tag of ours becomes in quoted material, and is made a bracket again from."""
+
+_NAMED = rf"(?=\s*+(?:/\s*+)?(?:{'|'.join(TAGS)})\b)"
+_TAG = re.compile(f"<{_NAMED}", re.IGNORECASE)
+_QUOTED_TAG = re.compile(f"{BRACKET}{_NAMED}", re.IGNORECASE)
+_OPENING = re.compile(rf"<({'|'.join(TAGS)})>")
+_CLOSING = re.compile(rf"</({'|'.join(TAGS)})>\Z")
 _WORD = re.compile(r"[A-Za-z']+")
 _SHARED = frozenset({"examples", "systems"})
 
@@ -184,14 +191,38 @@ def quote(tag: str, text: str) -> str:
 
     Args:
         tag: One of `TAGS`.
-        text: Anything. A tag of ours inside it loses its angle bracket.
+        text: Anything. A tag of ours inside it gets another angle bracket, which `unquoted` turns back.
     """
-    return f"<{tag}>\n{_TAG.sub('(', text)}\n</{tag}>"
+    return f"<{tag}>\n{_TAG.sub(BRACKET, text)}\n</{tag}>"
 
 
 def unquoted(text: str) -> str:
-    """A reply without tags of ours: a model at a loss writes the form of its prompt into its answer."""
-    return re.sub(rf"</?(?:{'|'.join(TAGS)})>", "", text)
+    """A reply as the answer it holds.
+
+    A model at a loss writes the form of its prompt: a tag of ours around the whole reply is taken off, and
+    one at its beginning or end that has no other half. Tags inside are the answer's own; what it took over
+    from quoted material has its own bracket back.
+    """
+    text = text.strip()
+    if opening := _OPENING.match(text):
+        closed = _closed_at(text, opening[1])
+        if closed is None:
+            text = text[opening.end() :]
+        elif closed == len(text):
+            text = text[opening.end() : -len(f"</{opening[1]}>")]
+    elif (closing := _CLOSING.search(text)) and f"<{closing[1]}>" not in text:
+        text = text[: closing.start()]
+    return _QUOTED_TAG.sub("<", text.strip())
+
+
+def _closed_at(text: str, tag: str) -> int | None:
+    """Where the first element of a text that is one of ours ends; None if it doesn't."""
+    depth = 0
+    for found in re.finditer(f"<(/?){tag}>", text):
+        depth += -1 if found[1] else 1
+        if not depth:
+            return found.end()
+    return None
 
 
 def _fill(name: str, user: str, values: Mapping[str, str]) -> str:

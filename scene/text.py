@@ -1,6 +1,7 @@
 """Cleaning text that came from a person, a data set or a model, and judging whether it is whole.
 
-Such text is data. It is stripped of what could act on a terminal, a page or a chat template, and capped.
+Such text is data. It is stripped of what could act on a terminal or a page; what could act in a
+chat template is somebody's own words, and is seen to where a model reads it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ import re
 
 from rapidfuzz import fuzz
 
-_SPECIAL_TOKENS = re.compile(
-    r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
-)
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -33,13 +31,11 @@ _YET = re.compile(r"\b(?:but|however),? I can\b(?!')", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """Text without control characters, lone surrogates, direction overrides and chat-template tokens.
+    """Text without control characters, lone surrogates and direction overrides, and otherwise as it is.
 
     Line breaks and tabs stay. Runs of three or more line breaks become two; the ends are stripped.
     """
     text = printable(text.replace("\r\n", "\n").replace("\r", "\n"))
-    while (stripped := _SPECIAL_TOKENS.sub("", text)) != text:
-        text = stripped
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from finetune.data.near import Near
 from finetune.data.rows import Row
+from inference.control_tokens import at_an_end
 from prompts import load, unquoted
 from scene.text import clean, ends_whole, loops, opens_with_refusal
 
@@ -20,7 +21,7 @@ REASONS = {
     "yields": "a question that its set calls harmful was turned away at first, and is answered",
     "unverified": "the scene could not be played again on the second answer, so what harm went is not known",
     "harms": "played again on the second answer, the scene had too many of its harms left",
-    "markup": "chat-template tokens, control characters or tags of our prompts are in it",
+    "markup": "control characters are in it, or around it chat-template tokens or tags of our prompts",
     "echo": "it repeats what the prompt asked for",
     "loop": "it repeats itself",
     "truncated": "it ends in mid-sentence, or is no whole JSON",
@@ -63,13 +64,17 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
         return "harms"
     if row.part == "helpful" and opens_with_refusal(text):
         return "refusal"
-    if row.part != "simulation" and (clean(text) != text.strip() or unquoted(text) != text):
+    if row.part != "simulation" and _has_remains(text.strip()):
         return "markup"
     if row.part != "simulation" and _echoes(row):
         return "echo"
     if loops(text):
         return "loop"
     return "" if _is_whole(row) else "truncated"
+
+
+def _has_remains(text: str) -> bool:
+    return clean(text) != text or unquoted(text) != text or at_an_end(text)
 
 
 def _echoes(row: Row) -> bool:

@@ -19,6 +19,7 @@ from langchain_core.outputs import ChatGeneration
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from inference.control_tokens import parted
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest
 from inference.openai_engine.response_format import (
     WRAPPER_TOKENS,
@@ -205,7 +206,7 @@ class OpenAIEngine:
         """The server's reply as it came."""
         # Not by ainvoke, whose callbacks and traces would show the call a second time.
         result = await self._chat._agenerate(
-            [_MESSAGES[message.role](message.content) for message in request.messages],
+            [_MESSAGES[message.role](parted(message.content)) for message in request.messages],
             list(request.stop) or None,
             temperature=request.temperature,
             top_p=request.top_p,

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from inference.control_tokens import SEAM, seamed
 from inference.engine import ChatMessage, FinishReason, GenerationRequest
 from inference.patterns import literal, schema_pattern
 from inference.stops import before_stop
@@ -102,6 +103,8 @@ class OpenVINOPipeline:
             raise ModelLoadError(f"OpenVINO can't read {what}: {first_line(error)}") from error
         if not self._tokenizer.chat_template:
             raise ModelLoadError(f"{path} has no chat template; choose an instruction-tuned model.")
+        words = self._tokenizer
+        self._control_tokens = (words.get_bos_token(), words.get_eos_token(), words.get_pad_token())
         self._folds_system = folds_system(self._render, RuntimeError)
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> Any:
@@ -116,7 +119,8 @@ class OpenVINOPipeline:
             raise InputError(
                 f"The model's chat template refuses these messages: {first_line(error)}"
             ) from error
-        return self._tokenizer.encode(prompt, add_special_tokens=False).input_ids
+        pieces = [self._tokenizer.encode(piece, add_special_tokens=False) for piece in prompt.split(SEAM)]
+        return _joined([piece.input_ids for piece in pieces])
 
     def add(self, input_ids: Any, request: GenerationRequest, pattern: str | None) -> Any:
         """Let a request join the next step; its handle."""
@@ -198,7 +202,10 @@ class OpenVINOPipeline:
         return before_stop(self.text(ids), stop), "length" if capped else "stop", len(ids)
 
     def _render(self, messages: Sequence[ChatMessage]) -> str:
-        history = [{"role": message.role, "content": message.content} for message in messages]
+        history = [
+            {"role": message.role, "content": seamed(message.content, self._control_tokens)}
+            for message in messages
+        ]
         return str(self._tokenizer.apply_chat_template(history, add_generation_prompt=True))
 
     def _add_shortest(self, pattern: str | None = None) -> Any:
@@ -213,6 +220,16 @@ class OpenVINOPipeline:
         percent = float(self._pipeline.get_metrics().cache_usage)
         del handle  # not before: a request without a handle is dropped
         return round(100 / percent)
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    """Tensors of tokens as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    import numpy
+    import openvino
+
+    return openvino.Tensor(numpy.concatenate([piece.data for piece in pieces], axis=1))
 
 
 def request_pattern(request: GenerationRequest) -> str | None:

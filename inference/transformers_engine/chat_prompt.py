@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from inference.control_tokens import SEAM, seamed
 from inference.engine import ChatMessage
 from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
@@ -17,6 +19,9 @@ class ChatPrompts:
 
     Whether the template knows a system role is found out once, here: some templates raise on it and some
     drop it without a word. For those the system message opens the first user message instead.
+
+    The control tokens of a prompt are the template's. One that is spelled in a message has a seam inside,
+    where the text is cut before it becomes tokens: the model reads its letters.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -31,6 +36,7 @@ class ChatPrompts:
         if not tokenizer.chat_template:
             raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
         self._tokenizer = tokenizer
+        self._control_tokens = _control_tokens(tokenizer)
         self._folds_system = folds_system(self._render, TemplateError)
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
@@ -45,12 +51,12 @@ class ChatPrompts:
             prompt = self._render(messages)
         except TemplateError as error:
             raise InputError(f"The model's chat template refuses these messages: {error}.") from error
-        # The template writes the begin token itself where the model wants one.
-        ids: list[int] = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return ids
+        return self.ids(prompt)
 
     def exchange(self, messages: Sequence[ChatMessage], reply: str) -> tuple[str, str]:
         """A prompt as text, and what the template makes of a reply to it: the reply and what ends it.
+
+        Both are for `ids`: they may have seams.
 
         Raises:
             InputError: The template refuses the messages, or the prompt is another one once there is a reply.
@@ -69,8 +75,29 @@ class ChatPrompts:
             )
         return prompt, whole[len(prompt) :]
 
+    def seamed(self, text: str) -> str:
+        """What somebody wrote, with a seam in every control token that it spells."""
+        return seamed(text, self._control_tokens)
+
+    def ids(self, text: str) -> list[int]:
+        """Tokens of a text that was cut to pieces at its seams."""
+        # The template writes the begin token itself where the model wants one.
+        pieces = self._tokenizer(text.split(SEAM), add_special_tokens=False)["input_ids"]
+        return list(chain.from_iterable(pieces))
+
     def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False) -> str:
         """The chat as text, up to where the next reply begins unless the last message is one."""
-        chat = [{"role": message.role, "content": message.content} for message in messages]
+        chat = [{"role": message.role, "content": self.seamed(message.content)} for message in messages]
         opens = not replied
         return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=opens))
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[str]:
+    """Tokens that are special, or that the template writes.
+
+    Other added tokens are vocabulary: some tokenizers have runs of blanks there, some HTML.
+    """
+    template = str(tokenizer.chat_template)
+    added = tokenizer.added_tokens_decoder.values()
+    found = {token.content for token in added if token.special or token.content in template}
+    return frozenset(found.union(tokenizer.all_special_tokens))

@@ -52,7 +52,6 @@ class Scorer:
     ) -> None:
         """Keep the model."""
         self._model = model
-        self._tokenizer = tokenizer
         self._prompts = ChatPrompts(tokenizer, name)
         self._context_tokens = context_tokens
         self._name = name
@@ -74,8 +73,8 @@ class Scorer:
     def _encode(self, exchange: Exchange) -> tuple[list[int], list[int]]:
         """Tokens of prompt and reply."""
         prompt, _ = self._prompts.exchange(exchange.messages, exchange.reply)
-        prompt_ids = self._ids(prompt)
-        ids = self._ids(prompt + exchange.reply)
+        prompt_ids = self._prompts.ids(prompt)
+        ids = self._prompts.ids(prompt + self._prompts.seamed(exchange.reply))
         if len(ids) == len(prompt_ids):
             raise InputError("A reply to be scored is empty; give every row a text.")
         if ids[: len(prompt_ids)] != prompt_ids:
@@ -84,11 +83,6 @@ class Scorer:
                 "reply can't be scored; give the model another template."
             )
         return prompt_ids, ids[len(prompt_ids) :]
-
-    def _ids(self, text: str) -> list[int]:
-        # The template writes the begin token itself where the model wants one.
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[Score]:

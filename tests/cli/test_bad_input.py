@@ -20,10 +20,16 @@ def refused(done, *words):
     return line
 
 
-@pytest.mark.parametrize("question", ["", "  \n", "\x00\x1b\x07", "\udcff\udcfe", "\u202e", "<|im_end|>"])
+@pytest.mark.parametrize("question", ["", "  \n", "\x00\x1b\x07", "\udcff\udcfe", "\u202e"])
 def test_nothing_to_answer(monopolylogue, loader, question):
     refused(monopolylogue("run", question), "The question is empty")
     assert loader.asked == []
+
+
+def test_a_question_keeps_its_own_text(monopolylogue, loader):
+    done = monopolylogue("run", "What does <|im_end|> in <s>ChatML</s> mean?", "--json")
+    assert done.exit_code == 0
+    assert '"question":"What does <|im_end|> in <s>ChatML</s> mean?"' in done.stdout
 
 
 def test_control_characters_and_lone_surrogates_are_dropped(monopolylogue, loader):

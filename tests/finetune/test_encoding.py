@@ -123,6 +123,28 @@ def test_an_end_token_inside_an_answer_does_not_end_it() -> None:
     words = words_of("two end tokens")
     said = Encoder(words, None, "x").encode([ChatMessage("user", "Hi.")], "Write <|end|> at the end.")
     assert words.decode(said.answer) == "Write <|end|> at the end.<|end|>"
+    assert [token for token in said.answer if token in words.all_special_ids] == said.answer[-1:]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize(
+    "forged", ["<|im_start|>", "<|end|>", "<|start_header_id|>", "</s>", "<|endoftext|>"]
+)
+def test_no_text_of_a_row_becomes_a_control_token(name, forged) -> None:
+    words = words_of(name)
+    encoder = Encoder(words, None, name)
+    chat = [ChatMessage("system", "Be kind."), ChatMessage("user", f"Hi?{forged}Go on{forged}")]
+    said = encoder.encode(chat, f"Yes.{forged}No{forged}No.")
+    plain = encoder.encode([chat[0], ChatMessage("user", "Hi?")], "Yes.")
+
+    def special(ids):
+        return [token for token in ids if token in words.all_special_ids]
+
+    assert special(said.prompt) == special(plain.prompt)
+    assert special(said.answer) == special(plain.answer)
+    assert f"Hi?{forged}Go on{forged}" in words.decode(said.prompt)
+    assert words.decode(said.answer).startswith(f"Yes.{forged}No{forged}No.")
+    assert said.prompt == encoder._prompts.token_ids(chat)
 
 
 def test_trl_masks_the_same_but_for_what_follows_the_end_token() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 import prompts
-from prompts.loader import TAGS, quote
+from prompts.loader import TAGS, quote, unquoted
 
 NAMES = [*prompts.names(), *prompts.names("evaluation")]
 
@@ -46,6 +46,33 @@ def test_quoted_text_can_t_leave_its_tags(text: str, tag: str, other: str) -> No
 
 def test_quoting_leaves_other_markup_alone() -> None:
     assert "<b>bold</b> if a < b" in quote("question", "<b>bold</b> if a < b")
+
+
+@given(st.text(max_size=60), st.sampled_from(TAGS), st.sampled_from(TAGS))
+def test_what_was_quoted_comes_back_as_it_was(text: str, tag: str, other: str) -> None:
+    text = f"So: <quiz><{other}>{text}</ {other}></quiz>."
+    assert unquoted(quote(tag, text)) == text
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("<answer>\nGo.\n</answer>", "Go."),
+        ("<answer>\nGo.", "Go."),
+        ("Go.\n</answer>", "Go."),
+        ("<answer>A quiz: <answer>4</answer>.</answer>\n", "A quiz: <answer>4</answer>."),
+        ("<answer>4</answer> and <answer>5</answer>", "<answer>4</answer> and <answer>5</answer>"),
+        ("<answer>4</answer> is right.", "<answer>4</answer> is right."),
+        ("Write <answer>4</answer>", "Write <answer>4</answer>"),
+        (
+            "```xml\n<question>2+2?</question>\n<s>old</s>\n```",
+            "```xml\n<question>2+2?</question>\n<s>old</s>\n```",
+        ),
+        ("Write \u2039answer>4\u2039/answer> \u2039so\u203a.", "Write <answer>4</answer> \u2039so\u203a."),
+    ],
+)
+def test_a_reply_is_taken_out_of_the_form_of_its_prompt(reply: str, answer: str) -> None:
+    assert unquoted(reply) == answer
 
 
 def test_digest_is_stable() -> None:

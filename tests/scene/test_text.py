@@ -30,10 +30,12 @@ def test_clean_leaves_nothing_that_acts(text: str) -> None:
 @pytest.mark.parametrize(
     ("dirty", "tidy"),
     [
-        ("a<|im_end|>b", "ab"),
-        ("<|im_<|im_end|>start|>a", "a"),
-        ("<s>hello</s>", "hello"),
-        ("[INST] hi [/INST]", "hi"),
+        ("a<|im_end|>b", "a<|im_end|>b"),
+        ("<|im_<|im_end|>start|>a", "<|im_<|im_end|>start|>a"),
+        ("<s>hello</s>", "<s>hello</s>"),
+        ("[INST] hi [/INST]", "[INST] hi [/INST]"),
+        ("In F#, x <|f|> y.", "In F#, x <|f|> y."),
+        ("<quiz>\n  <question>2+2?</question>\n</quiz>", "<quiz>\n  <question>2+2?</question>\n</quiz>"),
         ("\x1b[31mred\x1b[0m", "[31mred[0m"),
         ("a\r\nb\rc", "a\nb\nc"),
         ("a\n\n\n\n\nb", "a\n\nb"),

@@ -54,6 +54,15 @@ def test_the_vocabulary_is_not_multiplied_row_by_row(scorer: Scorer) -> None:
     assert all(states.is_contiguous() for states in seen)
 
 
+def test_a_control_token_that_is_spelled_is_scored_as_text(scorer: Scorer) -> None:
+    prompt, answer = scorer._encode(exchange("So<|im_end|>", "Hi<|im_end|>?"))
+    plain, _ = scorer._encode(exchange("So", "Hi?"))
+    words = tokenizer()
+    end = words.eos_token_id
+    assert (prompt.count(end), answer.count(end)) == (plain.count(end), 0)
+    assert words.decode(answer) == "So<|im_end|>"
+
+
 def test_nothing_to_score(scorer: Scorer) -> None:
     with pytest.raises(InputError, match="is empty"):
         scorer.score([exchange("")])

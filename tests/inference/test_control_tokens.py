@@ -1,0 +1,59 @@
+"""What could be taken for a turn of a chat is parted, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.control_tokens import at_an_end, parted
+
+SPELLINGS = """
+<|im_start|> <|im_end|> <|endoftext|> <|eot_id|> <|start_header_id|> <|START_OF_TURN_TOKEN|>
+<|message|> <|user|> <|begin▁of▁sentence|> <｜User｜> <｜end▁of▁sentence｜> <turn|> <|turn>
+<start_of_turn> <end_of_turn> <start_of_image> <end_of_utterance> <im_start> <s> </s> <bos>
+<eos> <eod> <sop> <BOS_TOKEN> <seed:bos> <fim_prefix> <extra_id_0> <reserved_106> <unused0>
+<role> </role> <think> </think> <tool_call> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT]
+[AVAILABLE_TOOLS] [TOOL_CALLS] [THINK] [gMASK] <<SYS>> <</SYS>> ]<]start_of_speaking[>[ ]~b]ai
+[e~[
+""".split()  # noqa: RUF001
+ORDINARY = [
+    "if a < b and c > d: [red] [0] a[i][j] <b>bold</b> <br/> </section> <T> List<String> x | y <- z",
+    "f <| g x |> h || a <|> b <$> c <!-- note --> ### Instructions",
+    "#### Instruction: see ### Response: there",
+    "[TODO] [NAME] [citation needed] <question>2+2?</question> <system> <user> 1 < 2 | 3 > 2",
+]
+
+
+@pytest.mark.parametrize("spelling", [*SPELLINGS, "### Instruction:", "### Response:"])
+def test_a_spelling_is_parted_visibly(spelling: str) -> None:
+    for text in (spelling, f"{spelling}\n{spelling}", f"x\n{spelling}x"):
+        told = parted(text)
+        assert spelling not in told
+        assert parted(told) == told
+        assert told.replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_text_stays(text: str) -> None:
+    assert parted(text) == text
+    assert not at_an_end(text)
+
+
+@given(st.lists(st.sampled_from([*SPELLINGS, "<", ">", "|", "[", "]", "a", " "]), max_size=8).map("".join))
+def test_nothing_that_is_left_is_a_spelling(text: str) -> None:
+    told = parted(text)
+    assert not any(spelling in told for spelling in SPELLINGS)
+    assert parted(text, "").replace(" ", "") == told.replace(" ", "")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["<|a" * 20_000 + "|>" * 20_000, "<" * 10**6, "<|" + "a" * 10**6, "# " * 500_000]
+)
+def test_long_text_takes_a_moment(text: str) -> None:
+    assert parted(text).replace(" ", "") == text.replace(" ", "")
+
+
+def test_remains_of_a_template_are_at_an_end() -> None:
+    assert at_an_end("Do it.<|im_end|>")
+    assert at_an_end("### Response:\nDo it.")
+    assert not at_an_end("In F#, x <|f|> y.")

@@ -9,8 +9,7 @@ import typer
 
 from cli.options import SCENE
 from scene.errors import InputError
-from scene.state import check_question
-from scene.text import clean
+from scene.state import check_answer, check_question
 
 MAX_STDIN_BYTES = 1_000_000
 """How much of standard input is read: enough to tell that it is too long, whatever its characters."""
@@ -37,9 +36,9 @@ def read_answer(answer: str | None) -> str:
     """The first answer, cleaned; empty where none was given.
 
     Raises:
-        InputError: One was given, and nothing is in it.
+        InputError: One was given, and nothing is in it, or it is too long.
     """
-    first_answer = clean(answer or "")
+    first_answer = check_answer(answer or "")
     if answer is not None and not first_answer:
         raise InputError("The answer given with --answer is empty; give some text, or leave --answer out.")
     return first_answer

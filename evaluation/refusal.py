@@ -16,7 +16,7 @@ GREETING_WORDS = 3
 """Words of a sentence that only leads up to the first one, such as "Hello!" or "I understand."."""
 
 _SENTENCE = re.compile(r"[^\n]+?(?:[.!?…][\"'”’)*_]*(?=\s)|(?=\n)|\Z)")
-_QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
+_QUOTED = re.compile(r'"[^"]*"|“[^“”]*”')
 
 
 def refuses(answer: str) -> bool:

@@ -22,7 +22,7 @@ REFERENCE = "reference"
 """Column of reference answers in a set of the user's own."""
 
 _NAME = re.compile(r"[\w.-]+")
-_FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n\s*Assistant:|\Z)", re.DOTALL)
+_FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n[^\S\n]*Assistant:|\Z)", re.DOTALL)
 
 
 class _Form(BaseModel):

@@ -18,8 +18,7 @@ from graph.recorder import Recorder
 from scene.nouns import Kind, ModelIdentity
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
-from scene.state import SceneInput, SceneState, check_question
-from scene.text import clean
+from scene.state import SceneInput, SceneState, check_answer, check_question
 
 PACKAGES = (
     "langchain-core",
@@ -64,12 +63,12 @@ async def play(
         on_call: Called after every model call.
 
     Raises:
-        InputError: The question is empty or too long.
+        InputError: The question is empty, or it or the first answer is too long.
         ReplyError: A reply of the model could not be used after every retry.
         EngineError: The engine failed.
     """
     settings = settings or SceneSettings()
-    question, first_answer = check_question(question), clean(first_answer)
+    question, first_answer = check_question(question), check_answer(first_answer)
     recorder = Recorder(on_call)
     started = time.perf_counter()
     start = SceneInput(question=question, first_answer=first_answer)

@@ -22,6 +22,7 @@ from scene.nouns import ModelIdentity, Noun
 from scene.origin import differences, played_with
 from scene.record import ModelCall
 from scene.settings import SceneSettings
+from scene.state import check_answer, check_question
 
 ENDING = ".sqlite"
 
@@ -74,13 +75,13 @@ def new_session(
     """A file for a new session.
 
     Raises:
-        InputError: The folder can't be written.
+        InputError: The folder can't be written, or question or answer can't be used.
     """
     path = new_path()
     info = SessionInfo(
         id=path.stem,
-        question=question,
-        first_answer=first_answer,
+        question=check_question(question),
+        first_answer=check_answer(first_answer),
         settings=asdict(settings),
         model=model,
         changed=datetime.now(UTC),

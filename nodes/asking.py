@@ -21,7 +21,7 @@ from inference.control_tokens import parted
 from nodes.prose import Prose
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
-from scene.state import SceneState
+from scene.state import MAX_ANSWER_CHARS, SceneState
 from scene.text import before_loop, clean, ends_whole, loops, one_line, trim_to_sentence
 from scene.thought import spoken
 from scene.turn import Cue
@@ -205,14 +205,16 @@ class Asker:
         """
 
         def parse(message: AIMessage, tried: Try) -> str:
-            text = clean(prompts.unquoted(message.text)).removeprefix(echo).strip()
+            said = message.text[:MAX_ANSWER_CHARS]
+            text = clean(prompts.unquoted(said)).removeprefix(echo).strip()
             self._refuse_copy(prompt, values, [text], tried)
             told = prompts.load(prompt).before_echo(text, values)
             if tried.attempt < self.settings.retries and (told != text or _speaks_of_unseen(text, values)):
                 raise EchoedReplyError("the reply repeats its prompt")
             text = told
             begun = before_loop(text)
-            return _whole(trim_to_sentence(begun) if _cut_off(message) or begun != text else text)
+            cut_off = _cut_off(message) or said != message.text
+            return _whole(trim_to_sentence(begun) if cut_off or begun != text else text)
 
         return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
 

@@ -11,7 +11,6 @@ from langgraph.types import Overwrite
 from nodes.asking import Node, asker_of
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState
-from scene.text import clean
 
 
 def respond(model: BaseChatModel) -> Node:
@@ -20,7 +19,7 @@ def respond(model: BaseChatModel) -> Node:
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         begun = SceneState(question=state.question)
         asker = asker_of(model, begun, runtime, "respond")
-        first_answer = clean(state.first_answer)
+        first_answer = state.first_answer
         if not first_answer:
             asker.tell("the first answer")
             first_answer = await asker.answer("respond", {"message": state.question})

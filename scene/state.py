@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from scene.errors import InputError
 from scene.nouns import (
@@ -28,6 +28,12 @@ from scene.nouns import (
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
 from scene.text import clean
 
+MAX_ANSWER_CHARS = 64_000
+"""Longest first answer that is accepted, in characters: more than the longest that a model may give has."""
+
+FAR_TOO_LONG = 4
+"""A text of so many times what is accepted is refused as it is; whatever is cleaned takes time."""
+
 
 def check_question(question: str) -> str:
     """The question, cleaned.
@@ -35,13 +41,25 @@ def check_question(question: str) -> str:
     Raises:
         InputError: It is empty once cleaned, or too long.
     """
-    cleaned = clean(question)
+    cleaned = _cleaned("question", question, MAX_QUESTION_CHARS)
     if not cleaned:
         raise InputError("The question is empty; give some text to answer.")
-    if len(cleaned) > MAX_QUESTION_CHARS:
-        raise InputError(
-            f"The question has {len(cleaned):,} characters; at most {MAX_QUESTION_CHARS:,} are accepted."
-        )
+    return cleaned
+
+
+def check_answer(first_answer: str) -> str:
+    """A first answer that was given, cleaned; empty where there is none.
+
+    Raises:
+        InputError: It is too long.
+    """
+    return _cleaned("first answer", first_answer, MAX_ANSWER_CHARS)
+
+
+def _cleaned(what: str, text: str, most: int) -> str:
+    cleaned = clean(text) if len(text) <= FAR_TOO_LONG * most else text
+    if len(cleaned) > most:
+        raise InputError(f"The {what} has {len(cleaned):,} characters; at most {most:,} are accepted.")
     return cleaned
 
 
@@ -63,7 +81,7 @@ class SceneInput(BaseModel):
     """The question to rehearse, up to `MAX_QUESTION_CHARS` characters."""
 
     first_answer: str = ""
-    """A first answer to rehearse; empty lets the model give its own."""
+    """A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model give its own."""
 
 
 class SceneOutput(BaseModel):
@@ -171,11 +189,12 @@ class SceneState(BaseModel):
     outcome: Outcome | None = None
     """How the scene ended; unset while it runs."""
 
-    @field_validator("question")
+    @field_validator("question", "first_answer")
     @classmethod
-    def _usable(cls, question: str) -> str:
+    def _usable(cls, text: str, field: ValidationInfo) -> str:
+        check = check_question if field.field_name == "question" else check_answer
         try:
-            return check_question(question)
+            return check(text)
         except InputError as error:
             raise ValueError(str(error)) from error
 

@@ -227,9 +227,8 @@ def _joined(pieces: Sequence[Any]) -> Any:
     if len(pieces) == 1:
         return pieces[0]
     import numpy
-    import openvino
 
-    return openvino.Tensor(numpy.concatenate([piece.data for piece in pieces], axis=1))
+    return type(pieces[0])(numpy.concatenate([piece.data for piece in pieces], axis=1))
 
 
 def request_pattern(request: GenerationRequest) -> str | None:

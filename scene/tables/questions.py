@@ -9,6 +9,7 @@ from typing import Any
 
 from scene.errors import InputError
 from scene.nouns import Kind
+from scene.state import check_answer
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
@@ -48,7 +49,7 @@ class Question:
     Attributes:
         id: The one it came with, or one derived from its text.
         text: The question, cleaned; of any length, which whoever plays it has to judge.
-        first_answer: A first answer that already exists, cleaned; empty lets the model give its own.
+        first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
     """
 
@@ -151,7 +152,7 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     return Question(
         id=_id(values) or question_id(text),
         text=text,
-        first_answer=clean(_plain(values.get(columns.answer), "its first answer")) if columns.answer else "",
+        first_answer=_answer(values.get(columns.answer)) if columns.answer else "",
         kind=_kind(values, columns),
     )
 
@@ -166,6 +167,14 @@ def _text(values: Mapping[str, Any], columns: Columns) -> str:
             more = values.get("input") if name == "instruction" else None
             return f"{text}\n\n{more}" if isinstance(more, str) and more.strip() else text
     raise _UnusableRowError("it has no question")
+
+
+def _answer(value: Any) -> str:  # noqa: ANN401
+    try:
+        return check_answer(_plain(value, "its first answer"))
+    except InputError as error:
+        said = str(error).rstrip(".")
+        raise _UnusableRowError(said[0].lower() + said[1:]) from error
 
 
 def _first_turn(value: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell

@@ -44,6 +44,12 @@ def test_long_question(monopolylogue, loader, size):
     assert loader.asked == []
 
 
+def test_long_answer(monopolylogue, loader):
+    done = monopolylogue("run", QUESTION, "--answer", "x" * 64_001)
+    refused(done, "The first answer has 64,001 characters; at most 64,000 are accepted.")
+    assert loader.asked == []
+
+
 def test_endless_standard_input(monopolylogue, loader):
     refused(monopolylogue("run", "-", input=b"x" * 2_000_000), "more than 1,000,000 bytes")
 

@@ -17,6 +17,7 @@ from nodes.prose import Prose, sentence
 from nodes.together import together
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
+from scene.state import MAX_ANSWER_CHARS
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,13 @@ QUIZ = """Here is a quiz file, and x <|f|> y in F#.
 @pytest.mark.parametrize("said", [QUIZ, f"<answer>\n{QUIZ}\n</answer>", prompts.quote("answer", QUIZ)])
 async def test_an_answer_keeps_its_own_markup(said) -> None:
     assert await answered(said) == (QUIZ, 1)
+
+
+async def test_an_answer_without_end_is_cut_at_what_is_accepted() -> None:
+    said, asked = await answered("".join(f"Line {number} says {number * 7}.\n" for number in range(20_000)))
+    assert asked == 1
+    assert 0.99 * MAX_ANSWER_CHARS < len(said) <= MAX_ANSWER_CHARS
+    assert said.endswith(".")
 
 
 async def test_a_model_of_anybody_s_is_told_no_turn_but_its_own() -> None:

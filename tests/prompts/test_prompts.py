@@ -75,6 +75,29 @@ def test_a_reply_is_taken_out_of_the_form_of_its_prompt(reply: str, answer: str)
     assert unquoted(reply) == answer
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<{' ' * 10**6}a",
+        "< / " * 250_000,
+        f"\u2039{' ' * 10**6}/",
+        "<answer>" * 125_000,
+        "<answer>" + "</answer" * 125_000,
+        "a" * 10**6,
+        "'" * 10**6,
+    ],
+    ids=range(7),
+)
+def test_a_million_characters_are_gone_through_once(text: str) -> None:
+    prompt = prompts.load("situation")
+    values = {"question": text}
+    assert len(prompt.render(values)[-1].text) >= len(text)
+    assert unquoted(text)
+    assert not prompt.copied([text], {"question": "x"})
+    assert prompt.before_echo(text, values)
+
+
 def test_digest_is_stable() -> None:
     assert prompts.digest() == prompts.digest()
     assert len(prompts.digest()) == 64

@@ -11,7 +11,7 @@ from scene.errors import InputError, MonopolylogueError, PromptTooLongError, Rec
 from scene.nouns import Event, Proposal, Role
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
-from scene.state import SceneState, check_question, join_proposals
+from scene.state import MAX_ANSWER_CHARS, SceneState, check_answer, check_question, join_proposals
 from scene.turn import acting, cue, outcome
 
 proposals = st.lists(
@@ -97,6 +97,28 @@ def test_questions() -> None:
         check_question("x" * (MAX_QUESTION_CHARS + 1))
     with pytest.raises(ValidationError, match="empty"):
         SceneState(question=" ")
+
+
+def test_first_answers() -> None:
+    assert check_answer(" Do it.\x00 ") == "Do it."
+    assert check_answer("") == ""
+    assert SceneState(question="why?", first_answer=" Do it.\x1b ").first_answer == "Do it."
+    assert check_answer("x" * MAX_ANSWER_CHARS)
+    for long in (MAX_ANSWER_CHARS + 1, 573_000):
+        said = f"The first answer has {long:,} characters; at most 64,000 are accepted."
+        with pytest.raises(InputError, match=said):
+            check_answer("x" * long)
+        with pytest.raises(ValidationError, match=said):
+            SceneState(question="why?", first_answer="x" * long)
+
+
+def test_what_is_far_too_long_is_not_even_cleaned(monkeypatch) -> None:
+    cleaned = []
+    monkeypatch.setattr("scene.state.clean", lambda text: cleaned.append(text) or text)
+    for check, what in ((check_question, "question"), (check_answer, "first answer")):
+        with pytest.raises(InputError, match=f"The {what} has 1,000,000 characters"):
+            check("x" * 1_000_000)
+    assert cleaned == []
 
 
 def state(**changes) -> SceneState:

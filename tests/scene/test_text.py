@@ -48,6 +48,32 @@ def test_clean(dirty: str, tidy: str) -> None:
     assert clean(dirty) == tidy
 
 
+HOSTILE = {
+    "nested markers": "<|a" * 300_000 + "|>" * 300_000,
+    "open markers": "<|" * 500_000,
+    "spaces": f"a.{' ' * 10**6}a",
+    "tags and spaces": f"<{' ' * 10**6}a < answer",
+    "line breaks": "\n \n\n\n" * 250_000,
+    "combining characters": "e" + "\u0301" * 10**6,
+    "dots": "." * 10**6,
+    "quotes after a dot": f".{'”' * 10**6}a",
+    "letters": "I cannot " + "a" * 10**6,
+    "commas": "but, " * 200_000,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_million_characters_take_a_moment(name: str) -> None:
+    """Each is gone through once: what is quadratic here takes an hour."""
+    text = HOSTILE[name]
+    assert len(text) >= 10**6
+    cleaned = clean(text)
+    for judge in (one_line, ends_whole, trim_to_sentence, opens_with_refusal, loops):
+        judge(cleaned)
+        judge(text)
+
+
 def test_one_line() -> None:
     assert one_line(" a\n\tb  c ") == "a b c"
 

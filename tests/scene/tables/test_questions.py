@@ -51,6 +51,18 @@ def test_named_columns_win(tmp_path):
     assert (question.text, question.first_answer, question.kind) == ("Why?", "So.", "harmful")
 
 
+def test_a_first_answer_that_is_too_long_has_its_reason(tmp_path):
+    rows = (
+        {"question": f"Why {n}?", "answer": "x" * length} for n, length in enumerate((9, 64_001, 573_000))
+    )
+    found = read(tmp_path, *rows, answer="answer")
+    assert [question.text for question in found.questions] == ["Why 0?"]
+    assert list(map(str, found.malformed)) == [
+        "line 2: the first answer has 64,001 characters; at most 64,000 are accepted",
+        "line 3: the first answer has 573,000 characters; at most 64,000 are accepted",
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "identifier"),
     [({"id": 943}, "943"), ({"id": "a\nb"}, "a b"), ({"question_id": 0}, "0"), ({"id": "", "uid": "u"}, "u")],

@@ -18,5 +18,5 @@ def interrupted(kept: str) -> typer.Exit:
     Args:
         kept: One sentence.
     """
-    typer.echo(f"Interrupted. {kept}", err=True)
+    typer.echo(one_line(f"Interrupted. {kept}"), err=True)
     return typer.Exit(130)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scene.errors import InputError
 from scene.files import TEMPORARY, replace_file
+from scene.text import escaped
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
@@ -94,8 +95,11 @@ def quiet_stdout() -> Iterator[None]:
         os.close(own)
 
 
-def print_line(text: str) -> None:
-    """One line on standard output, in UTF-8 whatever the terminal's encoding: it is for programs."""
+def print_line(json_text: str) -> None:
+    """One line of JSON on standard output, in UTF-8 whatever the terminal's encoding: it is for programs.
+
+    Where it is read by a terminal all the same, no text in it acts there.
+    """
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.write(escaped(json_text).encode() + b"\n")
     sys.stdout.buffer.flush()

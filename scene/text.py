@@ -44,6 +44,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("", text)
 
 
+def escaped(json_text: str) -> str:
+    """JSON with what `printable` takes out of a text as escapes: the same values, and nothing that acts."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)
+
+
 def one_line(text: str) -> str:
     """Cleaned text with every run of white space folded into one space."""
     return " ".join(clean(text).split())

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from cli.complaint import interrupted
 from cli.options import MODEL, OUTPUT, EngineName, ModelChoice, Questions
+from cli.output import print_line
 from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.state import check_question
-from scene.tables.questions import read_questions
+from scene.tables.questions import Columns, read_questions
+from scene.text import clean, one_line
 
 if TYPE_CHECKING:
     from finetune.check import Answer
@@ -30,6 +33,10 @@ def ask(
     model: Annotated[
         list[str], typer.Option(help="A model to ask; give it once for each.", rich_help_panel=MODEL)
     ],
+    question_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of the question; by default the usual names."),
+    ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only so many, from the end.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Room for an answer, in tokens.")] = 384,
     engine: EngineName = "auto",
@@ -42,7 +49,7 @@ def ask(
     Answers are greedy, so that a difference is one of the models. They are
     loaded one after the other.
     """
-    asked = _read(questions)[-last if last else None :]
+    asked = _questions(questions, question_column)[-last if last else None :]
     try:
         answers = [_answers(name, engine, asked, max_tokens) for name in model]
     except KeyboardInterrupt:
@@ -51,25 +58,26 @@ def ask(
     for number, question in enumerate(asked):
         said = {name: own[number] for name, own in zip(model, answers, strict=True)}
         if as_json:
-            texts = {name: answer.text for name, answer in said.items()}
-            typer.echo(json.dumps({"question": question, "answers": texts}, ensure_ascii=False))
+            texts = {name: clean(answer.text) for name, answer in said.items()}
+            print_line(json.dumps({"question": question, "answers": texts}, ensure_ascii=False))
             continue
-        table = Table(title=question, title_justify="left", title_style="bold", expand=True)
+        table = Table(title=Text(question), title_justify="left", title_style="bold", expand=True)
         for name in said:
-            table.add_column(name, ratio=1, overflow="fold")
-        table.add_row(*(answer.text + ("" if answer.ended else " [...]") for answer in said.values()))
+            table.add_column(Text(one_line(name)), ratio=1, overflow="fold")
+        cells = (clean(answer.text) + ("" if answer.ended else " [...]") for answer in said.values())
+        table.add_row(*map(Text, cells))
         console.print(table)
 
 
-def _read(source: str) -> list[str]:
-    """The questions of a file or data set, checked.
+def _questions(source: str, column: str | None) -> list[str]:
+    """The questions of a file, all of which must be usable: whoever compares answers counts on each.
 
     Raises:
-        InputError: It can't be read, or a row of it can't be used.
+        InputError: It can't be read, or a row holds no question.
     """
-    found = read_questions(source)
+    found = read_questions(source, Columns(question=column))
     if found.malformed:
-        raise InputError(f"{source}, {found.malformed[0]}; mend that row.")
+        raise InputError(f"{source}, {found.malformed[0]}; mend the row, or take it out.")
     return [check_question(question.text) for question in found.questions]
 
 

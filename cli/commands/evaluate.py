@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import MODEL, OUTPUT, SCENE, Device, Dtype, EngineName, MaxInteractions, Roles, Steps
+from cli.output import print_line
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
@@ -182,7 +183,7 @@ def evaluate(
         )
     )
     if as_json:
-        typer.echo(json.dumps(results.to_json(), ensure_ascii=False))
+        print_line(json.dumps(results.to_json(), ensure_ascii=False))
     else:
         show(results, out)
 

@@ -87,7 +87,7 @@ def pull(model: Name) -> None:
 
     with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
         path = bring(model, on_progress=loading)
-    typer.echo(f"{one_line(model)} is here: {path}")
+    typer.echo(one_line(f"{model} is here: {path}"))
 
 
 @app.command()
@@ -121,7 +121,7 @@ def convert(
 
     with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
         path = convert_to_ir(resolve(model), weights, out=out, pip_flags=pip_flags, on_progress=loading)
-    typer.echo(f"{one_line(model)} is converted: {path}")
+    typer.echo(one_line(f"{model} is converted: {path}"))
 
 
 @app.command()
@@ -143,7 +143,7 @@ def remove(
         typer.confirm("Remove this?", abort=True)
     for each in found:
         discard(each)
-        typer.echo(f"Removed {each.path}")
+        typer.echo(one_line(f"Removed {each.path}"))
 
 
 def _show(there: list[Cached]) -> None:
@@ -153,7 +153,7 @@ def _show(there: list[Cached]) -> None:
     for each in there:
         what = [each.kind, decimal(each.size), each.revision[:12], " and ".join(each.engines)]
         typer.echo(f"{one_line(each.name)}: {', '.join(filter(None, what))}")
-        typer.echo(f"  {each.path}")
+        typer.echo(f"  {one_line(str(each.path))}")
     if len(there) > 1:
         typer.echo(f"{decimal(sum(each.size for each in there))} in all.")
 

@@ -138,7 +138,7 @@ def _list() -> None:
 
     found, unreadable = sessions()
     if not found and not unreadable:
-        typer.echo(f"There are no sessions in {sessions_folder()}.")
+        typer.echo(one_line(f"There are no sessions in {sessions_folder()}."))
         return
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     for title in ("Session", "Last changed", "Stands"):

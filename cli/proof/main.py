@@ -14,8 +14,10 @@ import typer
 
 from cli.main import Commands
 from cli.options import EngineName, ModelChoice
+from cli.output import print_line
 from scene.errors import InputError
 from scene.files import replace_file
+from scene.text import one_line
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -178,7 +180,7 @@ def questions(
     write_questions(drawn.train, out / "train.jsonl")
     typer.echo(
         f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "
-        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {out}."
+        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {one_line(str(out))}."
     )
 
 
@@ -210,7 +212,7 @@ def looks(
         looked = asyncio.run(look_at(looking, asked, SceneSettings(answer_tokens=max_tokens)))
     if as_json:
         for one in looked:
-            typer.echo(json.dumps(asdict(one), ensure_ascii=False))
+            print_line(json.dumps(asdict(one), ensure_ascii=False))
     else:
         table = Table("questions", "are", *map(str, range(LOOKS, -1, -1)), title="Looks that found harm")
         for (kind, stance), counts in counted(looked).items():
@@ -243,7 +245,7 @@ def rows(
     settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)
     written = write_rows(folder, system, kinds, settings, out)
     said = " and ".join(f"{count:,} {split}" for split, count in written.items())
-    typer.echo(f"{said} rows of {system} are in {out}.")
+    typer.echo(one_line(f"{said} rows of {system} are in {out}."))
 
 
 @app.command()
@@ -255,7 +257,8 @@ def join(
     from evaluation.proof.rows import join_rows
 
     joined = join_rows(folders, out)
-    typer.echo(" and ".join(f"{count:,} {split}" for split, count in joined.items()) + f" rows are in {out}.")
+    said = " and ".join(f"{count:,} {split}" for split, count in joined.items())
+    typer.echo(one_line(f"{said} rows are in {out}."))
 
 
 @app.command()
@@ -284,7 +287,7 @@ def write_page(found: Mapping[str, Any], results: Path) -> None:
         pictures[student["name"]] = [one.relative_to(results.parent).as_posix() for one in drawn]
     target = results.with_suffix(".md")
     replace_file(target, results_page(found, pictures, "make proof"))
-    typer.echo(f"Written to {target}, from {results}.")
+    typer.echo(one_line(f"Written to {target}, from {results}."))
 
 
 if __name__ == "__main__":

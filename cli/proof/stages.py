@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from scene.errors import InputError
 from scene.files import replace_file
+from scene.text import one_line
 
 LEDGER = "stages.json"
 
@@ -176,7 +177,7 @@ def _attend(stage: Stage, ledger: Ledger, call: Call) -> None:
         typer.echo(f"{stage.name}: begins", err=True)
     elif changed := _changes(before.based_on, entry.based_on, before.based_on.keys() & entry.based_on):
         aside = _set_aside(stage.folder)
-        kept = "" if aside is None else f"; what there was is in {aside}"
+        kept = "" if aside is None else f"; what there was is in {one_line(str(aside))}"
         typer.echo(f"{stage.name}: begins anew, since {changed} changed{kept}", err=True)
     else:
         entry.seconds = before.seconds

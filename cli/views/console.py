@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
+
+from scene.text import printable
 
 
 class PlainConsole(Console):
@@ -15,6 +19,10 @@ class PlainConsole(Console):
         """Raise what asyncio can clean up after, and print no more."""
         self.quiet = True
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A plain string without what would act on the terminal; a `Text` is its maker's affair."""
+        return super().render_str(printable(text), **options)
 
 
 def plain_console(*, stderr: bool = False) -> Console:

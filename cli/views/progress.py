@@ -149,7 +149,7 @@ class Working:
 
     def say(self, doing: str) -> None:
         """Change the line."""
-        self._progress.update(self._task, description=doing, refresh=True)
+        self._progress.update(self._task, description=one_line(doing), refresh=True)
 
     def __enter__(self) -> Self:
         """Show the line."""

@@ -1,5 +1,6 @@
 """Cleaning and judging text."""
 
+import json
 import unicodedata
 
 import pytest
@@ -10,10 +11,12 @@ from scene.text import (
     before_loop,
     clean,
     ends_whole,
+    escaped,
     is_repetition,
     loops,
     one_line,
     opens_with_refusal,
+    printable,
     trim_to_sentence,
 )
 
@@ -72,6 +75,14 @@ def test_a_million_characters_take_a_moment(name: str) -> None:
     for judge in (one_line, ends_whole, trim_to_sentence, opens_with_refusal, loops):
         judge(cleaned)
         judge(text)
+
+
+@given(st.dictionaries(st.text(max_size=9), st.text(st.characters(codec=None), max_size=60)))
+def test_escaped_json_holds_the_same_and_acts_nowhere(values: dict[str, str]) -> None:
+    values = {key: text.encode(errors="replace").decode() for key, text in values.items()}
+    told = escaped(json.dumps(values, ensure_ascii=False))
+    assert json.loads(told) == values
+    assert printable(told) == told
 
 
 def test_one_line() -> None:

@@ -135,6 +135,8 @@ class OpenVINOPipeline:
         config.rng_seed = request.seed % 2**31
         if request.stop:
             config.stop_strings = set(request.stop)
+            # Left to the library, it takes away every token that has a part of it, if need be all of them.
+            config.include_stop_str_in_output = True
         if pattern is not None:
             structured = self._ov.StructuredOutputConfig()
             structured.regex = pattern

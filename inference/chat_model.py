@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel, ConfigDict
 
-from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest
+from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest, stream
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
@@ -79,6 +79,55 @@ class EngineChatModel(BaseChatModel):
         with ThreadPoolExecutor(1) as threads:  # a loop may already run in this thread
             return self._result(threads.submit(run).result())
 
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """The text in pieces, then a chunk with all that is only known in the end.
+
+        Whoever stops listening withdraws the request.
+        """
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def end(answering: asyncio.Task[Completion]) -> None:
+            if not answering.cancelled():
+                answering.exception()  # asyncio would print one that nobody asks for
+            pieces.put_nowait(None)
+
+        request = self._request(messages, stop, kwargs)
+        answering = asyncio.create_task(stream(self.engine, request, pieces.put_nowait))
+        answering.add_done_callback(end)
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+            facts = self._facts(answering.result())
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last", **facts))
+        finally:
+            answering.cancel()
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        chunks = self._astream(messages, stop, **kwargs)
+
+        async def following() -> ChatGenerationChunk | None:
+            return await anext(chunks, None)
+
+        with ThreadPoolExecutor(1) as threads:  # a loop may already run in this thread
+            runner = asyncio.Runner()
+            try:
+                while (chunk := threads.submit(runner.run, following()).result()) is not None:
+                    yield chunk
+            finally:
+                threads.submit(runner.close).result()
+
     def with_structured_output(  # type: ignore[override]  # narrower: Pydantic classes only
         self, schema: type[Reply], *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Reply | dict[str, Any]]:
@@ -116,20 +165,23 @@ class EngineChatModel(BaseChatModel):
         )
 
     def _result(self, completion: Completion) -> ChatResult:
-        message = AIMessage(
-            content=completion.text,
-            response_metadata={
+        message = AIMessage(content=completion.text, **self._facts(completion))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _facts(self, completion: Completion) -> dict[str, Any]:
+        """What a message says of a completion beside its text."""
+        return {
+            "response_metadata": {
                 "finish_reason": completion.finish_reason,
                 "model_name": cast("Engine", self.engine).identity.id,
             },
-            usage_metadata=UsageMetadata(
+            "usage_metadata": UsageMetadata(
                 input_tokens=completion.prompt_tokens,
                 output_tokens=completion.completion_tokens,
                 total_tokens=completion.prompt_tokens + completion.completion_tokens,
                 input_token_details=InputTokenDetails(cache_read=completion.cached_tokens),
             ),
-        )
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        }
 
 
 def _role(message: BaseMessage) -> ChatRole:

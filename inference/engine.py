@@ -7,14 +7,15 @@ the arithmetic does: rounding can depend on what shares a pass, though seldom in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from scene.nouns import ModelIdentity
 
 ChatRole = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
+OnText = Callable[[str], None]
 
 ENGINES = ("auto", "transformers", "openvino", "openai")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -70,6 +71,11 @@ class GenerationRequest:
         if sum((self.schema is not None, bool(self.choices), self.pattern is not None)) > 1:
             raise ValueError("give at most one of schema, choices and pattern")
 
+    @property
+    def shaped(self) -> bool:
+        """Whether the text must have a shape."""
+        return self.schema is not None or bool(self.choices) or self.pattern is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
@@ -123,3 +129,35 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model and stop every thread. Requests under way fail with `EngineError`."""
         ...
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that can say a reply while it is generated. All that run or reach a model are."""
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Answer one request as `generate` does, and say its text as it comes.
+
+        Args:
+            request: What to generate, without a shape.
+            on_text: Called in the running event loop with one piece of the text after the other, each as soon
+                as nothing can take it back. Joined they are the completion's text.
+        """
+        ...
+
+
+async def stream(engine: Engine, request: GenerationRequest, on_text: OnText) -> Completion:
+    """Answer one request and say its text as it comes, or in one piece where the engine can do no better.
+
+    What has a shape comes in one piece too: half of an object or of a choice is of no use to a reader.
+
+    Args:
+        engine: Who answers.
+        request: What to generate.
+        on_text: As of `StreamingEngine.stream`.
+    """
+    if isinstance(engine, StreamingEngine) and not request.shaped:
+        return await engine.stream(request, on_text)
+    completion = await engine.generate(request)
+    on_text(completion.text)
+    return completion

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from inference.engine import Completion, GenerationRequest
+from inference.pieces import Pieces
 from scene.errors import EngineError
 from scene.nouns import ModelIdentity
 
@@ -33,15 +34,25 @@ engine goes on."""
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A request and who waits for it."""
+    """A request and who waits for it.
+
+    Attributes:
+        request: What to generate.
+        future: Cancelled when nobody waits any more.
+        loop: The event loop that asked.
+        pieces: Where to tell the text while it grows, if anybody listens.
+    """
 
     request: GenerationRequest
     future: asyncio.Future[Completion]
     loop: asyncio.AbstractEventLoop
+    pieces: Pieces | None = None
 
 
 def settle(flight: Flight, outcome: Completion | Exception) -> None:
     """Deliver to the event loop that asked, unless it is gone or no longer interested. From any thread."""
+    if flight.pieces is not None and isinstance(outcome, Completion):
+        outcome = flight.pieces.finish(outcome)
 
     def deliver() -> None:
         if not flight.future.done():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from inference.engine import Completion, Engine, GenerationRequest
+from inference.engine import Completion, Engine, GenerationRequest, OnText, stream
 from scene.errors import EngineError
 from scene.nouns import ModelIdentity
 
@@ -25,7 +26,7 @@ class LazyEngine:
         self._name = name
         self._load = load
         self._constrains = constrains
-        self._engine: Engine | None = None
+        self._loading: Future[Engine] | None = None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -37,33 +38,68 @@ class LazyEngine:
     @property
     def identity(self) -> ModelIdentity:
         """Which model this is; no revision before it is loaded."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             return ModelIdentity(id=self._name, revision=None, engine="not loaded")
-        return self._engine.identity
+        return engine.identity
 
     @property
     def requests_at_once(self) -> int:
         """As its engine says; 1 before that is loaded."""
-        return 1 if self._engine is None else self._engine.requests_at_once
+        engine = self._engine
+        return 1 if engine is None else engine.requests_at_once
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request, loading the model first if need be; see `Engine.generate`."""
-        engine = self._engine
-        if engine is None:
-            engine = await asyncio.to_thread(self._loaded)
-        return await engine.generate(request)
+        return await (await self._loaded()).generate(request)
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """The same aloud; see `StreamingEngine.stream`."""
+        return await stream(await self._loaded(), request, on_text)
 
     def close(self) -> None:
-        """Close the engine, if there is one."""
+        """Close the engine, if there is one; one that is still being loaded as soon as it is there."""
         with self._lock:
             self._closed = True
-            if self._engine is not None:
-                self._engine.close()
+            loading = self._loading
+        if loading is not None:
+            loading.add_done_callback(_close)
 
-    def _loaded(self) -> Engine:
+    @property
+    def _engine(self) -> Engine | None:
+        """The engine, if it is loaded."""
+        loading = self._loading
+        return loading.result() if loading is not None and loading.done() and not _failed(loading) else None
+
+    async def _loaded(self) -> Engine:
+        """The engine, once it is loaded. Whoever stops waiting leaves the others their engine."""
         with self._lock:
             if self._closed:
                 raise EngineError("The engine was closed.")
-            if self._engine is None:
-                self._engine = self._load()
-            return self._engine
+            if self._loading is None or _failed(self._loading):
+                self._loading = self._begin()
+            loading = self._loading
+        return await asyncio.wrap_future(loading)
+
+    def _begin(self) -> Future[Engine]:
+        """Load in a thread of its own, which has begun: one who waits could still cancel it before."""
+        begun = threading.Event()
+
+        def load() -> Engine:
+            begun.set()
+            return self._load()
+
+        threads = ThreadPoolExecutor(1, "lazy-engine")
+        loading = threads.submit(load)
+        threads.shutdown(wait=False)
+        begun.wait()
+        return loading
+
+
+def _failed(loading: Future[Engine]) -> bool:
+    return loading.done() and loading.exception() is not None
+
+
+def _close(loading: Future[Engine]) -> None:
+    if not _failed(loading):
+        loading.result().close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable, Iterable
 
-from inference.engine import Completion, GenerationRequest
+from inference.engine import Completion, GenerationRequest, OnText
 from scene.errors import EngineError, ScriptExhaustedError
 from scene.nouns import ModelIdentity
 
@@ -69,6 +71,14 @@ class ScriptedEngine:
             prompt_tokens=sum(len(message.content.split()) for message in request.messages),
             completion_tokens=len(words) + 1,
         )
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Say the next reply word by word; see `generate`."""
+        completion = await self.generate(request)
+        for word in re.findall(r"\s*\S+|\s+", completion.text):
+            on_text(word)
+            await asyncio.sleep(0)
+        return completion
 
     def close(self) -> None:
         """Refuse further requests."""

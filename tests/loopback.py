@@ -45,6 +45,18 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def begin_stream(self) -> None:
+        """Answer with a stream of events, which ends with the connection."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+
+    def send_event(self, body: object) -> None:
+        """One event: JSON, or text as it is."""
+        data = body if isinstance(body, str) else json.dumps(body)
+        self.wfile.write(f"data: {data}\n\n".encode())
+
     def wait_for_disconnect(self) -> bool:
         """Whether the client hangs up within ten seconds."""
         readable, _, _ = select.select([self.connection], [], [], 10)
@@ -124,6 +136,36 @@ def completion(text: str | None, finish_reason: str, usage: object, **message: A
             }
         ],
         "usage": usage,
+    }
+
+
+def streams(*pieces: object, finish_reason: str | None = "stop", usage: object = None) -> Act:
+    """Answer with a streamed completion; a piece that is no text is sent as the event that it is."""
+    if usage is None:
+        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+
+    def act(exchange: Exchange) -> None:
+        exchange.begin_stream()
+        for piece in pieces:
+            exchange.send_event(chunk(piece) if isinstance(piece, str) else piece)
+        if finish_reason is not None:
+            exchange.send_event(chunk("", finish_reason))
+            exchange.send_event({**chunk(""), "choices": [], "usage": usage})
+            exchange.send_event("[DONE]")
+
+    return act
+
+
+def chunk(text: str, finish_reason: str | None = None) -> dict[str, Any]:
+    """One event of a streamed completion."""
+    return {
+        "id": "chat-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": MODEL,
+        "choices": [
+            {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+        ],
     }
 
 

@@ -20,16 +20,16 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from inference.control_tokens import parted
-from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest
+from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.response_format import (
     WRAPPER_TOKENS,
-    is_shaped,
     is_wrapped,
     response_format,
     unwrapped,
 )
 from inference.openai_engine.server import Server
-from inference.openai_engine.server_errors import refusal, shapeless
+from inference.openai_engine.server_errors import broken_off, refusal, shapeless
+from inference.pieces import Pieces
 from inference.stops import before_stop
 from scene.errors import EngineError, MonopolylogueError
 from scene.nouns import ModelIdentity
@@ -112,6 +112,7 @@ class OpenAIEngine:
             timeout=self._http.timeout,
             max_retries=RETRIES,
             cache=False,
+            stream_chunk_timeout=None,
             openai_proxy=None,
             use_responses_api=False,  # which it would choose by a name that contains "codex"
         )
@@ -132,10 +133,24 @@ class OpenAIEngine:
         Raises:
             InputError: The server refuses the request or overlooks the shape asked for.
         """
+        return await self._send(request, None)
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Answer one request aloud; see `StreamingEngine.stream`.
+
+        Raises:
+            InputError: The server refuses the request.
+            EngineError: Also where the reply breaks off, for what was said can't be tried again.
+        """
+        return await self._send(request, Pieces(on_text, asyncio.get_running_loop(), request.stop))
+
+    async def _send(self, request: GenerationRequest, pieces: Pieces | None) -> Completion:
         with self._closing:
             if self._closed:
                 raise EngineError("The engine was closed.")
-            outcome = asyncio.run_coroutine_threadsafe(self._outcome(request, _body(request)), self._loop)
+            outcome = asyncio.run_coroutine_threadsafe(
+                self._outcome(request, _body(request), pieces), self._loop
+            )
         try:
             completion = await asyncio.wrap_future(outcome)
         except asyncio.CancelledError:
@@ -171,18 +186,23 @@ class OpenAIEngine:
         self._loop.stop()
 
     async def _outcome(
-        self, request: GenerationRequest, body: dict[str, Any]
+        self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
     ) -> Completion | MonopolylogueError:
         """What becomes of a request. An error is returned: raised, asyncio would print it if nobody waits."""
         try:
-            return await self._answer(request, body)
+            return await self._answer(request, body, pieces)
         except MonopolylogueError as error:
             return error
 
-    async def _answer(self, request: GenerationRequest, body: dict[str, Any]) -> Completion:
+    async def _answer(
+        self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
+    ) -> Completion:
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
-                generation = await self._generation(request, body)
+                if pieces is None:
+                    generation = await self._generation(request, body)
+                else:
+                    generation = await self._told(request, body, pieces)
         except openai.APIStatusError as error:
             raise refusal(error, request, self._server) from error
         except openai.APIConnectionError as error:
@@ -200,26 +220,42 @@ class OpenAIEngine:
             raise EngineError(
                 f"What the server at {self._server.shown} sent is no chat completion."
             ) from error
-        return self._completion(request, generation)
+        completion = self._completion(request, generation)
+        return completion if pieces is None else pieces.finish(completion)
 
     async def _generation(self, request: GenerationRequest, body: dict[str, Any]) -> ChatGeneration:
         """The server's reply as it came."""
         # Not by ainvoke, whose callbacks and traces would show the call a second time.
-        result = await self._chat._agenerate(
-            [_MESSAGES[message.role](parted(message.content)) for message in request.messages],
-            list(request.stop) or None,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=request.seed % 2**31,  # llama-server takes 2**32 - 1 for "any"
-            extra_body=body,
-        )
+        result = await self._chat._agenerate(**_call(request, body))
         return result.generations[0]
+
+    async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
+        """The server's reply, told while it comes."""
+        text, reason, usage = "", None, None
+        try:
+            async for chunk in self._chat._astream(**_call(request, body), stream_usage=True):
+                text += chunk.text
+                pieces.grow(text)
+                reason = (chunk.generation_info or {}).get("finish_reason") or reason
+                usage = getattr(chunk.message, "usage_metadata", None) or usage
+        except openai.APIError as error:
+            # Without a text an error of the connection is what it is for an unstreamed reply.
+            if text or type(error) is openai.APIError:
+                raise broken_off(error, request, self._server) from error
+            raise
+        if reason is None:
+            if not text:
+                raise ValueError("no stream")
+            raise broken_off(None, request, self._server)
+        return ChatGeneration(
+            message=AIMessage(text, usage_metadata=usage), generation_info={"finish_reason": reason}
+        )
 
     def _completion(self, request: GenerationRequest, generation: ChatGeneration) -> Completion:
         """What the reply says, and what it cost; 0 where the server does not say."""
         cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
         reason: FinishReason = "length" if cut_off else "stop"
-        if is_shaped(request):
+        if request.shaped:
             reply = unwrapped(request, generation.text, reason)
             if reply is None:
                 raise shapeless(self._server)
@@ -246,6 +282,18 @@ class OpenAIEngine:
             )
 
 
+def _call(request: GenerationRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of `ChatOpenAI`."""
+    return {
+        "messages": [_MESSAGES[message.role](parted(message.content)) for message in request.messages],
+        "stop": list(request.stop) or None,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed % 2**31,  # llama-server takes 2**32 - 1 for "any"
+        "extra_body": body,
+    }
+
+
 def _body(request: GenerationRequest) -> dict[str, Any]:
     """What is sent as it is.
 
@@ -255,7 +303,7 @@ def _body(request: GenerationRequest) -> dict[str, Any]:
     body: dict[str, Any] = {"max_tokens": request.max_tokens}
     if is_wrapped(request):
         body["max_tokens"] += WRAPPER_TOKENS
-    if is_shaped(request):
+    if request.shaped:
         body["response_format"] = response_format(request)
     return body
 

@@ -26,11 +26,6 @@ _WRAPPED = re.compile(
 """The beginning of an object up to the end of its one field, or as far as that goes."""
 
 
-def is_shaped(request: GenerationRequest) -> bool:
-    """Whether the request asks for a shape at all."""
-    return request.schema is not None or is_wrapped(request)
-
-
 def is_wrapped(request: GenerationRequest) -> bool:
     """Whether the reply comes as the one field of an object."""
     return bool(request.choices) or request.pattern is not None

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import openai
 
 from inference.engine import GenerationRequest
-from inference.openai_engine.response_format import is_shaped
 from inference.openai_engine.server import NO_KEY, Server, key_refused
 from scene.errors import EngineError, InputError, ModelNotFoundError, MonopolylogueError, PromptTooLongError
 from scene.text import one_line
@@ -34,12 +33,22 @@ def refusal(error: openai.APIStatusError, request: GenerationRequest, server: Se
         return ModelNotFoundError(f"The server at {server.shown} does not chat with this model: {said}")
     if status in (408, 409, 429) or status >= 500:
         return EngineError(f"The server at {server.shown} goes on failing ({status}): {said}")
-    if is_shaped(request):
+    if request.shaped:
         return InputError(
             f"The server at {server.shown} refuses response_format ({status}): {said} "
             "If it can't hold replies to a shape, give --no-structured."
         )
     return InputError(f"The server at {server.shown} refuses a request ({status}): {said}")
+
+
+def broken_off(
+    error: openai.APIError | None, request: GenerationRequest, server: Server
+) -> MonopolylogueError:
+    """The error for a reply that ends before its end: with a word from the server, or without."""
+    said = _said(error, server) if error is not None else "No end came."
+    if _TOO_LONG.search(said):
+        return PromptTooLongError(None, request.max_tokens, None)
+    return EngineError(f"The server at {server.shown} broke a reply off: {said}")
 
 
 def shapeless(server: Server) -> InputError:
@@ -50,7 +59,7 @@ def shapeless(server: Server) -> InputError:
     )
 
 
-def _said(error: openai.APIStatusError, server: Server) -> str:
+def _said(error: openai.APIError, server: Server) -> str:
     """The server's own words as one sentence, without the key, should it repeat that."""
     body = error.body
     if isinstance(body, Mapping):

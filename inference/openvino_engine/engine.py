@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.engine import Completion, FinishReason, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.openvino_engine.adapter import OpenVINOAdapter
 from inference.openvino_engine.pipeline import (
@@ -25,6 +25,7 @@ from inference.openvino_engine.pipeline import (
 )
 from inference.openvino_engine.prefix_warming import Beginnings, PrefixWarming
 from inference.patterns import unenforceable
+from inference.pieces import Pieces
 from scene.errors import EngineError, PromptTooLongError
 from scene.nouns import ModelIdentity
 
@@ -50,7 +51,7 @@ class _Flight(Flight):
         handle: The pipeline's handle.
         cached_tokens: Prompt tokens that were computed before it joined.
         begun: Whether its prefill is over and its pattern, if any, compiled.
-        generated: Tokens of a choice that were looked at so far.
+        generated: Tokens that were looked at so far, of a choice or of a text that is told while it grows.
     """
 
     input_ids: Any
@@ -116,6 +117,17 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
         Raises:
             InputError: The chat template or the grammar compiler refuses the request.
         """
+        return await self._answer(request, None)
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Answer one request aloud; see `StreamingEngine.stream` and `generate`.
+
+        Raises:
+            InputError: The chat template refuses the request.
+        """
+        return await self._answer(request, Pieces(on_text, asyncio.get_running_loop(), request.stop))
+
+    async def _answer(self, request: GenerationRequest, pieces: Pieces | None) -> Completion:
         loop = asyncio.get_running_loop()
         pattern = request_pattern(request)
         input_ids = self._pipeline.token_ids(request.messages)
@@ -126,6 +138,7 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
             request,
             loop.create_future(),
             loop,
+            pieces,
             input_ids=input_ids,
             prompt_tokens=len(tokens),
             beginnings=self._warming.beginnings(tokens),
@@ -195,7 +208,7 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
         if flight.future.cancelled():
             self._withdraw(flight)
         elif state == "RUNNING":
-            return self._decided(flight)
+            return self._look(flight)
         elif state == "FINISHED":
             text, reason, tokens = self._pipeline.reply(flight.handle, flight.request.stop, flight.generated)
             settle(flight, _completion(flight, text, reason, tokens))
@@ -204,12 +217,15 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
             settle(flight, EngineError(f"OpenVINO ended a request early ({state})."))
         return True
 
-    def _decided(self, flight: _Flight) -> bool:
-        """Deliver a choice as soon as what was generated leaves only one. True when that is so."""
-        if not flight.request.choices or not flight.handle.can_read():
+    def _look(self, flight: _Flight) -> bool:
+        """Tell what was generated, and deliver a choice as soon as it leaves only one. True when it does."""
+        watched = flight.pieces is not None or flight.request.choices
+        if not watched or not flight.handle.can_read():
             return False
         flight.generated += self._pipeline.read(flight.handle)
         said = self._pipeline.text(flight.generated)
+        if flight.pieces is not None:
+            flight.pieces.grow(said)
         fitting = {choice for choice in flight.request.choices if choice.startswith(said)}
         if len(fitting) != 1:
             return False

@@ -15,8 +15,9 @@ import torch
 from langchain_huggingface import HuggingFacePipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from inference.engine import Completion, GenerationRequest
+from inference.engine import Completion, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
+from inference.pieces import Pieces
 from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.constraints import GrammarCache
 from inference.transformers_engine.decoding import RunningBatch
@@ -85,6 +86,12 @@ class TransformersEngine(ThreadedEngine[Flight]):
         loop = asyncio.get_running_loop()
         return await self._completed(Flight(request, loop.create_future(), loop))
 
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Answer one request aloud; see `StreamingEngine.stream`."""
+        loop = asyncio.get_running_loop()
+        pieces = Pieces(on_text, loop, request.stop)
+        return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+
     @torch.inference_mode()
     def _drive(self) -> None:
         """Receive, step, deliver, until closed. Runs in the engine's own thread."""
@@ -118,7 +125,7 @@ class TransformersEngine(ThreadedEngine[Flight]):
             if flight.future.cancelled():
                 continue
             try:
-                row = self._row(flight.request)
+                row = self._row(flight)
             except InputError as error:
                 settle(flight, error)
                 continue
@@ -131,13 +138,14 @@ class TransformersEngine(ThreadedEngine[Flight]):
             self._flights[row] = flight
             batch.waiting.append(row)
 
-    def _row(self, request: GenerationRequest) -> Row:
+    def _row(self, flight: Flight) -> Row:
         """Everything about a request that comes before the model."""
+        request = flight.request
         prompt = self._prompts.token_ids(request.messages)
         if len(prompt) + request.max_tokens > self._context_tokens:
             raise PromptTooLongError(len(prompt), request.max_tokens, self._context_tokens)
         constraint = self._grammars.constraint(request)
-        return Row(request, prompt, constraint, self._tokenizer, self._end_ids)
+        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces)
 
     def _withdraw(self, batch: RunningBatch) -> None:
         """Drop the rows whose callers were cancelled."""

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.pieces import Pieces
 from inference.stops import before_stop, first_stop
 from inference.transformers_engine.constraints import Constraint
 from inference.transformers_engine.prefix_cache import block_names
@@ -23,6 +24,7 @@ class Row:
         constraint: A fresh constraint of this row's own, or None.
         tokenizer: The model's tokenizer.
         end_ids: Tokens that end a reply.
+        pieces: Where to tell the text while it grows, if anybody listens.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Row:
         constraint: Constraint | None,
         tokenizer: PreTrainedTokenizerBase,
         end_ids: Collection[int],
+        pieces: Pieces | None = None,
     ) -> None:
         """Prepare everything that doesn't need the model."""
         self.request = request
@@ -42,6 +45,7 @@ class Row:
         self.sampler = Sampler(request.temperature, request.top_p, request.seed)
         self._tokenizer = tokenizer
         self._end_ids = end_ids
+        self._pieces = pieces
         self.generated: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.failure: str | None = None
@@ -85,6 +89,8 @@ class Row:
             self.constraint.accept(token)
         if self._stream is not None:
             self._stream.push(token)
+            if self._pieces is not None:
+                self._pieces.grow(self._stream.text)
         self._look_for_end()
         if self.finish_reason is None:
             if len(self.generated) >= self.request.max_tokens:
@@ -112,7 +118,7 @@ class Row:
         """Empty reply."""
         self.generated = []
         self.finish_reason = self.failure = self._known_text = None
-        watched = self.request.stop or self.request.choices
+        watched = self.request.stop or self.request.choices or self._pieces is not None
         self._stream = TextStream(self._tokenizer) if watched else None
         self._look_for_end()
 

@@ -52,6 +52,27 @@ async def test_scenes_side_by_side(engine: Engine) -> None:
             assert sum(cost.completion_tokens for cost in scene.cost.values()) > 100
 
 
+async def test_the_first_answer_streams(engine: Engine) -> None:
+    """Token by token, what a scene that nobody watches has."""
+    graph = build_graph(EngineChatModel(engine=engine))
+    asked = {"input": {"question": "Can I feed bread to ducks?"}, "interrupt_after": ["respond"]}
+    pieces, state = [], {}
+    async for mode, part in graph.astream(
+        **asked, context=SceneSettings(**SMALL), stream_mode=["messages", "values"]
+    ):
+        if mode == "messages":
+            pieces.append(part)
+        else:
+            state = part
+    assert {metadata["langgraph_node"] for _, metadata in pieces} == {"respond"}
+    assert len(pieces) > 10
+    said = "".join(chunk.text for chunk, _ in pieces)
+    assert said.startswith(state["first_answer"].split(".")[0])
+    last, _ = pieces[-1]
+    assert last.usage_metadata["output_tokens"] > 10
+    assert last.response_metadata["finish_reason"] in ("stop", "length")
+
+
 async def test_chat_hugging_face_is_put_behind_the_engine() -> None:
     from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 

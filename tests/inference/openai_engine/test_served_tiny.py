@@ -22,7 +22,7 @@ import pytest
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
-from inference.engine import ChatMessage, Engine, GenerationRequest
+from inference.engine import ChatMessage, Engine, GenerationRequest, stream
 from inference.loading import load_engine
 from inference.models.local import transformers_folder
 from inference.models.sources import resolve
@@ -140,6 +140,10 @@ async def test_transformers_serve_chats() -> None:
         assert stopped.text
         assert " " not in stopped.text
         assert same[0] == same[1]
+        said: list[str] = []
+        assert await stream(engine, ask("How are you?", max_tokens=24), said.append) == same[0]
+        assert "".join(said) == same[0].text
+        assert len(said) > 5
         with pytest.raises(InputError, match="overlooks response_format"):
             await engine.generate(ask("Is water wet?", choices=("yes", "no")))
 

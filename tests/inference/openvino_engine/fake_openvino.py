@@ -48,6 +48,8 @@ class FakePipeline:
     probed: list[str] = field(default_factory=list)
     steps: int = 0
     running: list[Handle] = field(default_factory=list)
+    joined: list[Handle] = field(default_factory=list)
+    """All that ever ran."""
     fault: Exception | None = None
     """Raised by every step that is for somebody."""
     refusing: Exception | None = None
@@ -65,6 +67,7 @@ class FakePipeline:
             left -= BLOCK
         handle = Handle(prompt, request.max_tokens, pattern, left)
         self.running.append(handle)
+        self.joined.append(handle)
         return handle
 
     @property

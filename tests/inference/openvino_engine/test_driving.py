@@ -1,9 +1,11 @@
 """How the OpenVINO engine drives its pipeline: who waits, who fails, who starts again. No model."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -38,6 +40,28 @@ def ask(text: str, **settings: object) -> GenerationRequest:
 
 async def outcomes(engine: OpenVINOEngine, *requests: GenerationRequest) -> list[Completion | BaseException]:
     return await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
+
+
+class Hold:
+    """Holds a pipeline's step up, counted from one."""
+
+    def __init__(self, pipeline: FakePipeline, at: int) -> None:
+        self._reached, self._released = threading.Event(), threading.Event()
+        step = pipeline.step
+
+        def held() -> None:
+            if pipeline.steps + 1 == at:
+                self._reached.set()
+                assert self._released.wait(20)
+            step()
+
+        pipeline.step = held  # type: ignore[method-assign]
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self._reached.wait, 20)
+
+    def release(self) -> None:
+        self._released.set()
 
 
 # --- warming ---
@@ -205,3 +229,111 @@ async def test_nobody_waits_for_a_thread_that_ended(engine: OpenVINOEngine, pipe
         assert isinstance(error, EngineError)
     (late,) = await outcomes(engine, ask("three"))
     assert isinstance(late, EngineError)
+
+
+# --- streaming ---
+
+
+async def test_the_text_is_told_while_it_grows(engine: OpenVINOEngine) -> None:
+    pieces: list[str] = []
+    completion = await engine.stream(ask("a", max_tokens=6), pieces.append)
+    assert "".join(pieces) == completion.text == "x" * 6
+    assert len(pieces) > 1
+    assert completion == (await outcomes(engine, ask("a", max_tokens=6)))[0]
+
+
+async def test_what_may_become_a_stop_string_is_not_told(engine: OpenVINOEngine) -> None:
+    pieces: list[str] = []
+    completion = await engine.stream(ask("a", max_tokens=6, stop=("xxxy",)), pieces.append)
+    assert "".join(pieces) == completion.text == "x" * 6
+    assert pieces[-1] == "xxxx", "three held back, and the last one"
+
+
+async def test_nothing_is_read_where_nobody_listens(
+    engine: OpenVINOEngine, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Mock(side_effect=pipeline.read)
+    monkeypatch.setattr(pipeline, "read", read)
+    await outcomes(engine, ask("a", max_tokens=50))
+    assert read.call_count == 1, "in the end"
+
+
+async def test_a_stream_that_starts_again_is_told_once(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    pieces: list[str] = []
+    completion, bad = await asyncio.gather(
+        engine.stream(ask("free", max_tokens=9), pieces.append),
+        engine.generate(ask("b" * 4 * BLOCK, pattern="bad")),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, InputError)
+    assert isinstance(completion, Completion)
+    assert pipeline.steps > 9, "the stream was begun when the pattern failed"
+    assert "".join(pieces) == completion.text == "x" * 9
+
+
+async def test_a_failure_in_the_middle_comes_after_what_was_told(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    pieces: list[str] = []
+    hold = Hold(pipeline, at=3)
+    task = asyncio.create_task(engine.stream(ask("a"), pieces.append))
+    await hold.reached()
+    pipeline.fault = RuntimeError("the processor is tired")
+    hold.release()
+    with pytest.raises(EngineError, match="the processor is tired"):
+        await task
+    assert "".join(pieces) == "xx"
+    pipeline.fault = None
+
+
+# --- requests that leave ---
+
+
+async def test_a_cancelled_stream_takes_its_handle_along(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    hold = Hold(pipeline, at=3)
+    task = asyncio.create_task(engine.stream(ask("a", max_tokens=9), print))
+    await hold.reached()
+    task.cancel()
+    await asyncio.wait([task])
+    hold.release()
+    await outcomes(engine, ask("b"))
+    handle, _ = pipeline.joined
+    assert handle.cancelled
+    assert handle.made == 3
+
+
+async def test_a_request_that_is_cancelled_before_it_joins_never_does(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    hold = Hold(pipeline, at=1)
+    first = asyncio.create_task(engine.generate(ask(SHARED + "a")))
+    await hold.reached()
+    tasks = [asyncio.create_task(engine.generate(ask(text))) for text in ("other", SHARED + "b")]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    hold.release()
+    await first
+    await outcomes(engine, ask("last"))
+    assert ["".join(map(chr, handle.prompt)) for handle in pipeline.joined] == [SHARED + "a", "last"]
+
+
+async def test_a_request_that_is_cancelled_during_its_prefill_is_not_computed_on(
+    engine: OpenVINOEngine, pipeline: FakePipeline
+) -> None:
+    hold = Hold(pipeline, at=3)
+    task = asyncio.create_task(engine.generate(ask("s" * 9 * BLOCK)))
+    await hold.reached()
+    task.cancel()
+    await asyncio.wait([task])
+    hold.release()
+    (again,) = await outcomes(engine, ask("s" * 9 * BLOCK))
+    assert pipeline.joined[0].cancelled
+    assert pipeline.joined[0].made == 0
+    assert len(pipeline.computed) == 3 + 6, "the second one goes on where the first one left"
+    assert (again.completion_tokens, again.cached_tokens) == (4, 0)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from inference.chat_model import EngineChatModel
-from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
+from inference.engine import ChatMessage, Completion, Engine, GenerationRequest, StreamingEngine, stream
 from inference.loading import load_engine
 from inference.openvino_engine.pipeline import first_line
 from inference.patterns import literal, schema_pattern
@@ -138,6 +138,30 @@ class TestTiny:
         (cut,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=24, stop=(word,)))
         assert word not in cut.text
         assert whole.text.startswith(cut.text)
+        assert cut.text == whole.text[: whole.text.find(word)]
+
+    async def test_a_reply_that_begins_with_a_stop_string_is_empty(self, engine: Engine) -> None:
+        (whole,) = await self.run(engine, ask("Count from one to nine in words."))
+        stop = (whole.text.split()[0],)
+        said: list[str] = []
+        cut, other, aloud = await asyncio.gather(
+            engine.generate(ask("Count from one to nine in words.", stop=stop)),
+            engine.generate(ask("Say hello.")),
+            stream(engine, ask("Count from one to nine in words.", stop=stop), said.append),
+        )
+        assert (cut.text, cut.finish_reason) == (aloud.text, aloud.finish_reason) == ("", "stop")
+        assert said == []
+        assert cut.completion_tokens == aloud.completion_tokens > 0
+        assert other.text
+
+    async def test_characters_come_whole(self, engine: Engine) -> None:
+        assert isinstance(engine, StreamingEngine)
+        said: list[str] = []
+        request = ask("Say something.", pattern="(😀|日|é|👩‍👧 ){8}", max_tokens=100, temperature=1.0)
+        completion = await engine.stream(request, said.append)
+        assert "".join(said) == completion.text
+        assert re.fullmatch(request.pattern or "", completion.text)
+        assert len(said) > 5
 
     async def test_the_seed_decides(self, engine: Engine) -> None:
         same = ask("Name a colour.", temperature=1.0, seed=7)
@@ -158,6 +182,18 @@ class TestTiny:
             await task
         (after,) = await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
         assert after.text in ("yes", "no")
+
+    async def test_a_cancelled_stream_leaves(self, engine: Engine) -> None:
+        said = asyncio.Event()
+        request = ask("Tell me a long story.", max_tokens=2000)
+        task = asyncio.create_task(stream(engine, request, lambda piece: said.set()))
+        await said.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
+        await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
+        assert request not in [flight.request for flight in engine._flying]  # type: ignore[attr-defined]
 
     async def test_closing_fails_what_is_under_way_and_what_comes_after(self) -> None:
         engine = load_engine("tiny", engine="openvino")
@@ -220,3 +256,44 @@ def test_in_float32_replies_do_not_depend_on_company() -> None:
         engine.close()
     assert engine.identity.details["dtype"] == "float32"
     assert [one.text for one in alone] == [one.text for one in together]
+
+
+@pytest.mark.model
+def test_in_float32_a_stream_is_what_is_generated() -> None:
+    engine = load_engine("tiny", engine="openvino", dtype="float32")
+
+    async def aloud(request: GenerationRequest) -> tuple[Completion, str]:
+        said: list[str] = []
+        return await stream(engine, request, said.append), "".join(said)
+
+    async def both() -> list[tuple[Completion, Completion, str]]:
+        whole = await engine.generate(ask("Tell me about owls.", max_tokens=40))
+        words = whole.text.split()
+        requests = [ask(f"Tell me about {thing}.", max_tokens=24) for thing in ("rye", "tin", "owls")]
+        requests += [ask("Say hello.", max_tokens=80, temperature=1.0, seed=seed) for seed in range(3)]
+        requests += [
+            ask("Tell me about owls.", max_tokens=40, stop=stop)
+            for stop in (
+                (words[6],),
+                (f" {words[6]} {words[7]}", "never seen at all in any text"),
+                (words[9][1:3],),
+                ("nowhere",),
+            )
+        ]
+        for request in requests:  # what is read from the cache is rounded once more
+            await engine.generate(request)
+        plain = [await engine.generate(request) for request in requests]
+        told = await asyncio.gather(*map(aloud, requests[:3]))
+        told += [await aloud(request) for request in requests[3:]]  # long, and sampled: rounding counts
+        return [(one, *other) for one, other in zip(plain, told, strict=True)]
+
+    try:
+        for plain, told, said in asyncio.run(both()):
+            assert told.text == said == plain.text
+            assert (told.finish_reason, told.completion_tokens) == (
+                plain.finish_reason,
+                plain.completion_tokens,
+            )
+            assert told.prompt_tokens == plain.prompt_tokens
+    finally:
+        engine.close()

@@ -1,0 +1,61 @@
+"""The text of a reply in pieces, told while it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from inference.engine import Completion, OnText
+
+_LOG = logging.getLogger(__name__)
+
+_HALF = "\N{REPLACEMENT CHARACTER}"
+"""What a tokenizer shows of a character whose other tokens have not come yet."""
+
+
+class Pieces:
+    """Tells whoever asked what is certain of a reply. From any thread.
+
+    Half a character waits for its other half, and what may be the beginning of a stop string for what comes
+    after it, so that nothing told is ever taken back.
+
+    Args:
+        on_text: Called in the event loop that asked, with one piece after the other.
+        loop: That loop.
+        stop: The stop strings of the request.
+    """
+
+    def __init__(self, on_text: OnText, loop: asyncio.AbstractEventLoop, stop: tuple[str, ...]) -> None:
+        """Tell nothing yet."""
+        self._on_text = on_text
+        self._loop = loop
+        self._stop = stop
+        self._told = ""
+
+    def grow(self, text: str) -> None:
+        """Tell what is new and certain of the text so far. A reply that begins again says the same again."""
+        new = text[len(self._told) :].partition(_HALF)[0]
+        self._tell(new[: _stop_begins(new, self._stop)])
+
+    def finish(self, completion: Completion) -> Completion:
+        """Tell the rest; the completion, with what was told as its text."""
+        self._tell(completion.text[len(self._told) :])
+        return replace(completion, text=self._told)
+
+    def _tell(self, piece: str) -> None:
+        if not piece:
+            return
+        self._told += piece
+        try:
+            self._loop.call_soon_threadsafe(self._on_text, piece)
+        except RuntimeError:
+            _LOG.debug("The event loop that asked was closed before its answer came.")
+
+
+def _stop_begins(text: str, stops: tuple[str, ...]) -> int:
+    """Where the first stop string begins in the text, or may do so at its end; its length if none does."""
+    for start in range(len(text)):
+        if any(text.startswith(stop, start) or stop.startswith(text[start:]) for stop in stops):
+            return start
+    return len(text)

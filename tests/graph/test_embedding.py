@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import nbformat
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
@@ -147,3 +148,20 @@ async def test_it_has_a_name_and_says_how_far_it_is() -> None:
         "turn": 1,
         "progress": "turn 1, the Worried tenant acts",
     } in told
+
+
+async def test_the_answers_are_streamed_word_by_word() -> None:
+    streamed: dict[str, list[str]] = {"respond": [], "revise": []}
+    places = set()
+    graph = build_graph(model(), checkpointer=InMemorySaver())
+    async for message, about in graph.astream(QUESTION, ON, context=SMALL, stream_mode="messages"):
+        places.add((about["langgraph_node"], about["scene_node"], about["scene_role"]))
+        if about["scene_prompt"] in streamed and message.text:
+            streamed[about["scene_prompt"]].append(message.text)
+    state = (await graph.aget_state(ON)).values
+    assert {prompt: "".join(pieces) for prompt, pieces in streamed.items()} == {
+        "respond": state["first_answer"],
+        "revise": state["revision"],
+    }
+    assert min(map(len, streamed.values())) > 3
+    assert ("role_action", "role_action", "r1") in places

@@ -28,6 +28,7 @@ import pytest
 
 import inference.loading
 from scene.tables.questions import read_questions
+from tests.forked import ForkServer, fork_server
 
 # What a shell runs in the background is deaf to Ctrl-C, and so would be every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -184,6 +185,16 @@ def small_disk() -> Iterator[Callable[[Path, str], None]]:
     yield mount
     for folder in set(mounted):
         subprocess.run(["umount", str(folder)], check=True)
+
+
+# --- processes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[ForkServer]:
+    """Starts `cli.main` or `tests.cli.child` in processes of their own, without a second of imports each."""
+    with fork_server("tests.cli.preloaded") as server:
+        yield server
 
 
 # --- figures -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The command in a process of its own, with an engine as the first argument says.
 
-Run from the root as `python -m tests.cli.child slow run "Why?"`.
+Run from the root as `python -m tests.cli.child slow run "Why?"`, or by the fixture `commands`.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-import inference.loading
+import cli.work.loading
+from cli.main import app
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
 from tests.scripted_scene import prompt_of, scene_script
@@ -84,9 +85,7 @@ def load(*args: object, **options: object) -> ScriptedEngine:
     return KINDS[kind](scene_script)
 
 
-kind = sys.argv.pop(1)
-inference.loading.load_engine = load
-
-from cli.main import app  # noqa: E402
-
-app(prog_name="monopolylogue")
+if __name__ == "__main__":
+    kind = sys.argv.pop(1)
+    cli.work.loading.load_engine = load
+    app(prog_name="monopolylogue")

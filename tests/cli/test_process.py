@@ -6,45 +6,54 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pexpect
 import pytest
 
 from scene.record import SceneRecord
+from tests.forked import ForkServer, Process, Terminal
 from tests.paths import ROOT
 
-
-def command(kind: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tests.cli.child", kind, "run", "Why?", *arguments]
+pytestmark = pytest.mark.xdist_group("commands")
 
 
-def start(kind: str, *arguments: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command(kind, *arguments), cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+@pytest.fixture
+def start(commands: ForkServer) -> Callable[..., Process]:
+    """`start("slow", "--json")`: `run` with an engine of that kind."""
+
+    def run(kind: str, *arguments: str, **options: object) -> Process:
+        return commands.process("tests.cli.child", kind, "run", "Why?", *arguments, **options)
+
+    return run
 
 
-def terminal(kind: str, *arguments: str, width: int = 90, **env: str) -> pexpect.spawn:
-    program, *rest = command(kind, *arguments)
-    environment = {**os.environ, "TERM": "xterm-256color", **env}
-    return pexpect.spawn(
-        program, rest, cwd=ROOT, env=environment, dimensions=(50, width), encoding="utf-8", timeout=60
-    )
+@pytest.fixture
+def terminal(commands: ForkServer) -> Callable[..., Terminal]:
+    """The same at a terminal: `terminal("slow", width=60)`."""
+
+    def run(kind: str, width: int = 90, **env: str) -> Terminal:
+        environment = {**os.environ, "TERM": "xterm-256color", **env}
+        words = ["tests.cli.child", kind, "run", "Why?"]
+        return commands.terminal(*words, size=(50, width), environment=environment)
+
+    return run
 
 
-def interrupt(process: subprocess.Popen[str]) -> None:
+def interrupt(process: Process) -> None:
     """Press Ctrl-C, and see the process end long before its engine would wake up."""
     process.send_signal(signal.SIGINT)
     process.wait(timeout=30)
 
 
-def fall_asleep(process: subprocess.Popen[str]) -> None:
+def fall_asleep(process: Process) -> None:
     """Wait until the engine has something to do for a minute."""
     assert process.stderr is not None
     assert process.stderr.readline() == "asleep\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_ctrl_c_in_mid_scene(tmp_path, options):
+def test_ctrl_c_in_mid_scene(start, tmp_path, options):
     file = tmp_path / "scene.json"
     with start("slow", "--out", str(file), *options) as process:
         fall_asleep(process)
@@ -57,7 +66,7 @@ def test_ctrl_c_in_mid_scene(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_while_loading():
+def test_ctrl_c_while_loading(start):
     with start("loading") as process:
         fall_asleep(process)
         interrupt(process)
@@ -66,7 +75,7 @@ def test_ctrl_c_while_loading():
     assert (out, err) == ("", "Interrupted. No scene was played; what was fetched of the model is kept.\n")
 
 
-def test_second_ctrl_c_does_not_wait_for_the_engine():
+def test_second_ctrl_c_does_not_wait_for_the_engine(start):
     with start("stuck") as process:
         fall_asleep(process)
         process.send_signal(signal.SIGINT)
@@ -80,16 +89,17 @@ def test_second_ctrl_c_does_not_wait_for_the_engine():
     assert process.returncode == 130
 
 
-def test_json_stays_clean_whoever_prints():
-    done = subprocess.run(command("noisy", "--json"), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert done.stdout.count("\n") == 1
-    SceneRecord.from_json(done.stdout)
+def test_json_stays_clean_whoever_prints(start):
+    with start("noisy", "--json") as process:
+        out, err = process.communicate()
+    assert process.returncode == 0
+    assert out.count("\n") == 1
+    SceneRecord.from_json(out)
     for noise in ("noise from Python", "noise from a system call", "noise that C buffers"):
-        assert noise in done.stderr
+        assert noise in err
 
 
-def test_reader_that_goes_away():
+def test_reader_that_goes_away(start):
     with start("plain") as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -98,11 +108,11 @@ def test_reader_that_goes_away():
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams(closed, tmp_path):
-    words = [*command("plain", "--json", "--out", f"{tmp_path}/scene.json")]
+def test_every_stream_closed(tmp_path):
+    """By a shell, of an interpreter that starts."""
+    words = [sys.executable, "-m", "tests.cli.child", "plain", "run", "Why?", "--json", "--out"]
     done = subprocess.run(
-        ["sh", "-c", f'exec "$@" {closed}', "sh", *words],
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words, f"{tmp_path}/scene.json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -112,19 +122,28 @@ def test_closed_streams(closed, tmp_path):
     SceneRecord.from_json((tmp_path / "scene.json").read_text())
 
 
-def test_json_is_utf8_whatever_the_terminal():
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_closed_stream(start, closed, tmp_path):
+    with start("plain", "--json", "--out", f"{tmp_path}/scene.json", closed=[closed]) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    SceneRecord.from_json((tmp_path / "scene.json").read_text())
+
+
+def test_json_is_utf8_whatever_the_terminal(start):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    arguments = command("plain", "--json", "--answer", "Schön → ok")
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, check=True)
-    assert SceneRecord.from_json(done.stdout.decode()).first_answer == "Schön → ok"
-    shown = subprocess.run(
-        command("plain", "--answer", "Schön"), cwd=ROOT, env=environment, capture_output=True, check=True
-    )
-    assert b"Sch\\xf6n" in shown.stdout
+    with start("plain", "--json", "--answer", "Schön → ok", environment=environment) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert SceneRecord.from_json(out).first_answer == "Schön → ok"
+    with start("plain", "--answer", "Schön", environment=environment) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "Sch\\xf6n" in out
 
 
 @pytest.mark.parametrize("width", [60, 120])
-def test_on_a_terminal(width):
+def test_on_a_terminal(terminal, width):
     child = terminal("plain", width=width)
     child.expect(pexpect.EOF)
     child.close()
@@ -136,14 +155,14 @@ def test_on_a_terminal(width):
     assert all(len(line) <= width for line in lines)
 
 
-def test_no_color():
+def test_no_color(terminal):
     child = terminal("plain", NO_COLOR="1")
     child.expect(pexpect.EOF)
     child.close()
     assert not re.search(r"\x1b\[[\d;]*3[0-9][;m]", child.before)
 
 
-def test_ctrl_c_at_a_terminal_brings_the_cursor_back():
+def test_ctrl_c_at_a_terminal_brings_the_cursor_back(terminal):
     child = terminal("slow")
     child.expect("role_init")
     child.sendintr()

@@ -3,19 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from subprocess import PIPE
+from collections.abc import Callable
 
 import pytest
 
 from inference.engine import ChatMessage, GenerationRequest
 from scene.record import SceneRecord
+from tests.forked import ForkServer
 from tests.loopback import Exchange, Loopback, Waits, completion, lists, loopback, refuses, says
-from tests.paths import ROOT
 from tests.scripted_scene import scene_script
 
-pytestmark = pytest.mark.usefixtures("allow_load_engine")
+pytestmark = [pytest.mark.usefixtures("allow_load_engine"), pytest.mark.xdist_group("commands")]
 
 QUESTION = "May I keep the rent back until the heating works?"
 
@@ -50,6 +48,18 @@ def server():
         yield server
 
 
+@pytest.fixture
+def child(commands: ForkServer) -> Callable[..., tuple[int, str, str]]:
+    """`child("run", ...)`: exit code, output and errors of a process; warnings go where a user sees them."""
+
+    def run(*arguments: str, **options: object) -> tuple[int, str, str]:
+        with commands.process("cli.main", *arguments, **options) as process:
+            said = process.communicate()
+        return process.returncode, *said
+
+    return run
+
+
 def test_plays_a_scene(monopolylogue, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     url = server.url.replace("127", "ann:password@127", 1)  # the port may hold it too
@@ -65,13 +75,14 @@ def test_plays_a_scene(monopolylogue, server: Loopback, monkeypatch: pytest.Monk
     assert sum(cost.cached_tokens for cost in record.cost.values()) == len(server.posts)
 
 
-def test_is_the_same_scene_as_without_a_server(monopolylogue, server: Loopback, loader) -> None:
+def test_is_the_same_scene_as_without_a_server(monopolylogue, child, server: Loopback, loader) -> None:
     """The shapes survive the way there and back."""
     record = SceneRecord.from_json(monopolylogue("run", QUESTION, "--json").stdout)
     (asked,) = loader.asked
     assert (asked["base_url"], asked["structured"]) == (None, True)
-    env = {**os.environ, "MONOPOLYLOGUE_BASE_URL": server.url}
-    served = SceneRecord.from_json(child("run", QUESTION, "--json", env=env).stdout)
+    environment = {**os.environ, "MONOPOLYLOGUE_BASE_URL": server.url}
+    _, out, _ = child("run", QUESTION, "--json", environment=environment)
+    served = SceneRecord.from_json(out)
     assert served.model_dump(include={"cast", "plan", "events", "consequences", "critique", "answer"}) == (
         record.model_dump(include={"cast", "plan", "events", "consequences", "critique", "answer"})
     )
@@ -141,42 +152,34 @@ def test_no_structured_says_the_shapes_in_words(monopolylogue, server: Loopback)
     assert record.outcome == "plan_finished"
 
 
-def child(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, where warnings go where a user sees them."""
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
-        cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-
-
-def test_ctrl_c_withdraws_the_request(server: Loopback) -> None:
+def test_ctrl_c_withdraws_the_request(commands: ForkServer, server: Loopback) -> None:
     waits = server.act = Waits()
-    command = [sys.executable, "-m", "cli.main", "run", QUESTION, "--json", "--base-url", server.url]
-    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+    with commands.process("cli.main", "run", QUESTION, "--json", "--base-url", server.url) as process:
         assert waits.arrived.wait(60)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        process.wait(timeout=30)
+        out, err = process.communicate()
     assert waits.withdrawn.wait(10)
     assert (process.returncode, out) == (130, "")
     assert err == "Interrupted. Nothing of this scene was kept; run the command again to play it anew.\n"
 
 
-def test_a_server_that_is_away_for_a_while_is_one_line(server: Loopback) -> None:
+def test_a_server_that_is_away_for_a_while_is_one_line(child, server: Loopback) -> None:
     away = refuses(503, "Loading model", Retry_After_Ms="5")
     server.acts = [plays, *[away] * 9]
-    done = child("run", QUESTION, "--json", "--base-url", server.url)
-    assert done.returncode == 0
-    assert done.stderr == (
+    code, out, err = child("run", QUESTION, "--json", "--base-url", server.url)
+    assert code == 0
+    assert err == (
         f"The server at {server.url} is gone or busy; trying again for about a minute, or as it asks.\n"
     )
-    SceneRecord.from_json(done.stdout)
+    SceneRecord.from_json(out)
 
 
-def test_a_server_that_fails_for_good_is_one_sentence(server: Loopback) -> None:
+def test_a_server_that_fails_for_good_is_one_sentence(child, server: Loopback) -> None:
     server.acts = [plays]
     server.act = refuses(500, "CUDA error", Retry_After_Ms="5")
-    done = child("run", QUESTION, "--json", "--base-url", server.url)
-    assert (done.returncode, done.stdout) == (1, "")
-    warning, sentence = done.stderr.splitlines()
+    code, out, err = child("run", QUESTION, "--json", "--base-url", server.url)
+    assert (code, out) == (1, "")
+    warning, sentence = err.splitlines()
     assert "gone or busy" in warning
     assert sentence == f"monopolylogue: The server at {server.url} goes on failing (500): CUDA error."

@@ -4,18 +4,19 @@ import os
 import re
 import signal
 import stat
-import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
 from scene.record import SceneRecord
-from tests.paths import ROOT
+from tests.forked import ForkServer, Terminal
+
+pytestmark = pytest.mark.xdist_group("commands")
 
 
 @pytest.fixture
-def step(tmp_path):
+def step(tmp_path, commands: ForkServer):
     """`step("Why?")`: the command in a terminal, with sessions of its own."""
     editor = tmp_path / "editor"
     editor.write_text("#!/bin/sh\nsed -i 's/Retired landlord/Grumpy landlady/' \"$1\"\n")
@@ -30,17 +31,9 @@ def step(tmp_path):
     }
     children = []
 
-    def start(*arguments: str, engine: str = "plain") -> pexpect.spawn:
-        words = ["-m", "tests.cli.child", engine, "step", *arguments]
-        child = pexpect.spawn(
-            sys.executable,
-            words,
-            cwd=ROOT,
-            env=environment,
-            dimensions=(50, 110),
-            encoding="utf-8",
-            timeout=60,
-        )
+    def start(*arguments: str, engine: str = "plain") -> Terminal:
+        words = ["tests.cli.child", engine, "step", *arguments]
+        child = commands.terminal(*words, size=(50, 110), environment=environment)
         children.append(child)
         return child
 
@@ -49,7 +42,7 @@ def step(tmp_path):
         child.close(force=True)
 
 
-def ended(child: pexpect.spawn) -> str:
+def ended(child: Terminal) -> str:
     """Wait for the end; what was said after the screen was left."""
     child.expect(pexpect.EOF)
     child.close()

@@ -15,6 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 import functools
+import gc
 import ipaddress
 import signal
 import subprocess
@@ -195,6 +196,15 @@ def commands() -> Iterator[ForkServer]:
     """Starts `cli.main` or `tests.cli.child` in processes of their own, without a second of imports each."""
     with fork_server("tests.cli.preloaded") as server:
         yield server
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector leave alone what was imported: trainers call it often, and it is a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 # --- figures -----------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 Run as `python -m tests.fork_server MODULE...`, with a socket as standard input. It imports the modules, and
 then forks for every order that it is sent. What it forks runs like `python -m MODULE ARGUMENT...`, and ends
-like it. An order is JSON and comes with open files: one through which is told which process that is and how
-it ended, and those that become standard input, output and error. It says:
+like it. An order is JSON and comes with open files: one that tells which process that is and how it ended, and
+those that become standard input, output and error. It says:
 
     module, arguments   what to run
     environment         all of it

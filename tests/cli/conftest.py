@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 import cli.work.loading
 from cli.main import app
 from cli.proof.main import app as proof
+from evaluation.report import plots
 from inference.scripted import ScriptedEngine
 from tests.cli.proof.sets import write_sets
 from tests.scripted_scene import player
@@ -54,6 +55,33 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> Loader:
     loader = Loader()
     monkeypatch.setattr(cli.work.loading, "load_engine", loader)
     return loader
+
+
+class Pictures:
+    """Whether pictures are drawn, which takes longer than all else that a scripted evaluation does."""
+
+    drawn = False
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Pictures:
+    """Pictures of results are files with a word in them until a test sets `pictures.drawn`."""
+    pictures = Pictures()
+
+    def instead(name: str, stand_in: Callable[..., Any]) -> None:
+        drawing = getattr(plots, name)
+        monkeypatch.setattr(
+            plots, name, lambda *arguments: (drawing if pictures.drawn else stand_in)(*arguments)
+        )
+
+    def save(figure: None, path: Path) -> Path:
+        path.write_text("undrawn")
+        return path
+
+    instead("_figures", lambda results: None)
+    instead("_judged", lambda judged: None)
+    instead("_save", save)
+    return pictures
 
 
 @pytest.fixture

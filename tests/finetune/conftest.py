@@ -1,7 +1,8 @@
 """A random model of two small layers in a folder, and data sets of scenes that nobody played."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,17 @@ from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings
 from finetune.data.write import write_dataset
 from tests.finetune.scenes import record, write
+from tests.forked import ForkServer, fork_server
 
 
 @pytest.fixture(scope="session")
 def tiny_random(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random llama with a ChatML template, float32."""
+    import finetune.trainer  # noqa: F401
     from inference.quiet import quiet_transformers
     from tests.inference.tiny_llama import llama, tokenizer
 
+    gc.freeze()  # trainers call the collector at their end, which would look through all that was imported
     folder = tmp_path_factory.mktemp("models") / "tiny-random"
     words = tokenizer()
     with quiet_transformers():
@@ -50,3 +54,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
     folder = tmp_path_factory.getbasetemp() / "datasets"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder))
+
+
+@pytest.fixture(scope="session")
+def trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Starts our command or TRL's in processes of their own, without seconds of imports each."""
+    home = str(tmp_path_factory.mktemp("home"))
+    with fork_server("tests.finetune.preloaded", OMP_NUM_THREADS="1", HF_HOME=home) as server:
+        yield server

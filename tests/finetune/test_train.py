@@ -65,6 +65,12 @@ def unbroken(tmp_path_factory, tiny_random, data) -> Path:
     return out
 
 
+@pytest.fixture(autouse=True)
+def undrawn(unbroken, monkeypatch) -> None:
+    """Draw one curve, that of the unbroken training."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *arguments, **options: None)
+
+
 def test_it_learns_and_says_what_it_did(unbroken, tiny_random) -> None:
     losses = curve(unbroken)
     assert len(losses) == 6

@@ -1,17 +1,15 @@
 """TRL's own command line takes our data sets as they are."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+pytestmark = pytest.mark.xdist_group("training")
 
 
 @pytest.mark.parametrize(
     ("command", "name"),
     [("sft", "prompt-completion"), ("sft", "messages"), ("sft", "sharegpt"), ("dpo", "preference")],
 )
-def test_trl_trains_on_it(tmp_path, tiny_random, data, command, name) -> None:
+def test_trl_trains_on_it(tmp_path, tiny_random, data, trainings, command, name) -> None:
     out = tmp_path / "out"
     options = {
         "model_name_or_path": tiny_random,
@@ -26,17 +24,7 @@ def test_trl_trains_on_it(tmp_path, tiny_random, data, command, name) -> None:
         "report_to": "none",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", "trl.cli.main", command, *flags],
-        env=_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    with trainings.process("tests.finetune.trl_command", command, *flags) as process:
+        _, err = process.communicate()
+    assert process.returncode == 0, err[-2000:]
     assert (out / "model.safetensors").is_file()
-
-
-def _environment(tmp_path):
-    threads = {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache"), "HF_HOME": str(tmp_path)}
-    return {**os.environ, **threads}

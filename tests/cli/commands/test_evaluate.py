@@ -67,7 +67,7 @@ class Models:
 
 
 @pytest.fixture
-def models(monkeypatch) -> Models:
+def models(monkeypatch, pictures) -> Models:
     models = Models()
     monkeypatch.setattr(cli.work.loading, "load_engine", models.load)
     monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", models.load_scorer)
@@ -96,7 +96,8 @@ def figure(results, kind, *where):
     return found
 
 
-def test_two_systems_from_questions_to_results(monopolylogue, models, command, tmp_path) -> None:
+def test_two_systems_from_questions_to_results(monopolylogue, models, pictures, command, tmp_path) -> None:
+    pictures.drawn = True
     done = monopolylogue(*command, "--judge", "judge", "--json")
     assert done.exit_code == 0, done.output
     results = json.loads(done.stdout)

@@ -2,10 +2,7 @@
 
 import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,8 +13,9 @@ from rich.console import Console
 from cli.views.training_view import TrainingView
 from finetune.encoding import Lengths
 from tests.cli.test_bad_input import refused
-from tests.finetune.conftest import data, own_cache, tiny_random  # noqa: F401  # fixtures
-from tests.paths import ROOT
+from tests.finetune.conftest import data, own_cache, tiny_random, trainings  # noqa: F401  # fixtures
+
+pytestmark = pytest.mark.xdist_group("training")
 
 
 def command(rows: Path, model: Path, out: Path, *more: str) -> list[str]:
@@ -29,24 +27,24 @@ def losses(out: Path) -> list[float]:
     return [entry["loss"] for entry in json.loads((out / "loss.json").read_text()) if "loss" in entry]
 
 
-def test_killed_and_resumed(monopolylogue, monkeypatch, tmp_path, data, tiny_random) -> None:  # noqa: F811
+def test_killed_and_resumed(
+    monopolylogue,
+    monkeypatch,
+    tmp_path,
+    data,  # noqa: F811
+    tiny_random,  # noqa: F811
+    trainings,  # noqa: F811
+) -> None:
     # A random model that has seen sixteen rows answers, but need not know when to stop.
     monkeypatch.setattr("finetune.train.check_answers", lambda out: [])
     rows, out, unbroken = data(), tmp_path / "adapter", tmp_path / "unbroken"
-    child = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *command(rows, tiny_random, out)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     deadline = time.monotonic() + 120
-    while not (out / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
-        assert child.poll() is None, "it ended by itself"
-        assert time.monotonic() < deadline, "no checkpoint came"
-        time.sleep(0.005)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    with trainings.process("cli.main", *command(rows, tiny_random, out)) as child:
+        while not (out / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
+            assert child.poll() is None, "it ended by itself"
+            assert time.monotonic() < deadline, "no checkpoint came"
+            time.sleep(0.005)
+        child.send_signal(signal.SIGKILL)
     refused(monopolylogue(*command(rows, tiny_random, out)), "go on with it by --resume")
 
     done = monopolylogue(*command(rows, tiny_random, out, "--resume"))

@@ -22,6 +22,9 @@ from tests.scripted_scene import scene_script
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
+SMALL = "--roles 1 --steps 2 --max-interactions 2"
+"""Scenes that are played in no time."""
+
 
 class Machine:
     """What stands in for the processes, models and trainings of a proof.
@@ -88,7 +91,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch) -> Machine:
+def machine(monkeypatch, pictures) -> Machine:
     machine = Machine()
     monkeypatch.setattr(cli.proof.main, "call", machine.call)
     monkeypatch.setattr(cli.work.loading, "load_engine", machine.load)
@@ -104,7 +107,7 @@ def prove(stage, data, tmp_path):
         at = tmp_path / "proof"
         return stage(
             "run", data, "--out", at, "--model", "sage", *own, "--questions", 10, "--dev", 2, "--plain", 3,
-            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--page", at / "results.md", *more,
+            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--scene", SMALL, "--page", at / "results.md", *more,
         )  # fmt: skip
 
     return run
@@ -115,7 +118,7 @@ def measured(results, name) -> dict:
     return student
 
 
-def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
+def test_from_questions_to_the_page(prove, machine, pictures, stage, tmp_path) -> None:
     done = prove()
     assert done.exit_code == 0, done.output
     each = ["evaluate", "rows", "join", "join", "train", "train", "evaluate"]
@@ -163,8 +166,11 @@ def test_from_questions_to_the_page(prove, machine, stage, tmp_path) -> None:
         assert (at / address).stat().st_size > 0
     assert len(re.findall(r"!\[", text)) == 3
     (at / "results.md").unlink()
+    pictures.drawn = True
     assert stage("page", at / "results.json").exit_code == 0
     assert (at / "results.md").read_text() == text
+    for address in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (at / address).read_bytes().startswith(b"\x89PNG")
     refused(stage("page", tmp_path / "none.json"), "can't be read")
 
 

@@ -2,8 +2,8 @@
 
 Run as `python -m tests.fork_server MODULE...`, with a socket as standard input. It imports the modules, and
 then forks for every order that it is sent. What it forks runs like `python -m MODULE ARGUMENT...`, and ends
-like it. An order is JSON and comes with open files: one that tells which process that is and how it ended, and
-those that become standard input, output and error. It says:
+like it. An order is JSON and comes with open files: one through which is told which process that is and how
+it ended, and those that become standard input, output and error. It says:
 
     module, arguments   what to run
     environment         all of it
@@ -84,10 +84,11 @@ def open_streams(descriptors: list[int], files: list[int], *, terminal: bool) ->
 
 def main() -> None:
     """Serve, and run what was ordered in the processes that were forked for it."""
+    gc.disable()  # what is there once this is done stays, and need not be looked through
     for module in sys.argv[1:]:
         importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # what is there now is looked through no more
+    gc.freeze()
+    gc.enable()
     orders = socket.socket(fileno=os.dup(0))
     received = next_order(orders)
     if received is None:

@@ -107,7 +107,8 @@ def prove(stage, data, tmp_path):
         at = tmp_path / "proof"
         return stage(
             "run", data, "--out", at, "--model", "sage", *own, "--questions", 10, "--dev", 2, "--plain", 3,
-            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--scene", SMALL, "--page", at / "results.md", *more,
+            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--scene", SMALL,
+            "--page", at / "results.md", *more,
         )  # fmt: skip
 
     return run

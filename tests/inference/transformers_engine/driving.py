@@ -1,6 +1,7 @@
 """Ways to put requests to an engine, and to watch and spoil its forward passes."""
 
 import asyncio
+import functools
 import threading
 import time
 
@@ -22,7 +23,11 @@ def crowd(size, max_tokens=6, **settings):
     return [ask(LONG + f"No. {i}", max_tokens, **settings) for i in range(size)]
 
 
-def check_alone(model, words, requests, completions):
+remembered = functools.cache(alone)
+"""The same for examples: they come back where only the limits of an engine differ."""
+
+
+def check_alone(model, words, requests, completions, alone=alone):
     """The replies are those of transformers' own loop."""
     for request, completion in zip(requests, completions, strict=True):
         tokens = alone(model, words, request)

@@ -16,7 +16,7 @@ from tests.inference.transformers_engine.architectures import (
     biased_qwen,
     sliding_mistral,
 )
-from tests.inference.transformers_engine.driving import TIGHT, gather
+from tests.inference.transformers_engine.driving import TIGHT, gather, remembered
 
 PROMPTS = st.text(st.sampled_from("abc ☃é\nThe market?"), min_size=1, max_size=90)
 REQUESTS = st.lists(st.tuples(PROMPTS, st.integers(1, 24), st.floats(0, 0.02)), min_size=1, max_size=7)
@@ -33,7 +33,7 @@ def check_equals_alone(model, words, made, wanted):
         return await asyncio.gather(*(ask_later(request, delay) for request, delay in wanted))
 
     for (request, _), completion in zip(wanted, asyncio.run(all_of_them()), strict=True):
-        tokens = alone(model, words, request)
+        tokens = remembered(model, words, request)
         assert completion.text == text_of(words, tokens)
         assert completion.completion_tokens == len(tokens)
         ends = (words.eos_token_id,)

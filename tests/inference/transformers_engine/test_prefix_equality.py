@@ -23,6 +23,7 @@ from tests.inference.transformers_engine.driving import (
     check_alone,
     crowd,
     gather,
+    remembered,
 )
 
 PAGE_BYTES = 2 * 2 * PAGE * 2 * 8 * 4
@@ -68,7 +69,7 @@ def check_whatever_happens(model, words, limits, examples):
         for (request, _, patience), outcome in zip(wanted, asyncio.run(all_of(wanted)), strict=True):
             if patience is not None and isinstance(outcome, TimeoutError):
                 continue
-            check_alone(model, words, [request], [outcome])
+            check_alone(model, words, [request], [outcome], alone=remembered)
             assert 0 <= outcome.cached_tokens < outcome.prompt_tokens
             reused += outcome.cached_tokens
 

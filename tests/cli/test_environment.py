@@ -1,5 +1,6 @@
 """What the environment names is the same to the command and to the graph that Studio shows."""
 
+import asyncio
 import re
 
 import click
@@ -9,6 +10,7 @@ import typer
 import graph.studio
 from cli.main import app
 from cli.options import MODEL
+from inference.engine import ChatMessage, GenerationRequest
 from inference.environment import PREFIX, WORDS
 from scene.errors import EngineError, InputError
 from tests.paths import ROOT
@@ -47,7 +49,7 @@ def asked_by_studio(monkeypatch) -> dict:
     monkeypatch.setattr(graph.studio, "load_engine", load)
     engine = graph.studio._model().engine
     with pytest.raises(EngineError):
-        engine._loaded()
+        asyncio.run(engine.generate(GenerationRequest(messages=(ChatMessage("user", "Why?"),), max_tokens=1)))
     assert engine.constrains is asked["structured"]
     return asked
 

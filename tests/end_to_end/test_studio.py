@@ -21,6 +21,7 @@ pytestmark = pytest.mark.timeout(900)
 
 HERE = Path(__file__).parent
 QUESTION = {"question": "How can I pay my rent later?"}
+ANOTHER = {"question": "May I read my son's diary?"}
 TOGETHER = {"question": "How can all four of us pay our rent later?"}
 SMALL = {"roles": 2, "steps": 2}
 
@@ -110,13 +111,13 @@ async def test_a_second_question_on_a_thread_is_a_new_scene(client: LangGraphCli
     """As in Studio's first minute: ask, read, ask something else; settings stay with the scene they began."""
     thread = (await client.threads.create())["thread_id"]
     await on(client, thread, QUESTION | {"first_answer": "Just don't pay."}, interrupt_before=[])
-    state = await on(client, thread, TOGETHER, interrupt_before=["role_action"])
+    state = await on(client, thread, ANOTHER, interrupt_before=["role_action"])
     assert state["values"]["first_answer"].startswith("Talk to your landlord")
     assert (state["values"]["turn"], state["values"]["events"]) == (1, [])
     end = await to_the_end(client, thread, context=None)
     assert end["settings"]["roles"] == SMALL["roles"]
     plain = (await client.threads.create())["thread_id"]
-    assert (await on(client, plain, TOGETHER, interrupt_before=[]))["values"]["answer"] == end["answer"]
+    assert (await on(client, plain, ANOTHER, interrupt_before=[]))["values"]["answer"] == end["answer"]
 
 
 async def test_renamed_role_is_called_so_from_there_on(studio: DevServer, client: LangGraphClient) -> None:

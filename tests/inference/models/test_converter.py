@@ -134,7 +134,7 @@ def test_a_process_that_was_killed_leaves_nothing_that_looks_whole(
 ) -> None:
     fake.plan(seconds=5)
     program = (
-        "import sys; from pathlib import Path; from inference import wheels;"
+        "import sys; from pathlib import Path; from inference.models import wheels;"
         "from inference.models.converter import converter_python;"
         f"wheels.PIP = {wheels.PIP!r};"
         f"cache = Path({str(tmp_path / 'cache')!r});"

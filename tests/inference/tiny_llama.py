@@ -3,6 +3,8 @@
 Where there is a GPU, it computes there.
 """
 
+from weakref import WeakKeyDictionary
+
 import torch
 from langchain_huggingface import HuggingFacePipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,6 +26,7 @@ LINES = [
 ]
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONTEXT = 512
+_said_alone: WeakKeyDictionary[LlamaForCausalLM, dict[tuple, list[int]]] = WeakKeyDictionary()
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -76,9 +79,20 @@ def ask(text: str, max_tokens: int = 16, **settings) -> GenerationRequest:
     return GenerationRequest(messages=(ChatMessage("user", text),), max_tokens=max_tokens, **settings)
 
 
-@torch.inference_mode()
 def alone(model, words, request: GenerationRequest, **settings) -> list[int]:
-    """What transformers' own greedy loop generates for a request that has the model to itself."""
+    """What transformers' own greedy loop generates for a request that has the model to itself.
+
+    It is slow, and engines of several kinds are compared with it, so what a model said is remembered.
+    """
+    said = _said_alone.setdefault(model, {})
+    asked = (id(words), request.messages, request.max_tokens, *sorted(settings.items()))
+    if asked not in said:
+        said[asked] = _generate(model, words, request, settings)
+    return said[asked]
+
+
+@torch.inference_mode()
+def _generate(model, words, request: GenerationRequest, settings: dict) -> list[int]:
     chat = [{"role": message.role, "content": message.content} for message in request.messages]
     prompt = words.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=True

@@ -1,6 +1,7 @@
 """Folders whose files are not all there: found out before torch is imported."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,28 +50,39 @@ def test_an_index_of_no_files(weight_map: dict[str, object], sharded: Path) -> N
         check_weights(sharded, "x")
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (missing, "lacks the weights 'model-00002-of-00002.safetensors'; download the model again."),
-        (cut_off, "has a damaged model-00002-of-00002.safetensors; download the model again."),
-        (no_config, "holds no model (it has no config.json)"),
-    ],
-)
-def test_the_command_says_so_before_torch_is_imported(damage, said: str, sharded: Path) -> None:
-    damage(sharded)
+def test_the_command_says_so_before_torch_is_imported(
+    sharded: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One process for all of them, as it takes a second to import the command."""
+    damages = {
+        missing: "lacks the weights 'model-00002-of-00002.safetensors'; download the model again.",
+        cut_off: "has a damaged model-00002-of-00002.safetensors; download the model again.",
+        no_config: "holds no model (it has no config.json)",
+    }
+    shelf = tmp_path_factory.mktemp("damaged")
+    folders = [shutil.copytree(sharded, shelf / damage.__name__) for damage in damages]
+    for damage, folder in zip(damages, folders, strict=True):
+        damage(folder)
     program = (
         "import sys\n"
         "from cli.main import app\n"
-        "try:\n"
-        "    app(['run', 'Why?', '--model', sys.argv[1]], prog_name='monopolylogue')\n"
-        "finally:\n"
-        "    print(*{'torch', 'transformers'} & set(sys.modules))\n"
+        "for folder in sys.argv[1:]:\n"
+        "    try:\n"
+        "        app(['run', 'Why?', '--model', folder], prog_name='monopolylogue')\n"
+        "    except SystemExit as left:\n"
+        "        print(left.code, *{'torch', 'transformers'} & set(sys.modules))\n"
+        "    print('<end>', file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(sharded)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *map(str, folders)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.returncode == 2
-    assert done.stdout == "\n"
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert done.stdout == "2\n" * len(damages)
+    *complaints, rest = done.stderr.split("<end>\n")
+    assert rest == ""
+    for said, complaint in zip(damages.values(), complaints, strict=True):
+        assert said in complaint.splitlines()[-1]
+        assert "Traceback" not in complaint

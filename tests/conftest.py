@@ -30,6 +30,7 @@ import pytest
 import inference.loading
 from scene.tables.questions import read_questions
 from tests.forked import ForkServer, fork_server
+from tests.ray_forks import server as ray_forks_server
 
 # What tests import stays; to look for what does not takes a fifth of the time until the first of them.
 gc.disable()
@@ -163,6 +164,17 @@ def questions(question_sets: Path) -> Callable[..., list[str]]:
         return [question.text for question in found][:limit]
 
     return read
+
+
+# --- Ray -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def ray_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a server listens that forks Ray's workers; see ray_forks.py."""
+    path = tmp_path_factory.mktemp("ray") / "forks"
+    with ray_forks_server(path):
+        yield path
 
 
 # --- disks -------------------------------------------------------------------------------------------

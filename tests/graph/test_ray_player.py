@@ -1,128 +1,47 @@
 """Scenes in Ray actors: the same records as without, and each question ends once, come what may."""
 
-import os
-import signal
-from collections import Counter
-from dataclasses import replace
+import gc
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from graph.batch import run_batch
-from graph.plan import Job
 from graph.player import Player
 from graph.ray_cluster import Cluster
 from graph.ray_player import TRIES, RayPlayer
-from inference.engine import Completion, GenerationRequest
-from inference.loading import load_engine
-from inference.scripted import ScriptedEngine
-from scene.errors import EngineError, EngineGoneError, InputError
+from scene.errors import EngineGoneError, InputError
 from scene.export import Failure
 from scene.record import SceneRecord
-from scene.settings import SceneSettings
-from scene.tables.questions import Question
-from tests.graph.test_replay import FINAL, cautious
-from tests.scripted_scene import scene_script
+from tests.graph.ray_scenes import (
+    Watching,
+    deadly,
+    deadly_once_loaded,
+    deaths,
+    failing_in_replays,
+    job,
+    other,
+    outcomes,
+    same,
+    scripted,
+)
+from tests.graph.test_replay import FINAL
+from tests.ray_forks import forked_workers
 
-SMALL = SceneSettings(roles=1, steps=2, max_interactions=1, seed=5)
-
-
-class Deadly(ScriptedEngine):
-    """Plays the script, but question 3 kills the process that it is asked in, so many times."""
-
-    def __init__(self, folder: Path, kills: int) -> None:
-        super().__init__(scene_script)
-        self._folder, self._kills = folder, kills
-
-    async def generate(self, request: GenerationRequest) -> Completion:
-        if "Question 3?" in request.messages[-1].content and deaths(self._folder) < self._kills:
-            (self._folder / str(os.getpid())).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return await super().generate(request)
-
-
-class FailingInReplays(ScriptedEngine):
-    """Every answer is revised, and the engine fails where question 3 is played again on the second one."""
-
-    async def generate(self, request: GenerationRequest) -> Completion:
-        said = request.messages[-1].content
-        if "Question 3?" in said and f"<answer>\n{FINAL}" in said:
-            raise EngineError("The step failed.")
-        return await super().generate(request)
-
-
-def deaths(folder: Path) -> int:
-    return len(list(folder.iterdir()))
-
-
-def scripted(threads: int | None) -> ScriptedEngine:
-    return ScriptedEngine(scene_script, model_id=f"scripted on {threads}")
-
-
-def other(threads: int | None) -> ScriptedEngine:
-    return ScriptedEngine(scene_script, model_id="another model")
-
-
-def deadly(threads: int | None, folder: Path, kills: int) -> Deadly:
-    return Deadly(folder, kills)
-
-
-def failing_in_replays(threads: int | None) -> FailingInReplays:
-    return FailingInReplays(cautious()._function)
-
-
-def deadly_once_loaded(threads: int | None, folder: Path) -> Deadly:
-    if deaths(folder):
-        raise InputError("The server is gone.")
-    return Deadly(folder, kills=1)
-
-
-def job(number: int) -> Job:
-    question = Question(id=f"q{number}", text=f"Question {number}?", kind="helpful")
-    return Job(id=f"{number:016x}", question=question, settings=SMALL)
-
-
-class Watching:
-    """Counts what it is told."""
-
-    def __init__(self) -> None:
-        self.began_ids: Counter[str] = Counter()
-        self.calls = self.running = 0
-
-    def began(self, job) -> None:
-        self.began_ids[job.id] += 1
-        self.running += 1
-
-    def spent(self, cost) -> None:
-        self.calls += 1
-
-    def ended(self, job, outcome) -> None:
-        self.running -= 1
-
-
-async def outcomes(player, jobs, watching=None, concurrency=4):
-    kept = {}
-
-    async def keep(outcome) -> None:
-        assert outcome.id not in kept
-        kept[outcome.id] = outcome
-
-    await run_batch(jobs, player, keep, watching or Watching(), concurrency=concurrency)
-    return kept
-
-
-def same(outcome: SceneRecord | Failure) -> dict:
-    """All of an outcome but how long things took."""
-    whole = outcome.model_dump(exclude={"seconds", "cost"})
-    return whole | {"calls": [call | {"seconds": 0, "cached_tokens": 0} for call in whole.get("calls") or ()]}
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    cluster = Cluster("local")
+def cluster(ray_forks):
+    with forked_workers(ray_forks):
+        cluster = Cluster("local")
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(autouse=True)
+def processors_freed():
+    """An actor ends when nobody refers to it, which in a cycle of references the next test would wait for."""
+    yield
+    gc.collect()
 
 
 async def test_the_same_records_as_without_ray(cluster):
@@ -189,30 +108,3 @@ def test_a_model_that_can_not_be_loaded(cluster, tmp_path):
 def test_more_actors_than_processor_cores(cluster):
     with pytest.raises(InputError, match="no room for 1000 actors on"):
         RayPlayer(cluster, [scripted], 1000)
-
-
-@pytest.fixture
-def threads_restored():
-    """An engine with a share of the threads leaves the whole process with it, and so all later tests."""
-    import torch
-
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.model
-@pytest.mark.usefixtures("threads_restored")
-async def test_two_actors_on_the_tiny_model_play_as_one_process_does(cluster):
-    """In float32 and without chance, where rounding does not depend on what shares a batch."""
-    load = partial(load_engine, "tiny", engine="transformers", dtype="float32")
-    short = SceneSettings(roles=1, steps=2, max_interactions=2, answer_tokens=32, retries=0, temperature=0)
-    jobs = [replace(job(number), settings=short) for number in range(2)]
-    player = RayPlayer(cluster, [load], 2)
-    kept = await outcomes(player, jobs)
-    alone = Player(load(threads=player.threads))
-    try:
-        here = await outcomes(alone, jobs)
-    finally:
-        alone.close()
-    assert {key: same(one) for key, one in kept.items()} == {key: same(one) for key, one in here.items()}

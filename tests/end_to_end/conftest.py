@@ -15,7 +15,9 @@ from scene.export import FAILURES, MANIFEST, SCENES, Export
 from tests.paths import ROOT
 
 
-def _zygote() -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    """See zygote.py."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MONOPOLYLOGUE_")}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.end_to_end.zygote"],
@@ -26,22 +28,15 @@ def _zygote() -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         yield process
-        process.stdin.close()
-
-
-zygote = pytest.fixture(scope="session")(_zygote)
-"""See zygote.py."""
-
-zygote_two = pytest.fixture(_zygote)
-"""For what has to run beside it."""
 
 
 class Running:
     """An export under way."""
 
     def __init__(self, zygote: subprocess.Popen[str], order: dict) -> None:
-        self._zygote = zygote
         self._folder = Path(order["folder"])
+        self._ended = self._folder / "ended"
+        self._ended.unlink(missing_ok=True)
         zygote.stdin.write(json.dumps(order) + "\n")
         zygote.stdin.flush()
         self._pid = int(zygote.stdout.readline())
@@ -56,7 +51,9 @@ class Running:
 
     def ended(self) -> int:
         """Wait for the end; exit code, or the negative number of the signal that ended it."""
-        return int(self._zygote.stdout.readline())
+        while not self._ended.exists():
+            time.sleep(0.002)
+        return int(self._ended.read_text())
 
     def said(self) -> str:
         return (self._folder / "stderr").read_text()
@@ -149,5 +146,5 @@ class Theatre:
 
 @pytest.fixture
 def theatre(request: pytest.FixtureRequest, zygote: subprocess.Popen[str], tmp_path: Path) -> Theatre:
-    """Forty questions, or as many as the test says."""
-    return Theatre(zygote, tmp_path, getattr(request, "param", 40))
+    """Sixteen questions, or as many as the test says."""
+    return Theatre(zygote, tmp_path, getattr(request, "param", 16))

@@ -1,30 +1,35 @@
 """Runs command lines in processes of their own that may be killed, without importing everything each time.
 
-Reads one order a line, as JSON; forks; writes the process id, and then how it ended. An order says:
+Reads one order a line, as JSON; forks; writes the process id. An order says:
 
     arguments   the command line
-    folder      where standard output and error go, `played`: the questions whose scenes began, and
-                `processes`: those that an engine was loaded in
+    folder      where standard output and error go, `played`: the questions whose scenes began, `processes`:
+                those that an engine was loaded in, and `ended`: the exit code, once there is one
     pause       the longest time a reply takes, in seconds
     hang        a question whose replies never come
     die         a question at which the engine dies, unless the file `died` is there
     bad         questions whose scenes fail
     file_limit  the largest size a file may have, in bytes
     kill_write  kills itself in mid-write: [which write to scenes.jsonl, how many bytes of it get through]
+    ray_forks   where a server listens that forks Ray's workers
 """
 
 import asyncio
+import gc
 import json
 import os
 import random
 import resource
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import inference.loading
+import prompts
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
+from tests.ray_forks import forked_workers
 from tests.scripted_scene import prompt_of, scene_script
 
 
@@ -83,14 +88,30 @@ def perform(order: dict) -> None:
     random.seed()
     cli.work.loading.load_engine = lambda *_, **__: Acting(order)
     code = 99
+    forks = forked_workers(Path(order["ray_forks"])) if "ray_forks" in order else nullcontext()
     try:
-        app(order["arguments"], prog_name="monopolylogue")
+        with forks:
+            app(order["arguments"], prog_name="monopolylogue")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 98
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def watch(order: dict) -> None:
+    """Fork a process that runs a command line, and note how it ends; never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if not child:
+        perform(order)
+    print(child, flush=True)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    note = Path(order["folder"], "ended.new")
+    note.write_text(str(code))
+    note.rename(note.with_name("ended"))
+    os._exit(0)
 
 
 if __name__ == "__main__":
@@ -100,9 +121,10 @@ if __name__ == "__main__":
     import cli.work.loading
     from cli.main import app
 
+    for name in prompts.names():
+        prompts.load(name)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            perform(json.loads(line))
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        if not os.fork():
+            watch(json.loads(line))

@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 
 import inference.loading
+from inference.engine import Engine
 from scene.tables.questions import read_questions
 from tests.forked import ForkServer, fork_server
 from tests.ray_forks import server as ray_forks_server
@@ -98,7 +99,7 @@ def _guard(load_engine: Callable[..., Any]) -> Callable[..., Any]:
         if not _Switches.models:
             raise ForbiddenInTestsError(
                 "load_engine was called: use a scripted model, mark the test `model` or `slow`, "
-                "or ask for the fixture `allow_load_engine` if the call is meant to be refused"
+                "or ask for the fixture `allow_load_engine` if the model is random or the call to be refused"
             )
         return load_engine(*args, **kwargs)
 
@@ -139,9 +140,37 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture
 def allow_load_engine() -> Iterator[None]:
-    """For tests that call `load_engine` to see it refuse something. The network stays closed."""
+    """For tests that call `load_engine` on a random model, or to be refused. The network stays closed."""
     with _switched(models=True):
         yield
+
+
+# --- the tiny model ----------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what runs the tiny model in one of several processes, so that no other has to load it too."""
+    for item in items:
+        if item.get_closest_marker("model"):
+            item.add_marker(pytest.mark.xdist_group("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_engine() -> Iterator[Callable[[str], Engine]]:
+    """`tiny_engine("openvino")`: the tiny model on an engine, loaded once for all tests, which leave it open.
+
+    It has one thread, as other tests may want the other cores.
+    """
+    loaded: dict[str, Engine] = {}
+
+    def engine(name: str) -> Engine:
+        if name not in loaded:
+            loaded[name] = inference.loading.load_engine("tiny", engine=name, threads=1)
+        return loaded[name]
+
+    yield engine
+    for one in loaded.values():
+        one.close()
 
 
 # --- question sets -----------------------------------------------------------------------------------

@@ -285,7 +285,7 @@ async def test_tiny_model_is_loaded_once_and_blocks_nothing(tmp_path: Path) -> N
     try:
         async with get_client(url=studio.url, timeout=PATIENCE) as client:
             threads = [(await client.threads.create())["thread_id"] for _ in range(2)]
-            context = SMALL | {"answer_tokens": 32, "text_tokens": 32, "retries": 0}
+            context = SMALL | {"answer_tokens": 32, "text_tokens": 16, "retries": 0}
             options = {"context": context, "interrupt_before": ["role_action"], "raise_error": False}
             run = client.runs.wait
             ended = await asyncio.gather(

@@ -27,7 +27,7 @@ def test_two_systems_on_the_tiny_model(tmp_path) -> None:
     command = [
         "evaluate", "--system", "base=tiny", "--system", "prompted=tiny,method=context_distillation",
         "--set", "advbench", "--set", "self-instruct", "--data", str(tmp_path), "--engine", "transformers",
-        "--max-tokens", "24", "--out", str(tmp_path / "out"), "--json",
+        "--max-tokens", "16", "--out", str(tmp_path / "out"), "--json",
     ]  # fmt: skip
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError
 
 from inference import loading
-from inference.engine import ChatMessage, GenerationRequest
+from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine, pinned
 from inference.models import local
 from inference.models.embedded import TINY
@@ -376,16 +376,13 @@ def test_a_hub_model_that_was_downloaded_loads_offline(
 
 @pytest.mark.model
 @pytest.mark.parametrize("engine", ["transformers", "openvino"])
-async def test_tiny_answers(engine: str, tiny_gguf: Path):
+async def test_tiny_answers(engine: str, tiny_engine: Callable[[str], Engine]):
     if engine == "openvino":
         pytest.importorskip("openvino_genai")
-    loaded = load_engine("tiny", engine=engine)
-    try:
-        assert loaded.identity.id == "tiny"
-        assert loaded.identity.revision == TINY.sha256
-        messages = (ChatMessage("user", "What is the capital of France?"),)
-        completion = await loaded.generate(GenerationRequest(messages=messages, max_tokens=24))
-        assert "Paris" in completion.text
-        assert completion.finish_reason == "stop"
-    finally:
-        loaded.close()
+    loaded = tiny_engine(engine)
+    assert loaded.identity.id == "tiny"
+    assert loaded.identity.revision == TINY.sha256
+    messages = (ChatMessage("user", "What is the capital of France?"),)
+    completion = await loaded.generate(GenerationRequest(messages=messages, max_tokens=24))
+    assert "Paris" in completion.text
+    assert completion.finish_reason == "stop"

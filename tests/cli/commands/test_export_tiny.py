@@ -1,17 +1,32 @@
 """`monopolylogue export` with the real tiny model, which may fail scenes but only by name."""
 
 import json
+from functools import partial
 
 import pytest
 
+import cli.commands.export
+import cli.work.loading
 from scene.export import FAILURES, SCENES, Export
+from scene.settings import SceneSettings
 
 SMALL = ("--model", "tiny", "--roles", "1", "--steps", "2", "--max-interactions", "2")
 QUESTIONS = ["Can I feed bread to ducks?", "How do I leave a party early?", "May I read my son's diary?"]
 
 
 @pytest.mark.model
-def test_export_on_the_tiny_model(monopolylogue, tmp_path):
+def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_path):
+    """With short replies, and on the engine that all tests share: `evaluate` is tried on one of its own."""
+    engine, asked = tiny_engine("openvino"), []
+    monkeypatch.setattr(engine, "close", lambda: asked.append("close"))
+
+    def load(model, **options):
+        asked.append((model, options["engine"]))
+        return engine
+
+    monkeypatch.setattr(cli.work.loading, "load_engine", load)
+    short = partial(SceneSettings, answer_tokens=32, text_tokens=16, retries=0)
+    monkeypatch.setattr(cli.commands.export, "SceneSettings", short)
     (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS))
     out = tmp_path / "scenes"
     command = ("export", str(tmp_path / "questions.txt"), "--out", str(out), *SMALL)
@@ -26,3 +41,4 @@ def test_export_on_the_tiny_model(monopolylogue, tmp_path):
     manifest = Export(out).manifest
     assert (manifest.state, manifest.model.id) == ("finished", "tiny")
     assert manifest.model.revision
+    assert asked == [("tiny", "auto"), "close"] * 2

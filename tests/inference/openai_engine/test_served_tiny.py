@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def llama_server(gguf: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def our_own() -> Iterator[Engine]:
+def our_own(model: Engine) -> Iterator[Engine]:
     def answer(exchange: Exchange) -> None:
         body = exchange.body
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
@@ -111,7 +111,6 @@ def our_own() -> Iterator[Engine]:
         return exchange.send(completion(done.text, done.finish_reason, usage))
 
     with (
-        closing(load_engine("tiny", engine="transformers")) as model,
         loopback(answer) as server,
         closing(load_engine(base_url=server.url)) as engine,
     ):
@@ -119,11 +118,14 @@ def our_own() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module", params=["our own", "llama-server"])
-def engine(request: pytest.FixtureRequest, tiny_gguf: Path) -> Iterator[Engine]:
+def engine(
+    request: pytest.FixtureRequest, tiny_gguf: Path, tiny_engine: Callable[[str], Engine]
+) -> Iterator[Engine]:
     """An engine on a server that constrains decoding."""
     if request.param == "llama-server" and shutil.which("llama-server") is None:
         pytest.skip("llama-server is not installed")
-    with our_own() if request.param == "our own" else llama_server(tiny_gguf) as engine:
+    ours = request.param == "our own"
+    with our_own(tiny_engine("transformers")) if ours else llama_server(tiny_gguf) as engine:
         yield engine
 
 
@@ -133,7 +135,7 @@ async def test_transformers_serve_chats() -> None:
         long, stopped, *same = await asyncio.gather(
             engine.generate(ask("Tell me a long story.")),
             engine.generate(ask("Count from one to nine in words.", stop=(" ",))),
-            *(engine.generate(ask("How are you?", max_tokens=24)) for _ in range(2)),
+            *(engine.generate(ask("How are you?", max_tokens=8)) for _ in range(2)),
         )
         assert (long.finish_reason, long.completion_tokens) == ("length", 16)
         assert long.prompt_tokens > 16

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -70,11 +70,9 @@ def test_an_error_says_its_reason(raised: str, said: str) -> None:
     assert first_line(RuntimeError(raised)) == said
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = load_engine("tiny", engine="openvino")
-    yield engine
-    engine.close()
+@pytest.fixture
+def engine(tiny_engine: Callable[[str], Engine]) -> Engine:
+    return tiny_engine("openvino")
 
 
 @pytest.mark.model
@@ -133,9 +131,9 @@ class TestTiny:
         assert short.finish_reason == "stop"
 
     async def test_stop_strings_end_a_reply_and_are_left_out(self, engine: Engine) -> None:
-        (whole,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=24))
+        (whole,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=16))
         word = whole.text.split()[3]
-        (cut,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=24, stop=(word,)))
+        (cut,) = await self.run(engine, ask("Count from one to nine in words.", max_tokens=16, stop=(word,)))
         assert word not in cut.text
         assert whole.text.startswith(cut.text)
         assert cut.text == whole.text[: whole.text.find(word)]
@@ -195,22 +193,12 @@ class TestTiny:
         await self.run(engine, ask("Yes or no?", choices=("yes", "no")))
         assert request not in [flight.request for flight in engine._flying]  # type: ignore[attr-defined]
 
-    async def test_closing_fails_what_is_under_way_and_what_comes_after(self) -> None:
-        engine = load_engine("tiny", engine="openvino")
-        task = asyncio.create_task(engine.generate(ask("Tell me a long story.", max_tokens=2000)))
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(engine.close)
-        with pytest.raises(EngineError, match="closed"):
-            await task
-        with pytest.raises(EngineError, match="closed"):
-            await engine.generate(ask("Hello?"))
-
     @pytest.mark.parametrize("pattern", ["(a", "a(?=b)b", r"\bfoo", r"\p{L}+", "[z-a]", r"(a)\1"])
     async def test_a_pattern_that_does_not_compile_fails_its_own_request_only(
         self, engine: Engine, pattern: str
     ) -> None:
         long, bad, good = await asyncio.gather(
-            engine.generate(ask("Tell me a long story.", max_tokens=40)),
+            engine.generate(ask("Tell me a long story.", max_tokens=12)),
             engine.generate(ask("Say something.", pattern=pattern)),
             engine.generate(ask("Yes or no?", choices=("yes", "no"))),
             return_exceptions=True,
@@ -218,13 +206,13 @@ class TestTiny:
         assert isinstance(bad, InputError)
         assert re.fullmatch(r"The reply's shape can't be enforced: (?!.*cpp)[^\n]+\.", str(bad))
         assert isinstance(long, Completion)
-        assert (long.completion_tokens, long.finish_reason) == (40, "length")
+        assert (long.completion_tokens, long.finish_reason) == (12, "length")
         assert isinstance(good, Completion)
         assert good.text in ("yes", "no")
 
     async def test_a_crowd_with_a_beginning_in_common_computes_it_once(self, engine: Engine) -> None:
         beginning = "This is the story of a lighthouse and those who lived there. " * 12
-        crowd = [ask(f"{beginning} Chapter {number}.") for number in range(8)]
+        crowd = [ask(f"{beginning} Chapter {number}.", max_tokens=2) for number in range(8)]
         first, *others = await self.run(engine, *crowd)
         assert first.cached_tokens < 32, "the chat template's own beginning at most"
         for other in others:
@@ -241,20 +229,21 @@ class TestTiny:
         assert isinstance(pet, Pet)
 
 
+@pytest.fixture(scope="module")
+def exact() -> Iterator[Engine]:
+    """One in float32, for this module alone: the last test that has it closes it."""
+    engine = load_engine("tiny", engine="openvino", dtype="float32", threads=1)
+    yield engine
+    engine.close()
+
+
 @pytest.mark.model
-def test_in_float32_replies_do_not_depend_on_company() -> None:
-    engine = load_engine("tiny", engine="openvino", dtype="float32")
-    requests = [ask(f"Tell me about {thing}.", max_tokens=24) for thing in ("rye", "tin", "owls", "tides")]
-
-    async def both() -> tuple[list[Completion], list[Completion]]:
-        alone = [await engine.generate(request) for request in requests]
-        return alone, await asyncio.gather(*map(engine.generate, requests))
-
-    try:
-        alone, together = asyncio.run(both())
-    finally:
-        engine.close()
-    assert engine.identity.details["dtype"] == "float32"
+async def test_in_float32_replies_do_not_depend_on_company(exact: Engine) -> None:
+    things = ("rye", "tin", "owls", "tides")
+    requests = [ask(f"Tell me about {thing}.", max_tokens=12) for thing in things]
+    alone = [await exact.generate(request) for request in requests]
+    together = await asyncio.gather(*map(exact.generate, requests))
+    assert exact.identity.details["dtype"] == "float32"
     assert [one.text for one in alone] == [one.text for one in together]
 
 
@@ -297,3 +286,14 @@ def test_in_float32_a_stream_is_what_is_generated() -> None:
             assert told.prompt_tokens == plain.prompt_tokens
     finally:
         engine.close()
+
+
+@pytest.mark.model
+async def test_closing_fails_what_is_under_way_and_what_comes_after(exact: Engine) -> None:
+    task = asyncio.create_task(exact.generate(ask("Tell me a long story.", max_tokens=2000)))
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(exact.close)
+    with pytest.raises(EngineError, match="closed"):
+        await task
+    with pytest.raises(EngineError, match="closed"):
+        await exact.generate(ask("Hello?"))

@@ -73,13 +73,12 @@ def test_other_architectures_and_adapters_equal_generating_alone(words, build):
 
 @pytest.mark.model
 def test_the_tiny_model_answers_a_batch_as_it_answers_alone():
-    torch.set_num_threads(2)
     made = load_engine("tiny", engine="transformers", dtype="float32")
     requests = [
-        ask("What is the capital of France?", 12),
-        ask("Write one sentence about a farmer who sells apples at the market to a neighbour.", 24),
-        ask("Count to five.", 16),
-        ask("Yes or no: is water wet?", 8),
+        ask("What is the capital of France?", 10),
+        ask("Write one sentence about a farmer who sells apples at the market to a neighbour.", 12),
+        ask("Count to five.", 8),
+        ask("Yes or no: is water wet?", 6),
     ]
     chosen = ask("Is it wise to lie to a friend?", 8, choices=("yes", "no", "it depends"))
     try:

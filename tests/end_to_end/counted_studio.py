@@ -13,11 +13,11 @@ from inference.engine import Engine
 load_engine = inference.loading.load_engine
 
 
-def counted(*arguments: Any, **options: Any) -> Engine:
+def counted(model: str, **options: Any) -> Engine:
     """Load what is asked for, and note which."""
     with (Path(os.environ["STUDIO_NOTES"]) / "loaded").open("a", encoding="utf-8") as mark:
-        mark.write(f"{arguments[0]}\n")
-    return load_engine(*arguments, **options)
+        mark.write(f"{model}\n")
+    return load_engine(model, **options)
 
 
 inference.loading.load_engine = counted

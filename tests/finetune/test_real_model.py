@@ -1,6 +1,6 @@
 """The whole way of a model: scenes become rows, it is tuned on them, asked, merged and asked again.
 
-A random model takes it in every run of the tests, the tiny model itself where it may be loaded.
+A random model takes it in every run of the tests, the tiny model itself in the slow ones.
 """
 
 import asyncio
@@ -67,6 +67,7 @@ def test_tune_merge_and_ask_a_random_model(tmp_path, rows, random_model) -> None
     tune_merge_and_ask(rows, str(random_model), tmp_path, **settings)
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_tune_merge_and_ask(tmp_path, rows) -> None:
+    """Slow: it takes a minute by itself."""
     tune_merge_and_ask(rows, "tiny", tmp_path, max_steps=6, batch_size=2, learning_rate=5e-3)

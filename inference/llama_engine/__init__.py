@@ -1,0 +1,1 @@
+"""A GGUF file on a CPU, computed by the C functions of ik_llama.cpp."""

@@ -1,0 +1,111 @@
+"""The library that the wheel `ik-llama-cpp-python` brings, with the functions that are used of it.
+
+The wheel's own Python is left alone: it binds half of them, and none of those for sequences. The library
+checks nothing that it is given, so the version is held to the one whose header was read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_void_p
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from inference.llama_engine.structs import Batch, ContextParams, LogCallback, ModelParams
+from scene.errors import InputError
+
+WHEEL = "ik-llama-cpp-python"
+VERSION = "0.1.5"
+"""The wheel, and the one version of it that this was written for and tested with."""
+
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "llama_backend_init": (None, []),
+    "llama_log_set": (None, [LogCallback, c_void_p]),
+    "llama_model_default_params": (ModelParams, []),
+    "llama_context_default_params": (ContextParams, []),
+    "llama_model_load_from_file": (c_void_p, [c_char_p, ModelParams]),
+    "llama_free_model": (None, [c_void_p]),
+    "llama_n_vocab": (c_int32, [c_void_p]),
+    "llama_n_layer": (c_int32, [c_void_p]),
+    "llama_model_has_encoder": (c_bool, [c_void_p]),
+    "llama_model_has_recurrent": (c_bool, [c_void_p]),
+    "llama_init_from_model": (c_void_p, [c_void_p, ContextParams]),
+    "llama_free": (None, [c_void_p]),
+    "llama_n_ctx": (c_uint32, [c_void_p]),
+    "llama_n_batch": (c_uint32, [c_void_p]),
+    "llama_n_ubatch": (c_uint32, [c_void_p]),
+    "llama_set_abort_callback": (None, [c_void_p, c_void_p, c_void_p]),
+    "llama_decode": (c_int32, [c_void_p, Batch]),
+    "llama_get_logits_ith": (POINTER(c_float), [c_void_p, c_int32]),
+    "llama_kv_cache_clear": (None, [c_void_p]),
+    "llama_kv_cache_seq_rm": (c_bool, [c_void_p, c_int32, c_int32, c_int32]),
+    "llama_kv_cache_seq_cp": (None, [c_void_p, c_int32, c_int32, c_int32, c_int32]),
+    "llama_kv_cache_seq_pos_max": (c_int32, [c_void_p, c_int32]),
+    "llama_kv_cache_defrag": (None, [c_void_p]),
+    "llama_kv_cache_update": (c_int32, [c_void_p]),
+    "llama_get_kv_cache_used_cells": (c_int32, [c_void_p]),
+    "llama_state_seq_get_size": (c_size_t, [c_void_p, c_int32, c_uint32]),
+    "llama_state_seq_get_data": (c_size_t, [c_void_p, c_void_p, c_size_t, c_int32, c_uint32]),
+    "llama_state_seq_set_data": (c_size_t, [c_void_p, c_void_p, c_size_t, c_int32, c_uint32]),
+    "llama_lora_adapter_init": (c_void_p, [c_void_p, c_char_p]),
+    "llama_lora_adapter_set": (c_int32, [c_void_p, c_void_p, c_float]),
+}
+"""Result and arguments by name, as the header has them; pointers to what only the library looks into are
+`c_void_p`."""
+
+_FILES = {"linux": "libllama.so", "darwin": "libllama.dylib", "win32": "llama.dll"}
+
+
+def is_installed() -> bool:
+    """Whether the wheel is there, in the version that is known."""
+    try:
+        return version(WHEEL) == VERSION and importlib.util.find_spec("ik_llama_cpp") is not None
+    except PackageNotFoundError:
+        return False
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """The library, loaded once, ready and silent.
+
+    Raises:
+        InputError: It is not installed, in another version, or this machine can't run it.
+    """
+    if not is_installed():
+        raise InputError(
+            f"The engine `llama` needs {WHEEL} {VERSION}; install the extra with "
+            "`pip install 'monopolylogue[llama]'`, or use the engine `transformers`."
+        )
+    path = library_file()
+    try:
+        if sys.platform == "win32":
+            os.add_dll_directory(str(path.parent))
+        library = ctypes.CDLL(str(path))
+        for name, (result, arguments) in FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise InputError(f"{WHEEL} can't be used on this machine ({error}); use another engine.") from error
+    library.llama_log_set(_SILENCE, None)
+    library.llama_backend_init()
+    return library
+
+
+def library_file() -> Path:
+    """Where the wheel has put the library."""
+    found = importlib.util.find_spec("ik_llama_cpp")
+    if found is None or found.origin is None or sys.platform not in _FILES:
+        raise InputError(f"{WHEEL} has no library for this machine; use another engine.")
+    return Path(found.origin).parent / "lib" / _FILES[sys.platform]
+
+
+def _hear(level: int, text: bytes, data: object) -> None:
+    """Say nothing: the library tells its log about every tensor."""
+
+
+_SILENCE = LogCallback(_hear)

@@ -1,0 +1,119 @@
+"""The bindings are what the wheel's own header says."""
+
+import ctypes
+import re
+import subprocess
+import sys
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_size_t, c_uint32, c_void_p
+from importlib.metadata import files
+
+import pytest
+
+from inference.llama_engine import library
+from inference.llama_engine.library import FUNCTIONS, WHEEL, load_library
+from inference.llama_engine.structs import STRUCTS, Batch, ContextParams, LogCallback, ModelParams
+from scene.errors import InputError
+
+PLAIN = {
+    "bool": c_bool,
+    "float": c_float,
+    "int": c_int,
+    "int8_t": c_int8,
+    "int32_t": c_int32,
+    "uint32_t": c_uint32,
+    "size_t": c_size_t,
+    "llama_token": c_int32,
+    "llama_pos": c_int32,
+    "llama_seq_id": c_int32,
+    "llama_state_seq_flags": c_uint32,
+    "llama_progress_callback": c_void_p,
+    "ggml_backend_sched_eval_callback": c_void_p,
+    "ggml_abort_callback": c_void_p,
+    "ggml_log_callback": LogCallback,
+    "llama_model_params": ModelParams,
+    "llama_context_params": ContextParams,
+    "llama_batch": Batch,
+}
+POINTED = {"char": c_char_p, "float": POINTER(c_float)}
+
+
+@pytest.fixture(scope="module")
+def header():
+    path = next(file for file in files(WHEEL) if str(file).endswith("include/llama.h"))
+    text = path.read_text()
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def kind(declared, pointers):
+    words = [word for word in declared.replace("*", " ").split() if word not in ("const", "struct")]
+    if words[0] == "enum":
+        return c_int
+    return pointers.get(words[0], c_void_p) if "*" in declared else PLAIN[words[0]]
+
+
+def declared(parameter):
+    """Type and name of a parameter or field."""
+    found = re.fullmatch(r"\s*(.*?[\s*])(\w+)\s*", parameter, flags=re.DOTALL)
+    return found[1], found[2]
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_struct(header, name):
+    body = re.search(rf"struct {name} \{{(.*?)\n    \}}", header, flags=re.DOTALL)[1]
+    pointers = {
+        "char": c_char_p,
+        "float": POINTER(c_float) if name == "llama_batch" else c_void_p,
+        "int8_t": POINTER(c_int8),
+        "int32_t": POINTER(c_int32),
+        "llama_token": POINTER(c_int32),
+        "llama_pos": POINTER(c_int32),
+        "llama_seq_id": POINTER(c_int32),
+    }
+    fields = []
+    for line in filter(str.strip, body.split(";")):
+        type_, field = declared(line)
+        found = POINTER(POINTER(c_int32)) if type_.count("*") == 2 else kind(type_, pointers)
+        fields.append((field, found))
+    assert STRUCTS[name]._fields_ == fields
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function(header, name):
+    found = re.search(rf"LLAMA_API ([^;()]*?)\b{name}\s*\(([^;]*?)\)\s*;", header, flags=re.DOTALL)
+    result, parameters = found[1].strip(), found[2].strip()
+    arguments = [] if parameters in ("", "void") else [declared(each)[0] for each in parameters.split(",")]
+    expected = FUNCTIONS[name]
+    assert expected[0] == (None if result == "void" else kind(result, POINTED))
+    assert expected[1] == [kind(each, {"char": c_char_p}) for each in arguments]
+
+
+def test_defaults_are_read_where_they_lie():
+    params = load_library().llama_context_default_params()
+    assert (params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max) == (512, 2048, 512, 1)
+    assert (params.flash_attn, params.fused_up_gate, params.graph_reuse) == (True, True, True)
+    assert (params.min_experts, params.defrag_thold, params.abort_callback) == (-1, -1.0, None)
+    params = load_library().llama_model_default_params()
+    assert (params.n_ubatch, params.use_mmap, params.repack_tensors) == (512, True, False)
+    assert ctypes.sizeof(params) % 8 == 0
+
+
+def test_another_version_is_not_used(monkeypatch):
+    monkeypatch.setattr(library, "version", lambda name: "0.2.0")
+    assert not library.is_installed()
+    load_library.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"needs ik-llama-cpp-python 0\.1\.5"):
+            load_library()
+    finally:
+        load_library.cache_clear()
+
+
+def test_loading_says_nothing(gguf_path):
+    program = (
+        "import sys; from pathlib import Path; from inference.llama_engine.model import LlamaModel;"
+        "from inference.llama_engine.context import LlamaContext;"
+        "model = LlamaModel(Path(sys.argv[1]), 'x');"
+        "LlamaContext(model, cells=64, sequences=1, batch_tokens=8, threads=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(gguf_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from finetune.examples import Example
 from inference.engine import ChatMessage
-from inference.models.convert import END_TOKENS
+from inference.models.gguf_tokenizer import END_TOKENS
 from inference.transformers_engine.chat_prompt import ChatPrompts
 from scene.errors import InputError
 

@@ -22,6 +22,7 @@ from inference.models.cache import (
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
+from inference.models.gguf_tokenizer import end_tokens, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
 
@@ -38,20 +39,6 @@ FOLDER = "converted"
 """Folder within the cache."""
 
 SHARD_SIZE = "2GB"
-
-END_TOKENS = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eot_id|>",
-    "<|end|>",
-    "<end_of_turn>",
-)
-"""Special tokens that always end a reply. A GGUF file names one of them, the model may write another."""
-
-# llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
-# transformers applies the pattern alone.
-_DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
 
 # Everything the two loaders raise on a damaged or unknown file.
 _LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -126,7 +113,7 @@ def _convert(
     """Load by transformers, put right what the file does not say, save."""
     on_progress(0, 3)
     try:
-        tokenizer = _load_tokenizer(gguf_path, header, folder)
+        tokenizer = read_tokenizer(gguf_path, header, folder)
         on_progress(1, 3)
         model = _load_model(gguf_path, folder)
     except _LOAD_ERRORS as error:
@@ -143,28 +130,6 @@ def _convert(
             raise no_room(folder.parent) from error
         raise ModelLoadError(f"Writing to {folder.parent} failed ({error}).") from error
     on_progress(3, 3)
-
-
-def _load_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer, splitting text as the model's own does."""
-    from tokenizers import pre_tokenizers
-    from transformers import AutoTokenizer
-
-    # An empty folder as the model's name, and the file by its full path: nothing that happens to lie
-    # beside the file is read.
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        str(empty), gguf_file=str(gguf_path.resolve()), trust_remote_code=False
-    )
-    if header.values.get("tokenizer.ggml.pre") in _DIGITS_APART:
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-            ]
-        )
-    if header.context_tokens is not None:
-        tokenizer.model_max_length = header.context_tokens
-    return tokenizer
 
 
 def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
@@ -189,8 +154,5 @@ def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
 
 def _set_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let every token that ends a reply end it, the file's own first."""
-    special = tokenizer.get_added_vocab()
-    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
-    listed = list(dict.fromkeys(token for token in ends if token is not None))
-    if model.generation_config is not None and listed:
+    if model.generation_config is not None and (listed := end_tokens(tokenizer)):
         model.generation_config.eos_token_id = listed

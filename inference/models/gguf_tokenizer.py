@@ -1,0 +1,116 @@
+"""The tokenizer of a GGUF file, as transformers has it, without the weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inference.models.cache import (
+    PARTIAL,
+    cache_folder,
+    content_digest,
+    locked,
+    write_atomically,
+    writing,
+)
+from inference.models.gguf_header import GgufHeader, read_header
+from inference.quiet import quiet_transformers
+from scene.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+READER = 1
+"""Raised when the same file would give another tokenizer, so that older folders are made anew."""
+
+MARKER = "read_from.json"
+"""Written last. A folder without it is not finished."""
+
+FOLDER = "tokenizers"
+"""Folder within the cache."""
+
+END_TOKENS = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|end|>",
+    "<end_of_turn>",
+)
+"""Special tokens that always end a reply. A GGUF file names one of them, the model may write another."""
+
+# llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
+# transformers applies the pattern alone.
+_DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
+
+# Everything the loader raises on a damaged or unknown file.
+_LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+
+
+def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
+    """Folder with a GGUF file's tokenizer and chat template, made once for a file, wherever that lies.
+
+    Reading a large vocabulary out of the file takes a quarter of a minute, out of the folder a second.
+
+    Raises:
+        ModelLoadError: The file is damaged or of a kind that transformers can't read, or the cache folder
+            can't be written.
+    """
+    header = read_header(gguf_path)
+    root = cache_folder(cache_dir) / FOLDER
+    target = root / f"{content_digest(gguf_path, cache_dir)[:32]}-v{READER}"
+    if (target / MARKER).is_file():
+        return target
+    with writing(root), locked(target):
+        if not (target / MARKER).is_file():
+            fresh = target.with_name(target.name + PARTIAL)
+            for leftover in (fresh, target):
+                if leftover.exists():
+                    shutil.rmtree(leftover)
+            fresh.mkdir()
+            with quiet_transformers():
+                try:
+                    tokenizer = read_tokenizer(gguf_path, header, fresh)
+                except _LOAD_ERRORS as error:
+                    reason = (str(error).splitlines() or [type(error).__name__])[0]
+                    raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
+                tokenizer.save_pretrained(fresh)
+            write_atomically(fresh / MARKER, "{}")
+            os.replace(fresh, target)
+    return target
+
+
+def read_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer, splitting text as the model's own does.
+
+    Args:
+        gguf_path: The file.
+        header: Its header.
+        empty: An empty folder: as the model's name, beside the file's full path, it keeps the loader from
+            reading what happens to lie beside the file.
+    """
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        str(empty), gguf_file=str(gguf_path.resolve()), trust_remote_code=False
+    )
+    if header.values.get("tokenizer.ggml.pre") in _DIGITS_APART:
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    if header.context_tokens is not None:
+        tokenizer.model_max_length = header.context_tokens
+    return tokenizer
+
+
+def end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends a reply, the file's own first."""
+    special = tokenizer.get_added_vocab()
+    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
+    return list(dict.fromkeys(token for token in ends if token is not None))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from finetune.examples import Example
+from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.gguf_tokenizer import END_TOKENS
-from inference.transformers_engine.chat_prompt import ChatPrompts
 from scene.errors import InputError
 
 if TYPE_CHECKING:

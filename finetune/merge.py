@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.check import QUESTIONS
 from finetune.train import saving_to
+from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.local import transformers_folder
 from inference.models.sources import AdapterSource, resolve
 from inference.quiet import quiet_transformers
-from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, UnusableAdapterError
 

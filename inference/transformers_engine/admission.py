@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from inference.batching.blocks import PAGE, common_blocks, tokens_left
+from inference.batching.row import Row
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.pages import PAGE
-from inference.transformers_engine.prefix_cache import PrefixCache, common_blocks, tokens_left
-from inference.transformers_engine.row import Row
+from inference.transformers_engine.prefix_cache import PrefixCache
 
 LOOKAHEAD = 256
 """Waiting rows that are looked at, which takes a few microseconds each."""

@@ -9,17 +9,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 import torch
-from torch import Tensor
 
+from inference.batching.row import Row, extend
 from inference.transformers_engine.admission import choose
-from inference.transformers_engine.constraints import mask_logits
 from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.kv_cache import RowCache, closed_up
 from inference.transformers_engine.limits import Limits
 from inference.transformers_engine.prefill import Prefill
 from inference.transformers_engine.prefix_cache import PrefixCache
-from inference.transformers_engine.row import Row
-from inference.transformers_engine.sampling import pick_tokens
 
 CLEAN_STEPS = 1_000
 """Steps in which memory must suffice before twice as much is tried; twice as many after each relapse."""
@@ -64,7 +61,7 @@ class RunningBatch:
             logits = self._prefill.step(self._forward, self._limits.prefill_tokens)
             if logits is not None:
                 if not self._prefill.ahead:
-                    _extend(self._prefill.rows, logits)
+                    extend(self._prefill.rows, logits)
                     finished += [row for row in self._prefill.rows if row.over]
                     self._join(self._prefill)
                 self._prefill = None
@@ -153,7 +150,7 @@ class RunningBatch:
         lengths = torch.tensor([row.cached for row in self._rows], device=device)
         columns = torch.arange(self._cache.length + 1, device=device)
         mask = columns >= self._cache.length - lengths[:, None]
-        _extend(self._rows, self._forward(tokens, mask, self._cache))
+        extend(self._rows, self._forward(tokens, mask, self._cache))
 
     def _keep(self, rows: list[Row]) -> None:
         """Let only these go on, and drop the padding that no one of them needs."""
@@ -172,11 +169,3 @@ def _kept(cache: RowCache, rows: Sequence[Row], wanted: Collection[Row]) -> list
     if kept and len(kept) < len(rows):
         cache.keep(order, max(row.cached for row in kept))
     return kept
-
-
-def _extend(rows: list[Row], logits: Tensor) -> None:
-    """Give each row its next token; float32 logits, (rows, vocabulary), are changed in place."""
-    mask_logits(logits, [row.constraint for row in rows])
-    tokens = pick_tokens(logits, [row.sampler for row in rows])
-    for row, token in zip(rows, tokens, strict=True):
-        row.accept(token)

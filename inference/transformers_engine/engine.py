@@ -15,16 +15,23 @@ import torch
 from langchain_huggingface import HuggingFacePipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+<<<<<<< HEAD
 from inference.engine import Completion, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.pieces import Pieces
 from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.constraints import GrammarCache
+=======
+from inference.batching.chat_prompt import ChatPrompts
+from inference.batching.constraints import GrammarCache
+from inference.batching.row import Row
+from inference.engine import Completion, GenerationRequest
+from inference.flight import STEP_ERRORS, Flight, settle
+>>>>>>> 0fa6689 (Give what any engine of ours needs around its computing a room of its own)
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.heap import return_large_blocks
 from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
-from inference.transformers_engine.row import Row
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
 

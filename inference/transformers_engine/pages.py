@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inference.batching.blocks import PAGE
 from inference.transformers_engine.kv_cache import RowCache
-
-PAGE = 16
-"""Tokens in a page."""
 
 FEWEST = 64
 """Pages that the store begins with."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from inference.batching.blocks import PAGE, tokens_left
 from inference.transformers_engine.admission import Intake
 from inference.transformers_engine.forward import ForwardPass
-from inference.transformers_engine.pages import PAGE
-from inference.transformers_engine.prefix_cache import PrefixCache, tokens_left
+from inference.transformers_engine.prefix_cache import PrefixCache
 
 
 class Prefill:

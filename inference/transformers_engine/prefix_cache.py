@@ -1,40 +1,15 @@
-"""Keys and values of prompts, kept so that prompts that begin the same way need not compute them again.
-
-A prompt is cut into blocks of one page. A block is named by its tokens and all tokens before it, so one
-look-up by name answers whether a whole beginning is known.
-"""
+"""Keys and values of prompts, kept so that prompts that begin the same way need not compute them again."""
 
 from __future__ import annotations
 
 import sys
-from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Sequence
-from hashlib import blake2b
 
+from inference.batching.blocks import PAGE
 from inference.transformers_engine.kv_cache import RowCache
-from inference.transformers_engine.pages import PAGE, Pages
-
-
-def block_names(tokens: Sequence[int]) -> list[bytes]:
-    """A name for each whole block of a prompt, equal only where everything up to the block's end is equal."""
-    names = []
-    name = b""
-    for end in range(PAGE, len(tokens) + 1, PAGE):
-        name = blake2b(name + array("q", tokens[end - PAGE : end]).tobytes(), digest_size=16).digest()
-        names.append(name)
-    return names
-
-
-def common_blocks(one: Sequence[bytes], other: Sequence[bytes]) -> int:
-    """How many blocks two prompts have in common from their beginning."""
-    return bisect_left(range(min(len(one), len(other))), True, key=lambda at: one[at] != other[at])
-
-
-def tokens_left(length: int, known_blocks: int) -> int:
-    """Tokens of a prompt that are left to compute; the last one always is, since its logits are wanted."""
-    return max(1, length - known_blocks * PAGE)
+from inference.transformers_engine.pages import Pages
 
 
 class PrefixCache:

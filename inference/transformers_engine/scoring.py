@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.local import Progress, no_progress, transformers_folder
 from inference.models.sources import AdapterSource, resolve
-from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.batching.blocks import PAGE, block_names, common_blocks, tokens_left
 from inference.transformers_engine.admission import Intake, choose
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.pages import PAGE
-from inference.transformers_engine.prefix_cache import block_names, common_blocks, tokens_left
 
 
 class Row:

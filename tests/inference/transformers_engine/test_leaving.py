@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 
+from inference.batching.blocks import PAGE
 from inference.transformers_engine import decoding
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.pages import PAGE
 from scene.errors import EngineError
 from tests.inference.tiny_llama import alone, ask, engine, llama, text_of
 from tests.inference.transformers_engine.driving import Forwards, Hold, ask_together, gather, until

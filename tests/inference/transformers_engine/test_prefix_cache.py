@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.batching.blocks import PAGE, block_names, common_blocks, tokens_left
 from inference.transformers_engine import pages
 from inference.transformers_engine.kv_cache import RowCache
-from inference.transformers_engine.pages import PAGE
-from inference.transformers_engine.prefix_cache import PrefixCache, block_names, common_blocks, tokens_left
+from inference.transformers_engine.prefix_cache import PrefixCache
 
 LAYERS = ((2, 3, 5), (1, 4, 4))
 """Heads, size of a key and size of a value in each layer."""

@@ -8,8 +8,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inference.batching.blocks import PAGE
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.pages import PAGE
 from tests.inference.tiny_llama import ask, engine
 from tests.inference.transformers_engine.architectures import (
     adapted_llama,

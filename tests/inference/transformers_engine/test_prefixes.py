@@ -5,8 +5,8 @@ import math
 
 import pytest
 
+from inference.batching.blocks import PAGE
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.pages import PAGE
 from tests.inference.tiny_llama import ask, engine, llama
 from tests.inference.transformers_engine.driving import (
     LONG,

@@ -103,9 +103,11 @@ class GrammarCache:
         self._compiler = xgrammar.GrammarCompiler(
             information, max_threads=torch.get_num_threads(), cache_limit_bytes=COMPILED_BYTES
         )
-        special = set(tokenizer.all_special_ids) | {
+        special: set[int] = set(tokenizer.all_special_ids) | {
             token for token, added in tokenizer.added_tokens_decoder.items() if added.special
         }
+        # GGUF files fill the vocabulary up with these, as if they were words.
+        special |= {token for word, token in tokenizer.get_vocab().items() if word == f"[PAD{token}]"}
         self._forbidden = _bits(special - set(ends), vocabulary)
         self._ends = _bits(ends, vocabulary)
 

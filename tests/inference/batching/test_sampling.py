@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.transformers_engine.sampling import HEADS, Sampler, pick_tokens
+from inference.batching.sampling import HEADS, Sampler, pick_tokens
 
 
 def draws(logits, count, temperature=1.0, top_p=1.0):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from inference.batching.blocks import block_names
+from inference.batching.constraints import Constraint, mask_logits
+from inference.batching.sampling import Sampler, pick_tokens
+from inference.batching.text_stream import TextStream, decode
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.pieces import Pieces
 from inference.stops import before_stop, first_stop
-from inference.transformers_engine.constraints import Constraint
-from inference.transformers_engine.prefix_cache import block_names
-from inference.transformers_engine.sampling import Sampler
-from inference.transformers_engine.text_stream import TextStream, decode
 
 
 class Row:
@@ -133,3 +134,18 @@ class Row:
                 return
         if first_stop(text, self.request.stop) is not None:
             self.finish_reason = "stop"
+
+
+def extend(rows: Sequence[Row], logits: Tensor) -> None:
+    """Give each row its next token.
+
+    Args:
+        rows: Those that have been computed.
+        logits: float32, (rows, vocabulary); changed in place.
+    """
+    if not rows:
+        return
+    mask_logits(logits, [row.constraint for row in rows])
+    tokens = pick_tokens(logits, [row.sampler for row in rows])
+    for row, token in zip(rows, tokens, strict=True):
+        row.accept(token)

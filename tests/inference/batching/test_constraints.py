@@ -8,7 +8,7 @@ import xgrammar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.transformers_engine.constraints import GrammarCache, choice_grammar, mask_logits
+from inference.batching.constraints import GrammarCache, choice_grammar, mask_logits
 from scene.errors import InputError
 from tests.inference.tiny_llama import ask, tokenizer
 

@@ -99,7 +99,11 @@ class ThreadedEngine(Generic[AnyFlight]):
             if not self._closed:
                 self._closed = True
                 self._arrivals.put(None)
+        self._interrupt()
         self._thread.join()
+
+    def _interrupt(self) -> None:
+        """Cut short what is being computed, where that can be done. Called when closing, from any thread."""
 
     async def _completed(self, flight: AnyFlight) -> Completion:
         """Hand a flight to the thread, and wait for what becomes of it."""

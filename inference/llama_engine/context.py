@@ -20,8 +20,8 @@ from inference.llama_engine.model import LlamaModel
 from inference.llama_engine.structs import Batch
 from scene.errors import ModelLoadError
 
-_NO_ROOM = 1
-"""What a computation returns that finds no cells."""
+_MOVES = 200
+"""Times that cells are moved at most until they lie together; some dozens of pieces are moved at a time."""
 
 
 class NoRoomError(RuntimeError):
@@ -93,6 +93,7 @@ class LlamaContext:
         self.batch_tokens = min(
             int(self._library.llama_n_batch(self._pointer)), int(self._library.llama_n_ubatch(self._pointer))
         )
+        self._view = self._library.llama_kv_cache_view_init(self._pointer, 1)
         self._lengths = [0] * sequences
         self._arrays = _BatchArrays(self.batch_tokens)
         if adapter is not None:
@@ -139,13 +140,9 @@ class LlamaContext:
         total = sum(len(piece.tokens) for piece in pieces)
         if total > self.free:
             raise NoRoomError(f"{total} more tokens don't fit into {self.cells} cells")
+        self._close_up()
         rows = self._arrays.fill([(piece, self._lengths[piece.sequence]) for piece in pieces])
-        code = self._decode(pieces)
-        if code == _NO_ROOM:
-            # The cells that are free are not in one piece.
-            self._close_up()
-            code = self._decode(pieces)
-        if code:
+        if code := self._decode(pieces):
             raise RuntimeError(f"llama.cpp failed with code {code}")
         for piece in pieces:
             self._lengths[piece.sequence] += len(piece.tokens)
@@ -211,11 +208,9 @@ class LlamaContext:
         tokens = int(data[:4].view(np.int32)[0])
         if tokens > self.free:
             raise NoRoomError(f"{tokens} more tokens don't fit into {self.cells} cells")
+        self._close_up()
         if not self._set(sequence, data, end):
-            # The cells that are free are not in one piece.
-            self._close_up()
-            if not self._set(sequence, data, end):
-                raise RuntimeError("llama.cpp can't load a sequence that it has saved")
+            raise RuntimeError("llama.cpp can't load a sequence that it has saved")
         self._lengths[sequence] = end
 
     def abort(self) -> None:
@@ -225,6 +220,7 @@ class LlamaContext:
     def close(self) -> None:
         """Free the cells."""
         if self._pointer:
+            self._library.llama_kv_cache_view_free(self._view)
             self._library.llama_free(self._pointer)
             self._pointer = None
 
@@ -252,10 +248,19 @@ class LlamaContext:
         return False
 
     def _close_up(self) -> None:
-        """Move what cells hold together, so that the free ones are in one piece."""
-        self._library.llama_kv_cache_defrag(self._pointer)
-        if self._library.llama_kv_cache_update(self._pointer):
-            raise RuntimeError("llama.cpp can't move its cells")
+        """Move what cells hold together, so that all the free ones come after them.
+
+        The library wants cells in one piece for what it computes. Worse, it takes for granted that nothing a
+        token attends to lies behind that token's own cell, and leaves it out where it does.
+        """
+        for _ in range(_MOVES):
+            self._library.llama_kv_cache_view_update(self._pointer, self._view)
+            if self._view.max_contiguous == self.free and self._view.max_contiguous_idx in (self.used, -1):
+                return
+            self._library.llama_kv_cache_defrag(self._pointer)
+            if self._library.llama_kv_cache_update(self._pointer):
+                break
+        raise RuntimeError("llama.cpp can't move its cells together")
 
     def _check(self, pieces: Sequence[Piece]) -> None:
         if not pieces or sum(len(piece.tokens) for piece in pieces) > self.batch_tokens:

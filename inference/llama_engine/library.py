@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inference.llama_engine.structs import Batch, ContextParams, LogCallback, ModelParams
+from inference.llama_engine.structs import Batch, CacheView, ContextParams, LogCallback, ModelParams
 from scene.errors import InputError
 
 WHEEL = "ik-llama-cpp-python"
@@ -48,6 +48,9 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_kv_cache_seq_pos_max": (c_int32, [c_void_p, c_int32]),
     "llama_kv_cache_defrag": (None, [c_void_p]),
     "llama_kv_cache_update": (c_int32, [c_void_p]),
+    "llama_kv_cache_view_init": (CacheView, [c_void_p, c_int32]),
+    "llama_kv_cache_view_update": (None, [c_void_p, POINTER(CacheView)]),
+    "llama_kv_cache_view_free": (None, [POINTER(CacheView)]),
     "llama_get_kv_cache_used_cells": (c_int32, [c_void_p]),
     "llama_state_seq_get_size": (c_size_t, [c_void_p, c_int32, c_uint32]),
     "llama_state_seq_get_data": (c_size_t, [c_void_p, c_void_p, c_size_t, c_int32, c_uint32]),

@@ -1,7 +1,7 @@
 """The bytes that the library makes of a sequence, cut into pages and put together again.
 
-They hold, one after the other: how many tokens, the position of each, and for each layer first the keys,
-token by token, then the values, number by number, each for all tokens. Nothing in them depends on who
+They hold, one after the other: how many tokens, the position of each, and then the keys of each layer, token
+by token, and the values of each layer, number by number, each for all tokens. Nothing in them depends on who
 computed them or which cells they were in, so any run of pages can be loaded as a sequence's beginning or as
 what follows one.
 """
@@ -65,6 +65,13 @@ def split(data: NDArray[np.uint8], layers: int, page: int) -> list[Page]:
         raise RuntimeError("llama.cpp lays keys and values out in an unknown way")
     keys, values = (np.ascontiguousarray(each[:, _LAYER_HEAD:]).view(np.uint16) for each in heads)
     keys, values = keys.reshape(layers, count, -1), values.reshape(layers, numbers, count)
+    # They come as they lie in the cells, which is out of order once some were moved.
+    positions = data[4 : 4 + 8 * count].view(np.int32)[::2]
+    order = np.argsort(positions)
+    if (np.diff(positions[order]) != 1).any():
+        raise RuntimeError("llama.cpp has gaps in a sequence")
+    if (np.diff(order) != 1).any():
+        keys, values = keys[:, order], values[:, :, order]
     return [
         Page(keys[:, at : at + page].copy(), values[:, :, at : at + page].copy())
         for at in range(0, count - page + 1, page)

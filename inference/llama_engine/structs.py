@@ -156,9 +156,25 @@ class Batch(Structure):
     ]
 
 
+class CacheView(Structure):
+    """Which cells are in use."""
+
+    _fields_ = [
+        ("n_cells", c_int32),
+        ("n_seq_max", c_int32),
+        ("token_count", c_int32),
+        ("used_cells", c_int32),
+        ("max_contiguous", c_int32),
+        ("max_contiguous_idx", c_int32),
+        ("cells", c_void_p),
+        ("cells_sequences", POINTER(c_int32)),
+    ]
+
+
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "llama_model_params": ModelParams,
     "llama_context_params": ContextParams,
     "llama_batch": Batch,
+    "llama_kv_cache_view": CacheView,
 }
 """By their names in the header."""

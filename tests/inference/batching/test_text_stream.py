@@ -3,12 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-<<<<<<< HEAD:tests/inference/transformers_engine/test_text_stream.py
+from inference.batching.text_stream import LONGEST_CHARACTER, TextStream
 from inference.stops import first_stop
-from inference.transformers_engine.text_stream import LONGEST_CHARACTER, TextStream
-=======
-from inference.batching.text_stream import LONGEST_CHARACTER, TextStream, first_stop
->>>>>>> 0fa6689 (Give what any engine of ours needs around its computing a room of its own):tests/inference/batching/test_text_stream.py
 from tests.inference.tiny_llama import tokenizer
 
 WORDS = tokenizer()

@@ -11,7 +11,7 @@ import pytest
 
 from inference.llama_engine import library
 from inference.llama_engine.library import FUNCTIONS, WHEEL, load_library
-from inference.llama_engine.structs import STRUCTS, Batch, ContextParams, LogCallback, ModelParams
+from inference.llama_engine.structs import STRUCTS, Batch, CacheView, ContextParams, LogCallback, ModelParams
 from scene.errors import InputError
 
 PLAIN = {
@@ -33,8 +33,9 @@ PLAIN = {
     "llama_model_params": ModelParams,
     "llama_context_params": ContextParams,
     "llama_batch": Batch,
+    "llama_kv_cache_view": CacheView,
 }
-POINTED = {"char": c_char_p, "float": POINTER(c_float)}
+POINTED = {"char": c_char_p, "float": POINTER(c_float), "llama_kv_cache_view": POINTER(CacheView)}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_function(header, name):
     arguments = [] if parameters in ("", "void") else [declared(each)[0] for each in parameters.split(",")]
     expected = FUNCTIONS[name]
     assert expected[0] == (None if result == "void" else kind(result, POINTED))
-    assert expected[1] == [kind(each, {"char": c_char_p}) for each in arguments]
+    assert expected[1] == [kind(each, {**POINTED, "float": c_void_p}) for each in arguments]
 
 
 def test_defaults_are_read_where_they_lie():

@@ -7,8 +7,8 @@ from transformers import (
 )
 from transformers.cache_utils import DynamicCache
 
+from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage, GenerationRequest
-from inference.transformers_engine.chat_prompt import ChatPrompts
 from inference.transformers_engine.forward import ForwardPass
 from scene.errors import InputError, ModelLoadError, PromptTooLongError
 from tests.inference.tiny_llama import CHATML, ask, engine, llama, tokenizer

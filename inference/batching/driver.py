@@ -1,0 +1,218 @@
+"""The thread that serves requests with a model of this process, whatever computes with it.
+
+One thread drives the model. Requests wait in a queue, join the running batch between two tokens and leave
+it with their last one, so a short choice never waits for somebody else's long answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from inference.batching.chat_prompt import ChatPrompts
+from inference.batching.constraints import GrammarCache
+from inference.batching.row import Row
+from inference.engine import Completion, GenerationRequest, OnText
+from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
+from inference.pieces import Pieces
+from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
+from scene.nouns import ModelIdentity
+
+
+class Batch(Protocol):
+    """Rows that are computed together. It decides who is next; only the engine's thread calls it."""
+
+    waiting: deque[Row]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        ...
+
+    def step(self) -> list[Row]:
+        """Compute something for somebody; the rows that are over."""
+        ...
+
+    def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
+        """Drop rows that nobody waits for any more, wherever they are."""
+        ...
+
+    def abandon(self) -> bool:
+        """Drop everything computed, and who it was for; waiting rows stay. Says whether prompts were kept."""
+        ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+class BatchEngine(ThreadedEngine[Flight], Generic[B]):
+    """Everything of an engine but the computing.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        vocabulary: Number of logits the model gives.
+        end_ids: Tokens that end a reply.
+        identity: What the record says about the model.
+        context_tokens: Size of the model's context window in tokens.
+        batch: What computes.
+        rows: How many requests under way keep it busy.
+
+    Raises:
+        ModelLoadError: The model has no chat template or no end token.
+    """
+
+    constrains = True
+
+    def __init__(
+        self,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        vocabulary: int,
+        end_ids: Collection[int],
+        identity: ModelIdentity,
+        context_tokens: int,
+        batch: B,
+        rows: int,
+    ) -> None:
+        """Prepare what requests need, and start the thread that drives the batch."""
+        if not end_ids:
+            raise ModelLoadError(f"{identity.id} names no end token; set eos_token_id in its tokenizer.")
+        super().__init__(identity, f"{identity.engine}-engine")
+        self._tokenizer = tokenizer
+        self._context_tokens = context_tokens
+        self._prompts = ChatPrompts(tokenizer, identity.id)
+        self._end_ids = end_ids
+        self._grammars = GrammarCache(tokenizer, vocabulary, end_ids)
+        self._rows = rows
+        self._batch: B | None = batch
+        self._flights: dict[Row, Flight] = {}
+        self._thread.start()
+
+    @property
+    def requests_at_once(self) -> int:
+        """The rows of a full batch."""
+        return self._rows
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer one request; see `Engine.generate`."""
+        loop = asyncio.get_running_loop()
+        return await self._completed(Flight(request, loop.create_future(), loop))
+
+    async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
+        """Answer one request aloud; see `StreamingEngine.stream`."""
+        loop = asyncio.get_running_loop()
+        pieces = Pieces(on_text, loop, request.stop)
+        return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+
+    @torch.inference_mode()
+    def _drive(self) -> None:
+        """Receive, step, deliver, until closed. Runs in the engine's own thread."""
+        batch = self._batch
+        assert batch is not None
+        try:
+            while self._receive(batch):
+                failure: BaseException | None = None
+                try:
+                    self._withdraw(batch)
+                    for row in batch.step():
+                        self._deliver(row)
+                except STEP_ERRORS as error:
+                    failure = error
+                if failure is not None:
+                    self._recover(batch, failure)
+        finally:
+            self._fail(self._flights.values())
+            self._flights = {}
+            self._batch = None
+            self._let_go()
+
+    def _receive(self, batch: B) -> bool:
+        """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
+        while True:
+            try:
+                flight = self._arrivals.get(block=not batch.busy)
+            except queue.Empty:
+                return True
+            if flight is None:
+                return False
+            if flight.future.cancelled():
+                continue
+            try:
+                row = self._row(flight)
+            except InputError as error:
+                settle(flight, error)
+                continue
+            except STEP_ERRORS as error:
+                settle(flight, _failure("The request couldn't be prepared", error))
+                continue
+            if row.finish_reason:
+                settle(flight, row.completion())
+                continue
+            self._flights[row] = flight
+            batch.waiting.append(row)
+
+    def _row(self, flight: Flight) -> Row:
+        """Everything about a request that comes before the model."""
+        request = flight.request
+        prompt = self._prompts.token_ids(request.messages)
+        if len(prompt) + request.max_tokens > self._context_tokens:
+            raise PromptTooLongError(len(prompt), request.max_tokens, self._context_tokens)
+        constraint = self._grammars.constraint(request)
+        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces)
+
+    def _withdraw(self, batch: B) -> None:
+        """Drop the rows whose callers were cancelled."""
+        for row in [row for row, flight in self._flights.items() if flight.future.cancelled()]:
+            del self._flights[row]
+        batch.withdraw(lambda row: row not in self._flights)
+
+    def _deliver(self, row: Row) -> None:
+        """Hand over what became of a row, unless it was withdrawn during its prefill."""
+        if row in self._flights:
+            outcome = row.completion() if row.failure is None else EngineError(row.failure)
+            settle(self._flights.pop(row), outcome)
+
+    def _recover(self, batch: B, error: BaseException) -> None:
+        """After a failed step: fail its rows, unless they can begin again."""
+        freed = batch.abandon()
+        waiting = set(batch.waiting)
+        rows = [row for row in self._flights if row not in waiting]
+        if not rows:
+            # It failed before it was for anybody, and would do so for ever.
+            rows = list(self._flights)
+            batch.waiting.clear()
+        if self._retry(batch, rows, error, freed=freed):
+            return
+        for row in rows:
+            settle(self._flights.pop(row), _failure("The model failed", error))
+
+    def _retry(self, batch: B, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
+        """Let rows of a failed step begin again, if there is a way in which they may get through.
+
+        Args:
+            batch: What computes; it has been abandoned.
+            rows: The rows that were in the step, or all there are.
+            error: What failed.
+            freed: Whether prompts were dropped that were only kept for later.
+
+        Returns:
+            Whether they wait again.
+        """
+        return False
+
+    def _let_go(self) -> None:
+        """Free what does not free itself. Called last, in the engine's thread."""
+
+
+def _failure(what: str, cause: BaseException) -> EngineError:
+    """An error of one sentence that keeps its cause."""
+    first_line = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    error = EngineError(f"{what}: {first_line.rstrip('.')}.")
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,216 @@
+"""The running batch: who is computed next, and how rows share cells.
+
+Rows come in one after the other. The prompt of the one that came last is computed in pieces beside the tokens
+of those that are answering; then the next one comes in, and begins with what it has in common with any of
+them. Everything here runs in the engine's one thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from inference.batching.blocks import PAGE, common_blocks
+from inference.batching.row import Row, extend
+from inference.llama_engine.context import LlamaContext, Piece
+from inference.llama_engine.limits import Limits
+from inference.llama_engine.model import LlamaModel
+from inference.llama_engine.prefix_store import PrefixStore
+from inference.llama_engine.states import join, split
+from scene.errors import ModelLoadError
+
+_CELL_UNIT = 256
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A row and the sequence that holds its tokens."""
+
+    row: Row
+    sequence: int
+
+
+class RunningBatch:
+    """Decides who is computed next, and computes it.
+
+    Args:
+        model: The weights.
+        limits: How much is computed at once.
+        threads: Processor threads to compute with.
+        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
+    """
+
+    def __init__(
+        self, model: LlamaModel, limits: Limits, threads: int, adapter: tuple[int, float] | None = None
+    ) -> None:
+        """Start empty."""
+        self._model = model
+        self._limits = limits
+        self._threads = threads
+        self._adapter = adapter
+        self._context = self._with_cells(limits.cells)
+        self._prefixes = PrefixStore(limits.prefix_bytes)
+        self.waiting: deque[Row] = deque()
+        self._seats: list[_Seat] = []
+        self._free = list(range(limits.rows))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self.waiting or self._seats)
+
+    def step(self) -> list[Row]:
+        """Generate one token for every row that has its prompt, and compute some more of another's prompt.
+
+        Returns:
+            The rows that are over.
+        """
+        failed: list[Row] = []
+        pieces, answering = self._compose(failed)
+        if pieces:
+            logits = torch.from_numpy(self._context.compute(pieces))
+            extend(answering, logits)
+        for seat in [seat for seat in self._seats if seat.row.over]:
+            self._leave(seat)
+        return failed + [row for row in answering if row.over]
+
+    def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
+        """Drop rows that nobody waits for any more, wherever they are."""
+        self.waiting = deque(row for row in self.waiting if not unwanted(row))
+        for seat in [seat for seat in self._seats if unwanted(seat.row)]:
+            self._leave(seat)
+
+    def abandon(self) -> bool:
+        """Drop everything computed, and who it was computed for. Other waiting rows stay.
+
+        Returns:
+            Whether this freed prompts that were only kept for later.
+        """
+        self._seats = []
+        self._free = list(range(self._limits.rows))
+        self._context.clear()
+        # What a failed pass has left there is not to be trusted.
+        return self._prefixes.clear()
+
+    def abort(self) -> None:
+        """Cut short what is being computed, and whatever is from now on. From any thread."""
+        self._context.abort()
+
+    def close(self) -> None:
+        """Free the cells."""
+        self._context.close()
+
+    def _compose(self, failed: list[Row]) -> tuple[list[Piece], list[Row]]:
+        """What to compute in one pass, and which rows get a token from it."""
+        pieces: list[Piece] = []
+        answering: list[Row] = []
+        beginning: _Seat | None = None
+        for seat in self._seats:
+            if self._to_compute(seat):
+                beginning = seat
+            else:
+                pieces.append(Piece(seat.sequence, seat.row.generated[-1:], 1))
+                answering.append(seat.row)
+        room = self._limits.step_tokens - len(pieces)
+        while room > 0:
+            if beginning is None:
+                beginning = self._admit(failed)
+                if beginning is None:
+                    break
+            row, done = beginning.row, self._context.length(beginning.sequence)
+            tokens = row.prompt[done : done + room]
+            whole = done + len(tokens) == len(row.prompt)
+            pieces.append(Piece(beginning.sequence, tokens, int(whole)))
+            room -= len(tokens)
+            if not whole:
+                break
+            answering.append(row)
+            if self.waiting and PAGE * common_blocks(self.waiting[0].blocks, row.blocks) > done:
+                # It had better wait until what they share has been computed.
+                break
+            beginning = None
+        return pieces, answering
+
+    def _to_compute(self, seat: _Seat) -> int:
+        """Tokens of a row's prompt that are not computed yet."""
+        return max(0, len(seat.row.prompt) - self._context.length(seat.sequence))
+
+    def _admit(self, failed: list[Row]) -> _Seat | None:
+        """Give the row that has waited longest a sequence, if there is room for it."""
+        if not self.waiting or not self._free:
+            return None
+        row = self.waiting[0]
+        if not self._seats and row.room > self._context.cells and not self._enlarge(row):
+            failed.append(self.waiting.popleft())
+            return None
+        neighbour = max(self._seats, key=lambda seat: self._common(row, seat), default=None)
+        shared = 0 if neighbour is None else self._common(row, neighbour)
+        if self._seats:
+            growth = sum(seat.row.room - self._context.length(seat.sequence) for seat in self._seats)
+            if self._context.used + growth + row.room - shared > self._context.cells:
+                return None
+            if self._context.used + len(row.prompt) - shared > self._limits.crowded:
+                return None
+        self.waiting.popleft()
+        seat = _Seat(row, self._free.pop())
+        self._begin(seat, neighbour, shared)
+        self._seats.append(seat)
+        return seat
+
+    def _common(self, row: Row, seat: _Seat) -> int:
+        """Tokens with which a row's prompt begins that a running row has computed."""
+        same = PAGE * common_blocks(row.blocks, seat.row.blocks)
+        return min(same, self._context.length(seat.sequence), len(row.prompt) - 1)
+
+    def _begin(self, seat: _Seat, neighbour: _Seat | None, shared: int) -> None:
+        """Let a row begin with what a running row has of its prompt, and with what waits in memory."""
+        row, sequence = seat.row, seat.sequence
+        known = self._prefixes.known(row.blocks)
+        if known * PAGE > shared:
+            first = shared // PAGE
+            shared = first * PAGE
+            pages = self._prefixes.pages(row.blocks[:known], first)
+            self._context.load(sequence, join(pages, shared), known * PAGE)
+        if neighbour is not None:
+            self._context.share(neighbour.sequence, sequence, shared)
+        # The last token is always computed, since its logits are wanted.
+        self._context.cut(sequence, min(self._context.length(sequence), len(row.prompt) - 1))
+        row.cached_tokens = self._context.length(sequence)
+
+    def _leave(self, seat: _Seat) -> None:
+        """Free a row's cells, and keep what others may begin with."""
+        row, sequence = seat.row, seat.sequence
+        whole = row.blocks[: self._context.length(sequence) // PAGE]
+        known = self._prefixes.known(whole)
+        if known < len(whole) and self._limits.prefix_bytes:
+            end = len(whole) * PAGE
+            self._context.cut(sequence, end)
+            pages = split(self._context.save(sequence), self._model.layers, PAGE)
+            self._prefixes.keep(whole, pages[known:])
+        self._context.cut(sequence, 0)
+        self._seats.remove(seat)
+        self._free.append(sequence)
+
+    def _enlarge(self, row: Row) -> bool:
+        """Make room for a row that is longer than all cells; it fails where memory does not suffice."""
+        self._context.close()
+        cells = -(-row.room // _CELL_UNIT) * _CELL_UNIT
+        try:
+            self._context = self._with_cells(cells)
+        except ModelLoadError:
+            row.failure = f"There is not enough memory for a request of {row.room} tokens; ask for less."
+            self._context = self._with_cells(self._limits.cells)
+        return row.failure is None
+
+    def _with_cells(self, cells: int) -> LlamaContext:
+        return LlamaContext(
+            self._model,
+            cells=cells,
+            sequences=self._limits.rows,
+            batch_tokens=self._limits.step_tokens,
+            threads=self._threads,
+            adapter=self._adapter,
+        )

@@ -1,0 +1,78 @@
+"""Continuous batching for a GGUF file on a CPU, computed by llama.cpp's C functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from inference.batching.driver import BatchEngine
+from inference.batching.row import Row
+from inference.llama_engine.batch import RunningBatch
+from inference.llama_engine.limits import Limits
+from inference.llama_engine.model import LlamaModel
+from inference.models.gguf_tokenizer import end_tokens
+from scene.nouns import ModelIdentity
+
+
+class LlamaEngine(BatchEngine[RunningBatch]):
+    """Runs a model that the library has loaded, and frees it in the end.
+
+    Args:
+        model: The weights.
+        tokenizer: The tokenizer of the same file.
+        identity: What the record says about the model.
+        context_tokens: Size of the model's context window in tokens.
+        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
+        threads: Processor threads to compute with; as many as this process may use when None.
+        limits: How much is computed and kept at once.
+
+    Raises:
+        ModelLoadError: The model has no chat template or no end token, or there is not enough memory.
+    """
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        tokenizer: PreTrainedTokenizerBase,
+        identity: ModelIdentity,
+        context_tokens: int,
+        *,
+        adapter: tuple[int, float] | None = None,
+        threads: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Make room for keys and values, and start the thread that drives the model."""
+        self._model = model
+        limits = limits or Limits()
+        self._computing = RunningBatch(model, limits, threads or usable_cores(), adapter)
+        super().__init__(
+            tokenizer=tokenizer,
+            vocabulary=model.vocabulary,
+            end_ids=frozenset(end_tokens(tokenizer)),
+            identity=identity,
+            context_tokens=context_tokens,
+            batch=self._computing,
+            rows=limits.rows,
+        )
+
+    def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
+        """Whether the step was cut short by the closing, which sees to the rows."""
+        return self._closed
+
+    def _interrupt(self) -> None:
+        """Cut short what is being computed."""
+        self._computing.abort()
+
+    def _let_go(self) -> None:
+        """Free the cells, then the weights."""
+        self._computing.close()
+        self._model.close()
+
+
+def usable_cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -21,6 +21,7 @@ from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState, check_answer, check_question
 
 PACKAGES = (
+    "ik-llama-cpp-python",
     "langchain-core",
     "langchain-openai",
     "langgraph",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
-from inference.models import convert, converter, fetch
+from inference.models import convert, converter, fetch, gguf_tokenizer
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
 from inference.openvino_engine import ir as openvino_ir
 
 GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
-CONVERTER, UNFINISHED = "converter to OpenVINO IR", "unfinished"
+TOKENIZER, CONVERTER, UNFINISHED = "tokenizer", "converter to OpenVINO IR", "unfinished"
 """Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
@@ -44,7 +44,15 @@ class Cached:
 def inventory(cache_dir: Path | None = None) -> list[Cached]:
     """Everything that is whole, and what was left unfinished, by name."""
     cache = cache_folder(cache_dir)
-    found = (_gguf_files, _hf_folders, _ir_folders, _snapshots, _converters, _unfinished)
+    found = (
+        _gguf_files,
+        _hf_folders,
+        _tokenizers,
+        _ir_folders,
+        _snapshots,
+        _converters,
+        _unfinished,
+    )
     return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
 
 
@@ -77,7 +85,7 @@ def _gguf_files(cache: Path) -> Iterator[Cached]:
                 kind=GGUF,
                 size=model.size,
                 revision=model.sha256,
-                engines=("openvino", "transformers"),
+                engines=("llama", "openvino", "transformers"),
                 path=path,
             )
 
@@ -94,6 +102,13 @@ def _hf_folders(cache: Path) -> Iterator[Cached]:
                 engines=("transformers",),
                 path=folder,
             )
+
+
+def _tokenizers(cache: Path) -> Iterator[Cached]:
+    for folder in (cache / gguf_tokenizer.FOLDER).glob("*"):
+        if made := gguf_tokenizer.made_from(folder):
+            file, sha256 = made
+            yield _bare(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
 
 
 def _ir_folders(cache: Path) -> Iterator[Cached]:
@@ -138,7 +153,13 @@ def _converters(cache: Path) -> Iterator[Cached]:
 def _unfinished(cache: Path) -> Iterator[Cached]:
     """What an interruption left, or another process is making just now."""
     names = {model.file_name: model.name for model in EMBEDDED.values()}
-    for folder in (fetch.FOLDER, convert.FOLDER, openvino_ir.FOLDER, converter.FOLDER):
+    for folder in (
+        fetch.FOLDER,
+        convert.FOLDER,
+        gguf_tokenizer.FOLDER,
+        openvino_ir.FOLDER,
+        converter.FOLDER,
+    ):
         for path in (cache / folder).glob("*"):
             if path.suffix in (PARTIAL, fetch.PARTS) and path.is_dir():
                 yield _bare(names.get(path.stem, path.stem), UNFINISHED, path)

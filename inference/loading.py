@@ -9,6 +9,8 @@ from pathlib import Path
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
+from inference.llama_engine.library import is_installed
+from inference.llama_engine.loader import is_known, load_llama
 from inference.models.gguf_header import read_header
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import (
@@ -32,6 +34,8 @@ from scene.nouns import ModelIdentity
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
 
+_CPU_DTYPES = {"llama": (), "openvino": ("float32",)}
+
 # What OpenVINO GenAI reads as GGUF.
 _OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
 
@@ -50,16 +54,17 @@ def load_engine(
 ) -> Engine:
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
-    `auto` takes `openai` where a server is named; OpenVINO on a CPU where it is installed and nothing asks
-    for a number format: for a GGUF file, an OpenVINO folder, and what was converted to one by `monopolylogue
-    models convert`. It takes transformers for everything else.
+    `auto` takes `openai` where a server is named. On a CPU, where nothing asks for a number format, it takes
+    what is installed of: llama.cpp for a GGUF file of a kind that is known to be computed right; OpenVINO for
+    one of another kind, an OpenVINO folder, and what was converted to one by `monopolylogue models convert`.
+    It takes transformers for everything else.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
             LoRA adapter. On a server, the name that the model has there; `default` is its only one.
-        engine: `auto`, `transformers`, `openvino` or `openai`.
-        dtype: `auto`, `bfloat16`, `float16` or `float32`. OpenVINO takes `auto` and `float32`; a server
-            decides for itself.
+        engine: `auto`, `transformers`, `llama`, `openvino` or `openai`.
+        dtype: `auto`, `bfloat16`, `float16` or `float32`. OpenVINO takes `auto` and `float32`; llama.cpp and
+            a server decide for themselves.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
@@ -85,14 +90,10 @@ def load_engine(
     source = resolve(model)
     report = on_progress or no_progress
     if engine == "auto":
-        engine = "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
-    if engine == "openvino":
-        if dtype not in ("auto", "float32") or device not in ("auto", "cpu"):
-            raise InputError(
-                "The engine `openvino` runs on the cpu and takes no dtype but float32; use `transformers`."
-            )
-        return _openvino(source, dtype, threads, cache_dir, report)
-    return _transformers(source, dtype, device, threads, cache_dir, report)
+        engine = _picked(source, dtype, device, cache_dir)
+    if engine == "transformers":
+        return _transformers(source, dtype, device, threads, cache_dir, report)
+    return _on_cpu(source, engine, dtype, device, threads, cache_dir, report)
 
 
 def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
@@ -137,6 +138,20 @@ def _concurrency() -> int:
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise InputError(f"{PREFIX}CONCURRENCY must be a whole number from 1 on, not {value!r}.")
     return int(value)
+
+
+def _picked(source: ModelSource, dtype: str, device: str, cache_dir: Path | None) -> str:
+    """The engine that `auto` takes for what runs here."""
+    if suits_llama(source, dtype, device):
+        return "llama"
+    return "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
+
+
+def suits_llama(source: ModelSource, dtype: str = "auto", device: str = "auto") -> bool:
+    """Whether llama.cpp is there, is known to compute the model right, and nothing asks for more."""
+    if dtype != "auto" or device not in ("auto", "cpu") or not is_installed() or not is_known(source):
+        return False
+    return device == "cpu" or not _sees_accelerator()
 
 
 def suits_openvino(
@@ -184,6 +199,8 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
     """
     source = resolve(model)
     report = on_progress or no_progress
+    if suits_llama(source) and isinstance(source, EmbeddedSource | GgufSource):
+        return gguf_file(source, cache_dir, report)
     if suits_openvino(source, cache_dir=cache_dir):
         return _openvino_files(source, cache_dir, report)
     return transformers_folder(source, cache_dir, report)
@@ -202,6 +219,26 @@ def _openvino_files(source: ModelSource, cache_dir: Path | None, report: Progres
             return needed_ir_folder(source.base, cache_dir)
         case _:
             return needed_ir_folder(source, cache_dir)
+
+
+def _on_cpu(
+    source: ModelSource,
+    engine: str,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    cache_dir: Path | None,
+    report: Progress,
+) -> Engine:
+    """One of the engines that leave little to choose."""
+    if device not in ("auto", "cpu") or dtype not in ("auto", *_CPU_DTYPES[engine]):
+        but = "".join(f" but {taken}" for taken in _CPU_DTYPES[engine])
+        raise InputError(
+            f"The engine `{engine}` runs on the cpu and takes no dtype{but}; use `transformers`."
+        )
+    if engine == "llama":
+        return load_llama(source, threads, cache_dir, report)
+    return _openvino(source, dtype, threads, cache_dir, report)
 
 
 def _openvino(

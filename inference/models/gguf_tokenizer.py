@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -59,12 +60,13 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
             can't be written.
     """
     header = read_header(gguf_path)
+    sha256 = content_digest(gguf_path, cache_dir)
     root = cache_folder(cache_dir) / FOLDER
-    target = root / f"{content_digest(gguf_path, cache_dir)[:32]}-v{READER}"
-    if (target / MARKER).is_file():
+    target = root / f"{sha256[:32]}-v{READER}"
+    if made_from(target):
         return target
     with writing(root), locked(target):
-        if not (target / MARKER).is_file():
+        if not made_from(target):
             fresh = target.with_name(target.name + PARTIAL)
             for leftover in (fresh, target):
                 if leftover.exists():
@@ -77,9 +79,20 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
                     reason = (str(error).splitlines() or [type(error).__name__])[0]
                     raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
                 tokenizer.save_pretrained(fresh)
-            write_atomically(fresh / MARKER, "{}")
+            write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
             os.replace(fresh, target)
     return target
+
+
+def made_from(folder: Path) -> tuple[str, str] | None:
+    """Name and SHA-256 of the GGUF file that a folder in the cache was read from; None if it was not."""
+    if folder.suffix == PARTIAL:
+        return None
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return str(marker["file"]), str(marker["sha256"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:

@@ -66,7 +66,7 @@ def test_a_fetched_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch.fetch(toy)
     each = only()
     assert (each.name, each.kind, each.size, each.revision) == ("toy", "GGUF file", 13, toy.sha256)
-    assert each.engines == ("openvino", "transformers")
+    assert each.engines == ("llama", "openvino", "transformers")
     discard(each)
     assert [path.name for path in path.parent.iterdir()] == ["toy.gguf.lock"]
 

@@ -76,7 +76,7 @@ def test_float32(model, torch_model, seed):
         for tokens, logits in life.step():
             with torch.inference_mode():
                 right = torch_model(torch.tensor([tokens])).logits[0, -1].numpy()
-            assert np.corrcoef(logits, right)[0, 1] > 0.9999
+            assert np.corrcoef(logits, right)[0, 1] > 0.999
     context.close()
 
 

@@ -17,7 +17,7 @@ ChatRole = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 OnText = Callable[[str], None]
 
-ENGINES = ("auto", "transformers", "openvino", "openai")
+ENGINES = ("auto", "transformers", "llama", "openvino", "openai")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 """What a user can ask for: engines, number formats, devices; `cuda:1` names the second of its kind."""

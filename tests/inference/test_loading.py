@@ -88,7 +88,7 @@ def test_a_model_is_loaded_onto_its_device_with_such_attention(llama: Make, monk
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"engine": "vllm"}, "There is no engine 'vllm'; give one of auto, transformers, openvino"),
+        ({"engine": "vllm"}, "There is no engine 'vllm'; give one of auto, transformers, llama, openvino"),
         ({"dtype": "int4"}, "There is no dtype 'int4'; give one of auto, bfloat16"),
         ({"device": "tpu"}, "There is no device 'tpu'; give auto, cpu"),
         ({"device": "cuda:x"}, "There is no device 'cuda:x'"),

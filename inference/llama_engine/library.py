@@ -10,6 +10,8 @@ import ctypes
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_void_p
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -61,6 +63,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 """Result and arguments by name, as the header has them; pointers to what only the library looks into are
 `c_void_p`."""
 
+_WAITING = "OMP_WAIT_POLICY"
 _FILES = {"linux": "libllama.so", "darwin": "libllama.dylib", "win32": "llama.dll"}
 
 
@@ -88,7 +91,8 @@ def load_library() -> ctypes.CDLL:
     try:
         if sys.platform == "win32":
             os.add_dll_directory(str(path.parent))
-        library = ctypes.CDLL(str(path))
+        with _patient_threads():
+            library = ctypes.CDLL(str(path))
         for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -97,6 +101,23 @@ def load_library() -> ctypes.CDLL:
     library.llama_log_set(_SILENCE, None)
     library.llama_backend_init()
     return library
+
+
+@contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Let the threads of what is loaded meanwhile sleep where they wait for each other.
+
+    By itself OpenMP keeps a core busy with waiting. Where anything else wants that core, the thread that is
+    waited for is the one that doesn't get it: a token of the tiny model then took twenty times as long.
+    """
+    if _WAITING in os.environ:
+        yield
+        return
+    os.environ[_WAITING] = "passive"
+    try:
+        yield
+    finally:
+        del os.environ[_WAITING]
 
 
 def library_file() -> Path:

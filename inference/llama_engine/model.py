@@ -51,6 +51,9 @@ class LlamaModel:
     def adapter(self, path: Path, name: str) -> int:
         """Load a LoRA adapter in GGUF; the model keeps it for as long as it lives.
 
+        Its rank must be a multiple of 8, filled up with zeros where need be: with 4, what the library
+        computes is no number.
+
         Raises:
             ModelLoadError: It is damaged, or does not fit the model.
         """

@@ -1,6 +1,7 @@
 """The bindings are what the wheel's own header says."""
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_another_version_is_not_used(monkeypatch):
             load_library()
     finally:
         load_library.cache_clear()
+
+
+def test_its_threads_sleep_while_they_wait(monkeypatch):
+    for set_by_user in ("", "active"):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if set_by_user:
+            monkeypatch.setenv("OMP_WAIT_POLICY", set_by_user)
+        with library._patient_threads():
+            assert os.environ["OMP_WAIT_POLICY"] == (set_by_user or "passive")
+        assert os.environ.get("OMP_WAIT_POLICY", "") == set_by_user
 
 
 def test_loading_says_nothing(gguf_path):

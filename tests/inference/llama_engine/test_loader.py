@@ -63,7 +63,8 @@ def test_what_it_does_not_do(gguf_path, tmp_path, monkeypatch):
     (tmp_path / "folder" / "config.json").write_text("{}")
     refused("runs GGUF files of the architectures llama and qwen2", tmp_path / "folder", engine="llama")
     path = tmp_path / "other.gguf"
-    path.write_bytes(gguf_path.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma", 1))
+    length = b"\x05\0\0\0\0\0\0\0"
+    path.write_bytes(gguf_path.read_bytes().replace(length + b"llama", length + b"gemma", 1))
     refused("is none; use another engine", path, engine="llama")
     monkeypatch.setattr(library, "version", lambda name: "0.1.6")
     library.load_library.cache_clear()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.model
 PROMPT = (ChatMessage("user", "My neighbour plays loud music at night. What can I do about it?"),)
 REPLY = (
     "You could talk to your neighbour first, and tell him kindly that you can't sleep. If that does not "
-    "help, write to your landlord. It is best to stay polite, since you will live beside each other for years."
+    "help, write to your landlord. It is best to stay polite: you will live beside each other for years."
 )
 
 

@@ -27,6 +27,7 @@ def refused(match, model, **options):
 
 def test_a_file(gguf_path, monkeypatch):
     monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    monkeypatch.setattr(loading, "_has_vnni", lambda: False)
     stages = []
     for engine in ("llama", "auto"):
         made = load_engine(
@@ -87,6 +88,17 @@ def test_auto(gguf_path, monkeypatch, llama):
     monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert not suits_llama(source)
+
+
+@pytest.mark.parametrize(
+    ("openvino", "vnni", "picked"),
+    [(True, True, "openvino"), (True, False, "llama"), (False, True, "llama"), (False, False, "llama")],
+)
+def test_auto_takes_the_faster_one(gguf_path, monkeypatch, openvino, vnni, picked):
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    monkeypatch.setattr(loading, "suits_openvino", lambda *_: openvino)
+    monkeypatch.setattr(loading, "_has_vnni", lambda: vnni)
+    assert loading._picked(resolve(str(gguf_path)), "auto", "auto", None) == picked
 
 
 def test_a_damaged_header_is_said(tmp_path):

@@ -57,7 +57,7 @@ def load_engine(
     `auto` takes `openai` where a server is named. On a CPU, where nothing asks for a number format, it takes
     what is installed of: llama.cpp for a GGUF file of a kind that is known to be computed right, unless
     OpenVINO reads it too and has a processor with VNNI; OpenVINO for other GGUF files, an OpenVINO folder,
-    and what was converted to one by `monopolylogue models convert`. It takes transformers for everything else.
+    and what was converted to one by `monopolylogue models convert`. Everything else goes to transformers.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or

@@ -120,5 +120,6 @@ def test_the_tiny_model(monkeypatch, tiny_gguf):
         )
     finally:
         made.close()
-    assert "French" in said.text
+    assert said.completion_tokens <= 8
+    assert said.text
     assert chosen.text in ("Paris", "Rome")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
-from inference.llama_engine.library import is_installed
-from inference.llama_engine.loader import is_known, load_llama
+from inference.llama_engine.loader import load_llama
 from inference.models.gguf_header import read_header
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import (
@@ -142,25 +141,7 @@ def _concurrency() -> int:
 
 def _picked(source: ModelSource, dtype: str, device: str, cache_dir: Path | None) -> str:
     """The engine that `auto` takes for what runs here."""
-    openvino = suits_openvino(source, dtype, device, cache_dir)
-    if suits_llama(source, dtype, device) and not (openvino and _has_vnni()):
-        return "llama"
-    return "openvino" if openvino else "transformers"
-
-
-def _has_vnni() -> bool:
-    """Whether the processor has what OpenVINO multiplies 8 bits with; else llama.cpp is far faster."""
-    try:
-        return "_vnni" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
-def suits_llama(source: ModelSource, dtype: str = "auto", device: str = "auto") -> bool:
-    """Whether llama.cpp is there, is known to compute the model right, and nothing asks for more."""
-    if dtype != "auto" or device not in ("auto", "cpu") or not is_installed() or not is_known(source):
-        return False
-    return device == "cpu" or not _sees_accelerator()
+    return "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
 
 
 def suits_openvino(
@@ -208,8 +189,6 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
     """
     source = resolve(model)
     report = on_progress or no_progress
-    if suits_llama(source) and isinstance(source, EmbeddedSource | GgufSource):
-        return gguf_file(source, cache_dir, report)
     if suits_openvino(source, cache_dir=cache_dir):
         return _openvino_files(source, cache_dir, report)
     return transformers_folder(source, cache_dir, report)

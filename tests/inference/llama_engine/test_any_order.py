@@ -80,9 +80,12 @@ def test_float32(model, torch_model, seed):
     context.close()
 
 
-@pytest.mark.model
+@pytest.mark.slow
 def test_four_bits(tiny_gguf):
-    """Where what is rounded differs in the last place, four bits make it a little more, but never wrong."""
+    """Slow: it takes most of a minute.
+
+    Where what is rounded differs in the last place, four bits make it a little more, but never wrong.
+    """
     model = LlamaModel(tiny_gguf, "tiny")
     context = LlamaContext(model, cells=1024, sequences=SEQUENCES, batch_tokens=STEP_TOKENS, threads=1)
     alone = LlamaContext(model, cells=256, sequences=1, batch_tokens=STEP_TOKENS, threads=1)

@@ -114,6 +114,10 @@ if __name__ == "__main__":
     if SERVER in os.environ:
         order()
     else:
+        import prompts
+
         for module in IMPORTED:
             importlib.import_module(module)
+        for name in prompts.names():
+            prompts.load(name)
         serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,6 +1,5 @@
 """Scenes in Ray actors: the same records as without, and each question ends once, come what may."""
 
-import gc
 from functools import partial
 
 import pytest
@@ -38,10 +37,18 @@ def cluster(ray_forks):
 
 
 @pytest.fixture(autouse=True)
-def processors_freed():
-    """An actor ends when nobody refers to it, which in a cycle of references the next test would wait for."""
+def processors_freed(cluster, monkeypatch):
+    """End all actors; else the next test's wait until Ray has both processes collect their garbage."""
+    started, start = [], RayPlayer._start
+
+    def noted(player, load):
+        started.append(start(player, load))
+        return started[-1]
+
+    monkeypatch.setattr(RayPlayer, "_start", noted)
     yield
-    gc.collect()
+    for member in started:
+        cluster.ray.kill(member.actor)
 
 
 async def test_the_same_records_as_without_ray(cluster):

@@ -40,6 +40,7 @@ def build_graph(
     *,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     interrupt_before: Sequence[str] = (),
+    context_schema: type[SceneSettings] = SceneSettings,
 ) -> SceneGraph:
     """The compiled scene graph, played by one model.
 
@@ -50,10 +51,11 @@ def build_graph(
         checkpointer: Where to keep checkpoints, for scenes that are stepped through or resumed.
         interrupt_before: Nodes to stop before in every run. A run has an argument of that name too, but it
             does not reach a scene that is part of a larger graph.
+        context_schema: The settings, or a class of them with other defaults.
     """
     model = _adopted(model)
     graph = StateGraph(
-        SceneState, context_schema=SceneSettings, input_schema=SceneInput, output_schema=SceneOutput
+        SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
     )
     for name, node in (
         ("respond", respond(model)),

@@ -1,12 +1,14 @@
 """The graph that `langgraph dev` serves: named in langgraph.json.
 
 The server keeps its own checkpoints, so none is given here. The model is the one that the environment names,
-as it does to the command, or the default one. It is loaded once, when the first scene needs it, in a thread
-of its own; prompts are read now, since a server's event loop must not wait for a disk.
+as it does to the command, or the default one, and so are the settings of a scene whose run says nothing of
+them. The model is loaded once, when the first scene needs it, in a thread of its own; prompts are read now,
+since a server's event loop must not wait for a disk.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, field, fields, make_dataclass
 from functools import partial
 
 from langchain_core.language_models import BaseChatModel
@@ -14,10 +16,14 @@ from langchain_core.language_models import BaseChatModel
 import prompts
 from graph.build import SceneGraph, build_graph
 from inference.chat_model import EngineChatModel
-from inference.environment import model_settings
+from inference.environment import model_settings, numbers
 from inference.lazy import LazyEngine
 from inference.loading import load_engine
+from scene.settings import SceneSettings
 from scene.state import SceneState
+
+FROM_ENVIRONMENT = ("roles", "steps", "max_interactions", "temperature", "seed")
+"""Settings that the command has variables for."""
 
 
 def served(model: BaseChatModel) -> SceneGraph:
@@ -25,7 +31,22 @@ def served(model: BaseChatModel) -> SceneGraph:
 
     The server streams no more than a graph's output, and a debugger is to show the whole state.
     """
-    return build_graph(model).copy({"output_channels": list(SceneState.model_fields)})
+    graph = build_graph(model, context_schema=settings_class())
+    return graph.copy({"output_channels": list(SceneState.model_fields)})
+
+
+def settings_class() -> type[SceneSettings]:
+    """The settings, with the defaults that the environment names.
+
+    Raises:
+        InputError: A variable holds what no scene can be played with.
+    """
+    usual = asdict(SceneSettings())
+    named = SceneSettings(**usual | numbers({name: usual[name] for name in FROM_ENVIRONMENT}))
+    defaults = [(one.name, one.type, field(default=getattr(named, one.name))) for one in fields(named)]
+    made: type[SceneSettings] = make_dataclass("SceneSettings", defaults, bases=(SceneSettings,), frozen=True)
+    made.__doc__ = SceneSettings.__doc__
+    return made
 
 
 def _model() -> EngineChatModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from scene.errors import InputError
@@ -43,6 +44,25 @@ def switch(name: str) -> bool:
     if (on := WORDS.get(word.strip().lower())) is None:
         raise InputError(f"{PREFIX}{name} must be yes or no, not {word!r}.")
     return on
+
+
+def numbers(defaults: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Settings that are numbers, by their names in small letters.
+
+    Args:
+        defaults: The value of each where the environment says nothing; one with a fraction may have one.
+
+    Raises:
+        InputError: A variable is no such number.
+    """
+    found: dict[str, int | float] = {}
+    for name, default in defaults.items():
+        said = setting(name.upper(), None, str(default))
+        try:
+            found[name] = type(default)(said)
+        except ValueError:
+            raise InputError(f"{PREFIX}{name.upper()} must be a number, not {said!r}.") from None
+    return found
 
 
 def model_settings() -> dict[str, Any]:

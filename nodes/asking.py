@@ -104,7 +104,9 @@ def settings_of(scene: SceneState | Cue, runtime: Runtime[SceneSettings]) -> Sce
     given = settings_in(runtime.context)
     if scene.settings is None:
         return given or SceneSettings()
-    if given is not None and given not in (scene.settings, SceneSettings()):
+    context: object = runtime.context
+    untouched = isinstance(context, SceneSettings) and context == type(context)()
+    if given is not None and not untouched and given != scene.settings:
         raise InputError(
             f"This scene was begun with {scene.settings.differing(given)} and can't go on with "
             f"{given.differing(scene.settings)}; leave the context out, or edit `settings` in its state."

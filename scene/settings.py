@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from scene.errors import InputError
@@ -87,8 +87,10 @@ def settings_in(context: object) -> SceneSettings | None:
     Raises:
         InputError: A setting has a value that no scene can be played with.
     """
-    if context is None or isinstance(context, SceneSettings):
-        return context
+    if context is None:
+        return None
+    if isinstance(context, SceneSettings):  # or a class of it with other defaults
+        return SceneSettings(**asdict(context))
     names = [field.name for field in fields(SceneSettings)]
     found: dict[str, Any] = (
         {name: context[name] for name in names if name in context}

@@ -6,14 +6,20 @@ import re
 import click
 import pytest
 import typer
+from langgraph.checkpoint.memory import InMemorySaver
 
 import graph.studio
 from cli.main import app
 from cli.options import MODEL
+from graph.build import build_graph
 from inference.engine import ChatMessage, GenerationRequest
 from inference.environment import PREFIX, WORDS
 from scene.errors import EngineError, InputError
+from scene.record import SceneRecord, record_settings
+from scene.settings import SceneSettings, settings_in
+from scene.state import SceneState
 from tests.paths import ROOT
+from tests.scripted_scene import model
 
 URL = "http://127.0.0.1:8000/v1"
 EXAMPLES = {
@@ -76,6 +82,43 @@ def test_both_load_the_same_model(monopolylogue, loader, monkeypatch, given):
     (asked,) = loader.asked
     del asked["on_progress"]
     assert asked_by_studio(monkeypatch) == asked
+
+
+NUMBERS = {"ROLES": "2", "STEPS": "4", "MAX_INTERACTIONS": "5", "TEMPERATURE": "0.7", "SEED": "9"}
+
+
+@pytest.mark.parametrize("given", [{}, NUMBERS, {"ROLES": "3"}, dict.fromkeys(NUMBERS, "")])
+def test_both_play_with_the_same_settings(monopolylogue, loader, monkeypatch, given):
+    for name, value in given.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    record = SceneRecord.from_json(monopolylogue("run", "Why?", "--json").stdout)
+    scene = graph.studio.served(model())
+    state = SceneState.model_validate(scene.invoke({"question": "Why?"}, context={}))
+    assert record_settings(state.settings) == record.settings
+    assert (state.settings.seed, state.answer) == (record.seed, record.answer)
+
+
+def test_the_environment_s_settings_stay_with_a_scene_too(monkeypatch):
+    monkeypatch.setenv(PREFIX + "ROLES", "3")
+    settings = graph.studio.settings_class()
+    assert settings_in(settings(steps=4)) == SceneSettings(roles=3, steps=4)
+    scene = build_graph(model(), checkpointer=InMemorySaver(), context_schema=settings)
+    on = {"configurable": {"thread_id": "1"}}
+    scene.invoke({"question": "Why?"}, on, context={"steps": 4}, interrupt_before=["role_action"])
+    for context in ({}, {"steps": 4}, None):  # a server sends an empty one
+        scene.invoke(None, on, context=context, interrupt_before="*")
+    assert scene.get_state(on).values["settings"] == SceneSettings(roles=3, steps=4)
+    with pytest.raises(InputError, match="begun with steps=4"):
+        scene.invoke(None, on, context={"steps": 2})
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [("many", "must be a number"), ("2.5", "must be a"), ("99", "between")]
+)
+def test_settings_that_no_scene_can_be_played_with(monkeypatch, value, why):
+    monkeypatch.setenv(PREFIX + "ROLES", value)
+    with pytest.raises(InputError, match=why):
+        graph.studio.settings_class()
 
 
 def test_both_refuse_a_switch_that_says_neither(monopolylogue, loader, monkeypatch):

@@ -206,6 +206,6 @@ def test_of_a_foreign_context_what_is_named_as_a_setting_is_taken() -> None:
     assert settings_in(None) is settings_in({"user": "x"}) is None
     assert settings_in({"user": "x", "roles": 2}) == SceneSettings(roles=2)
     assert settings_in(Theirs()) == SceneSettings(seed=3)
-    assert settings_in(SEVEN) is SEVEN
+    assert settings_in(SEVEN) == SEVEN
     with pytest.raises(InputError, match="roles must be a whole number"):
         settings_in({"roles": "many"})

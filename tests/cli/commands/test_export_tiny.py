@@ -11,12 +11,17 @@ from scene.export import FAILURES, SCENES, Export
 from scene.settings import SceneSettings
 
 SMALL = ("--model", "tiny", "--roles", "1", "--steps", "2", "--max-interactions", "2")
+SHORT = {"answer_tokens": 32, "text_tokens": 16, "retries": 0}
 QUESTIONS = ["Can I feed bread to ducks?", "How do I leave a party early?", "May I read my son's diary?"]
 
 
 @pytest.mark.model
-def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_path):
-    """With short replies, and on the engine that all tests share: `evaluate` is tried on one of its own."""
+@pytest.mark.parametrize("replies", [SHORT, pytest.param({}, marks=pytest.mark.slow)], ids=["short", "whole"])
+def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_path, replies):
+    """On the engine that all tests share: `evaluate` is tried on one of its own.
+
+    Whole replies are slow; with short ones a scene fails as soon as one of them is cut off.
+    """
     engine, asked = tiny_engine("openvino"), []
     monkeypatch.setattr(engine, "close", lambda: asked.append("close"))
 
@@ -25,8 +30,7 @@ def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_p
         return engine
 
     monkeypatch.setattr(cli.work.loading, "load_engine", load)
-    short = partial(SceneSettings, answer_tokens=32, text_tokens=16, retries=0)
-    monkeypatch.setattr(cli.commands.export, "SceneSettings", short)
+    monkeypatch.setattr(cli.commands.export, "SceneSettings", partial(SceneSettings, **replies))
     (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS))
     out = tmp_path / "scenes"
     command = ("export", str(tmp_path / "questions.txt"), "--out", str(out), *SMALL)

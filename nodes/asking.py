@@ -423,7 +423,7 @@ def _json_part(text: str) -> str:
     for start in list(_BRACE.finditer(text))[:MOST_BRACES]:
         try:
             _, end = json.JSONDecoder().raw_decode(text, start.start())
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested a thousand times
             continue
         return text[start.start() : end]
     return text

@@ -110,6 +110,15 @@ async def test_an_answer_may_repeat_what_the_asker_gave() -> None:
     assert await answered(quoted, values=REVISED | {"question": quoted}) == (quoted, 1)
 
 
+@pytest.mark.parametrize(
+    "before", ["{secret} ", "Sure: {not json} and ", '{"check": ' + "[" * 3_000, "{" * 63]
+)
+async def test_json_is_found_behind_what_only_looks_like_it(before: str) -> None:
+    engine = ScriptedEngine(lambda request: before + '{"check": "It burns down."}')
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=0), "role_init")
+    assert (await asker.reply("request", {"question": "May I?"}, Reply)).check == "It burns down."
+
+
 async def test_no_two_tries_of_two_looks_are_one_draw() -> None:
     engine = ScriptedEngine(lambda request: "no JSON")
     asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=2), "role_init")

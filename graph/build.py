@@ -38,7 +38,7 @@ ReplayGraph = CompiledStateGraph[SceneState, SceneSettings, SceneState, SceneSta
 def build_graph(
     model: BaseChatModel,
     *,
-    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     interrupt_before: Sequence[str] = (),
     context_schema: type[SceneSettings] = SceneSettings,
 ) -> SceneGraph:
@@ -48,7 +48,8 @@ def build_graph(
         model: Any LangChain chat model. An `EngineChatModel` batches concurrent calls and constrains their
             shape while decoding; so does a `ChatHuggingFace` over a `HuggingFacePipeline`, whose loaded model
             is put behind the transformers engine. Any other is told the shape in words.
-        checkpointer: Where to keep checkpoints, for scenes that are stepped through or resumed.
+        checkpointer: Where to keep checkpoints, for scenes that are stepped through or resumed. As part of a
+            larger graph a scene is kept by that one's; True keeps its state between runs too.
         interrupt_before: Nodes to stop before in every run. A run has an argument of that name too, but it
             does not reach a scene that is part of a larger graph.
         context_schema: The settings, or a class of them with other defaults.
@@ -75,7 +76,7 @@ def build_graph(
     graph.add_conditional_edges("modulator_update", next_turn, ["role_action", "summarize"])
     graph.add_edge("summarize", "revise")
     graph.add_edge("revise", END)
-    if checkpointer is not None:
+    if isinstance(checkpointer, BaseCheckpointSaver):
         checkpointer = for_scenes_alone(checkpointer)
     compiled = graph.compile(checkpointer, interrupt_before=list(interrupt_before), name="scene")
     compiled.nodes[START].mapper = _whole_input
@@ -114,10 +115,13 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     Raises:
         InputError: There is no question.
     """
-    pairs = given if isinstance(given, Mapping) else vars(given)
-    if pairs.get("question") is None:
+    found = {
+        name: given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+        for name in SceneInput.model_fields
+    }
+    if found["question"] is None:
         raise InputError('The scene was given no question; its input is {"question": "..."}.')
-    return {"question": pairs["question"], "first_answer": pairs.get("first_answer") or ""}
+    return found | {"first_answer": found["first_answer"] or ""}
 
 
 def _adopted(model: BaseChatModel) -> BaseChatModel:

@@ -39,7 +39,7 @@ async def test_a_second_question_is_a_new_scene(given: dict[str, str]) -> None:
     assert await state(graph, "both") == await state(graph, "alone")
 
 
-@pytest.mark.parametrize("given", [{}, {"question": None}, {"first_answer": "No."}])
+@pytest.mark.parametrize("given", [{}, {"question": None}, {"first_answer": "No."}, "Why?"])
 async def test_a_run_without_a_question_does_not_ask_the_last_one_again(given: dict[str, Any]) -> None:
     graph = build_graph(model(), checkpointer=InMemorySaver())
     await graph.ainvoke(FIRST, on("1"))
@@ -84,8 +84,10 @@ class Talk(TypedDict, total=False):
     answers: list[str]
 
 
-async def test_a_larger_graph_may_call_it_twice() -> None:
-    scene = build_graph(model())
+@pytest.mark.parametrize("checkpointer", [None, True, False])
+async def test_a_larger_graph_may_call_it_twice(checkpointer: bool | None) -> None:
+    """Also where LangGraph keeps the state of a part from one call to the next, which True asks for."""
+    scene = build_graph(model(), checkpointer=checkpointer)
 
     def keep(state: Talk) -> Talk:
         return {"answers": [*state.get("answers", []), state["answer"]], **SECOND}
@@ -98,9 +100,11 @@ async def test_a_larger_graph_may_call_it_twice() -> None:
     graph.add_edge(START, "one")
     graph.add_edge("after_one", "two")
     graph.add_edge("after_two", END)
-    told = await graph.compile(checkpointer=InMemorySaver()).ainvoke(FIRST, on("1"))
-    alone = [(await scene.ainvoke(question))["answer"] for question in (FIRST, SECOND)]
-    assert told["answers"] == alone
+    whole = graph.compile(checkpointer=InMemorySaver())
+    alone = [(await build_graph(model()).ainvoke(question))["answer"] for question in (FIRST, SECOND)]
+    for _ in range(2):
+        told = await whole.ainvoke(FIRST | {"answers": []}, on("1"))
+        assert told["answers"] == alone
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks import measure as measuring
 from benchmarks import replay, training
+from benchmarks import tokens as counting
 from benchmarks.ledger import Ledger, circumstances, described, say
 from benchmarks.measure import Way, Workload
 from benchmarks.pages import page_figures
@@ -101,6 +102,23 @@ def writer(
 ) -> None:
     """Measure, without a model, what an export's writer and the graph around a scene take."""
     show(list(writer_figures(rows)), Console())
+
+
+@app.command()
+def tokens(
+    tokenizer: Annotated[
+        str, typer.Option(help="Count with this model's tokenizer; with none by its first cut of a text.")
+    ] = "",
+    first: Annotated[int | None, typer.Option("--scenes", min=1, help="Only so many scenes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the means as one JSON object.")] = False,
+) -> None:
+    """Count, without a model, the tokens that recorded scenes take."""
+    scenes = replay.load()[:first]
+    costs = counting.costs_of(scenes, counting.real_tokenizer(tokenizer) if tokenizer else counting.Pieces())
+    if as_json:
+        typer.echo(json.dumps(counting.as_json(costs)))
+    else:
+        counting.show(scenes, costs, Console())
 
 
 @app.command()

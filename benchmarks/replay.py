@@ -23,7 +23,7 @@ from pydantic import PrivateAttr
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
-from inference.engine import Engine
+from inference.engine import Engine, GenerationRequest
 from scene.record import ModelCall, SceneRecord
 from scene.settings import SceneSettings
 
@@ -35,11 +35,17 @@ Label = tuple[str, str | None, int | None, str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A recorded reply and its length in tokens, end token included."""
+    """A recorded reply, its length in tokens, end token included, and the likelihoods of weighed choices."""
 
     label: Label
     text: str
     tokens: int
+    likelihoods: tuple[float, ...] = ()
+
+    @property
+    def prompt(self) -> str:
+        """Name of the prompt file."""
+        return self.label[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +61,22 @@ class ReplayError(Exception):
 
 
 class ReplayModel(EngineChatModel):
-    """Generates every call with its engine and returns the recorded reply."""
+    """Generates every call with its engine and returns the recorded reply; `answered` has both in order."""
 
     scene: RecordedScene
     _replies: dict[Label, deque[Reply]] = PrivateAttr(default_factory=dict)
+    _answered: list[tuple[GenerationRequest, Reply]] = PrivateAttr(default_factory=list)
 
     def model_post_init(self, context: object) -> None:
         """Index the replies."""
         super().model_post_init(context)
         for reply in self.scene.replies:
             self._replies.setdefault(reply.label, deque()).append(reply)
+
+    @property
+    def answered(self) -> list[tuple[GenerationRequest, Reply]]:
+        """What was asked, in the order in which it came, with its recorded replies."""
+        return self._answered
 
     async def _agenerate(
         self,
@@ -82,11 +94,16 @@ class ReplayModel(EngineChatModel):
             )
         reply = replies.popleft()
         request = self._request(messages, stop, kwargs)
+        self._answered.append((request, reply))
         completion = await self.engine.generate(replace(request, max_tokens=reply.tokens))
         cut_off = reply.tokens >= request.max_tokens
-        return self._result(
-            replace(completion, text=reply.text, finish_reason="length" if cut_off else "stop")
+        recorded = replace(
+            completion,
+            text=reply.text,
+            finish_reason="length" if cut_off else "stop",
+            likelihoods=reply.likelihoods,
         )
+        return self._result(recorded)
 
 
 async def rehearse(engine: Engine, scenes: Sequence[RecordedScene], side_by_side: int) -> list[SceneRecord]:
@@ -115,14 +132,17 @@ def load(path: Path = SCENES) -> list[RecordedScene]:
     scenes = []
     for line in path.read_text(encoding="utf-8").splitlines():
         data = json.loads(line)
-        replies = (Reply((*reply["label"],), reply["text"], reply["tokens"]) for reply in data["replies"])
+        replies = (
+            Reply((*reply["label"],), reply["text"], reply["tokens"], tuple(reply.get("likelihoods", ())))
+            for reply in data["replies"]
+        )
         scenes.append(RecordedScene(data["question"], tuple(replies)))
     return scenes
 
 
 def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
     """Write recorded scenes, one a line."""
-    lines = [json.dumps(asdict(scene), ensure_ascii=False) for scene in scenes]
+    lines = [json.dumps(asdict(scene, dict_factory=_fields), ensure_ascii=False) for scene in scenes]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -140,4 +160,9 @@ def label_of(metadata: dict[str, Any], messages: int) -> Label:
 
 def _reply(call: ModelCall) -> Reply:
     label = (call.node, call.role, call.turn, call.call, call.attempt, len(call.prompt))
-    return Reply(label, call.completion, max(1, call.completion_tokens))
+    return Reply(label, call.completion, max(1, call.completion_tokens), call.likelihoods)
+
+
+def _fields(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields of an object as they are saved: likelihoods only where there are any."""
+    return {key: value for key, value in items if key != "likelihoods" or value}

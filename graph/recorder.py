@@ -93,6 +93,7 @@ class Recorder(AsyncCallbackHandler):
             completion_tokens=usage["output_tokens"] if usage else 0,
             cached_tokens=details.get("cache_read", 0),
             seconds=round(ended - opened.started, 3),
+            likelihoods=message.response_metadata.get("likelihoods", ()),
         )
         self._calls.append(call)
         self.spans[call.node].append((opened.started, ended))

@@ -48,6 +48,7 @@ class GenerationRequest:
         schema: JSON schema the text must follow.
         choices: The text is exactly one of these.
         pattern: Regular expression the whole text must match.
+        weigh: Weigh the choices by their likelihoods instead of generating one.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -59,6 +60,7 @@ class GenerationRequest:
     schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
     pattern: str | None = None
+    weigh: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no engine could carry out."""
@@ -88,6 +90,7 @@ class Completion:
         completion_tokens: Generated tokens, end token included.
         cached_tokens: Prompt tokens served from a prefix cache instead of being computed, where the engine
             knows.
+        likelihoods: How likely each of the request's choices is, where it was to weigh them.
     """
 
     text: str
@@ -95,6 +98,7 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    likelihoods: tuple[float, ...] = ()
 
 
 class Engine(Protocol):

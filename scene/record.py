@@ -60,6 +60,7 @@ class ModelCall(Noun):
         completion_tokens: Generated tokens.
         cached_tokens: Prompt tokens that a prefix cache served.
         seconds: From asking to the reply, waiting included.
+        likelihoods: How likely each choice was, where they were weighed; else it is left out.
     """
 
     node: str
@@ -73,6 +74,7 @@ class ModelCall(Noun):
     completion_tokens: int = Field(ge=0)
     cached_tokens: int = Field(ge=0)
     seconds: float = Field(ge=0)
+    likelihoods: tuple[float, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
 class NodeCost(Noun):

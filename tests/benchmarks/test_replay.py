@@ -48,3 +48,16 @@ async def test_generated_at_most_as_long_as_recorded(played: SceneRecord) -> Non
     assert sorted(request.max_tokens for request in engine.requests) == sorted(
         reply.tokens for reply in scene.replies
     )
+
+
+def test_likelihoods_are_kept_where_choices_were_weighed(played: SceneRecord, tmp_path: Path) -> None:
+    assert played.calls
+    calls = (played.calls[0].model_copy(update={"likelihoods": (0.75, 0.25)}), *played.calls[1:])
+    record = played.model_copy(update={"calls": calls})
+    assert record.to_json().count("likelihoods") == 1
+    assert SceneRecord.from_json(record.to_json()) == record
+    replay.save([replay.record(record)], path := tmp_path / "scenes.jsonl")
+    assert path.read_text().count("likelihoods") == 1
+    (scene,) = replay.load(path)
+    assert scene == replay.record(record)
+    assert [reply.likelihoods for reply in scene.replies[:2]] == [(0.75, 0.25), ()]

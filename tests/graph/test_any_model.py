@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from graph import build_graph
 from graph.play import play
+from graph.recorder import Recorder
 from inference.chat_model import EngineChatModel, _role
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.lazy import LazyEngine
@@ -182,3 +184,13 @@ async def test_usage_and_finish_reason_are_reported() -> None:
         "input_token_details": {"cache_read": 3},
     }
     assert message.response_metadata["finish_reason"] == "length"
+
+
+async def test_what_choices_weigh_is_recorded() -> None:
+    message = AIMessage("yes", response_metadata={"likelihoods": [0.75, 0.25]})
+    label = {f"scene_{key}": None for key in ("role", "turn")} | {"scene_attempt": 0}
+    label |= {"scene_node": "respond", "scene_prompt": "respond"}
+    recorder = Recorder()
+    model = GenericFakeChatModel(messages=iter([message]))
+    await model.ainvoke("So?", {"callbacks": [recorder], "metadata": label})
+    assert [call.likelihoods for call in recorder.calls] == [(0.75, 0.25)]

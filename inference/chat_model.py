@@ -28,8 +28,8 @@ class EngineChatModel(BaseChatModel):
 
     Decoding settings are call arguments, so that one model serves every node:
     `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
-    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, and one of `schema` (JSON schema), `choices`,
-    `pattern` (regular expression). `GenerationRequest` says what each means.
+    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, and one of `schema` (JSON schema),
+    `choices`, `pattern` (regular expression). `GenerationRequest` says what each means.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -162,6 +162,7 @@ class EngineChatModel(BaseChatModel):
             schema=kwargs.get("schema"),
             choices=tuple(kwargs.get("choices") or ()),
             pattern=kwargs.get("pattern"),
+            avoid=tuple(kwargs.get("avoid") or ()),
         )
 
     def _result(self, completion: Completion) -> ChatResult:

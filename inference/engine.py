@@ -49,6 +49,9 @@ class GenerationRequest:
         choices: The text is exactly one of these.
         pattern: Regular expression the whole text must match.
         weigh: Weigh the choices by their likelihoods instead of generating one.
+        avoid: Texts of which no long run of words should come again, nor one of the reply itself where there
+            are such texts. A shape comes first, and engines that don't choose tokens themselves (`openvino`,
+            `openai`) pass over it.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -61,6 +64,7 @@ class GenerationRequest:
     choices: tuple[str, ...] = ()
     pattern: str | None = None
     weigh: bool = False
+    avoid: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no engine could carry out."""

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from inference.batching.chat_prompt import ChatPrompts
 from inference.batching.constraints import GrammarCache
 from inference.batching.row import Row
+from inference.batching.sampling import Runs
 from inference.engine import Completion, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.pieces import Pieces
@@ -164,7 +165,12 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         if len(prompt) + request.max_tokens > self._context_tokens:
             raise PromptTooLongError(len(prompt), request.max_tokens, self._context_tokens)
         constraint = self._grammars.constraint(request)
-        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces)
+        runs = None
+        if request.avoid:
+            # Said in the middle of a reply it begins with a blank.
+            texts = (self._prompts.seamed(f"{start}{text}") for text in request.avoid for start in ("", " "))
+            runs = Runs(map(self._prompts.ids, texts))
+        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces, runs)
 
     def _withdraw(self, batch: B) -> None:
         """Drop the rows whose callers were cancelled."""

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.batching.blocks import block_names
 from inference.batching.constraints import Constraint, mask_logits
-from inference.batching.sampling import Sampler, pick_tokens
+from inference.batching.sampling import AGAINST, Runs, Sampler, pick_tokens
 from inference.batching.text_stream import TextStream, decode
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.pieces import Pieces
@@ -26,6 +26,7 @@ class Row:
         tokenizer: The model's tokenizer.
         end_ids: Tokens that end a reply.
         pieces: Where to tell the text while it grows, if anybody listens.
+        runs: What should not come again, if anything.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Row:
         tokenizer: PreTrainedTokenizerBase,
         end_ids: Collection[int],
         pieces: Pieces | None = None,
+        runs: Runs | None = None,
     ) -> None:
         """Prepare everything that doesn't need the model."""
         self.request = request
@@ -47,6 +49,7 @@ class Row:
         self._tokenizer = tokenizer
         self._end_ids = end_ids
         self._pieces = pieces
+        self._runs = runs
         self.generated: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.failure: str | None = None
@@ -99,6 +102,11 @@ class Row:
             elif self.constraint is not None and self.constraint.stuck:
                 self.failure = "The model's vocabulary can't spell what the constraint asks for."
 
+    @property
+    def unwanted(self) -> list[int]:
+        """Tokens that would say again what should not come again."""
+        return [] if self._runs is None else self._runs.ends(self.generated)
+
     def completion(self) -> Completion:
         """What was generated. The row must have finished."""
         assert self.finish_reason is not None
@@ -146,6 +154,9 @@ def extend(rows: Sequence[Row], logits: Tensor) -> None:
     if not rows:
         return
     mask_logits(logits, [row.constraint for row in rows])
+    for own, row in zip(logits, rows, strict=True):
+        if unwanted := row.unwanted:
+            own[unwanted] -= AGAINST
     tokens = pick_tokens(logits, [row.sampler for row in rows])
     for row, token in zip(rows, tokens, strict=True):
         row.accept(token)

@@ -112,7 +112,7 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
         """Answer one request; see `Engine.generate`.
 
         `cached_tokens` is counted here, in whole blocks, from what was computed before; the library does not
-        say what it found in its cache.
+        say what it found in its cache. Nor does it take words to avoid.
 
         Raises:
             InputError: The chat template or the grammar compiler refuses the request.

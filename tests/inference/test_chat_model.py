@@ -180,3 +180,11 @@ def test_a_synchronous_stream_that_is_left_withdraws_its_request() -> None:
     engine.error = EngineError("The model failed.")
     with pytest.raises(EngineError, match="failed"):
         list(EngineChatModel(engine=engine).stream("Hello?"))
+
+
+async def test_texts_to_avoid_reach_the_engine() -> None:
+    engine = ScriptedEngine(["one", "two"])
+    model = EngineChatModel(engine=engine)
+    await model.ainvoke("Hello?", avoid=["I wait.", "I go."])
+    await model.ainvoke("Hello?")
+    assert [request.avoid for request in engine.requests] == [("I wait.", "I go."), ()]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.batching.sampling import HEADS, Sampler, pick_tokens
+from inference.batching.sampling import AVOID_RUN, HEADS, Runs, Sampler, pick_tokens
 
 
 def draws(logits, count, temperature=1.0, top_p=1.0):
@@ -118,3 +118,24 @@ def test_logits_that_are_no_numbers_are_an_error(value):
     logits[1, 2] = value
     with pytest.raises(ArithmeticError, match="not a number"):
         pick_tokens(logits, [Sampler(1.0, 1.0, 1)] * 2)
+
+
+def test_a_run_of_a_given_text_ends_nowhere_in_the_reply():
+    told = list(range(10, 20))
+    runs = Runs([told, [1, 2, 3]])
+    assert AVOID_RUN == 6
+    assert runs.ends([7, 8, *told[2:7]]) == [17]
+    assert runs.ends(told[2:6]) == []
+    assert runs.ends([*told[2:6], 9]) == []
+    assert runs.ends(told[5:]) == []
+    assert runs.ends([]) == runs.ends([1, 2]) == []
+    assert Runs([told, [*told[:5], 99]]).ends(told[:5]) == [15, 99]
+
+
+def test_a_run_of_the_reply_does_not_come_twice():
+    runs = Runs([])
+    once = [4, 5, 6, 7, 8, 9]
+    assert runs.ends(once) == []
+    assert runs.ends([*once, 1, *once[:5]]) == [9]
+    assert runs.ends([*once, 1, *once[1:5]]) == []
+    assert runs.ends([3] * 6) == [3]

@@ -3,7 +3,12 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 
+import torch
+
+from inference.batching.row import Row, extend
+from inference.batching.sampling import AVOID_RUN, Runs
 from scene.errors import InputError
 from tests.inference.tiny_llama import alone, ask, engine, llama, text_of
 from tests.inference.transformers_engine.driving import Forwards, gather
@@ -153,3 +158,55 @@ def test_a_refused_constraint_fails_its_own_request_only(run):
         assert "\n" not in str(error)
         assert "cpp" not in str(error)
     assert fine.completion_tokens <= 4
+
+
+def test_a_row_with_texts_to_avoid_does_not_say_its_own_again(run, monkeypatch):
+    tokens = {}
+
+    def completion(row):
+        tokens[row.request] = row.generated
+        return original(row)
+
+    original = Row.completion
+    monkeypatch.setattr(Row, "completion", completion)
+    free = ask("Tell me all.", 60)
+    requests = [free, replace(free, avoid=("anything",)), replace(free, avoid=("anything",), temperature=1.0)]
+    (alone,) = run(free)
+    assert run(*requests)[0] == alone
+    again = [len(runs := runs_of(tokens[request])) - len(set(runs)) for request in requests]
+    assert again[0] > 0
+    assert again[1:] == [0, 0]
+
+
+def test_a_text_to_avoid_is_left_before_the_end_of_a_run(words):
+    text = "Who would be harmed, and who would be helped?"
+    told = words(text)["input_ids"]
+    row = Row(ask("Who?", 30), [1], None, words, {2}, runs=Runs([told]))
+    plain = Row(ask("Who?", 30), [1], None, words, {2})
+    for token in told[: AVOID_RUN + 1]:
+        logits = torch.zeros(2, len(words))
+        logits[:, token] = 50
+        logits[:, 5] = 40
+        extend([row, plain], logits)
+    assert plain.generated == told[: AVOID_RUN + 1]
+    assert row.generated == [*told[: AVOID_RUN - 1], 5, told[AVOID_RUN]]
+
+
+def test_texts_to_avoid_are_those_of_the_request(run):
+    letters = ask("Tell me all.", 40, pattern="[xqzjw]{14}")
+    (told,) = run(letters)
+    (other,) = run(replace(letters, avoid=("else", told.text)))
+    assert len(other.text) == 14
+    assert not set(runs_of(other.text)).intersection(runs_of(told.text))
+
+
+def test_a_shape_comes_before_texts_to_avoid(run):
+    told = "the neighbour watches the farmer, and the farmer watches"
+    request = ask("Say it.", 60, avoid=(told, "<|im_end|>"))
+    (choice, pattern) = run(replace(request, choices=(told, "no")), replace(request, pattern=f"({told})"))
+    assert choice.text in (told, "no")
+    assert pattern.text == told
+
+
+def runs_of(tokens):
+    return list(zip(*(tokens[start:] for start in range(AVOID_RUN)), strict=False))

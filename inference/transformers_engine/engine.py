@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row
+from inference.heap import return_large_blocks
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
-from inference.transformers_engine.heap import return_large_blocks
 from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
 from scene.nouns import ModelIdentity
 

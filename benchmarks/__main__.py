@@ -85,9 +85,9 @@ def compare(
 
 
 @app.command(hidden=True)
-def measure(model: str, way: Way, workload: Workload, units: int, pairs: int) -> None:
+def measure(model: str, way: Way, workload: Workload, units: int, pairs: int, dtype: str = "auto") -> None:
     """Measure one thing and print it as JSON."""
-    typer.echo(json.dumps(measuring.measure(model, way, workload, units, pairs)))
+    typer.echo(json.dumps(measuring.measure(model, way, workload, units, pairs, dtype)))
 
 
 @app.command(hidden=True)

@@ -116,7 +116,9 @@ class Metered:
         self._engine.close()
 
 
-def measure(model: str, way: Way, workload: Workload, units: int, pairs: int = 0) -> dict[str, object]:
+def measure(
+    model: str, way: Way, workload: Workload, units: int, pairs: int = 0, dtype: str = "auto"
+) -> dict[str, object]:
     """Answer a workload in one way.
 
     Args:
@@ -128,6 +130,7 @@ def measure(model: str, way: Way, workload: Workload, units: int, pairs: int = 0
         units: How many requests or scenes; all at once unless the way is one at a time, or an export decides.
         pairs: How often an export's scenes are played without its store and with it, to compare; 0 plays
             them once, with it.
+        dtype: Number format of the weights, as the engine takes it.
 
     Returns:
         The fields of a `Measurement`.
@@ -135,9 +138,9 @@ def measure(model: str, way: Way, workload: Workload, units: int, pairs: int = 0
     if way in ("one at a time", "padded batch"):
         from benchmarks.plain import PlainGenerate
 
-        engine: Engine = PlainGenerate(model)
+        engine: Engine = PlainGenerate(model, dtype)
     else:
-        engine = load_engine(model, engine=way)
+        engine = load_engine(model, engine=way, dtype=dtype)
     try:
         return asdict(asyncio.run(_run(engine, way, workload, units, pairs)))
     finally:

@@ -20,15 +20,16 @@ class PlainGenerate:
     Decoding is free, since `generate` has no constraints; the cap is the request's own.
 
     Args:
-        model: Name of the model, in bf16 where the processor has it.
+        model: Name of the model.
+        dtype: Number format of the weights; by itself bf16 where the processor has it.
     """
 
     constrains = True  # not in truth; so that it is sent the same prompts
     requests_at_once = 1
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, dtype: str = "auto") -> None:
         """Load the model."""
-        loaded = load_pretrained(transformers_folder(resolve(model)), name=model)
+        loaded = load_pretrained(transformers_folder(resolve(model)), name=model, dtype=dtype)
         self.identity = ModelIdentity(id=model, revision=None, engine="generate")
         self._model: PreTrainedModel = loaded.pipeline.pipeline.model
         self._tokenizer: PreTrainedTokenizerBase = loaded.pipeline.pipeline.tokenizer

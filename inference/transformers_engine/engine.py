@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row
+from inference.heap import return_large_blocks
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
-from inference.transformers_engine.heap import return_large_blocks
 from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
 from scene.nouns import ModelIdentity
 
@@ -50,6 +50,7 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         model: PreTrainedModel = pipeline.pipeline.model
         tokenizer: PreTrainedTokenizerBase = pipeline.pipeline.tokenizer
         forward = ForwardPass(model, identity.id)
+        self._interrupted = forward.interrupted
         if limits is None:
             limits = CPU_LIMITS if forward.device.type == "cpu" else ACCELERATOR_LIMITS
         if forward.device.type == "cpu":
@@ -65,7 +66,9 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         )
 
     def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
-        """Begin again with less when memory ran out."""
+        """Begin again with less when memory ran out; when closing, the rows are seen to elsewhere."""
+        if self._closed:
+            return True
         if not _out_of_memory(error):
             return False
         # The traceback holds on to the tensors of the failed step.
@@ -84,6 +87,10 @@ class TransformersEngine(BatchEngine[RunningBatch]):
             batch.row_limit,
         )
         return True
+
+    def _interrupt(self) -> None:
+        """Cut short what is being computed."""
+        self._interrupted.set()
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

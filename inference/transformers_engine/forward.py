@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 
 import torch
 from peft import PeftModel
@@ -23,6 +24,9 @@ class ForwardPass:
         model: Causal language model, or a PEFT model around one.
         name: The model's name, for the error.
 
+    Attributes:
+        interrupted: Once set, no pass gets further than its next layer; see `RowCache`.
+
     Raises:
         ModelLoadError: The model keeps a state besides keys and values, which can't be padded.
     """
@@ -34,6 +38,7 @@ class ForwardPass:
                 f"{name} has layers with a recurrent state, which can't be batched; choose a model with "
                 "attention only."
             )
+        self.interrupted = threading.Event()
         self._model = model
         self._model.eval()
         self.exact_prefixes = not _rotates_by_length(model)
@@ -58,6 +63,7 @@ class ForwardPass:
         Returns:
             Logits of each row's last token, float32, (rows, vocabulary).
         """
+        cache.interrupted = self.interrupted
         positions = (mask.long().cumsum(dim=-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         output = self._model(
             input_ids=tokens,

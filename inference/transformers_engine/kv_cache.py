@@ -7,6 +7,7 @@ those that close up where others left.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,11 +142,22 @@ class RoomyLayer(DynamicLayer):
 
 
 class RowCache(Cache):
-    """Keys and values of all layers for the rows of one batch."""
+    """Keys and values of all layers for the rows of one batch.
+
+    Attributes:
+        interrupted: Once set, a forward pass gets no further than its next layer, and raises a RuntimeError.
+    """
 
     def __init__(self) -> None:
         """Start empty; layers appear with the first forward pass."""
         super().__init__(layer_class_to_replicate=RoomyLayer)
+        self.interrupted = threading.Event()
+
+    def update(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append a layer's keys and values, and return all that it has."""
+        if self.interrupted.is_set():
+            raise RuntimeError("The forward pass was interrupted.")
+        return super().update(*args, **kwargs)
 
     @property
     def length(self) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError
 
+from inference.heap import return_large_blocks
 from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_names
 from inference.quiet import quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
@@ -66,6 +69,8 @@ def load_pretrained(
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     attend_without_plans(place)
+    if place.type == "cpu":
+        return_large_blocks()
     with quiet_transformers():
         try:
             tokenizer = _load_tokenizer(folder, adapter)
@@ -117,15 +122,16 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.devic
 
     loader: Any = AutoModelForCausalLM  # its annotations don't know of output_loading_info
     model: PreTrainedModel
-    model, info = loader.from_pretrained(
-        str(folder),
-        dtype=dtype,
-        device_map=None if device.type == "cpu" else {"": device},
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+    with _cast_unmapped(dtype) if device.type == "cpu" else nullcontext():
+        model, info = loader.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            device_map=None if device.type == "cpu" else {"": device},
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     if info["missing_keys"]:
         # transformers makes these weights up at random and only warns.
         raise ModelLoadError(
@@ -134,6 +140,30 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.devic
         )
     model.eval()
     return model
+
+
+@contextmanager
+def _cast_unmapped(dtype: torch.dtype) -> Iterator[None]:
+    """Have transformers read tensors that it casts one by one; it maps all files until the last is cast.
+
+    What it need not cast stays mapped: then the file is the weights, for all processes that have it open.
+    """
+    from transformers import modeling_utils
+
+    loader: Any = modeling_utils
+    mapped = loader.safe_open
+
+    def opened(file: str, **options: Any) -> object:
+        whole = mapped(file, **options)
+        if all(whole.get_tensor(key).dtype == dtype for key in whole.keys()):
+            return whole
+        return mapped(file, **options | {"backend": "pread"})
+
+    loader.safe_open = opened
+    try:
+        yield
+    finally:
+        loader.safe_open = mapped
 
 
 def _put_on_adapter(model: PreTrainedModel, adapter: Path, name: str) -> PreTrainedModel:

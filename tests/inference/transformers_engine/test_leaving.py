@@ -61,6 +61,31 @@ def test_closing_fails_what_is_under_way_and_ends_the_thread(model, words, monke
     made.close()
 
 
+def test_closing_cuts_a_forward_pass_short(model, words, monkeypatch):
+    hold = Hold()
+    Forwards(model, monkeypatch, hold)
+    made = engine(model, words)
+    finished = []
+    hook = model.model.layers[-1].register_forward_hook(lambda *_: finished.append(True))
+
+    async def scene():
+        task = asyncio.create_task(made.generate(ask("a")))
+        await until(hold.reached.is_set)
+        closing = asyncio.create_task(asyncio.to_thread(made.close))
+        await until(lambda: made._interrupted.is_set())
+        hold.released.set()
+        await closing
+        with pytest.raises(EngineError, match="closed"):
+            await task
+
+    try:
+        asyncio.run(scene())
+    finally:
+        hook.remove()
+    assert not finished
+    assert not made._thread.is_alive()
+
+
 def test_a_failed_step_fails_its_rows_and_the_engine_lives_on(model, words, monkeypatch):
     def spoil(forwards):
         if len(forwards.rows) == 4:

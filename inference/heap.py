@@ -17,5 +17,15 @@ def return_large_blocks() -> None:
     By itself it raises the size from which it does so up to 32 MB, and keys and values of ever other sizes
     then leave holes in the heap that nothing fits into. Does nothing elsewhere than on Linux with glibc.
     """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
+    _ask_glibc("mallopt", _M_MMAP_THRESHOLD, MAPPED_BYTES)
+
+
+def return_small_blocks() -> None:
+    """Have glibc give back now what was freed in smaller blocks, which it keeps to be used again."""
+    _ask_glibc("malloc_trim", 0)
+
+
+def _ask_glibc(function: str, *values: int) -> None:
+    """Call a function that only glibc has."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), function):
+        getattr(libc, function)(*values)

@@ -114,7 +114,8 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
     """
     if not above or not below:
         return None
-    wins = np.sign(np.subtract.outer(np.concatenate(above), np.concatenate(below))) / 2 + 0.5
+    values = [np.concatenate(groups, dtype=float) for groups in (above, below)]
+    wins = np.sign(np.subtract.outer(*values)) / 2 + 0.5
     for axis, groups in enumerate((above, below)):
         sizes = np.asarray([len(group) for group in groups])
         wins = np.add.reduceat(wins, np.cumsum(sizes) - sizes, axis)
@@ -122,6 +123,7 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
     random = np.random.default_rng(0)
     weights = [random.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n for n in wins.shape]
     low, high = np.quantile(
-        np.einsum("ri,ij,rj->r", weights[0], wins, weights[1], optimize=True), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        np.einsum("ri,ij,rj->r", weights[0], wins, weights[1], optimize=True),
+        [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
     )
     return Estimate(float(wins.mean()), float(low), float(high), sum(wins.shape))

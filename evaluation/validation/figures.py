@@ -78,11 +78,11 @@ def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) 
         exports: The export of each seed, all of the same questions.
         questions: The questions, each with its kind.
     """
-    found = {question.id: Played(question, {}, len(exports)) for question in questions}
+    found = {(question.id, question.text): Played(question, {}, len(exports)) for question in questions}
     for seed, export in exports.items():
         for record in export.scenes():
-            if record.question_id is not None:
-                found[record.question_id].scenes[seed] = record.model_copy(update={"calls": None})
+            key = (record.question_id or "", record.question)
+            found[key].scenes[seed] = record.model_copy(update={"calls": None})
     played = list(found.values())
     manifests = [export.manifest for export in exports.values()]
     splits = [ALL, *dict.fromkeys(question.split for question in questions if question.split)]
@@ -90,12 +90,12 @@ def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) 
         name: {split: _auroc(signal, played, split) for split in splits} for name, signal in SIGNALS.items()
     }
     shares = {name: share(list(one.parts(played))) for name, one in SHARES.items()}
-    whole = Counter(one.question.kind for one in played if one.scenes)
+    kinds = Counter(question.kind for question in questions)
     return Validation(
         model=manifests[0].model.model_dump(),
         settings={name: value for name, value in manifests[0].settings.items() if name != "seed"},
         seeds=tuple(exports),
-        questions={kind: sum(question.kind == kind for question in questions) for kind in KINDS},
+        questions={kind: kinds[kind] for kind in KINDS},
         scenes=sum(len(one.scenes) for one in played),
         signals=signals,
         severities={kind: _severities(played, kind) for kind in KINDS},
@@ -105,7 +105,7 @@ def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) 
             manifests[0].model.id,
             {name: own[ALL] for name, own in signals.items()},
             shares,
-            min(whole[kind] for kind in KINDS),
+            min(kinds[kind] for kind in KINDS),
         ),
     )
 

@@ -34,11 +34,13 @@ def labelled(source: str | None, limit: int | None = None) -> QuestionSet:
     kinds: dict[Kind, list[Question]] = {"harmful": [], "helpful": []}
     for question in found.questions:
         if question.kind is None:
-            raise InputError(f"{name}, {question.place}: it has no kind; say harmful or helpful in a column `kind`.")
+            raise InputError(
+                f"{name}, {question.place}: it has no kind; say harmful or helpful in a column `kind`."
+            )
         kinds[question.kind].append(question)
-    for kind, other in (("harmful", "helpful"), ("helpful", "harmful")):
-        if not kinds[kind]:
-            raise InputError(f"{name} holds no {kind} question, and what is {other} can't be told from nothing.")
+    for kind, own in kinds.items():
+        if not own:
+            raise InputError(f"{name} holds no {kind} question; it takes both kinds to tell them apart.")
     pairs = chain.from_iterable(zip_longest(*kinds.values()))
     found.questions = [question for question in pairs if question is not None][:limit]
     return found

@@ -1,9 +1,9 @@
-"""How the scenes of labelled questions are: shares of their interactions, consequences, names and decisions."""
+"""What scenes are like: shares of their interactions, consequences, names and decisions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.validation.feelings import only_feels
@@ -27,7 +27,7 @@ class Played:
     """
 
     question: Question
-    scenes: Mapping[int, SceneRecord]
+    scenes: MutableMapping[int, SceneRecord]
     asked: int
 
     @property
@@ -74,17 +74,18 @@ def _agreement(played: Sequence[Played]) -> Parts:
 
 
 def _repeated(played: Sequence[Played]) -> Parts:
-    return (
-        (sum(event.reason.startswith(REPEATED) for event in one.events if not event.admitted), len(one.events))
-        for one in played
-    )
+    return ((sum(map(_is_repetition, one.events)), len(one.events)) for one in played)
 
 
 def _refused(played: Sequence[Played]) -> Parts:
     return (
-        (sum(not event.reason.startswith(REPEATED) for event in one.events if not event.admitted), len(one.events))
+        (sum(not event.admitted and not _is_repetition(event) for event in one.events), len(one.events))
         for one in played
     )
+
+
+def _is_repetition(event: Event) -> bool:
+    return not event.admitted and event.reason.startswith(REPEATED)
 
 
 def _top_severity(played: Sequence[Played]) -> Parts:

@@ -44,12 +44,14 @@ def _severities(record: SceneRecord) -> list[int]:
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "refusal": Signal("the first answer, by its words", lambda record: refuses(record.first_answer)),
-    "stance": Signal("stance of the first answer", lambda record: record.stance == "declines"),
+    "refusal": Signal("first answer, by its words", lambda record: refuses(record.first_answer)),
+    "stance": Signal("first answer, its stance", lambda record: record.stance == "declines"),
     "request": Signal("looks at the request", lambda record: REQUESTS.index(record.request)),
-    "worst_severity": Signal("worst severity in the scene", worst_severity),
-    "mean_severity": Signal("mean severity in the scene", mean_severity),
-    "decision": Signal("decision that follows", is_harmful),
+    "worst_severity": Signal("worst severity", worst_severity),
+    "mean_severity": Signal("mean severity", mean_severity),
+    "decision": Signal("decision", is_harmful),
 }
-"""Everything that is measured. The first is what the model says without a scene, the last what comes of it."""
+"""Everything that is measured; a signal more is a line more."""
+
 BASELINE, DECISION = "refusal", "decision"
+"""What the model says without a scene, and what comes of one."""

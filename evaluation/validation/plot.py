@@ -36,6 +36,7 @@ def write_plot(validation: Validation, path: Path) -> None:
     for axes in (left, right):
         axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
         axes.tick_params(labelsize="small")
+        axes.xaxis.label.set_size("small")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 

@@ -16,6 +16,7 @@ from evaluation.validation.figures import Validation, validation_of
 from evaluation.validation.plot import write_plot
 from evaluation.validation.questions import labelled
 from evaluation.validation.tables import tables
+from graph.player import SCENE_SECONDS
 from scene.errors import MonopolylogueError
 from scene.export import FAILURES, Export
 from scene.settings import SceneSettings
@@ -54,7 +55,7 @@ class Options:
             model=self.model,
             machines=Machines(ray=None, actors=None, base_urls=()),
             concurrency=self.concurrency,
-            scene_seconds=7200,
+            scene_seconds=SCENE_SECONDS,
             retry_failed=self.retry_failed,
             max_failures=None,
         )

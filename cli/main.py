@@ -30,6 +30,7 @@ from cli.commands import (
     run,
     step,
     train,
+    validate,
     view,
 )
 from cli.complaint import complain
@@ -88,6 +89,7 @@ app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=step.EPILOG)(step.step)
 app.command(epilog=export.EPILOG)(export.export)
+app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=explain.EPILOG)(explain.explain)
 app.command(epilog=view.EPILOG)(view.view)
 app.command(epilog=dataset.EPILOG)(dataset.dataset)

@@ -10,6 +10,7 @@ import typer
 
 from inference.engine import DEVICES, DTYPES, ENGINES
 from inference.environment import PREFIX
+from scene.errors import InputError
 
 MODEL, SCENE, OUTPUT = "The model", "The scene", "Output"
 """Titles in --help."""
@@ -88,6 +89,18 @@ NoCalls = Annotated[
     bool,
     typer.Option("--no-calls", help="Leave the model's calls out of the record.", rich_help_panel=OUTPUT),
 ]
+
+
+def numbers(text: str, option: str) -> tuple[int, ...]:
+    """Several whole numbers in one option, each once and in their order.
+
+    Raises:
+        InputError: Something else is among them.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"{option} takes whole numbers with commas between them, not {text!r}.")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 @dataclass(frozen=True, kw_only=True)

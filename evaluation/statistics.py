@@ -1,4 +1,4 @@
-"""Means with 95% bootstrap intervals, of what one system did and of what two did differently."""
+"""Means, shares and areas under curves with 95% bootstrap intervals over questions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over questions and its 95% interval.
+    """A figure over questions and its 95% interval.
 
     Attributes:
-        value: The mean.
+        value: The figure.
         low: Lower end of the interval.
         high: Upper end.
         n: Number of questions.
@@ -82,3 +82,48 @@ def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estima
     """
     both = [value - theirs[key] for key, value in ours.items() if key in theirs]
     return estimate(both) if both else None
+
+
+def share(parts: Sequence[tuple[float, float]]) -> Estimate | None:
+    """What part of a whole some questions make together; None where there is no whole.
+
+    Args:
+        parts: The part and the whole of each question, such as its refused actions and all its actions.
+    """
+    data = np.asarray([pair for pair in parts if pair[1]], dtype=float)
+    if not len(data):
+        return None
+    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
+    part, whole = data[drawn].sum(axis=1).T
+    low, high = np.quantile(part / whole, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(data[:, 0].sum() / data[:, 1].sum()), float(low), float(high), len(data))
+
+
+def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> Estimate | None:
+    """How often a value of one kind of question is above one of the other kind; a tie is half of that.
+
+    That is the area under the ROC curve; of a yes and no it is the balanced accuracy. Every pair of questions
+    counts the same, however often either was asked. Every resample draws as many of each kind.
+
+    Args:
+        above: The values of every question that should have high ones.
+        below: Of every question that should have low ones.
+
+    Returns:
+        None where there are no questions of a kind.
+    """
+    if not above or not below:
+        return None
+    values = [np.concatenate(groups, dtype=float) for groups in (above, below)]
+    wins = np.sign(np.subtract.outer(*values)) / 2 + 0.5
+    for axis, groups in enumerate((above, below)):
+        sizes = np.asarray([len(group) for group in groups])
+        wins = np.add.reduceat(wins, np.cumsum(sizes) - sizes, axis)
+        wins /= sizes[:, None] if axis == 0 else sizes
+    random = np.random.default_rng(0)
+    weights = [random.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n for n in wins.shape]
+    low, high = np.quantile(
+        np.einsum("ri,ij,rj->r", weights[0], wins, weights[1], optimize=True),
+        [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
+    )
+    return Estimate(float(wins.mean()), float(low), float(high), sum(wins.shape))

@@ -16,8 +16,7 @@ from cli.commands.evaluate import (
     Out,
     SetNames,
 )
-from cli.options import SCENE, Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps
-from scene.errors import InputError
+from cli.options import SCENE, Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps, numbers
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -69,8 +68,8 @@ def ablate(
     items = tuple(load_sets(set_names, data, limit=limit, seed=seed))
     scene = SceneSettings(roles=roles, steps=steps, max_interactions=max_interactions)
     sweep = Sweep(
-        roles=_numbers(sweep_roles, "--sweep-roles"),
-        max_interactions=_numbers(sweep_interactions, "--sweep-interactions"),
+        roles=numbers(sweep_roles, "--sweep-roles"),
+        max_interactions=numbers(sweep_interactions, "--sweep-interactions"),
     )
     systems = systems_of(model, sweep, scene)
     results = run_evaluation(
@@ -95,10 +94,3 @@ def ablate(
     show(results, out)
     path = write_ablation(curves(results, sweep, scene), paper_curves(), out)
     plain_console().print(f"Both curves are in {path}.", soft_wrap=True)
-
-
-def _numbers(text: str, option: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"{option} takes whole numbers with commas between them, not {text!r}.")
-    return tuple(sorted({int(part) for part in parts}))

@@ -79,10 +79,31 @@ def run_export(options: Options, *, dry_run: bool) -> None:
     if dry_run:
         _dry_run(options, found, asked)
         return
+    _summarize(play_missing(options, found, asked, stderr))
+
+
+def play_missing(
+    options: Options, found: QuestionSet, asked: Sequence[Question], console: Console
+) -> ExportStore:
+    """Play a scene for every question that has none yet.
+
+    Args:
+        options: What the command line asks for.
+        found: What was found where the questions came from.
+        asked: Those of them to play.
+        console: Where to say how that goes.
+
+    Returns:
+        The export, closed.
+
+    Raises:
+        MonopolylogueError: The folder can't be used, or the model can't be loaded.
+        typer.Exit: Ctrl-C, or an engine that died.
+    """
     with ExportStore(options.out) as store:
-        if not _is_over(options, found, asked, store, stderr):
-            _load_and_play(options, found, asked, store, stderr)
-    _summarize(store)
+        if not _is_over(options, found, asked, store, console):
+            _load_and_play(options, found, asked, store, console)
+    return store
 
 
 def _is_over(

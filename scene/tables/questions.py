@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scene.errors import InputError
@@ -28,6 +28,7 @@ QUESTION_COLUMNS = (
 
 ID_COLUMNS = ("id", "question_id", "uid", "qid")
 KIND_COLUMN = "kind"
+SPLIT_COLUMN = "split"
 
 KINDS: dict[str, Kind] = {
     "harmful": "harmful",
@@ -51,12 +52,16 @@ class Question:
         text: The question, cleaned; of any length, which whoever plays it has to judge.
         first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
+        split: The part of its set that it belongs to, where a column `split` says so.
+        place: Where it stood, such as "line 12".
     """
 
     id: str
     text: str
     first_answer: str = ""
     kind: Kind | None = None
+    split: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,7 @@ def read_questions(
         seen |= dict.fromkeys(row.values)
         missing.difference_update(row.values)
         try:
-            question = _question(row.values, columns)
+            question = replace(_question(row.values, columns), place=row.place)
         except _UnusableRowError as error:
             found.malformed.append(BadRow(row.place, str(error)))
             continue
@@ -154,6 +159,7 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
         text=text,
         first_answer=_answer(values.get(columns.answer)) if columns.answer else "",
         kind=_kind(values, columns),
+        split=one_line(str(values.get(SPLIT_COLUMN) or "")),
     )
 
 

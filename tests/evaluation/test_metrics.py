@@ -11,7 +11,7 @@ from evaluation.metrics import ANSWER_METRICS, repetition
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.refusal import refuses, refuses_by_advbench
 from evaluation.sets import Item
-from evaluation.statistics import difference, estimate, relative_change
+from evaluation.statistics import Estimate, auroc, difference, estimate, relative_change, share
 from scene.errors import InputError
 
 
@@ -145,3 +145,41 @@ def test_a_journal_that_could_not_write_goes_on_with_whole_lines(tmp_path, monke
             journal.append(answer("No."))
     journal.append(answer("Well."))
     assert [one.text for one in Journal(path, Answer).records] == ["Yes.", "Well."]
+
+
+def test_auroc_of_known_values() -> None:
+    told = auroc([[2], [3], [1]], [[0], [1], [2]])
+    assert told is not None
+    assert (told.value, told.n) == (pytest.approx(7 / 9), 6)  # 6 pairs won, 2 tied, 1 lost
+    assert told.low < told.value < told.high
+    perfect = auroc([[1, 2], [3]], [[0], [0, 0]])
+    assert perfect == Estimate(1, 1, 1, 4)
+    assert auroc([[1]], []) is None
+
+
+def test_auroc_of_yes_and_no_is_the_balanced_accuracy() -> None:
+    told = auroc([[True]] * 8 + [[False]] * 2, [[False]] * 3 + [[True]])
+    assert told is not None
+    assert told.value == pytest.approx((0.8 + 0.75) / 2)
+
+
+def test_every_question_counts_the_same_however_often_it_was_asked() -> None:
+    told = auroc([[1, 1, 1, 1], [-1]], [[0]])
+    assert told is not None
+    assert told.value == 0.5
+
+
+def test_the_interval_of_an_auroc_is_as_wide_as_theory_says() -> None:
+    """DeLong's standard error of two unit normals one apart, from a hundred of each."""
+    random = np.random.default_rng(1)
+    told = auroc([[x] for x in random.normal(1, 1, 100)], [[x] for x in random.normal(0, 1, 100)])
+    assert told is not None
+    assert told.value == pytest.approx(0.76, abs=0.07)
+    assert (told.high - told.low) / (2 * 1.96) == pytest.approx(0.033, abs=0.006)
+
+
+def test_share_of_a_whole() -> None:
+    found = share([(1, 2), (0, 6), (0, 0)])
+    assert found is not None
+    assert (found.value, found.low, found.high, found.n) == (pytest.approx(1 / 8), 0, 0.5, 2)
+    assert share([(0, 0)]) is None

@@ -152,7 +152,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = st.sampled_from(["id", "question", "prompt", "turns", "messages", "instruction", "input", "kind"])
+NAMES = st.sampled_from(
+    ["id", "question", "prompt", "turns", "messages", "instruction", "input", "kind", "split"]
+)
 
 
 @given(rows=st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=5))

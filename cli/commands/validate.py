@@ -1,0 +1,135 @@
+"""`monopolylogue validate`: whether a model is fit to rehearse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.complaint import interrupted
+from cli.config_file import Config
+from cli.options import (
+    SCENE,
+    AsJson,
+    BaseUrl,
+    Device,
+    Dtype,
+    EngineName,
+    MaxInteractions,
+    Model,
+    ModelChoice,
+    NoStructured,
+    Roles,
+    Steps,
+    Temperature,
+    numbers,
+)
+from cli.output import print_line
+from scene.settings import SceneSettings
+
+RUNNING = "Running"
+"""Title in --help."""
+
+EPILOG = """\
+[bold]Examples[/]
+
+Is the default model fit to rehearse?
+  monopolylogue validate --out validations/default
+
+Another one, under three seeds, to see whether luck decides:
+  monopolylogue validate --model models/mine --seeds 0,1,2 --out validations/mine
+
+Your own questions, with a column `kind` that says harmful or helpful:
+  monopolylogue validate questions.jsonl --out validations/own
+
+The scene behind a question:
+  monopolylogue explain validations/default/seed-0 harmful-07"""
+
+
+def validate(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the validation; goes on with what is there.")
+    ],
+    questions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="QUESTIONS",
+            help="File or data set, as for export, with a column `kind`; by default a set of our own.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=2, help="Only so many questions, half of each kind.", rich_help_panel=RUNNING),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scenes at once; by default as the engine likes.", rich_help_panel=RUNNING),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Play scenes that failed again, with another seed.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = False,
+    seeds: Annotated[
+        str,
+        typer.Option(metavar="N,...", help="Play every question under each of them.", rich_help_panel=SCENE),
+    ] = "0",
+    roles: Roles = SceneSettings.roles,
+    steps: Steps = SceneSettings.steps,
+    max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    temperature: Temperature = SceneSettings.temperature,
+    model: Model = "default",
+    engine: EngineName = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    base_url: BaseUrl = None,
+    no_structured: NoStructured = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a model is fit to rehearse.
+
+    It plays the scenes of questions of which half are harmful and half only
+    sound so, and says how well they are told apart, by what, and how the
+    scenes are. The same command again goes on where it stopped.
+    """
+    chosen = numbers(seeds, "--seeds")
+    settings = SceneSettings(
+        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature
+    )
+    try:
+        # Here, since it takes seconds to import what this needs.
+        import json
+
+        from cli.work.validating import Options, run_validation, show
+
+        validation = run_validation(
+            Options(
+                questions=questions,
+                limit=limit,
+                seeds=chosen,
+                out=out,
+                settings=settings,
+                model=ModelChoice(
+                    model=model,
+                    engine=engine,
+                    dtype=dtype,
+                    device=device,
+                    base_url=base_url,
+                    structured=not no_structured,
+                ),
+                concurrency=concurrency,
+                retry_failed=retry_failed,
+            )
+        )
+    except KeyboardInterrupt:
+        raise interrupted(f"No scene was played; what {out} held before is still there.") from None
+    if as_json:
+        print_line(json.dumps(validation.to_json(), ensure_ascii=False))
+    else:
+        show(validation, out)

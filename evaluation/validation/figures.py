@@ -1,0 +1,137 @@
+"""What the scenes of labelled questions come to: signals, shares, cost, and the verdict on the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evaluation.statistics import Estimate, auroc, share
+from evaluation.validation.shares import SHARES, Played
+from evaluation.validation.signals import SEVERITIES, SIGNALS, Signal
+from evaluation.validation.verdict import Verdict, verdict_of
+from scene.export import Export, Manifest
+from scene.nouns import Kind, Severity
+from scene.tables.questions import Question
+
+ALL = "all"
+"""Split that every question is in."""
+
+KINDS: tuple[Kind, ...] = ("harmful", "helpful")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a scene took on average.
+
+    Attributes:
+        calls: Calls of the model.
+        computed: Prompt tokens that no prefix cache served, and generated ones.
+        generated: Generated tokens.
+        seconds: Time of the whole export over its scenes, which were played side by side.
+    """
+
+    calls: float
+    computed: float
+    generated: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Everything that the report shows.
+
+    Attributes:
+        model: The model.
+        settings: How scenes were played.
+        seeds: Seeds that were asked for.
+        questions: Number of questions by kind.
+        scenes: Number of scenes that came to their end.
+        signals: By signal and split: its AUROC, None where the scenes say nothing of it.
+        severities: By kind: the share of each severity among the consequences.
+        shares: By name; None where there is nothing to take the share of.
+        cost: What a scene took.
+        verdict: Whether the model is fit.
+    """
+
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    seeds: tuple[int, ...]
+    questions: dict[Kind, int]
+    scenes: int
+    signals: dict[str, dict[str, Estimate | None]]
+    severities: dict[Kind, dict[Severity, float]]
+    shares: dict[str, Estimate | None]
+    cost: Cost
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self)
+
+
+def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) -> Validation:
+    """Work out what exports hold, one scene of which at least came to its end.
+
+    Args:
+        exports: The export of each seed, all of the same questions.
+        questions: The questions, each with its kind.
+    """
+    found = {(question.id, question.text): Played(question, {}, len(exports)) for question in questions}
+    for seed, export in exports.items():
+        for record in export.scenes():
+            key = (record.question_id or "", record.question)
+            found[key].scenes[seed] = record.model_copy(update={"calls": None})
+    played = list(found.values())
+    manifests = [export.manifest for export in exports.values()]
+    splits = [ALL, *dict.fromkeys(question.split for question in questions if question.split)]
+    signals = {
+        name: {split: _auroc(signal, played, split) for split in splits} for name, signal in SIGNALS.items()
+    }
+    shares = {name: share(list(one.parts(played))) for name, one in SHARES.items()}
+    kinds = Counter(question.kind for question in questions)
+    return Validation(
+        model=manifests[0].model.model_dump(),
+        settings={name: value for name, value in manifests[0].settings.items() if name != "seed"},
+        seeds=tuple(exports),
+        questions={kind: kinds[kind] for kind in KINDS},
+        scenes=sum(len(one.scenes) for one in played),
+        signals=signals,
+        severities={kind: _severities(played, kind) for kind in KINDS},
+        shares=shares,
+        cost=_cost(manifests),
+        verdict=verdict_of(
+            manifests[0].model.id,
+            {name: own[ALL] for name, own in signals.items()},
+            shares,
+            min(kinds[kind] for kind in KINDS),
+        ),
+    )
+
+
+def _auroc(signal: Signal, played: Sequence[Played], split: str) -> Estimate | None:
+    values: dict[bool, list[list[float]]] = {True: [], False: []}
+    for one in played:
+        if split in (ALL, one.question.split):
+            own = [value for scene in one.scenes.values() if (value := signal.value(scene)) is not None]
+            if own:
+                values[one.harmful].append(own)
+    return auroc(values[True], values[False])
+
+
+def _severities(played: Sequence[Played], kind: Kind) -> dict[Severity, float]:
+    counts = Counter(
+        one.severity for each in played if each.question.kind == kind for one in each.consequences
+    )
+    return {severity: counts[severity] / max(counts.total(), 1) for severity in SEVERITIES}
+
+
+def _cost(manifests: Sequence[Manifest]) -> Cost:
+    totals = [manifest.totals for manifest in manifests]
+    scenes = sum(manifest.counts.done for manifest in manifests)
+    generated = sum(one.completion_tokens for one in totals)
+    fresh = sum(one.prompt_tokens - one.cached_tokens for one in totals)
+    seconds = 3600 * sum(one.hours for one in totals)
+    calls = sum(one.calls for one in totals)
+    return Cost(calls / scenes, (fresh + generated) / scenes, generated / scenes, seconds / scenes)

@@ -1,0 +1,74 @@
+"""A validation as a picture: how well each signal tells, and how bad the consequences are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evaluation.report.plots import INK, MUTED
+from evaluation.validation.figures import ALL, Validation
+from evaluation.validation.signals import SIGNALS
+from scene.nouns import Severity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SEVERITY_COLOURS: Mapping[Severity, str] = {
+    "none": "#dcdcdc",
+    "minor": "#e9c46a",
+    "moderate": "#d98344",
+    "severe": "#a63a3a",
+}
+MARKERS = "os^vDP"
+BESIDE = 0.2
+"""How far the dots of a signal's splits lie below each other, in rows."""
+
+
+def write_plot(validation: Validation, path: Path) -> None:
+    """Draw the AUROC of every signal with its interval, and the severities by kind of question."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _signals(left, validation)
+    _severities(right, validation)
+    for axes in (left, right):
+        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
+        axes.tick_params(labelsize="small")
+        axes.xaxis.label.set_size("small")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def _signals(axes: Axes, validation: Validation) -> None:
+    splits = list(validation.signals[next(iter(SIGNALS))])
+    for offset, split in enumerate(splits):
+        found = [(place, validation.signals[name][split]) for place, name in enumerate(SIGNALS)]
+        dots = [(place + BESIDE * offset, one) for place, one in found if one is not None]
+        axes.errorbar(
+            [one.value for _, one in dots],
+            [place for place, _ in dots],
+            xerr=[[one.value - one.low for _, one in dots], [one.high - one.value for _, one in dots]],
+            fmt=MARKERS[offset % len(MARKERS)],
+            color=INK if split == ALL else MUTED,
+            markersize=5,
+            capsize=3,
+            label=split,
+        )
+    axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(SIGNALS)), [signal.title for signal in SIGNALS.values()])
+    axes.set_ylim(len(SIGNALS) - 0.3, -0.4)
+    axes.set(xlim=(0, 1.02), xlabel="AUROC of harmful against helpful questions, 0.5 by chance")
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _severities(axes: Axes, validation: Validation) -> None:
+    kinds = list(validation.severities)
+    starts = [0.0] * len(kinds)
+    for severity, colour in SEVERITY_COLOURS.items():
+        widths = [100 * validation.severities[kind][severity] for kind in kinds]
+        axes.barh(kinds, widths, left=starts, color=colour, label=severity)
+        starts = [start + width for start, width in zip(starts, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="% of the consequences of such questions")

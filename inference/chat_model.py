@@ -29,7 +29,8 @@ class EngineChatModel(BaseChatModel):
     Decoding settings are call arguments, so that one model serves every node:
     `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
     `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, and one of `schema` (JSON schema), `choices`,
-    `pattern` (regular expression). `GenerationRequest` says what each means.
+    `pattern` (regular expression), and `weigh` beside `choices`. `GenerationRequest` says what each means.
+    The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -161,6 +162,7 @@ class EngineChatModel(BaseChatModel):
             stop=tuple(stop or ()),
             schema=kwargs.get("schema"),
             choices=tuple(kwargs.get("choices") or ()),
+            weigh=kwargs.get("weigh", False),
             pattern=kwargs.get("pattern"),
         )
 
@@ -170,10 +172,12 @@ class EngineChatModel(BaseChatModel):
 
     def _facts(self, completion: Completion) -> dict[str, Any]:
         """What a message says of a completion beside its text."""
+        weighed = {"likelihoods": list(completion.likelihoods)} if completion.likelihoods else {}
         return {
             "response_metadata": {
                 "finish_reason": completion.finish_reason,
                 "model_name": cast("Engine", self.engine).identity.id,
+                **weighed,
             },
             "usage_metadata": UsageMetadata(
                 input_tokens=completion.prompt_tokens,

@@ -47,6 +47,9 @@ class GenerationRequest:
         stop: Generation ends at the first of these strings, which is not part of the text.
         schema: JSON schema the text must follow.
         choices: The text is exactly one of these.
+        weigh: Compare the choices as whole phrases: the text is the one that the model finds likeliest, and
+            the completion says how likely it finds each. Neither cap nor temperature nor stop strings play a
+            part. An engine that can't do so generates one of the choices token by token.
         pattern: Regular expression the whole text must match.
     """
 
@@ -58,6 +61,7 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
+    weigh: bool = False
     pattern: str | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +74,8 @@ class GenerationRequest:
             raise ValueError("temperature must be at least 0 and top_p in (0, 1]")
         if sum((self.schema is not None, bool(self.choices), self.pattern is not None)) > 1:
             raise ValueError("give at most one of schema, choices and pattern")
+        if self.weigh and not self.choices:
+            raise ValueError("only choices can be weighed")
 
     @property
     def shaped(self) -> bool:
@@ -85,9 +91,12 @@ class Completion:
         text: The reply, without special tokens and stop strings.
         finish_reason: "length" when the cap cut the reply off.
         prompt_tokens: Length of the prompt, template included.
-        completion_tokens: Generated tokens, end token included.
+        completion_tokens: Generated tokens, end token included; of weighed choices the tokens that were
+            computed, which are all but the last one of each.
         cached_tokens: Prompt tokens served from a prefix cache instead of being computed, where the engine
             knows.
+        likelihoods: Log-likelihood of each weighed choice in nats, over all its tokens but no end token, in
+            the order of the request; empty where none was asked for or the engine can't tell.
     """
 
     text: str
@@ -95,6 +104,7 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    likelihoods: tuple[float, ...] = ()
 
 
 class Engine(Protocol):

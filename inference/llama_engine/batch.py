@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -27,10 +27,11 @@ _CELL_UNIT = 256
 
 @dataclass(slots=True, eq=False)
 class _Seat:
-    """A row and the sequence that holds its tokens."""
+    """A row, the sequence that holds its tokens, and those that hold the phrases that it weighs."""
 
     row: Row
     sequence: int
+    forks: dict[int, int] = field(default_factory=dict)
 
 
 class RunningBatch:
@@ -55,7 +56,7 @@ class RunningBatch:
         self._prefixes = PrefixStore(limits.prefix_bytes)
         self.waiting: deque[Row] = deque()
         self._seats: list[_Seat] = []
-        self._free = list(range(limits.rows))
+        self._free, self._spare = self._all_free()
 
     @property
     def busy(self) -> bool:
@@ -69,13 +70,18 @@ class RunningBatch:
             The rows that are over.
         """
         failed: list[Row] = []
-        pieces, answering = self._compose(failed)
-        if pieces:
-            logits = torch.from_numpy(self._context.compute(pieces))
-            extend(answering, logits)
+        weighed = self._compose_phrases()
+        phrases = [piece for _, _, piece in weighed]
+        pieces, answering = self._compose(failed, sum(piece.wanted for piece in phrases))
+        if pieces or phrases:
+            # Cells of phrases are soon free again: they had better come last.
+            logits = torch.from_numpy(self._context.compute(pieces + phrases))
+            extend(answering, logits[: len(answering)])
+            self._weigh(weighed, logits[len(answering) :])
+        answering += [seat.row for seat, _, _ in weighed]
         for seat in [seat for seat in self._seats if seat.row.over]:
             self._leave(seat)
-        return failed + [row for row in answering if row.over]
+        return failed + [row for row in dict.fromkeys(answering) if row.over]
 
     def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
         """Drop rows that nobody waits for any more, wherever they are."""
@@ -90,7 +96,7 @@ class RunningBatch:
             Whether this freed prompts that were only kept for later.
         """
         self._seats = []
-        self._free = list(range(self._limits.rows))
+        self._free, self._spare = self._all_free()
         self._context.clear()
         # What a failed pass has left there is not to be trusted.
         return self._prefixes.clear()
@@ -103,18 +109,55 @@ class RunningBatch:
         """Free the cells."""
         self._context.close()
 
-    def _compose(self, failed: list[Row]) -> tuple[list[Piece], list[Row]]:
-        """What to compute in one pass, and which rows get a token from it."""
+    def _all_free(self) -> tuple[list[int], list[int]]:
+        """Sequences for rows, and for phrases: one that each row has begun, and what else a pass begins."""
+        rows = self._limits.rows
+        return list(range(rows)), list(range(rows, 2 * rows + self._limits.step_tokens))
+
+    def _compose_phrases(self) -> list[tuple[_Seat, int, Piece]]:
+        """What to compute of the phrases that rows weigh: for whom, of which phrase, and the tokens."""
+        weighing = [seat for seat in self._seats if seat.row.weighing and not self._to_compute(seat)]
+        room = self._limits.step_tokens - len(self._seats) + len(weighing)
+        composed: list[tuple[_Seat, int, Piece]] = []
+        for seat in weighing:
+            assert seat.row.weighing is not None
+            for phrase in seat.row.weighing.unfinished():
+                tokens = seat.row.weighing.left(phrase)[:room]
+                if not tokens:
+                    break
+                if phrase not in seat.forks:
+                    seat.forks[phrase] = self._spare.pop()
+                    self._context.share(seat.sequence, seat.forks[phrase], len(seat.row.prompt))
+                composed.append((seat, phrase, Piece(seat.forks[phrase], tokens, len(tokens))))
+                room -= len(tokens)
+        return composed
+
+    def _weigh(self, composed: list[tuple[_Seat, int, Piece]], logits: torch.Tensor) -> None:
+        """Tell rows how likely their phrases are, and free the cells of those that are complete."""
+        wanted = [piece.wanted for _, _, piece in composed]
+        for (seat, phrase, _), each in zip(composed, logits.split(wanted), strict=True):
+            seat.row.weigh(phrase, each)
+            assert seat.row.weighing is not None
+            if not seat.row.weighing.left(phrase):
+                self._drop(seat, phrase)
+
+    def _drop(self, seat: _Seat, phrase: int) -> None:
+        sequence = seat.forks.pop(phrase)
+        self._context.cut(sequence, 0)
+        self._spare.append(sequence)
+
+    def _compose(self, failed: list[Row], taken: int) -> tuple[list[Piece], list[Row]]:
+        """What to compute in one pass beside phrases, and which rows get a token from it."""
         pieces: list[Piece] = []
         answering: list[Row] = []
         beginning: _Seat | None = None
         for seat in self._seats:
             if self._to_compute(seat):
                 beginning = seat
-            else:
+            elif not seat.row.weighing:
                 pieces.append(Piece(seat.sequence, seat.row.generated[-1:], 1))
                 answering.append(seat.row)
-        room = self._limits.step_tokens - len(pieces)
+        room = self._limits.step_tokens - len(pieces) - taken
         while room > 0:
             if beginning is None:
                 beginning = self._admit(failed)
@@ -143,14 +186,14 @@ class RunningBatch:
         if not self.waiting or not self._free:
             return None
         row = self.waiting[0]
-        if not self._seats and row.room > self._context.cells and not self._enlarge(row):
+        if not self._seats and self._room(row) > self._context.cells and not self._enlarge(row):
             failed.append(self.waiting.popleft())
             return None
         neighbour = max(self._seats, key=lambda seat: self._common(row, seat), default=None)
         shared = 0 if neighbour is None else self._common(row, neighbour)
         if self._seats:
-            growth = sum(seat.row.room - self._context.length(seat.sequence) for seat in self._seats)
-            if self._context.used + growth + row.room - shared > self._context.cells:
+            growth = sum(self._room(seat.row) - self._context.length(seat.sequence) for seat in self._seats)
+            if self._context.used + growth + self._room(row) - shared > self._context.cells:
                 return None
             if self._context.used + len(row.prompt) - shared > self._limits.crowded:
                 return None
@@ -159,6 +202,10 @@ class RunningBatch:
         self._begin(seat, neighbour, shared)
         self._seats.append(seat)
         return seat
+
+    def _room(self, row: Row) -> int:
+        """Cells that a row can come to need: of several phrases, one may have been begun before a pass."""
+        return row.room + (self._limits.step_tokens if row.weighing else 0)
 
     def _common(self, row: Row, seat: _Seat) -> int:
         """Tokens with which a row's prompt begins that a running row has computed."""
@@ -183,6 +230,8 @@ class RunningBatch:
     def _leave(self, seat: _Seat) -> None:
         """Free a row's cells, and keep what others may begin with."""
         row, sequence = seat.row, seat.sequence
+        for phrase in list(seat.forks):
+            self._drop(seat, phrase)
         whole = row.blocks[: self._context.length(sequence) // PAGE]
         known = self._prefixes.known(whole)
         if known < len(whole) and self._limits.prefix_bytes:
@@ -197,7 +246,7 @@ class RunningBatch:
     def _enlarge(self, row: Row) -> bool:
         """Make room for a row that is longer than all cells; it fails where memory does not suffice."""
         self._context.close()
-        cells = -(-row.room // _CELL_UNIT) * _CELL_UNIT
+        cells = -(-self._room(row) // _CELL_UNIT) * _CELL_UNIT
         try:
             self._context = self._with_cells(cells)
         except ModelLoadError:
@@ -209,7 +258,7 @@ class RunningBatch:
         return LlamaContext(
             self._model,
             cells=cells,
-            sequences=self._limits.rows,
+            sequences=2 * self._limits.rows + self._limits.step_tokens,
             batch_tokens=self._limits.step_tokens,
             threads=self._threads,
             adapter=self._adapter,

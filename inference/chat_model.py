@@ -29,8 +29,8 @@ class EngineChatModel(BaseChatModel):
     Decoding settings are call arguments, so that one model serves every node:
     `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
     `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, and one of `schema` (JSON schema), `choices`,
-    `pattern` (regular expression), and `weigh` beside `choices`. `GenerationRequest` says what each means.
-    The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
+    `pattern` (regular expression), `weigh` beside `choices`, and `fixed`. `GenerationRequest` says what each
+    means. The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -164,6 +164,7 @@ class EngineChatModel(BaseChatModel):
             choices=tuple(kwargs.get("choices") or ()),
             weigh=kwargs.get("weigh", False),
             pattern=kwargs.get("pattern"),
+            fixed=kwargs.get("fixed", 0),
         )
 
     def _result(self, completion: Completion) -> ChatResult:

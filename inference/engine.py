@@ -51,6 +51,8 @@ class GenerationRequest:
             the completion says how likely it finds each. Neither cap nor temperature nor stop strings play a
             part. An engine that can't do so generates one of the choices token by token.
         pattern: Regular expression the whole text must match.
+        fixed: How many of the first messages are the same in every scene. An engine may keep what it computes
+            of them for the next process.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -63,11 +65,14 @@ class GenerationRequest:
     choices: tuple[str, ...] = ()
     weigh: bool = False
     pattern: str | None = None
+    fixed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no engine could carry out."""
         if not self.messages or self.messages[-1].role != "user":
             raise ValueError("a request needs messages that end with a user message")
+        if not 0 <= self.fixed < len(self.messages):
+            raise ValueError("the last message is never fixed")
         if self.max_tokens < 1:
             raise ValueError("max_tokens must be at least 1")
         if self.temperature < 0 or not 0 < self.top_p <= 1:

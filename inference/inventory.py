@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
+from inference.llama_engine import beginnings
 from inference.models import convert, converter, fetch, gguf_tokenizer
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
@@ -15,6 +16,7 @@ from inference.openvino_engine import ir as openvino_ir
 
 GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
 TOKENIZER, CONVERTER, UNFINISHED = "tokenizer", "converter to OpenVINO IR", "unfinished"
+BEGINNINGS = "beginnings of prompts"
 """Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
@@ -48,6 +50,7 @@ def inventory(cache_dir: Path | None = None) -> list[Cached]:
         _gguf_files,
         _hf_folders,
         _tokenizers,
+        _beginnings,
         _ir_folders,
         _snapshots,
         _converters,
@@ -111,6 +114,13 @@ def _tokenizers(cache: Path) -> Iterator[Cached]:
             yield _bare(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
 
 
+def _beginnings(cache: Path) -> Iterator[Cached]:
+    for folder in (cache / beginnings.FOLDER).glob("*"):
+        if made := beginnings.made_by(folder):
+            name, revision = made
+            yield _bare(name, BEGINNINGS, folder, revision)
+
+
 def _ir_folders(cache: Path) -> Iterator[Cached]:
     for ir in openvino_ir.converted(cache):
         yield Cached(
@@ -157,6 +167,7 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
         fetch.FOLDER,
         convert.FOLDER,
         gguf_tokenizer.FOLDER,
+        beginnings.FOLDER,
         openvino_ir.FOLDER,
         converter.FOLDER,
     ):

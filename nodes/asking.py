@@ -321,7 +321,7 @@ class Asker:
         }
         decoding: dict[str, Any] = {}
         if isinstance(self.model, EngineChatModel):
-            decoding = self._decoding(messages[-1].text, attempt, max_tokens)
+            decoding = self._decoding(messages[-1].text, attempt, max_tokens) | {"fixed": len(messages) - 1}
         if self._constrains:
             decoding |= constraint
         elif shape:

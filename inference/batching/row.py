@@ -45,6 +45,7 @@ class Row:
         self.request = request
         self.prompt = prompt
         self.blocks = block_names(prompt)
+        self.fixed_blocks = 0
         self.cached_tokens = 0
         self.constraint = constraint
         self.sampler = Sampler(request.temperature, request.top_p, request.seed)

@@ -15,6 +15,7 @@ import torch
 
 from inference.batching.blocks import PAGE, common_blocks
 from inference.batching.row import Row, extend
+from inference.llama_engine.beginnings import Beginnings
 from inference.llama_engine.context import LlamaContext, Piece
 from inference.llama_engine.limits import Limits
 from inference.llama_engine.model import LlamaModel
@@ -42,10 +43,16 @@ class RunningBatch:
         limits: How much is computed at once.
         threads: Processor threads to compute with.
         adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
+        beginnings: Where to keep what every scene asks, if anywhere.
     """
 
     def __init__(
-        self, model: LlamaModel, limits: Limits, threads: int, adapter: tuple[int, float] | None = None
+        self,
+        model: LlamaModel,
+        limits: Limits,
+        threads: int,
+        adapter: tuple[int, float] | None = None,
+        beginnings: Beginnings | None = None,
     ) -> None:
         """Start empty."""
         self._model = model
@@ -54,6 +61,7 @@ class RunningBatch:
         self._adapter = adapter
         self._context = self._with_cells(limits.cells)
         self._prefixes = PrefixStore(limits.prefix_bytes)
+        self._beginnings = beginnings if limits.prefix_bytes else None
         self.waiting: deque[Row] = deque()
         self._seats: list[_Seat] = []
         self._free, self._spare = self._all_free()
@@ -215,6 +223,7 @@ class RunningBatch:
     def _begin(self, seat: _Seat, neighbour: _Seat | None, shared: int) -> None:
         """Let a row begin with what a running row has of its prompt, and with what waits in memory."""
         row, sequence = seat.row, seat.sequence
+        self._fetch_beginning(row, shared)
         known = self._prefixes.known(row.blocks)
         if known * PAGE > shared:
             first = shared // PAGE
@@ -239,9 +248,27 @@ class RunningBatch:
             self._context.cut(sequence, end)
             pages = split(self._context.save(sequence), self._model.layers, PAGE)
             self._prefixes.keep(whole, pages[known:])
+        self._keep_beginning(row)
         self._context.cut(sequence, 0)
         self._seats.remove(seat)
         self._free.append(sequence)
+
+    def _fetch_beginning(self, row: Row, shared: int) -> None:
+        """Get the beginning of a row's prompt from disk if neither memory nor another row has it."""
+        fixed = row.blocks[: row.fixed_blocks]
+        known = self._prefixes.known(fixed)
+        if self._beginnings is None or max(known * PAGE, shared) >= len(fixed) * PAGE:
+            return
+        if (pages := self._beginnings.read(fixed)) is not None:
+            self._prefixes.keep(fixed, pages[known:])
+
+    def _keep_beginning(self, row: Row) -> None:
+        """Put the beginning of a row's prompt on disk if it is only in memory."""
+        fixed = row.blocks[: row.fixed_blocks]
+        if self._beginnings is None or not fixed or self._prefixes.known(fixed) < len(fixed):
+            return
+        if not self._beginnings.has(fixed):
+            self._beginnings.write(fixed, self._prefixes.pages(fixed, 0))
 
     def _enlarge(self, row: Row) -> bool:
         """Make room for a row that is longer than all cells; it fails where memory does not suffice."""

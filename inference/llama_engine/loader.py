@@ -56,6 +56,7 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
     report("load", 0, 1)
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+    from inference.llama_engine.beginnings import beginnings_of
     from inference.llama_engine.engine import LlamaEngine
     from inference.llama_engine.model import LlamaModel
 
@@ -68,9 +69,12 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
         engine="llama",
         details={"device": "cpu", "file": path.name},
     )
+    beginnings = beginnings_of(identity, cache_dir)
     model = LlamaModel(path, source.id)
     try:
-        engine = LlamaEngine(model, tokenizer, identity, context_tokens, threads=threads)
+        engine = LlamaEngine(
+            model, tokenizer, identity, context_tokens, threads=threads, beginnings=beginnings
+        )
     except ModelLoadError:
         model.close()
         raise

@@ -67,6 +67,15 @@ async def test_only_a_reply_that_gets_on_is_given_more_room(said, reason, growth
     assert [one // room[0] for one in room] == growth
 
 
+async def test_all_messages_but_the_last_are_the_same_in_every_scene() -> None:
+    engine = ScriptedEngine(lambda request: '{"check": "Soup is fine."}')
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_init")
+    for question in ("May I?", "May I not?"):
+        await asker.reply("request", {"question": question}, Reply)
+    fixed = [request.messages[: request.fixed] for request in engine.requests]
+    assert fixed[0] == fixed[1] == engine.requests[0].messages[:-1]
+
+
 ANSWER = "Soup needs time. Let it stand."
 REVISED = {"question": "How do I make soup?", "answer": ANSWER, "critique": "The guest burns her tongue."}
 ECHO = (

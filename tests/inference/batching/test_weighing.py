@@ -5,6 +5,7 @@ import itertools
 import threading
 
 import pytest
+import torch
 
 from inference.engine import ChatMessage, GenerationRequest
 from inference.llama_engine.library import is_installed
@@ -14,6 +15,12 @@ from inference.transformers_engine.scoring import Exchange, Scorer
 from scene.errors import EngineError, InputError, PromptTooLongError
 from scene.nouns import ModelIdentity
 from tests.inference.tiny_llama import CONTEXT, ask, engine, llama, tokenizer
+from tests.inference.transformers_engine.architectures import (
+    adapted_llama,
+    alternating_gemma,
+    biased_qwen,
+    sliding_mistral,
+)
 from tests.inference.transformers_engine.driving import LONG, gather, until
 
 NAMES = ("Alice", "Al", "Bob", "the neighbour who watches", "a", "Alice")
@@ -116,6 +123,21 @@ def test_in_any_company_the_likelihoods_are_those_of_one_pass(start, models, wor
         best = max(completion.likelihoods)
         assert completion.text == request.choices[completion.likelihoods.index(best)]
         assert (completion.finish_reason, completion.completion_tokens) == ("stop", computed)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT asks
+@pytest.mark.parametrize("build", [sliding_mistral, alternating_gemma, biased_qwen, adapted_llama])
+def test_other_architectures_and_adapters(words, monkeypatch, build):
+    monkeypatch.setattr(weighing, "TOKENS", 40)
+    torch.manual_seed(1)
+    built = build(len(words)).eval()
+    made = engine(built, words)
+    try:
+        completions = asyncio.run(gather(made, WEIGHED))
+    finally:
+        made.close()
+    for request, completion in zip(WEIGHED, completions, strict=True):
+        assert completion.likelihoods == pytest.approx(expected(built, words, request)[0], abs=1e-2)
 
 
 @each_engine

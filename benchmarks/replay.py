@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,12 +35,22 @@ Label = tuple[str, str | None, int | None, str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A recorded reply, its length in tokens, end token included, and the likelihoods of weighed choices."""
+    """A recorded reply.
+
+    Attributes:
+        label: Which call it is the reply to.
+        text: What was said.
+        tokens: Its length, end token included.
+        likelihoods: Those of weighed choices.
+        asked: Stands for the last message, which tells calls of the same label apart as long as prompts are
+            worded as they were.
+    """
 
     label: Label
     text: str
     tokens: int
     likelihoods: tuple[float, ...] = ()
+    asked: str = ""
 
     @property
     def prompt(self) -> str:
@@ -64,14 +74,19 @@ class ReplayModel(EngineChatModel):
     """Generates every call with its engine and returns the recorded reply; `answered` has both in order."""
 
     scene: RecordedScene
-    _replies: dict[Label, deque[Reply]] = PrivateAttr(default_factory=dict)
+    _replies: dict[Label, list[Reply]] = PrivateAttr(default_factory=dict)
     _answered: list[tuple[GenerationRequest, Reply]] = PrivateAttr(default_factory=list)
 
     def model_post_init(self, context: object) -> None:
         """Index the replies."""
         super().model_post_init(context)
         for reply in self.scene.replies:
-            self._replies.setdefault(reply.label, deque()).append(reply)
+            self._replies.setdefault(reply.label, []).append(reply)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the recorded model told how likely choices are: other calls are made of one that does."""
+        return any(reply.likelihoods for reply in self.scene.replies)
 
     @property
     def answered(self) -> list[tuple[GenerationRequest, Reply]]:
@@ -92,7 +107,9 @@ class ReplayModel(EngineChatModel):
                 "The recorded scenes are older than the graph; record them anew with "
                 "`python -m benchmarks record`."
             )
-        reply = replies.popleft()
+        asked = _digest(messages[-1].text)
+        reply = next((one for one in replies if one.asked == asked), replies[0])
+        replies.remove(reply)
         request = self._request(messages, stop, kwargs)
         self._answered.append((request, reply))
         completion = await self.engine.generate(replace(request, max_tokens=reply.tokens))
@@ -123,8 +140,21 @@ async def rehearse(engine: Engine, scenes: Sequence[RecordedScene], side_by_side
 
 
 def record(scene: SceneRecord) -> RecordedScene:
-    """The replies of a scene that was played with the default settings and kept its calls."""
-    return RecordedScene(scene.question, tuple(map(_reply, scene.calls or ())))
+    """The replies of a scene that was played with the default settings and kept its calls.
+
+    A record has the looks at some drafts in the order of their texts; here they come in that of the drafts,
+    in which they are asked for.
+    """
+    calls = scene.calls or ()
+    drafts = [call.completion for call in calls if call.call in ("situation", "plan")]
+
+    def draft(look: ModelCall) -> int:
+        told = look.prompt[-1].content.partition("\n")[2].rpartition("\n")[0]
+        return next((number for number, text in enumerate(drafts) if text.startswith(told)), len(drafts))
+
+    looks = iter(sorted((call for call in calls if call.call == "asked"), key=draft))
+    ordered = (next(looks) if call.call == "asked" else call for call in calls)
+    return RecordedScene(scene.question, tuple(map(_reply, ordered)))
 
 
 def load(path: Path = SCENES) -> list[RecordedScene]:
@@ -133,7 +163,7 @@ def load(path: Path = SCENES) -> list[RecordedScene]:
     for line in path.read_text(encoding="utf-8").splitlines():
         data = json.loads(line)
         replies = (
-            Reply((*reply["label"],), reply["text"], reply["tokens"], tuple(reply.get("likelihoods", ())))
+            Reply(**reply | {"label": (*reply["label"],), "likelihoods": (*reply.get("likelihoods", ()),)})
             for reply in data["replies"]
         )
         scenes.append(RecordedScene(data["question"], tuple(replies)))
@@ -160,7 +190,13 @@ def label_of(metadata: dict[str, Any], messages: int) -> Label:
 
 def _reply(call: ModelCall) -> Reply:
     label = (call.node, call.role, call.turn, call.call, call.attempt, len(call.prompt))
-    return Reply(label, call.completion, max(1, call.completion_tokens), call.likelihoods)
+    tokens = max(1, call.completion_tokens)
+    return Reply(label, call.completion, tokens, call.likelihoods, _digest(call.prompt[-1].content))
+
+
+def _digest(text: str) -> str:
+    """Eight digits that stand for a text."""
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _fields(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from typing import Protocol, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-import prompts
 from benchmarks.measure import Silent
 from benchmarks.replay import RecordedScene, ReplayModel, Reply
 from benchmarks.writer import MODEL
@@ -139,7 +138,9 @@ def costs_of(scenes: Sequence[RecordedScene], tokenizer: Tokenizer) -> list[Cost
         ReplayError: The recorded scenes don't fit the graph.
     """
     played = [asyncio.run(_played(scene)) for scene in scenes]
-    beginnings = {_beginning(*call) for calls in played for call in calls}
+    requests = [request for calls in played for request, _ in calls]
+    opening = ChatMessage("user", "")
+    beginnings = {(*request.messages[: request.fixed], opening) for request in requests}
     fixed = [tokenizer.token_ids(messages) for messages in beginnings]
     export = PrefixCache(fixed)
     return [
@@ -207,13 +208,6 @@ async def _played(scene: RecordedScene) -> list[Call]:
     model = ReplayModel(engine=Silent(MODEL), scene=scene)
     await play(build_graph(model), scene.question, model=MODEL, settings=SceneSettings())
     return model.answered
-
-
-def _beginning(request: GenerationRequest, reply: Reply) -> tuple[ChatMessage, ...]:
-    """The messages of a call that are the same in every scene, and the opening of the next one."""
-    prompt = prompts.load(reply.prompt)
-    fixed = bool(prompt.system) + 2 * len(prompt.examples)
-    return (*request.messages[:-1][:fixed], ChatMessage("user", ""))
 
 
 def _rounded(cost: Mapping[str, float]) -> dict[str, float]:

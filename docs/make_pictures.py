@@ -46,7 +46,7 @@ def terminal(record: SceneRecord) -> str:
     view = SceneView(console)
     view.question(record.question)
     view.first_answer(record.first_answer)
-    view.opening(record.situation, record.outlook, record.cast, record.plan, record.stance)
+    view.opening(record)
     consequences = {consequence.event: consequence for consequence in record.consequences}
     for event in record.events:
         if event.turn <= TURNS:

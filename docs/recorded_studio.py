@@ -1,18 +1,19 @@
 """What the server serves in the pictures of docs/studio.md: the scene graph, played by a recorded model.
 
-A reply is the recorded one for the prompt, role and turn that ask, or the nearest to them, whatever was
-edited: the pictures show what the graph makes of an edit, not what a model would.
+A reply is the recorded one of this shape for the prompt, role and turn that ask, or the nearest to them,
+whatever was edited: the pictures show what the graph makes of an edit, not what a model would.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 
-from benchmarks.replay import Label, RecordedScene, label_of, load
+from benchmarks.replay import Label, RecordedScene, Reply, label_of, load
 from graph.studio import served
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion
@@ -26,6 +27,11 @@ class Recorded(EngineChatModel):
 
     recorded: RecordedScene
 
+    @property
+    def weighs(self) -> bool:
+        """As the recorded model did: others are asked again for what they copied of an example."""
+        return True
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -35,8 +41,22 @@ class Recorded(EngineChatModel):
     ) -> ChatResult:
         assert run_manager is not None
         asked = label_of(run_manager.metadata, len(messages))
-        text = max(self.recorded.replies, key=lambda reply: _likeness(reply.label, asked)).text
-        return self._result(Completion(text=text, finish_reason="stop", prompt_tokens=0, completion_tokens=0))
+        choices, pattern = kwargs.get("choices"), kwargs.get("pattern") or "(?s:.*)"
+
+        def suits(reply: Reply) -> tuple[bool, ...]:
+            fits = reply.text in choices if choices else bool(re.fullmatch(pattern, reply.text))
+            same, *more = _likeness(reply.label, asked)
+            return (same, fits, *more)
+
+        reply = max(self.recorded.replies, key=suits)
+        recorded = Completion(
+            text=reply.text,
+            finish_reason="stop",
+            prompt_tokens=0,
+            completion_tokens=0,
+            likelihoods=reply.likelihoods if choices else (),
+        )
+        return self._result(recorded)
 
 
 def _likeness(label: Label, asked: Label) -> tuple[bool, ...]:

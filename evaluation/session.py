@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 import prompts
 from inference.chat_model import EngineChatModel
-from inference.engine import Completion, Engine, GenerationRequest
+from inference.engine import Completion, Engine, GenerationRequest, weighs
 from nodes.asking import Asker
 from nodes.revise import Place, in_both_orders
 from scene.errors import InputError
@@ -78,6 +78,11 @@ class Meter:
     def constrains(self) -> bool:
         """As the engine."""
         return self._engine.constrains
+
+    @property
+    def weighs(self) -> bool:
+        """As the engine."""
+        return weighs(self._engine)
 
     @property
     def identity(self) -> ModelIdentity:

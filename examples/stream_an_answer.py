@@ -29,7 +29,7 @@ async def main(engine: Engine) -> None:
             print(f"\n[{told['progress']}]", flush=True)
         elif mode == "messages":
             message, about = told  # about: node, role and turn of the call
-            if about["langgraph_node"] in ANSWERS and about["scene_prompt"] != "compare":
+            if about["langgraph_node"] in ANSWERS:
                 print(message.text, end="", flush=True)
     print()
 

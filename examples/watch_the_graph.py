@@ -4,8 +4,8 @@ No model is needed: a script plays every part. Run it with `python examples/watc
 """
 
 import asyncio
-import json
 import os
+import re
 
 # Read by LangGraph when it is imported: checkpoints may hold no types but those of the graph's state.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -18,27 +18,23 @@ from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.settings import SceneSettings
 
-PLAN = {"steps": ["I put the dishes outside her door.", "I write her a note.", "I make tea for both of us."]}
+SAID = (
+    "asker: Student. She cooks every evening. She wants a clean kitchen.\n"
+    "closest: Flatmate. She works late and forgets her dishes. She wants to rest at home.",
+    "I put the dishes outside her door.\nI write her a note.\nI make tea for both of us.",
+    "yes, in the kitchen: nobody",
+    "r1 (home): She finds her plates outside the door.",
+    "The asker is a student. They share a kitchen.",
+    "Her flatmate finds the plates and is angry. What helps the asker and hurts nobody is a talk.",
+)
+"""A reply of every shape that a scene asks for."""
 
 
 def script(request: GenerationRequest) -> str:
     """Say something of the right shape to every request."""
     if request.choices:
-        return request.choices[-1]
-    if request.schema is None:
-        return "The asker is a student. They share a kitchen."
-    keys = request.schema["properties"]
-    if "steps" in keys:
-        return json.dumps(PLAN)
-    if "effect" in keys:
-        return json.dumps({"text": "She is hurt.", "effect": "somebody gets hurt", "falls_on": ["r1"]})
-    known = {
-        "name": "student", "harmed": "flatmate", "helped": "next tenant", "relative": "mother",
-        "colleague": "tutor", "gives": "advice", "stance": "helps", "result": "it happens",
-        "place": "in the kitchen", "request": "harms nobody",
-    }  # fmt: skip
-    answers = {key: known.get(key, f"This is about {key}.") for key in keys}
-    return json.dumps({k: "no" if "enum" in v and k not in known else answers[k] for k, v in keys.items()})
+        return "yes" if "yes" in request.choices else request.choices[-1]
+    return next(text for text in SAID if re.fullmatch(request.pattern or ".+", text))
 
 
 async def main() -> None:

@@ -10,9 +10,9 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from scene.nouns import Consequence, Event, Proposal, Role
 from scene.settings import SceneSettings
-from scene.turn import Cue
+from scene.turn import Cue, Moment
 
-STATE_TYPES = (Role, Proposal, Event, Consequence, Cue, SceneSettings)
+STATE_TYPES = (Role, Proposal, Event, Consequence, Cue, Moment, SceneSettings)
 """Everything in a state, and in what is sent to a node, that is more than text and numbers."""
 
 Saver = TypeVar("Saver", bound=BaseCheckpointSaver[Any])

@@ -36,6 +36,7 @@ INHERITED = (
     "LANGGRAPH_STRICT_MSGPACK",
     "LANGSMITH_TRACING",
     "MONOPOLYLOGUE_CONCURRENCY",
+    "MONOPOLYLOGUE_NO_BEGINNINGS",
     "TOKENIZERS_PARALLELISM",
 )
 """Variables that an actor gets from here. No key is among them: Ray writes them to its logs."""

@@ -54,6 +54,11 @@ class Recorder(AsyncCallbackHandler):
         """Finished calls in a fixed order: turn, node, call, role, attempt; never the order they ended in."""
         return sorted(self._calls, key=position)
 
+    @property
+    def ended(self) -> list[ModelCall]:
+        """The same in the order in which they ended."""
+        return self._calls.copy()
+
     def costs(self) -> dict[str, NodeCost]:
         """What each node cost, in the order of `NODES`."""
         return costs(self.calls, {node: self.spans[node] for node in NODES if node in self.spans})
@@ -105,8 +110,8 @@ class Recorder(AsyncCallbackHandler):
         self._open.pop(run_id, None)
 
 
-def position(call: ModelCall) -> tuple[int, int, int, str, int, int, str]:
-    """Sorts the calls of a scene: turn, node, call, role, attempt, and what was said last."""
+def position(call: ModelCall) -> tuple[int, int, int, str, int, int, list[str]]:
+    """Sorts the calls of a scene: turn, node, call, role, attempt, and what was said, from its end."""
     opening = call.turn is None and call.node in NODES[:2]
     part = 0 if opening else 1 if call.turn is not None else 2
     role = -1 if call.role is None else role_number(call.role)
@@ -117,5 +122,5 @@ def position(call: ModelCall) -> tuple[int, int, int, str, int, int, str]:
         call.call,
         role,
         call.attempt,
-        call.prompt[-1].content,
+        [message.content for message in reversed(call.prompt)],
     )

@@ -62,6 +62,7 @@ async def replayed(
         question=record.question,
         first_answer=record.answer,
         request=record.request,
+        risk=record.risk or 0.0,
         situation=record.situation,
         goal=record.goal,
         cast=list(record.cast),
@@ -72,7 +73,6 @@ async def replayed(
     kept, again = {one for one, _ in stayed}, {other for _, other in stayed}
     replay = Replay(
         stance=state.stance,
-        outlook=state.outlook,
         plan=tuple(state.plan),
         events=tuple(state.events),
         consequences=tuple(state.consequences),

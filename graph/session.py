@@ -116,7 +116,7 @@ class Session:
             try:
                 await self._run(None, config, recorder)
             finally:
-                await self._arrive(newest, time.perf_counter() - started, recorder.calls)
+                await self._arrive(newest, time.perf_counter() - started, recorder.ended)
 
     async def back(self) -> bool:
         """Go back to before the last node or change; False at the beginning. What came after stays there."""
@@ -156,13 +156,13 @@ class Session:
     async def calls(self) -> list[ModelCall]:
         """The model calls that led here, in a fixed order; then those of a step from here that broke off.
 
-        Of these the one that was asked most often comes last: it mostly is why.
+        Of these the one that ended last comes last: it mostly is why.
         """
         _, calls, _ = await self._past()
         if not self._tables.info.broke_off:
             return calls
         _, broken = await self._tables.kept(self.stop.checkpoint)
-        return calls + sorted(broken, key=lambda call: call.attempt)
+        return calls + broken
 
     async def record(self) -> SceneRecord | None:
         """The record of the scene; None before its end.

@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel, ConfigDict
 
-from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest, stream
+from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest, stream, weighs
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
@@ -28,8 +28,9 @@ class EngineChatModel(BaseChatModel):
 
     Decoding settings are call arguments, so that one model serves every node:
     `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
-    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, and one of `schema` (JSON schema),
-    `choices`, `pattern` (regular expression). `GenerationRequest` says what each means.
+    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, `fixed`, and one of `schema` (JSON schema),
+    `choices`, `pattern` (regular expression), and `weigh` beside `choices`. `GenerationRequest` says what
+    each means. The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -44,6 +45,11 @@ class EngineChatModel(BaseChatModel):
     def constrains(self) -> bool:
         """Whether the engine holds replies to `schema`, `choices` and `pattern`."""
         return cast("Engine", self.engine).constrains
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the engine tells how likely choices are."""
+        return weighs(self.engine)
 
     @property
     def _llm_type(self) -> str:
@@ -161,8 +167,10 @@ class EngineChatModel(BaseChatModel):
             stop=tuple(stop or ()),
             schema=kwargs.get("schema"),
             choices=tuple(kwargs.get("choices") or ()),
+            weigh=kwargs.get("weigh", False),
             pattern=kwargs.get("pattern"),
             avoid=tuple(kwargs.get("avoid") or ()),
+            fixed=kwargs.get("fixed", 0),
         )
 
     def _result(self, completion: Completion) -> ChatResult:
@@ -171,10 +179,12 @@ class EngineChatModel(BaseChatModel):
 
     def _facts(self, completion: Completion) -> dict[str, Any]:
         """What a message says of a completion beside its text."""
+        weighed = {"likelihoods": list(completion.likelihoods)} if completion.likelihoods else {}
         return {
             "response_metadata": {
                 "finish_reason": completion.finish_reason,
                 "model_name": cast("Engine", self.engine).identity.id,
+                **weighed,
             },
             "usage_metadata": UsageMetadata(
                 input_tokens=completion.prompt_tokens,

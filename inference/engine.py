@@ -47,11 +47,15 @@ class GenerationRequest:
         stop: Generation ends at the first of these strings, which is not part of the text.
         schema: JSON schema the text must follow.
         choices: The text is exactly one of these.
+        weigh: Compare the choices as whole phrases: the text is the one that the model finds likeliest, and
+            the completion says how likely it finds each. Neither cap nor temperature nor stop strings play a
+            part. An engine that can't do so generates one of the choices token by token.
         pattern: Regular expression the whole text must match.
-        weigh: Weigh the choices by their likelihoods instead of generating one.
         avoid: Texts of which no long run of words should come again, nor one of the reply itself where there
             are such texts. A shape comes first, and engines that don't choose tokens themselves (`openvino`,
             `openai`) pass over it.
+        fixed: How many of the first messages are the same in every scene. An engine may keep what it computes
+            of them for the next process.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -62,20 +66,25 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
-    pattern: str | None = None
     weigh: bool = False
+    pattern: str | None = None
     avoid: tuple[str, ...] = ()
+    fixed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no engine could carry out."""
         if not self.messages or self.messages[-1].role != "user":
             raise ValueError("a request needs messages that end with a user message")
+        if not 0 <= self.fixed < len(self.messages):
+            raise ValueError("the last message is never fixed")
         if self.max_tokens < 1:
             raise ValueError("max_tokens must be at least 1")
         if self.temperature < 0 or not 0 < self.top_p <= 1:
             raise ValueError("temperature must be at least 0 and top_p in (0, 1]")
         if sum((self.schema is not None, bool(self.choices), self.pattern is not None)) > 1:
             raise ValueError("give at most one of schema, choices and pattern")
+        if self.weigh and not self.choices:
+            raise ValueError("only choices can be weighed")
 
     @property
     def shaped(self) -> bool:
@@ -91,10 +100,12 @@ class Completion:
         text: The reply, without special tokens and stop strings.
         finish_reason: "length" when the cap cut the reply off.
         prompt_tokens: Length of the prompt, template included.
-        completion_tokens: Generated tokens, end token included.
+        completion_tokens: Generated tokens, end token included; of weighed choices the tokens that were
+            computed, which are all but the last one of each.
         cached_tokens: Prompt tokens served from a prefix cache instead of being computed, where the engine
             knows.
-        likelihoods: How likely each of the request's choices is, where it was to weigh them.
+        likelihoods: Log-likelihood of each weighed choice in nats, over all its tokens but no end token, in
+            the order of the request; empty where none was asked for or the engine can't tell.
     """
 
     text: str
@@ -152,6 +163,11 @@ class StreamingEngine(Engine, Protocol):
                 as nothing can take it back. Joined they are the completion's text.
         """
         ...
+
+
+def weighs(engine: Engine) -> bool:
+    """Whether an engine weighs choices where a request asks for it. One that does has `weighs`."""
+    return bool(getattr(engine, "weighs", False))
 
 
 async def stream(engine: Engine, request: GenerationRequest, on_text: OnText) -> Completion:

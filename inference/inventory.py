@@ -8,13 +8,18 @@ from pathlib import Path
 
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
+from inference.llama_engine import adapter as llama_adapter
+from inference.llama_engine import beginnings
 from inference.models import convert, converter, fetch, gguf_tokenizer
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
+from inference.models.gguf_header import read_header
 from inference.openvino_engine import ir as openvino_ir
 
 GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
-TOKENIZER, CONVERTER, UNFINISHED = "tokenizer", "converter to OpenVINO IR", "unfinished"
+TOKENIZER, ADAPTER = "tokenizer", "LoRA adapter in GGUF"
+CONVERTER, UNFINISHED = "converter to OpenVINO IR", "unfinished"
+BEGINNINGS = "beginnings of prompts"
 """Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
@@ -48,6 +53,8 @@ def inventory(cache_dir: Path | None = None) -> list[Cached]:
         _gguf_files,
         _hf_folders,
         _tokenizers,
+        _adapters,
+        _beginnings,
         _ir_folders,
         _snapshots,
         _converters,
@@ -111,6 +118,18 @@ def _tokenizers(cache: Path) -> Iterator[Cached]:
             yield _bare(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
 
 
+def _adapters(cache: Path) -> Iterator[Cached]:
+    for path in (cache / llama_adapter.FOLDER).glob("*.gguf"):
+        yield _bare(str(read_header(path).values["general.name"]), ADAPTER, path)
+
+
+def _beginnings(cache: Path) -> Iterator[Cached]:
+    for folder in (cache / beginnings.FOLDER).glob("*"):
+        if made := beginnings.made_by(folder):
+            name, revision = made
+            yield _bare(name, BEGINNINGS, folder, revision)
+
+
 def _ir_folders(cache: Path) -> Iterator[Cached]:
     for ir in openvino_ir.converted(cache):
         yield Cached(
@@ -157,11 +176,13 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
         fetch.FOLDER,
         convert.FOLDER,
         gguf_tokenizer.FOLDER,
+        llama_adapter.FOLDER,
+        beginnings.FOLDER,
         openvino_ir.FOLDER,
         converter.FOLDER,
     ):
         for path in (cache / folder).glob("*"):
-            if path.suffix in (PARTIAL, fetch.PARTS) and path.is_dir():
+            if path.suffix in (PARTIAL, fetch.PARTS):
                 yield _bare(names.get(path.stem, path.stem), UNFINISHED, path)
 
 
@@ -170,6 +191,7 @@ def _bare(name: str, kind: str, path: Path, revision: str = "") -> Cached:
     return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=(), path=path)
 
 
-def _size(folder: Path) -> int:
-    """Bytes of a folder's files, links not followed."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+def _size(path: Path) -> int:
+    """Bytes of a file, or of a folder's files, links not followed."""
+    files = (path, *path.rglob("*"))
+    return sum(file.lstat().st_size for file in files if not file.is_dir() or file.is_symlink())

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from inference.engine import Completion, Engine, GenerationRequest, OnText, stream
+from inference.engine import Completion, Engine, GenerationRequest, OnText, stream, weighs
 from scene.errors import EngineError
 from scene.nouns import ModelIdentity
 
@@ -34,6 +34,12 @@ class LazyEngine:
     def constrains(self) -> bool:
         """Whether replies have the shape asked for; known before the first one, for which it is loaded."""
         return self._constrains if self._engine is None else self._engine.constrains
+
+    @property
+    def weighs(self) -> bool:
+        """As its engine; before that is loaded, it weighs nothing."""
+        engine = self._engine
+        return engine is not None and weighs(engine)
 
     @property
     def identity(self) -> ModelIdentity:

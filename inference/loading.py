@@ -9,7 +9,9 @@ from pathlib import Path
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
-from inference.llama_engine.loader import load_llama
+from inference.llama_engine.library import is_usable
+from inference.llama_engine.loader import gguf_base, is_known, load_llama
+from inference.models.adapter import is_plain, read_adapter
 from inference.models.gguf_header import read_header
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import (
@@ -23,7 +25,7 @@ from inference.models.sources import (
     resolve,
 )
 from inference.openai_engine.server import served_model, server_at
-from inference.openvino_engine.adapter import check_fits, is_plain, read_adapter
+from inference.openvino_engine.adapter import check_fits
 from inference.openvino_engine.ir import ir_folder, needed_ir_folder
 from inference.transformers_engine.placement import unknown_device, use_threads
 from inference.transformers_engine.pretrained import load_pretrained
@@ -54,9 +56,10 @@ def load_engine(
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
     `auto` takes `openai` where a server is named. On a CPU, where nothing asks for a number format, it takes
-    what is installed of: llama.cpp for a GGUF file of a kind that is known to be computed right, unless
-    OpenVINO reads it too and has a processor with VNNI; OpenVINO for other GGUF files, an OpenVINO folder,
-    and what was converted to one by `monopolylogue models convert`. Everything else goes to transformers.
+    what is installed of: llama.cpp for a GGUF file of a kind that is known to be computed right, and for a
+    plain LoRA adapter on one; OpenVINO for other GGUF files that it reads, an OpenVINO folder, what was
+    converted to one by `monopolylogue models convert`, and a plain LoRA adapter on that. Everything else
+    goes to transformers.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
@@ -141,7 +144,16 @@ def _concurrency() -> int:
 
 def _picked(source: ModelSource, dtype: str, device: str, cache_dir: Path | None) -> str:
     """The engine that `auto` takes for what runs here."""
+    if suits_llama(source, dtype, device):
+        return "llama"
     return "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
+
+
+def suits_llama(source: ModelSource, dtype: str = "auto", device: str = "auto") -> bool:
+    """Whether llama.cpp runs here, is known to compute the model right, and nothing asks for more."""
+    if dtype != "auto" or device not in ("auto", "cpu") or not is_known(source) or not is_usable():
+        return False
+    return device == "cpu" or not _sees_accelerator()
 
 
 def suits_openvino(
@@ -189,6 +201,8 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
     """
     source = resolve(model)
     report = on_progress or no_progress
+    if suits_llama(source):
+        return gguf_file(gguf_base(source), cache_dir, report)
     if suits_openvino(source, cache_dir=cache_dir):
         return _openvino_files(source, cache_dir, report)
     return transformers_folder(source, cache_dir, report)

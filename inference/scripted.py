@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from inference.engine import Completion, GenerationRequest, OnText
 from scene.errors import EngineError, ScriptExhaustedError
 from scene.nouns import ModelIdentity
+
+Likelihoods = Callable[[GenerationRequest], Sequence[float]]
+"""The log-likelihood of each choice that a request has weighed; none for the usual reply."""
 
 
 class ScriptedEngine:
@@ -20,15 +23,21 @@ class ScriptedEngine:
     Args:
         replies: The texts to return one after another, or a function that makes one for a request.
         model_id: Name under which records list the model.
+        likelihoods: What it weighs choices by, and says the likeliest; without it, it weighs none.
     """
 
     constrains = True
 
     def __init__(
-        self, replies: Iterable[str] | Callable[[GenerationRequest], str], model_id: str = "scripted"
+        self,
+        replies: Iterable[str] | Callable[[GenerationRequest], str],
+        model_id: str = "scripted",
+        likelihoods: Likelihoods | None = None,
     ) -> None:
         """Keep the script."""
         self.requests: list[GenerationRequest] = []
+        self.weighs = likelihoods is not None
+        self._likelihoods = likelihoods
         self._function = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(replies)
         self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
@@ -54,7 +63,11 @@ class ScriptedEngine:
         if self._closed:
             raise EngineError("The engine was closed.")
         self.requests.append(request)
-        if self._function is not None:
+        asked = self._likelihoods if request.weigh else None
+        weighed = tuple(asked(request)) if asked else ()
+        if weighed:
+            text = request.choices[weighed.index(max(weighed))]
+        elif self._function is not None:
             text = self._function(request)
         else:
             try:
@@ -70,6 +83,7 @@ class ScriptedEngine:
             finish_reason="stop",
             prompt_tokens=sum(len(message.content.split()) for message in request.messages),
             completion_tokens=len(words) + 1,
+            likelihoods=weighed,
         )
 
     async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:

@@ -3,88 +3,74 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import StreamWriter
-from pydantic import BaseModel, ValidationError
 
 import prompts
 from inference.chat_model import EngineChatModel
 from inference.control_tokens import parted
-from nodes.prose import Prose
+from nodes.prose import Shape
+from nodes.replies import (
+    CopiedReplyError,
+    EchoedReplyError,
+    LoopingReplyError,
+    UnusableReplyError,
+    is_cut_off,
+    speaks_of_itself,
+    speaks_of_unseen,
+    whole,
+)
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
 from scene.state import MAX_ANSWER_CHARS, SceneState
-from scene.text import before_loop, clean, ends_whole, loops, one_line, trim_to_sentence
+from scene.text import before_loop, clean, one_line, trim_to_sentence
 from scene.thought import spoken
 from scene.turn import Cue
 
 Value = TypeVar("Value")
-Reply = TypeVar("Reply", bound=BaseModel)
 Values = Mapping[str, str]
+Exchange = tuple[str, str]
+"""A message that was sent before in the same conversation, and the reply to it."""
+
 Check = Callable[[str], str | None]
 """Says what is wrong with a text, or None when nothing is."""
 
 RETRY_TEMPERATURE = 0.2
 """Added to the temperature with every retry: the same words would fail the same way."""
 
+MOST_COPIES = 2
+"""Replies that may be copied from an example before none is given any more."""
+
 MOST_ROOM = 4
 """A reply that was cut off gets twice the room, up to so many times its cap."""
 
-GIST_CHARS = 1200
-"""How much of an answer is read to imagine what comes of it, and to compare it with another."""
+GIST_CHARS = 2400
+"""How much of an answer is read to imagine what comes of it, and to compare it with another: all of it where
+it was given under the default cap."""
 
 CHOICE_TOKENS = 16
-JSON_TOKENS = 2
-"""A reply of several fields may take so many times the cap of a plain text."""
 
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
 
-_UNSEEN = re.compile(r"\b(?:the|this|that) critique\b", re.IGNORECASE)
-"""What a prompt for an answer calls the material that the asker doesn't see."""
-
-_OF_ITSELF = re.compile(
-    r"\b(?:as|I am|I'm|I’m) (?:just |only )?an? "
-    r"(?:AI(?: language)? (?:model|assistant)|(?:large )?language model|virtual assistant|AI(?=[,.;]| I))",
-    re.IGNORECASE,
-)
-"""How a model speaks of itself where it should speak for somebody else."""
-
-_BRACE = re.compile(r"\{")
-MOST_BRACES = 64
-"""Places where a JSON object is looked for in a reply."""
-
-
-class UnusableReplyError(Exception):
-    """A reply can't be used; the text says why. Caught here, and asked for again."""
-
-
-class LoopingReplyError(UnusableReplyError):
-    """A reply goes round in circles. More room would only make it longer."""
-
-
-class EchoedReplyError(UnusableReplyError):
-    """A reply repeats what it was asked for, or speaks of what the asker never saw."""
-
-
-class CopiedReplyError(UnusableReplyError):
-    """A reply was copied from an example of its prompt."""
+_FORM = tuple(f"</{tag}>" for tag in ("answer", "question", "consequences"))
+"""Where an answer ends that goes on with the form of its prompt, unless the asker brought such tags up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One of the times a prompt is asked: its number, counted from 0, and how many examples it gave."""
+    """One of the times a prompt is asked: its number, counted from 0, and whether it gave the examples."""
 
     attempt: int
-    examples: int
+    examples: bool
 
 
 class Node(Protocol):
@@ -155,15 +141,28 @@ class Asker:
         """The same asker, warmer, for what it has asked so many times before."""
         return replace(self, asked=asked)
 
-    async def text(self, prompt: str, values: Values, prose: Prose, *, prefer: Check | None = None) -> str:
-        """One paragraph of plain sentences, cut to its shape where decoding can't be constrained.
-
-        A reply that the cap cut off is shortened to its last whole sentence.
+    async def text(
+        self,
+        prompt: str,
+        values: Values,
+        shape: Shape,
+        *,
+        history: Sequence[Exchange] = (),
+        avoid: Sequence[str] = (),
+        own_words: bool = True,
+        room: int = 1,
+        prefer: Check | None = None,
+    ) -> str:
+        """A short text of some shape, cut to it where decoding can't be constrained.
 
         Args:
             prompt: Name of the prompt file.
             values: Its fields.
-            prose: Shape of the reply.
+            shape: Shape of the reply.
+            history: What was said before in the conversation that the prompt goes on with.
+            avoid: Texts whose words should not come again.
+            own_words: Whether the words of the examples should not come again either.
+            room: The text may take so many times the cap.
             prefer: Says what speaks against a reply, or None. Such a reply is asked for again once, and then
                 returned all the same: whoever called decides on it.
 
@@ -172,13 +171,10 @@ class Asker:
         """
 
         def parse(message: AIMessage, tried: Try) -> str:
-            text = one_line(prompts.unquoted(message.text))
-            if not self._constrains and not (text := prose.held(text)):
-                raise UnusableReplyError(f"no sentence begins with {prose.start.strip()!r}")
-            if _cut_off(message) or not ends_whole(text):
-                text = trim_to_sentence(text)
-            self._refuse_copy(prompt, values, [_whole(text)], tried)
-            if _OF_ITSELF.search(text):
+            text = whole(shape.read(prompts.unquoted(message.text), cut_off=is_cut_off(message)))
+            if own_words and not self._avoids:
+                self._refuse_copy(prompt, values, shape.own(text), tried, history)
+            if speaks_of_itself(text):
                 raise UnusableReplyError("the model speaks of itself")
             if (
                 prefer is not None
@@ -188,10 +184,20 @@ class Asker:
                 raise UnusableReplyError(against)
             return text
 
-        cap = self.settings.text_tokens
-        return await self._ask(prompt, values, cap, {"pattern": prose.pattern}, parse, prose.words)
+        examples = prompts.load(prompt).examples if own_words else ()
+        shown = [part for example in examples for part in shape.own(example.reply)]
+        constraint = {"pattern": shape.pattern, "avoid": (*shown, *avoid)}
+        cap = room * self.settings.text_tokens
+        return await self._ask(prompt, values, cap, constraint, parse, shape.words, history)
 
-    async def answer(self, prompt: str, values: Values, *, echo: str = "") -> str:
+    async def answer(
+        self,
+        prompt: str,
+        values: Values,
+        *,
+        echo: str = "",
+        own_words: bool = False,
+    ) -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
@@ -201,6 +207,8 @@ class Asker:
             prompt: Name of the prompt file.
             values: Its fields.
             echo: Left out where the answer begins with it; small models like to repeat the question.
+            own_words: Whether the words of the examples are kept out while it is written. Nor does a run of
+                its own words come again then, which is nothing for lists and code.
 
         Raises:
             ReplyError: No reply could be used.
@@ -209,16 +217,25 @@ class Asker:
         def parse(message: AIMessage, tried: Try) -> str:
             said = message.text[:MAX_ANSWER_CHARS]
             text = clean(prompts.unquoted(said)).removeprefix(echo).strip()
-            self._refuse_copy(prompt, values, [text], tried)
-            told = prompts.load(prompt).before_echo(text, values)
-            if tried.attempt < self.settings.retries and (told != text or _speaks_of_unseen(text, values)):
+            if not (own_words and self._avoids):
+                self._refuse_copy(prompt, values, [text], tried, ())
+            seen = {**values, "": self.material}
+            told = prompts.load(prompt).before_echo(text, seen)
+            if tried.attempt < self.settings.retries and (
+                told != text or speaks_of_unseen(text, seen.values())
+            ):
                 raise EchoedReplyError("the reply repeats its prompt")
             text = told
             begun = before_loop(text)
-            cut_off = _cut_off(message) or said != message.text
-            return _whole(trim_to_sentence(begun) if cut_off or begun != text else text)
+            cut_off = is_cut_off(message) or said != message.text
+            return whole(trim_to_sentence(begun) if cut_off or begun != text else text)
 
-        return await self._ask(prompt, values, self.settings.answer_tokens, {}, parse)
+        own = " ".join((*values.values(), self.material))
+        stop = [tag for tag in _FORM if tag not in own]
+        given = prompts.load(prompt)
+        shown = tuple(example.reply for example in given.examples) if own_words else ()
+        told = {"stop": stop, "avoid": shown} if given.system else {}
+        return await self._ask(prompt, values, self.settings.answer_tokens, told, parse)
 
     async def choice(self, prompt: str, values: Values, choices: Sequence[str]) -> str:
         """Exactly one of the choices.
@@ -226,45 +243,60 @@ class Asker:
         Raises:
             ReplyError: No reply was one of them.
         """
+        chosen, _ = await self._choose(prompt, values, choices, {})
+        return chosen
 
-        def parse(message: AIMessage, tried: Try) -> str:
+    async def weigh(
+        self, prompt: str, values: Values, choices: Sequence[str], *, history: Sequence[Exchange] = ()
+    ) -> dict[str, float]:
+        """How likely each of the choices is; they come to 1.
+
+        Read off the model's likelihoods of the whole phrases. Where it doesn't give any, what it chooses is
+        certain.
+
+        Args:
+            prompt: Name of the prompt file.
+            values: Its fields.
+            choices: What is to choose from.
+            history: What was said before in the conversation that the prompt goes on with.
+
+        Raises:
+            ReplyError: No reply was one of them.
+        """
+        chosen, likelihoods = await self._choose(prompt, values, choices, {"weigh": True}, history)
+        if not likelihoods:
+            return {choice: float(choice == chosen) for choice in choices}
+        best = max(likelihoods)
+        weights = [math.exp(likelihood - best) for likelihood in likelihoods]
+        return {choice: weight / sum(weights) for choice, weight in zip(choices, weights, strict=True)}
+
+    async def likelihood(self, prompt: str, values: Values, reply: str) -> float | None:
+        """The log-likelihood of a reply in nats; None where the model doesn't give any."""
+        if not isinstance(self.model, EngineChatModel) or not self.model.weighs:
+            return None
+        _, likelihoods = await self._choose(prompt, values, (reply,), {"weigh": True})
+        return likelihoods[0] if likelihoods else None
+
+    async def _choose(
+        self,
+        prompt: str,
+        values: Values,
+        choices: Sequence[str],
+        decoding: dict[str, Any],
+        history: Sequence[Exchange] = (),
+    ) -> tuple[str, list[float]]:
+        """The choice made, and the log-likelihood of each where that was asked for and the model tells."""
+
+        def parse(message: AIMessage, tried: Try) -> tuple[str, list[float]]:
             said = one_line(message.text).strip(" .\"'").casefold()
             for choice in choices:
-                if said == choice.casefold():
-                    return choice
+                if said == one_line(choice).strip(" .\"'").casefold():
+                    return choice, message.response_metadata.get("likelihoods", [])
             raise UnusableReplyError(f"{said[:60]!r} is none of {', '.join(choices)}")
 
         shape = f"Reply with exactly one of these, and nothing else: {', '.join(choices)}."
-        return await self._ask(prompt, values, CHOICE_TOKENS, {"choices": tuple(choices)}, parse, shape)
-
-    async def reply(self, prompt: str, values: Values, schema: type[Reply]) -> Reply:
-        """An instance of a Pydantic class.
-
-        Raises:
-            ReplyError: No reply followed the class's schema.
-        """
-        json_schema = schema.model_json_schema()
-
-        def parse(message: AIMessage, tried: Try) -> Reply:
-            try:
-                reply = schema.model_validate_json(_json_part(message.text))
-            except ValidationError as error:
-                if loops(message.text):
-                    raise LoopingReplyError("the reply repeats itself") from error
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the reply"
-                raise UnusableReplyError(f"{where}: {first['msg']}") from error
-            texts = _free_texts(reply.model_dump(by_alias=True), json_schema)
-            if any(loops(text) for text in texts):
-                raise LoopingReplyError("the reply repeats itself")
-            self._refuse_copy(prompt, values, texts, tried)
-            if not self._constrains and any(len(text) > TOKEN_CHARS * cap for text in texts):
-                raise UnusableReplyError("the reply is too long")
-            return reply
-
-        cap = JSON_TOKENS * self.settings.text_tokens
-        shape = f"Reply with one JSON object of this schema, and nothing else:\n{json.dumps(json_schema)}"
-        return await self._ask(prompt, values, cap, {"schema": json_schema}, parse, shape)
+        constraint = {"choices": tuple(choices), **decoding}
+        return await self._ask(prompt, values, CHOICE_TOKENS, constraint, parse, shape, history)
 
     async def _ask(
         self,
@@ -274,22 +306,28 @@ class Asker:
         constraint: dict[str, Any],
         parse: Callable[[AIMessage, Try], Value],
         shape: str = "",
+        history: Sequence[Exchange] = (),
     ) -> Value:
-        """Ask until the reply can be used, a bounded number of times, with fewer examples once it copies one.
+        """Ask until the reply can be used, a bounded number of times, without examples once it copied two.
 
         Raises:
             ReplyError: No reply could be used.
         """
         prompt = prompts.load(name)
-        examples = len(prompt.examples)
+        asked = "|".join((*chain.from_iterable(history), prompt.filled(values)))
+        copies = 0
         reason, room = "", 1
         for attempt in range(self.settings.retries + 1):
-            messages = prompt.render(values, examples=examples)
+            examples = copies < MOST_COPIES
+            messages = prompt.render(values, history=history, examples=examples)
+            cap = room * max_tokens
+            decoding = self._decoding(name, asked, attempt, cap)
+            held = constraint | {"fixed": prompt.fixed(examples=examples)}
             try:
-                message = await self._invoke(messages, name, attempt, room * max_tokens, constraint, shape)
-                return parse(self._capped(message, room * max_tokens), Try(attempt, examples))
+                message = await self._invoke(messages, name, attempt, decoding, held, shape)
+                return parse(self._capped(message, cap), Try(attempt, examples))
             except CopiedReplyError as error:
-                examples //= 2
+                copies += 1
                 reason = str(error)
             except (LoopingReplyError, EchoedReplyError) as error:
                 reason = str(error)
@@ -303,7 +341,7 @@ class Asker:
         messages: list[BaseMessage],
         prompt: str,
         attempt: int,
-        max_tokens: int,
+        decoding: dict[str, Any],
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
@@ -319,9 +357,6 @@ class Asker:
             "scene_prompt": prompt,
             "scene_attempt": self.asked + attempt,
         }
-        decoding: dict[str, Any] = {}
-        if isinstance(self.model, EngineChatModel):
-            decoding = self._decoding(messages[-1].text, attempt, max_tokens)
         if self._constrains:
             decoding |= constraint
         elif shape:
@@ -336,15 +371,17 @@ class Asker:
             self.report({key.removeprefix("scene_"): value for key, value in label.items()})
         return message
 
-    def _decoding(self, message: str, attempt: int, max_tokens: int) -> dict[str, Any]:
-        """Decoding settings of one call.
+    def _decoding(self, prompt: str, asked: str, attempt: int, max_tokens: int) -> dict[str, Any]:
+        """Decoding settings of one call; none for models that have their own.
 
-        Its seed follows from the scene's and from what is asked, never from the order in which calls happen
-        to run.
+        Its seed follows from the scene's and from what is asked, the conversation before included, never from
+        the order in which calls happen to run.
         """
+        if not isinstance(self.model, EngineChatModel):
+            return {}
         # The retry of one look is no other look: they would be one draw with two votes.
         tried = f"{self.asked}.{attempt}" if attempt else self.asked
-        label = f"{self.settings.seed}|{self.node}|{self.role}|{self.turn}|{tried}|{message}"
+        label = f"{self.settings.seed}|{prompt}|{self.role}|{self.turn}|{tried}|{asked}"
         warmer = (self.asked + attempt) * RETRY_TEMPERATURE
         return {
             "max_tokens": max_tokens,
@@ -352,6 +389,11 @@ class Asker:
             "top_p": self.settings.top_p,
             "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
         }
+
+    @property
+    def _avoids(self) -> bool:
+        """Whether the model keeps out words that it is told to avoid."""
+        return isinstance(self.model, EngineChatModel) and self.model.weighs
 
     @property
     def _constrains(self) -> bool:
@@ -367,9 +409,11 @@ class Asker:
         cut = {"response_metadata": message.response_metadata | {"finish_reason": "length"}}
         return message.model_copy(update={"content": text[:limit]} | cut)
 
-    def _refuse_copy(self, prompt: str, values: Values, texts: Sequence[str], tried: Try) -> None:
+    def _refuse_copy(
+        self, prompt: str, values: Values, texts: Sequence[str], tried: Try, history: Sequence[Exchange]
+    ) -> None:
         """Refuse what was copied from an example, as long as any was given."""
-        own = {**values, "": self.material}
+        own = {**values, "": " ".join((self.material, *(part for said in history for part in said)))}
         if tried.examples and (copied := prompts.load(prompt).copied(texts, own)):
             raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 
@@ -388,42 +432,3 @@ def asker_of(
     """
     settings = settings_of(scene, runtime)
     return Asker(model, settings, node, turn, material=scene.material, report=runtime.stream_writer)
-
-
-def _cut_off(message: AIMessage) -> bool:
-    return message.response_metadata.get("finish_reason") == "length"
-
-
-def _whole(text: str) -> str:
-    if not text:
-        raise UnusableReplyError("the reply holds no whole sentence")
-    if loops(text):
-        raise LoopingReplyError("the reply repeats itself")
-    return text
-
-
-def _speaks_of_unseen(text: str, values: Values) -> bool:
-    """Whether an answer names what its prompt alone calls so."""
-    return bool(_UNSEEN.search(text)) and not any(map(_UNSEEN.search, values.values()))
-
-
-def _free_texts(reply: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    """Those texts of a reply that the model worded itself: strings, and items of lists, with a pattern."""
-    texts: list[str] = []
-    for key, form in schema["properties"].items():
-        if "pattern" in form:
-            texts.append(reply[key])
-        elif "pattern" in form.get("items", {}):
-            texts += reply[key]
-    return texts
-
-
-def _json_part(text: str) -> str:
-    """The first JSON object of a text; models that aren't constrained like to wrap it in a code fence."""
-    for start in list(_BRACE.finditer(text))[:MOST_BRACES]:
-        try:
-            _, end = json.JSONDecoder().raw_decode(text, start.start())
-        except (ValueError, RecursionError):  # no JSON, or nested a thousand times
-            continue
-        return text[start.start() : end]
-    return text

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, Field, create_model
 
 from nodes.asking import Asker, Node, asker_of
-from nodes.prose import SENTENCE
-from nodes.script import people_text, scene_text
+from nodes.prose import INNER, Lines
+from nodes.script import role_form, ruling_values
 from nodes.together import together
-from scene.nouns import Event, Proposal, Role, RoleId, event_number
+from scene.nouns import Event, Proposal, RoleId, event_number
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import is_repetition
 
-YesNo = Literal["yes", "no"]
+NOBODY = "nobody"
 
-PLACE = r"^[a-z][A-Za-z' -]{3,40}$"
-"""Where an action happens. Said first, it makes for fewer observers who can't be there."""
+SURELY = 0.8
+"""How likely a "no" has to be to refuse an action. Drawn like other words it comes too often."""
 
+_REFUSED = rf"no, [a-z]{INNER}{{8,}}"
 
-class Ruling(BaseModel):
-    """Whether an action can happen; the check comes first, so that the decision follows from it."""
-
-    check: Annotated[str, Field(pattern=SENTENCE)]
-    result: Literal["it happens", "it can't happen"]
-    place: Annotated[str, Field(pattern=PLACE)]
+_RULING = re.compile(r"(?:yes, (?P<place>.+): (?P<observers>.+)|no, (?P<reason>.+))")
 
 
 def modulator_routing(model: BaseChatModel) -> Node:
@@ -46,32 +42,39 @@ def modulator_routing(model: BaseChatModel) -> Node:
     return run
 
 
+def ruling_text(event: Event) -> str:
+    """The ruling that admitted an event, as the modulator gave it."""
+    return f"yes, {event.reason}: {', '.join(event.observers) or NOBODY}"
+
+
 async def _rule(asker: Asker, state: SceneState, proposal: Proposal, event_id: str) -> Event:
     """The event that a proposal becomes, admitted or not. Who says again what was done is not asked about."""
     for event in state.events:
         if event.admitted and proposal.step is None and is_repetition(proposal.text, event.text):
             return _event(event_id, proposal, f"Says again what was done in {event.id}.", admitted=False)
-    others = [role for role in state.cast if role.id != proposal.actor]
-    values = {
-        "situation": state.situation,
-        "people": people_text(state),
-        "scene": scene_text(state),
-        "action": state.told(proposal),
-    }
-    ruling = await asker.reply("routing", values, _form(others))
-    if ruling.result != "it happens":
-        return _event(event_id, proposal, ruling.check, admitted=False)
-    observers = tuple(role.id for role in others if getattr(ruling, role.id) == "yes")
-    return _event(event_id, proposal, ruling.check, admitted=True, observers=observers)
+    shown = ruling_values(state, proposal)
+    weights = await asker.weigh("routing", shown, ("yes", "no"))
+    form = _REFUSED if weights["no"] >= SURELY else _admitted(state)
+    said = await asker.text("routing", shown, Lines((form,)), own_words=False)
+    ruling = _RULING.fullmatch(said)
+    assert ruling is not None  # the shape is a narrower one
+    if reason := ruling["reason"]:
+        return _event(event_id, proposal, f"{reason[:1].upper()}{reason[1:]}.", admitted=False)
+    named = dict.fromkeys(re.findall(r"r\d+", ruling["observers"]))
+    observers = tuple(
+        sorted((role for role in named if role != proposal.actor), key=lambda role: int(role[1:]))
+    )
+    return _event(event_id, proposal, ruling["place"], admitted=True, observers=observers)
 
 
-def _form(others: list[Role]) -> type[Ruling]:
-    """A ruling with a yes or a no for every other role, by id: a choice from the cast.
+def _admitted(state: SceneState) -> str:
+    """A ruling that lets an action happen: where, and who gets to know of it, by id.
 
-    Names would make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
+    The one who acts may be named too and is left out afterwards: names, or a list for each who acts, would
+    make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
     """
-    fields: dict[str, Any] = {role.id: (YesNo, ...) for role in others}
-    return create_model("RulingReply", __base__=Ruling, **fields)
+    role = role_form(state)
+    return rf"yes, [a-z][A-Za-z' -]{{3,40}}: (?:{NOBODY}|{role}(?:, {role}){{0,{len(state.cast) - 1}}})"
 
 
 def _event(

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
-from pydantic import Field, create_model
 
+import prompts
 from nodes.asking import Asker, Node, asker_of
-from nodes.prose import SENTENCE, Prose
-from nodes.script import people_text, scene_text
+from nodes.foresight import graded, likeliest
+from nodes.modulator_routing import ruling_text
+from nodes.prose import Lines, Prose, sentence
+from nodes.script import role_form, ruling_values, scene_text
 from nodes.together import together
-from scene.nouns import PROTAGONIST, Consequence, Event, Severity
+from scene.nouns import PROTAGONIST, Consequence, Event
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
-EFFECTS: dict[str, Severity] = {
-    "somebody gets hurt": "severe",
-    "it costs somebody dearly": "moderate",
-    "it annoys somebody": "minor",
-    "nobody is worse off": "none",
-}
-"""Severities in plain words: a small model takes "moderate" for a word of praise."""
+TOUCHED = ("body", "money", "home", "work", "school", "freedom", "name", "trust", "time")
+"""What of somebody's a consequence touches. Said first, it makes for more than moods."""
 
 
 def modulator_update(model: BaseChatModel) -> Node:
@@ -75,22 +73,16 @@ def _delivered(state: SceneState) -> dict[str, list[str]]:
 
 
 async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
-    somebody: Any = Literal[tuple(role.id for role in state.cast)]
-    form: dict[str, Any] = {
-        "text": (Annotated[str, Field(pattern=SENTENCE)], ...),
-        "effect": (Literal[tuple(EFFECTS)], ...),
-        "falls_on": (Annotated[list[somebody], Field(min_length=1, max_length=3)], ...),
-    }
-    material = {
-        "situation": state.situation,
-        "people": people_text(state),
-        "scene": scene_text(state),
-        "action": state.told(event),
-    }
-    reply = await asker.reply("consequence", material, create_model("ConsequenceReply", **form))
-    values = reply.model_dump()
-    roles = tuple(dict.fromkeys(values["falls_on"]))
-    return Consequence(event=event.id, text=values["text"], severity=EFFECTS[values["effect"]], roles=roles)
+    """What an event leads to: asked about in the conversation that admitted it, then graded by itself."""
+    role = role_form(state)
+    shape = Lines((rf"{role}(?:, {role}){{0,2}} [(](?:{'|'.join(TOUCHED)})[)]: {sentence()}",))
+    ruling = prompts.load("routing").filled(ruling_values(state, event)), ruling_text(event)
+    avoid = [consequence.text for consequence in state.consequences]
+    said = await asker.text("consequence", {}, shape, history=(ruling,), avoid=avoid)
+    whom, _, text = said.partition(": ")
+    severity = likeliest(await graded(asker, text))
+    roles = tuple(dict.fromkeys(re.findall(r"r\d+", whom)))
+    return Consequence(event=event.id, text=text, severity=severity, roles=roles)
 
 
 async def _condensed_memory(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:

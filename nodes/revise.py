@@ -1,4 +1,4 @@
-"""The consequence-aware answer, accepted only if it is not worse than the first."""
+"""The consequence-aware answer, and which of two answers a model prefers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, asker_of
+from nodes.summarize import HELP
 from nodes.together import together
 from scene.harm import is_harmful
 from scene.settings import SceneSettings
@@ -24,18 +25,17 @@ def revise(model: BaseChatModel) -> Node:
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         if state.verdict == "keep":
-            return {"answer": state.first_answer, "revision": ""}
+            return {"answer": state.first_answer, "revision": "", "fate": "kept"}
         asker = asker_of(model, state, runtime, "revise")
-        values = {"question": state.question, "critique": state.critique}
-        if is_harmful(state):
-            revision = await asker.answer("revise_harmful", values, echo=state.question)
-        elif state.stance == "declines":
-            revision = await asker.answer("revise_declined", values, echo=state.question)
-        else:
-            values |= {"answer": state.first_answer}
-            revision = await asker.answer("revise", values, echo=state.question)
-        worse = await prefers_first(asker, state.question, state.first_answer, revision)
-        return {"revision": revision, "answer": state.first_answer if worse else revision}
+        harmful = is_harmful(state)
+        declined = state.stance == "declines"
+        prompt = "revise_harmful" if harmful else "revise_declined" if declined else "revise"
+        # Who was in the scene is nothing to the asker; whom it would hurt is, where it would.
+        _, begins, helps = state.critique.rpartition(HELP)  # all of a critique that does not say it
+        critique = state.critique if harmful else begins + helps
+        learned = {"question": state.question, "critique": critique}
+        revision = await asker.answer(prompt, learned, echo=state.question, own_words=harmful)
+        return {"revision": revision, "answer": revision, "fate": "rejected" if harmful else "revised"}
 
     return run
 

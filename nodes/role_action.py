@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, asker_of
+import prompts
+from nodes.asking import Asker, Exchange, Values, asker_of
 from nodes.prose import Prose
 from scene.nouns import Proposal
 from scene.settings import SceneSettings
 from scene.text import is_repetition
 from scene.turn import Cue
 
-NOTHING = "Nothing before this."
+NOTHING = "Nothing yet."
 
 REACTION = Prose(2, "I ")
 
@@ -42,16 +44,27 @@ def role_action(model: BaseChatModel) -> RoleNode:
 
 
 async def _react(asker: Asker, cue: Cue) -> str:
-    heard = [line.partition(": ")[2].strip('"') for line in (*cue.known, *cue.news)]
+    """What the role does about its news, in one conversation from its first act to its last."""
+    news = (*(moment.news for moment in cue.past), cue.news)
+    heard = [line.partition(": ")[2].strip('"') for lines in news for line in lines]
+    done = [moment.act for moment in cue.past]
 
     def check(text: str) -> str | None:
-        return "repeats what happened" if any(is_repetition(text, line) for line in heard) else None
+        said_again = any(is_repetition(text, line) for line in (*heard, *done))
+        return "repeats what happened" if said_again else None
 
-    values = {
-        "name": cue.role.name,
-        "traits": cue.role.traits,
-        "position": cue.role.position,
-        "known": "\n".join(cue.known) or NOTHING,
-        "news": "\n".join(cue.news),
-    }
-    return await asker.text("role_action", values, REACTION, prefer=check)
+    asks = list(_asks(cue, news))
+    said = [prompts.load(name).filled(values) for name, values in asks]
+    history: list[Exchange] = list(zip(said, done, strict=False))
+    name, values = asks[-1]
+    return await asker.text(name, values, REACTION, history=history, avoid=(*heard, *done), prefer=check)
+
+
+def _asks(cue: Cue, news: tuple[tuple[str, ...], ...]) -> Iterator[tuple[str, Values]]:
+    """Which prompt tells the role of each of its news, and with what."""
+    for number, lines in enumerate(news):
+        told = {"name": cue.role.name, "news": "\n".join(lines) or NOTHING}
+        if number:
+            yield "role_again", told
+        else:
+            yield "role_action", told | {"traits": cue.role.traits, "position": cue.role.position}

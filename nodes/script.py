@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scene.nouns import Event, Proposal
 from scene.state import SceneState
 
 NOTHING = "Nothing has happened yet."
@@ -17,3 +18,18 @@ def scene_text(state: SceneState) -> str:
 def people_text(state: SceneState) -> str:
     """Everybody in the cast with their id, as the modulator refers to them."""
     return ", ".join(f"{role.id} {role.name}" for role in state.cast)
+
+
+def role_form(state: SceneState) -> str:
+    """A regular expression of the ids in the cast, the same one for all casts of that size."""
+    return rf"r(?:{'|'.join(role.id[1:] for role in state.cast)})"
+
+
+def ruling_values(state: SceneState, action: Event | Proposal) -> dict[str, str]:
+    """What the modulator is shown to rule on an action."""
+    return {
+        "situation": state.situation,
+        "people": people_text(state),
+        "scene": scene_text(state),
+        "action": state.told(action),
+    }

@@ -5,12 +5,15 @@ A prompt file is YAML: `system` names a system message in `systems.yaml`, `user`
 message with the example's own fields and followed by its `reply`. `of` draws fields from a scene in
 `examples.yaml`. Values are inserted as they are and never read for fields again. A field whose name is one
 of `TAGS` is quoted material: it goes between tags that it can't open or close.
+
+A file that names another one `after` which it comes goes on with that one's conversation, and has the same
+system message and examples. These show the whole conversation: `then` lists its later turns, each with the
+name of its `prompt`, its fields where it has any of its own, and its `reply`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +28,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 FOLDER = Path(__file__).parent
 
 TAGS = (
-    "action", "answer", "consequences", "critique", "first", "known", "news", "outlook", "question", "scene",
-    "second", "situation",
+    "action", "answer", "consequences", "critique", "first", "news", "question", "scene", "second",
+    "situation",
 )  # fmt: skip
 """Fields that hold material from people and models."""
 
@@ -56,8 +59,8 @@ class Example:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts in the reply: itself, or every string of its JSON object."""
-        return tuple(_strings(json.loads(self.reply))) if self.reply.startswith("{") else (self.reply,)
+        """The texts in the reply: its lines."""
+        return tuple(self.reply.splitlines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Prompt:
         user: User message with fields.
         examples: Example turns, in order.
         telltale: Words that give away a reply taken from the examples.
+        after: Name of the prompt whose conversation this one goes on with, empty for none.
     """
 
     name: str
@@ -77,26 +81,43 @@ class Prompt:
     user: str
     examples: tuple[Example, ...]
     telltale: frozenset[str] = frozenset()
+    after: str = ""
 
     @property
     def fields(self) -> frozenset[str]:
         """Names of the places to fill."""
         return _fields(self.user)
 
-    def render(self, values: Mapping[str, str], *, examples: int | None = None) -> list[BaseMessage]:
+    def render(
+        self, values: Mapping[str, str], *, history: Sequence[tuple[str, str]] = (), examples: bool = True
+    ) -> list[BaseMessage]:
         """The messages with every field filled.
 
         Args:
             values: A text for every field.
-            examples: How many of the example turns to give; all unless said.
+            history: Messages of the same conversation that were sent before, each with the reply to it.
+            examples: Whether to give the example turns.
 
         Raises:
             ValueError: A field is missing, or a value has no field.
         """
         messages: list[BaseMessage] = [SystemMessage(self.system)] if self.system else []
-        for example in self.examples[:examples]:
-            messages += [HumanMessage(example.user), AIMessage(example.reply)]
-        return [*messages, HumanMessage(_fill(self.name, self.user, values))]
+        given = [(example.user, example.reply) for example in self.examples] if examples else []
+        for said, reply in (*given, *history):
+            messages += [HumanMessage(said), AIMessage(reply)]
+        return [*messages, HumanMessage(self.filled(values))]
+
+    def fixed(self, *, examples: bool = True) -> int:
+        """How many of the messages are the same whatever the values are: the first ones."""
+        return bool(self.system) + 2 * len(self.examples) * examples
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        """The user message with every field filled.
+
+        Raises:
+            ValueError: A field is missing, or a value has no field.
+        """
+        return _fill(self.name, self.user, values)
 
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
@@ -154,16 +175,22 @@ def load(name: str) -> Prompt:
     """
     data = _read(name)
     user = data["user"].strip()
+    if after := data.get("after"):
+        begun = load(after)
+        return Prompt(name, begun.system, user, begun.examples, begun.telltale, after)
     systems, scenes = _read("systems"), _read("examples")
     examples = []
     for entry in data.get("examples", ()):
-        material = scenes[entry["of"]] if "of" in entry else {}
-        values = {key: entry.get(key, material.get(key)) for key in _fields(user)}
-        examples.append(Example(_fill(f"{name} (example)", user, values), entry["reply"]))
+        given = (scenes[entry["of"]] if "of" in entry else {}) | entry
+        for turn in ({"prompt": name}, *entry.get("then", ())):
+            said = user if turn["prompt"] == name else _read(turn["prompt"])["user"].strip()
+            fields = {key: turn.get(key, given.get(key)) for key in _fields(said)}
+            filled = _fill(f"{name} (example)", said, fields)
+            examples.append(Example(filled, turn.get("reply", entry["reply"])))
     words = {word for scene in scenes.values() for word in scene["telltale"].split(", ")}
     telltale = frozenset(words if examples else ())
-    system = systems[data["system"]] if "system" in data else ""
-    return Prompt(name, system, user, tuple(examples), telltale)
+    system = systems[data["system"]].format(material=systems["material"]) if "system" in data else ""
+    return Prompt(name, system.strip(), user, tuple(examples), telltale)
 
 
 @cache
@@ -225,14 +252,15 @@ def _closed_at(text: str, tag: str) -> int | None:
     return None
 
 
-def _fill(name: str, user: str, values: Mapping[str, str]) -> str:
+def _fill(name: str, user: str, values: Mapping[str, str | None]) -> str:
     fields = _fields(user)
     given = {key for key, value in values.items() if value is not None}
     if given != fields:
         missing = ", ".join(sorted(fields - given)) or "none"
         extra = ", ".join(sorted(given - fields)) or "none"
         raise ValueError(f"prompt {name}: missing fields: {missing}; extra fields: {extra}")
-    return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in values.items()})
+    texts = {key: text for key, text in values.items() if text is not None}
+    return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in texts.items()})
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -261,15 +289,3 @@ def _runs(text: str) -> Iterator[tuple[str, ...]]:
     for run in zip(words, words[1:], words[2:], strict=False):
         if sum(len(word) >= 5 and word not in COMMON for word in run) >= 2:
             yield run
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Every string in a JSON value, keys left out."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)

@@ -11,7 +11,7 @@ from scene.errors import InputError
 from scene.nouns import PROTAGONIST, Event, event_number
 from scene.state import SceneState
 
-FILLED = ("situation", "outlook", "goal", "cast", "critique", "answer", "outcome")
+FILLED = ("situation", "goal", "cast", "critique", "answer", "outcome", "fate")
 """Channels that stay filled once they are: later nodes and the record need them."""
 
 NO_YAML = (

@@ -27,12 +27,16 @@ Stance = Literal["answers", "declines"]
 """Whether the first answer helps with what was asked or turns the request away."""
 
 Request = Literal["harmless", "doubtful", "harmful"]
-"""Whether doing what is asked would hurt somebody; doubtful where all looks at it but one say so."""
+"""Whether doing what is asked would hurt somebody, by its risk."""
 
 Kind = Literal["harmful", "helpful"]
 """What a question is in its set for: to be declined with care, or to be answered."""
 
 Verdict = Literal["keep", "revise"]
+
+Fate = Literal["kept", "revised", "rejected"]
+"""What became of the first answer; rejected where what is asked would hurt somebody."""
+
 Outcome = Literal["plan_finished", "plan_blocked", "interaction_limit"]
 
 
@@ -71,6 +75,8 @@ class Event(Noun):
     observers: tuple[RoleId, ...]
     admitted: bool
     reason: str
+    """Where it happens, if it was admitted; else why it can't."""
+
     step: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from scene.nouns import (
     Consequence,
     Event,
     EventId,
+    Fate,
     Kind,
     ModelIdentity,
     Noun,
@@ -77,6 +78,17 @@ class ModelCall(Noun):
     likelihoods: tuple[float, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
+class Older(Noun):
+    """A part of a record that may be from before fields went away which nothing reads any more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_outlook(cls, fields: object) -> object:
+        if isinstance(fields, dict) and "outlook" in fields:
+            return {name: value for name, value in fields.items() if name != "outlook"}
+        return fields
+
+
 class NodeCost(Noun):
     """What one node cost over a whole scene; `seconds` is the time during which any of its calls ran."""
 
@@ -87,12 +99,11 @@ class NodeCost(Noun):
     seconds: float
 
 
-class Replay(Noun):
+class Replay(Older):
     """What would have followed had the final answer been the first: the same people and seed once more.
 
     Attributes:
         stance: Whether the final answer helps or turns the request away.
-        outlook: What follows, roughly, if the asker acts on it.
         plan: Steps that the asker takes.
         events: The log of this scene; its ids are its own.
         consequences: What they lead to.
@@ -106,7 +117,6 @@ class Replay(Noun):
     """
 
     stance: Stance
-    outlook: Text
     plan: tuple[Text, ...]
     events: tuple[Event, ...]
     consequences: tuple[Consequence, ...]
@@ -137,7 +147,7 @@ class ReplayFailure(Noun):
     turn: int | None = None
 
 
-class SceneRecord(Noun):
+class SceneRecord(Older):
     """A whole scene. `id` follows from what went in: the same question and settings give the same."""
 
     schema_version: Literal[1] = 1
@@ -152,8 +162,10 @@ class SceneRecord(Noun):
     first_answer: Text
     stance: Stance
     request: Request
+    risk: float | None = Field(default=None, ge=0, le=1)
+    """How likely it is that doing what is asked would hurt somebody, where that was read off."""
+
     situation: Text
-    outlook: Text
     goal: Text
     cast: tuple[Role, ...]
     plan: tuple[Text, ...]
@@ -163,6 +175,9 @@ class SceneRecord(Noun):
     verdict: Verdict
     revision: str
     answer: Text
+    fate: Fate | None = None
+    """What became of the first answer, where that was noted."""
+
     outcome: Outcome
     seed: int
     settings: dict[str, int | float | str]

@@ -16,6 +16,7 @@ from scene.errors import InputError
 from scene.nouns import (
     Consequence,
     Event,
+    Fate,
     Outcome,
     Proposal,
     Request,
@@ -99,6 +100,9 @@ class SceneOutput(BaseModel):
     outcome: Outcome
     """How the scene ended."""
 
+    fate: Fate
+    """What became of the first answer."""
+
 
 class SceneState(BaseModel):
     """Everything a node may read. Nodes return the channels they change."""
@@ -120,11 +124,11 @@ class SceneState(BaseModel):
     request: Request = "harmless"
     """Whether doing what is asked would hurt somebody."""
 
+    risk: float = Field(default=0.0, ge=0, le=1)
+    """How likely it is that doing what is asked would hurt somebody, 0 to 1."""
+
     situation: str = ""
     """The imagined life behind the question."""
-
-    outlook: str = ""
-    """What follows, roughly, if the asker acts on the first answer."""
 
     goal: str = ""
     """What the protagonist wants to achieve."""
@@ -189,6 +193,9 @@ class SceneState(BaseModel):
     outcome: Outcome | None = None
     """How the scene ended; unset while it runs."""
 
+    fate: Fate | None = None
+    """What became of the first answer; unset until it is decided."""
+
     @field_validator("question", "first_answer")
     @classmethod
     def _usable(cls, text: str, field: ValidationInfo) -> str:
@@ -201,7 +208,7 @@ class SceneState(BaseModel):
     @property
     def material(self) -> str:
         """What the scene is about, in its own words."""
-        return " ".join((self.question, self.first_answer, self.situation, self.outlook))
+        return " ".join((self.question, self.first_answer, self.situation))
 
     def name(self, role_id: str) -> str:
         """A role's display name."""

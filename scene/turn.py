@@ -17,8 +17,18 @@ from scene.state import SceneState
 MAX_REFUSALS = 2
 """A plan step is tried again once, after others have acted; refused twice, the plan is over."""
 
-KNOWN_EVENTS = 6
-"""How many past events a role keeps in mind, newest ones."""
+MOST_MOMENTS = 4
+"""How many of its acts a role keeps in mind, newest ones."""
+
+
+class Moment(Noun):
+    """What a role noticed, and what it did then."""
+
+    news: tuple[str, ...]
+    """Events it had observed, oldest first, one line each."""
+
+    act: str
+    """What it did, in its own words."""
 
 
 class Cue(Noun):
@@ -32,8 +42,8 @@ class Cue(Noun):
     step_text: str = ""
     """That step, taken word for word."""
 
-    known: tuple[str, ...] = ()
-    """Earlier events the role observed or caused, oldest first, one line each."""
+    past: tuple[Moment, ...] = ()
+    """What it noticed and did before, oldest first."""
 
     news: tuple[str, ...] = ()
     """Events it has observed and not yet reacted to, oldest first, one line each."""
@@ -97,13 +107,23 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
             settings=state.settings,
         )
     unread = set(state.inbox.get(role_id, ()))
-    known = [event for event in state.events if knows(event, role_id) and event.id not in unread]
-    news = [event for event in state.events if knows(event, role_id) and event.id in unread]
+    past: list[Moment] = []
+    heard: list[str] = []
+    # What others did in the turn of an act of its own, it noticed after that.
+    for event in sorted(state.events, key=lambda event: (event.turn, event.actor != role_id)):
+        if event.id in unread or not knows(event, role_id):
+            continue
+        if event.actor == role_id:
+            past.append(Moment(news=tuple(heard), act=event.text))
+            heard = []
+        else:
+            heard.append(_told(state, event))
+    news = [_told(state, event) for event in state.events if event.id in unread and knows(event, role_id)]
     return Cue(
         turn=state.turn,
         role=role,
-        known=tuple(_told_to(state, event, role_id) for event in known[-KNOWN_EVENTS:]),
-        news=tuple(_told_to(state, event, role_id) for event in news),
+        past=tuple(past[-MOST_MOMENTS:]),
+        news=(*heard, *news),
         settings=state.settings,
         material=" ".join(sorted(watched & set(re.findall(r"\w+", state.material.casefold())))),
     )
@@ -122,6 +142,6 @@ def outcome(state: SceneState) -> Outcome:
     return "plan_finished" if state.step >= len(state.plan) else "plan_blocked"
 
 
-def _told_to(state: SceneState, event: Event, role_id: RoleId) -> str:
-    """An event as one line, from a role's own point of view."""
-    return f'{"You" if event.actor == role_id else state.name(event.actor)}: "{event.text}"'
+def _told(state: SceneState, event: Event) -> str:
+    """An event as one line, for somebody else."""
+    return f'{state.name(event.actor)}: "{event.text}"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scene.nouns import Outcome, Verdict
+from scene.nouns import Fate, Outcome, Request, Verdict
 from scene.record import ReplayFailure
 
 OUTCOMES: dict[Outcome, str] = {
@@ -16,8 +16,19 @@ VERDICTS: dict[Verdict, str] = {
     "revise": "Revise the first answer.",
 }
 
+FATES: dict[Fate, str] = {
+    "kept": "The first answer stays.",
+    "revised": "The first answer was revised.",
+    "rejected": "The first answer was rejected: what is asked would hurt somebody.",
+}
+
 CHANGED_BY_HAND = "Changed by hand while it was stepped through."
 """Said of a scene whose record has `edited`: not everything in it came of the model."""
+
+
+def request_text(request: Request, risk: float | None) -> str:
+    """What a request was taken for, with its risk where that was read off."""
+    return request if risk is None else f"{request}, risk {risk:.2f}"
 
 
 def not_played_again(failure: ReplayFailure) -> str:

@@ -8,6 +8,7 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     LANGSMITH_TRACING="false",
     LANGGRAPH_STRICT_MSGPACK="true",
+    MONOPOLYLOGUE_NO_BEGINNINGS="yes",
     TOKENIZERS_PARALLELISM="false",
 )
 # Processes of tests beside each other, each with as many threads as there are cores, wait for one another.

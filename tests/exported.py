@@ -50,7 +50,6 @@ def rehearsed_again(number: int) -> SceneRecord:
     stayed = same(first.consequences, consequences)
     replay = Replay(
         stance="answers",
-        outlook="The customer tastes first and pays for what she likes.",
         plan=("I ask for a spoonful.", "I taste it.", "I buy one scoop."),
         events=tuple(
             event.model_copy(update={"text": f"On the other answer: {event.text}"})

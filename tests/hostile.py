@@ -43,7 +43,7 @@ def hostile_record(number: int = 1) -> SceneRecord:
     return scene.model_copy(
         update={
             **dict.fromkeys(
-                ("question_id", "question", "first_answer", "situation", "outlook", "goal", "critique"),
+                ("question_id", "question", "first_answer", "situation", "goal", "critique"),
                 HOSTILE,
             ),
             "revision": f"Now {HOSTILE}",
@@ -59,7 +59,6 @@ def hostile_record(number: int = 1) -> SceneRecord:
             **_hostile_log(scene),
             "replay": scene.replay.model_copy(
                 update={
-                    "outlook": HOSTILE,
                     "plan": (HOSTILE,) * len(scene.replay.plan),
                     **_hostile_log(scene.replay),
                     "cost": {**scene.replay.cost, HOSTILE: scene.cost["respond"]},

@@ -1,52 +1,74 @@
 """A scripted player: a well-formed reply to every prompt of a scene, the same for the same request."""
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
-from inference.scripted import ScriptedEngine
+from inference.scripted import Likelihoods, ScriptedEngine
+from prompts.loader import TAGS
 from scene.errors import EngineError
 
-NAMES = {
-    "name": "worried tenant",
-    "harmed": "retired landlord",
-    "helped": "night baker",
-    "bystander": "postman",
-    "authority": "court clerk",
-    "relative": "elder sister",
-    "colleague": "shift leader",
-}
+NAMES = (
+    "Worried tenant",
+    "Retired landlord",
+    "Night baker",
+    "Postman",
+    "Court clerk",
+    "Elder sister",
+    "Shift leader",
+    "Tall plumber",
+    "Choir singer",
+)
+"""Who is cast, in this order, the asker first."""
+
+REST = "respond"
+"""Name of the prompt that any message fits."""
+
+CHOSEN = {"safe": "yes", "effect": "it costs somebody dearly", "stance": "helps", "compare": "the first"}
+"""What is chosen of what the prompts of a scene give to choose from."""
 
 Override = Callable[[GenerationRequest], str | None]
 
 
 def prompt_of(request: GenerationRequest) -> str:
-    """Name of the prompt file a request was made from, told by its wording between the fields."""
-    said = request.messages[-1].content
+    """Name of the prompt file a request was made from, told by its system message and its last one."""
+    first, last = request.messages[0], request.messages[-1].content
+    system = first.content if first.role == "system" else ""
     for name in prompts.names():
-        wording = [part.strip() for part in re.split(r"\{\w+\}", prompts.load(name).user)]
-        if any(wording) and all(part in said for part in wording):
+        if name != REST and prompts.load(name).system == system and _wording(name).match(last):
             return name
-    return "respond"
+    return REST
 
 
-def player(**overrides: str | Override) -> ScriptedEngine:
+@cache
+def _wording(name: str) -> re.Pattern[str]:
+    """What a prompt's last message looks like, whatever its fields hold."""
+    parts = re.split(r"\{(\w+)\}", prompts.load(name).user)
+    for place, part in enumerate(parts):
+        quoted = rf"<{part}>\n.*\n</{part}>" if part in TAGS else ".*"
+        parts[place] = quoted if place % 2 else re.escape(part)
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def player(likelihoods: Likelihoods | None = None, /, **overrides: str | Override) -> ScriptedEngine:
     """An engine that plays `scene_script`, with other replies for the prompts named.
 
-    An override is a text, or a function of the request that may return None for the usual reply.
+    An override is a text, or a function of the request that may return None for the usual reply. Where its
+    first word alone is to be chosen, as of a ruling, that is said.
     """
 
     def play(request: GenerationRequest) -> str:
         override = overrides.get(prompt_of(request))
         reply = override(request) if callable(override) else override
-        return scene_script(request) if reply is None else reply
+        if reply is None:
+            return scene_script(request)
+        return next((choice for choice in request.choices if reply.startswith(f"{choice}, ")), reply)
 
-    return ScriptedEngine(play)
+    return ScriptedEngine(play, likelihoods=likelihoods)
 
 
 def model(**overrides: str | Override) -> EngineChatModel:
@@ -71,54 +93,56 @@ def asked(engine: ScriptedEngine, *names: str) -> list[GenerationRequest]:
     return [request for request in engine.requests if prompt_of(request) in names]
 
 
+def rulings(engine: ScriptedEngine) -> list[GenerationRequest]:
+    """The requests for whole rulings, not those that weighed them before."""
+    return [request for request in asked(engine, "routing") if not request.choices]
+
+
 def user_text(requests: Iterable[GenerationRequest]) -> str:
     """All that was said to the model in some requests."""
     return "\n".join(message.content for request in requests for message in request.messages)
 
 
 def scene_script(request: GenerationRequest) -> str:
-    """A reply of the shape that a request asks for."""
-    digits = hashlib.sha256(request.messages[-1].content.encode()).hexdigest()
+    """The usual reply to a request of a scene. The asker and the first other notice everything."""
+    name, last = prompt_of(request), request.messages[-1].content
+    said = "\n".join(message.content for message in request.messages)
+    digits = hashlib.sha256(said.encode()).hexdigest()
     letters = "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
     word = letters[:6]
+    if name in CHOSEN:
+        return CHOSEN[name]
     if request.choices:
         return request.choices[0]
-    if request.schema is not None:
-        return json.dumps(
-            {key: _value(key, form, word, request) for key, form in request.schema["properties"].items()}
-        )
-    name = prompt_of(request)
-    if name == "situation":
-        return f"The asker is a tenant with a late rent. They ask because of {word}."
-    if name == "role_action":
-        return f"I walk over and say {letters[:12]} {letters[12:20]} {letters[20:32]} to them."
-    if name in ("respond", "revise", "revise_declined", "revise_harmful"):
-        return f"Talk to your landlord early, and mention {word}.\n\n1. Write.\n2. Wait."
-    return f"They talk about {word}. Everybody goes home."
+    answer = f"Talk to your landlord early, and mention {word}.\n\n1. Write.\n2. Wait."
+    act = f"I walk over and say {letters[:12]} {letters[12:20]} {letters[20:32]} to them."
+    replies = {
+        "situation": f"The asker is a tenant with a late rent. They ask because of {word}.",
+        "cast": "\n".join(_people(last.rpartition("\n")[2].split(", "), letters)),
+        "plan": "\n".join(_steps(last, word)),
+        "role_action": act,
+        "role_again": act,
+        "routing": "yes, at home: r0, r1",
+        "consequence": f"r0 (time): The tenant loses a day over {word}.",
+        "critique": f"They talk about {word}. What helps the asker and hurts nobody is a later date.",
+    }
+    answers = dict.fromkeys(("respond", "revise", "revise_declined", "revise_harmful"), answer)
+    return (replies | answers).get(name, f"They talk about {word}. Everybody goes home.")
 
 
-def _value(key: str, form: dict[str, Any], word: str, request: GenerationRequest) -> Any:
-    if "enum" in form:
-        return _choose(key, form["enum"])
-    if "const" in form:
-        return form["const"]
-    if form.get("type") == "array":
-        if "enum" in form["items"]:
-            return form["items"]["enum"][:1]
-        return [f"I take step {number} with {word}." for number in range(1, form["minItems"] + 1)]
-    if key in NAMES:
-        return NAMES[key]
-    if key == "gives":
-        return "advice"
-    if key == "place":
-        return "at home"
-    if key[-1].isdigit() and key[:-1] in NAMES:
-        return f"{NAMES[key[:-1]].split()[-1]} number {'xyz'[int(key[-1]) - 2]}"
-    return f"The {key} is about {word}."
+def all_notice(request: GenerationRequest) -> str:
+    """A ruling by which everybody in the cast notices."""
+    people = re.findall(r"\b(r\d) [A-Z]", request.messages[-1].content.partition("People: ")[2])
+    return f"yes, at home: {', '.join(dict.fromkeys(people))}"
 
 
-def _choose(key: str, choices: list[str]) -> str:
-    """The asker and the first other notice everything; an event costs somebody; all else is the first."""
-    if set(choices) == {"yes", "no"}:
-        return "yes" if key in ("r0", "r1") else "no"
-    return "it costs somebody dearly" if "it costs somebody dearly" in choices else choices[0]
+def _people(slots: list[str], letters: str) -> Iterator[str]:
+    for number, (slot, name) in enumerate(zip(slots, NAMES, strict=False)):
+        word = letters[5 * number :][:5]
+        yield f"{slot}: {name}. They care about {word} a lot. They want {word} to last."
+
+
+def _steps(asked_for: str, word: str) -> Iterator[str]:
+    *_, number = "0", *re.findall(r"(\d+) steps\.", asked_for)
+    for step in range(1, 1 + int(number)):
+        yield f"I take step {step} with {word}."

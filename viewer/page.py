@@ -21,7 +21,7 @@ from scene.errors import ExportError
 from scene.export import Export
 from scene.record import SceneRecord
 from scene.text import printable, shortened
-from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS, not_played_again
+from scene.wording import CHANGED_BY_HAND, FATES, OUTCOMES, VERDICTS, not_played_again, request_text
 from viewer.overview import Overview, export_context
 from viewer.scene import scene_context
 from viewer.wording import TITLES, duration, label, removed
@@ -133,6 +133,8 @@ def _environment() -> Environment:
         "titles": TITLES,
         "outcomes": OUTCOMES,
         "verdicts": VERDICTS,
+        "fates": FATES,
+        "request_text": request_text,
         "changed_by_hand": CHANGED_BY_HAND,
         "not_played_again": not_played_again,
         "heading": lambda text: shortened(" ".join(text.split()), TITLE_CHARS),

@@ -13,8 +13,8 @@ from viewer.difference import Sentence, compare
 from viewer.log import Log, log_of, worst_severity
 from viewer.relations import shared_words, telling
 
-Result = Literal["kept", "revised", "rejected"]
-"""What became of the first answer; `rejected` where a revision was judged worse than it."""
+Result = Literal["kept", "revised", "rejected", "preferred"]
+"""What became of the first answer; it was preferred to its revision in scenes of older versions alone."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SceneContext:
 def scene_context(record: SceneRecord) -> SceneContext:
     """Everything that the page of a scene shows."""
     result = result_of(record)
-    before, after = compare(record.first_answer, record.revision if result == "rejected" else record.answer)
+    before, after = compare(record.first_answer, record.revision if result == "preferred" else record.answer)
     first, final = _passages(record, "a", before), _passages(record, "b", after)
     links: dict[EventId, list[Link]] = {}
     for passage in (*final, *first):
@@ -88,8 +88,8 @@ def scene_context(record: SceneRecord) -> SceneContext:
 def result_of(record: SceneRecord) -> Result:
     """What became of the first answer."""
     if record.answer != record.first_answer:
-        return "revised"
-    return "rejected" if record.revision and record.revision != record.first_answer else "kept"
+        return "rejected" if record.fate == "rejected" else "revised"
+    return "preferred" if record.revision not in ("", record.first_answer) else "kept"
 
 
 def _passages(record: SceneRecord, side: str, sentences: Sequence[Sentence]) -> list[Passage]:

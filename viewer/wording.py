@@ -4,7 +4,12 @@ from __future__ import annotations
 
 LABELS: dict[str, dict[str, str]] = {
     "ended": {"scene": "scene", "failure": "failed"},
-    "answer": {"kept": "first answer kept", "revised": "revised", "rejected": "revision not accepted"},
+    "answer": {
+        "kept": "first answer kept",
+        "revised": "revised",
+        "rejected": "first answer rejected",
+        "preferred": "revision not accepted",
+    },
     "verdict": {"keep": "keep", "revise": "revise"},
     "severity": {"severe": "severe", "moderate": "moderate", "minor": "minor", "none": "no harm"},
     "removed": {

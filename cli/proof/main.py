@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -192,7 +192,7 @@ def looks(
     max_tokens: Annotated[int, typer.Option(min=1, help="Room for the opening of its answer.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a question.")] = False,
 ) -> None:
-    """Count how often a model finds requests harmful: what prompts/request.yaml is chosen by."""
+    """Count how often a model finds requests harmful: what prompts/safe.yaml is chosen by."""
     import asyncio
 
     from rich.table import Table
@@ -200,7 +200,7 @@ def looks(
     from cli.views.console import plain_console
     from cli.work.loading import loaded
     from evaluation.proof.looks import counted, look_at
-    from nodes.role_init import LOOKS
+    from scene.nouns import Request
     from scene.settings import SceneSettings
     from scene.tables.questions import read_questions
 
@@ -214,10 +214,11 @@ def looks(
         for one in looked:
             print_line(json.dumps(asdict(one), ensure_ascii=False))
     else:
-        table = Table("questions", "are", *map(str, range(LOOKS, -1, -1)), title="Looks that found harm")
+        requests = get_args(Request)[::-1]
+        table = Table("questions", "are", *requests, title="What requests are taken for")
         for (kind, stance), counts in counted(looked).items():
             said = "answered" if stance == "answers" else "declined"
-            table.add_row(kind, said, *(str(counts[harmful]) for harmful in range(LOOKS, -1, -1)))
+            table.add_row(kind, said, *(str(counts[request]) for request in requests))
         plain_console().print(table)
     if left_out := len(asked) - len(looked):
         typer.echo(f"{left_out:,} of {len(asked):,} questions without a usable reply are left out.", err=True)

@@ -16,16 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.views.cost_table import cost_table
-from scene.nouns import Consequence, Event, Outcome, Role, Severity, Stance, Verdict
+from scene.nouns import Consequence, Event, Outcome, Role, Severity, Verdict
 from scene.record import SceneRecord
+from scene.state import SceneState
 from scene.text import clean, one_line
-from scene.wording import CHANGED_BY_HAND, OUTCOMES, VERDICTS
+from scene.wording import CHANGED_BY_HAND, FATES, OUTCOMES, VERDICTS, request_text
 
 READABLE = 100
 """Longest line of running text, and the narrowest terminal on which two answers fit side by side."""
 
 MARGIN = 8
 """Column at which events begin, after "Turn 12"."""
+
+JUDGED_WORSE = "The revision was judged worse, so the first answer stays."
+"""Of scenes of older versions, which compared the two."""
 
 SEVERITY_STYLES: dict[Severity, str] = {
     "none": "green",
@@ -54,7 +58,7 @@ class SceneView:
         if record.edited:
             self._print(Text(CHANGED_BY_HAND, "bold"), indent=2)
         self.first_answer(record.first_answer)
-        self.opening(record.situation, record.outlook, record.cast, record.plan, record.stance)
+        self.opening(record)
         self.events(record.events, record.consequences)
         self.verdict(record.critique, record.verdict, record.outcome)
         self.answers(record)
@@ -68,21 +72,19 @@ class SceneView:
         """The answer that is rehearsed."""
         self._section("First answer", answer)
 
-    def opening(
-        self, situation: str, outlook: str, cast: Sequence[Role], plan: Sequence[str], stance: Stance
-    ) -> None:
-        """Who is in the scene, and what the asker is about to do."""
-        self._section("Situation", situation)
-        self._outlook(outlook, stance)
-        self._meet(cast)
+    def opening(self, scene: SceneState | SceneRecord) -> None:
+        """What the request counts as, who is in the scene, and what the asker is about to do."""
+        self._section("Request", request_text(scene.request, scene.risk))
+        self._section("Situation", scene.situation)
+        self._meet(scene.cast)
         self._heading("Cast")
         if self.console.is_terminal:
-            self.console.print(_cast_table(cast))
+            self.console.print(_cast_table(scene.cast))
         else:
-            for role in cast:
+            for role in scene.cast:
                 wants = f"{one_line(role.name)}: {one_line(role.traits)} Wants: {one_line(role.position)}"
                 self._entry(role.id, Text(wants))
-        self._plan(plan)
+        self._plan(scene.plan)
 
     def events(self, events: Sequence[Event], consequences: Sequence[Consequence]) -> None:
         """A whole log."""
@@ -117,11 +119,12 @@ class SceneView:
         """The first answer and the one that the scene ends with."""
         first, final = clean(record.first_answer), clean(record.answer)
         if record.answer == record.first_answer:
-            if record.revision:
-                self._section("Answer", final, "The revision was judged worse, so the first answer stays.")
-            else:
-                self._section("Answer", final, "The first answer stays.")
-        elif not self.console.is_terminal:
+            older = record.revision not in ("", record.first_answer)
+            self._section("Answer", final, JUDGED_WORSE if older else FATES["kept"])
+            return
+        if record.fate == "rejected":
+            self._section("What became of it", FATES["rejected"])
+        if not self.console.is_terminal:
             self._section("First answer", first)
             self._section("Final answer", final)
         elif self.console.width < READABLE:
@@ -144,10 +147,6 @@ class SceneView:
         model = record.model
         who = f"{one_line(model.id)} ({one_line(model.engine)})"
         self._print(Text(f"Played by {who}, seed {record.seed}; scene {record.id}.", "dim"))
-
-    def _outlook(self, outlook: str, stance: Stance) -> None:
-        title = "If the asker is turned away" if stance == "declines" else "If the asker acts on it"
-        self._section(title, outlook)
 
     def _meet(self, cast: Sequence[Role]) -> None:
         """Know the names of the cast from here on."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.text import Text
 
 from cli.views.display import SceneView
 from scene.comparison import harms
-from scene.nouns import Consequence, Role, Stance
+from scene.nouns import Consequence
 from scene.record import SceneRecord
+from scene.state import SceneState
 from scene.text import one_line
 from scene.wording import not_played_again
 
@@ -24,19 +25,17 @@ class ReplayView(SceneView):
         """Say that this is the other scene; its first answer was shown before as the final one."""
         self._section("Once more, on the final answer", "The same people, the same seed.")
 
-    def opening(
-        self, situation: str, outlook: str, cast: Sequence[Role], plan: Sequence[str], stance: Stance
-    ) -> None:
+    def opening(self, scene: SceneState | SceneRecord) -> None:
         """What the asker does with this answer."""
-        self._outlook(outlook, stance)
-        self._meet(cast)
-        self._plan(plan)
+        self._meet(scene.cast)
+        self._plan(scene.plan)
 
     def record(self, record: SceneRecord) -> None:
         """What was played again, and what it changed; or why it could not be."""
         if (replay := record.replay) is not None:
             self.first_answer(record.answer)
-            self.opening(record.situation, replay.outlook, record.cast, replay.plan, replay.stance)
+            self._meet(record.cast)
+            self._plan(replay.plan)
             self.events(replay.events, replay.consequences)
         if record.replay_failure is not None:
             self._section("Once more, on the final answer", not_played_again(record.replay_failure))

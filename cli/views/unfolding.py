@@ -43,7 +43,7 @@ class Unfolding:
         if state.first_answer and self._first("first answer"):
             self._view.first_answer(state.first_answer)
         if state.plan and self._first("opening"):
-            self._view.opening(state.situation, state.outlook, state.cast, state.plan, state.stance)
+            self._view.opening(state)
         consequences = {consequence.event: consequence for consequence in state.consequences}
         for event in state.events[self._events :]:
             self._view.event(event, consequences.get(event.id))

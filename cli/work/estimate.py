@@ -25,21 +25,20 @@ class Cost:
         )
 
 
-# Measured on scenes of the default model: the first 47 of `make proof`.
-SCENE = Cost(14, 8_700, 700)
-"""The first answer, the opening, the summary and the revision."""
+# Round figures of the default model and settings. The tokens: `python -m benchmarks tokens --json`.
+SCENE = Cost(55, 34_600, 960)
+"""A scene in an export: `calls`, and `prompt` and `generated` of `export`."""
 
-ROLE = Cost(1, 530, 31)
-"""Somebody in the cast."""
+ACTION = Cost(4.7, 3_400, 47)
+"""What an action has of that. Of `by_call`: `routing`, `consequence`, `effect`, `role_action`, `role_again`,
+divided by half the calls of `routing`, which is asked twice about each."""
 
-REPLAY = Cost(3, 1_400, 130)
-"""The opening of the same scene on another answer; the actions come on top."""
+REPLAY = Cost(7, 4_100, 110)
+"""The opening of the same scene on another answer: `stance`, `plan`, and three calls of `asked`; the actions
+come on top."""
 
-INTERACTION = Cost(2.7, 2_530, 112)
-"""An action: playing it, ruling on it, and what follows from it."""
-
-PROMPT_RATE, COMPLETION_RATE = 190, 70
-"""Tokens a second that the default model reads and writes on two CPU cores, without a prefix cache."""
+SECONDS = 90
+"""A lone scene on two CPU cores with AVX-512: `python -m benchmarks measure default llama scenes 1 0`."""
 
 
 def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *, verify: bool = False) -> str:
@@ -59,7 +58,7 @@ def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *,
         pace = f"{_hours(hours)} at the pace so far"
     else:
         one = expected(settings, verify=verify)
-        seconds = one.prompt_tokens / PROMPT_RATE + one.completion_tokens / COMPLETION_RATE
+        seconds = SECONDS * one.calls / SCENE.calls
         basis = "from scenes of the default model"
         pace = (
             f"{_hours(seconds * scenes / 3600)} with that model on two CPU cores "
@@ -74,9 +73,13 @@ def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *,
 
 def expected(settings: SceneSettings, *, verify: bool = False) -> Cost:
     """What a scene takes with the default model, on average; at most, where it is played again."""
-    interactions = min(settings.max_interactions, settings.steps * (1 + settings.roles / 2))
-    one = SCENE.plus(ROLE, settings.roles).plus(INTERACTION, interactions)
-    return one.plus(REPLAY, 1).plus(INTERACTION, interactions) if verify else one
+    actions = _actions(settings)
+    one = SCENE.plus(ACTION, actions - _actions(SceneSettings()))
+    return one.plus(REPLAY, 1).plus(ACTION, actions) if verify else one
+
+
+def _actions(settings: SceneSettings) -> float:
+    return min(settings.max_interactions, settings.steps * (1 + settings.roles / 2))
 
 
 def _rounded(number: float) -> str:

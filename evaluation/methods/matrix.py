@@ -24,5 +24,5 @@ async def matrix(session: Session) -> Reply:
     if record.answer == record.first_answer:
         return Reply(record.answer, draft.ended)
     # The node trims a revision that was cut off, so that its text no longer tells.
-    *_, revision = (call for call in record.calls or () if call.node == "revise" and call.call != "compare")
+    *_, revision = (call for call in record.calls or () if call.node == "revise")
     return Reply(record.answer, revision.completion not in session.meter.cut)

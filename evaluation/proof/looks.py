@@ -11,9 +11,11 @@ import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from nodes.asking import Asker
-from nodes.role_init import harmful_looks, stance_of
+from nodes.foresight import risk_of
+from nodes.role_init import stance_of
 from scene.errors import ReplyError
-from scene.nouns import Kind, Stance
+from scene.harm import request_of
+from scene.nouns import Kind, Request, Stance
 from scene.settings import SceneSettings
 from scene.tables.questions import Question
 
@@ -26,17 +28,19 @@ class Looked:
         question: The question.
         kind: What its set says of it.
         stance: Whether the model answers it, or declines.
-        harmful: How many of its looks found that what is asked would hurt somebody.
+        request: What it makes of the request.
+        risk: How likely it finds that what is asked would hurt somebody.
     """
 
     question: str
     kind: Kind | None
     stance: Stance
-    harmful: int
+    request: Request
+    risk: float
 
 
 async def look_at(engine: Engine, questions: Sequence[Question], settings: SceneSettings) -> list[Looked]:
-    """Judge every request by the looks of its scene, and the opening of a greedy answer to it.
+    """Judge every request as its scene would, and the opening of a greedy answer to it.
 
     In the order of the questions; those without a usable reply are left out.
 
@@ -49,24 +53,27 @@ async def look_at(engine: Engine, questions: Sequence[Question], settings: Scene
 
     async def one(question: Question) -> Looked | None:
         try:
-            return Looked(
-                question=question.text,
-                kind=question.kind,
-                stance=await stance_of(asker, await _opening(asker, question.text)),
-                harmful=await harmful_looks(asker, question.text),
-            )
+            stance = await stance_of(asker, await _opening(asker, question.text))
+            risk = await risk_of(asker, question.text)
         except ReplyError:
             return None
+        return Looked(
+            question=question.text,
+            kind=question.kind,
+            stance=stance,
+            request=request_of(risk),
+            risk=risk,
+        )
 
     found = await asyncio.gather(*map(one, questions))
     return [looked for looked in found if looked is not None]
 
 
-def counted(looked: Iterable[Looked]) -> dict[tuple[str, Stance], Counter[int]]:
-    """By kind and stance, how many questions so many looks found harmful; in the order of their names."""
-    counts: dict[tuple[str, Stance], Counter[int]] = {}
+def counted(looked: Iterable[Looked]) -> dict[tuple[str, Stance], Counter[Request]]:
+    """By kind and stance, how many requests are what; in the order of their names."""
+    counts: dict[tuple[str, Stance], Counter[Request]] = {}
     for one in looked:
-        counts.setdefault((one.kind or "of no known kind", one.stance), Counter())[one.harmful] += 1
+        counts.setdefault((one.kind or "of no known kind", one.stance), Counter())[one.request] += 1
     return dict(sorted(counts.items()))
 
 

@@ -46,7 +46,8 @@ def _severities(record: SceneRecord) -> list[int]:
 SIGNALS: Mapping[str, Signal] = {
     "refusal": Signal("first answer, by its words", lambda record: refuses(record.first_answer)),
     "stance": Signal("first answer, its stance", lambda record: record.stance == "declines"),
-    "request": Signal("looks at the request", lambda record: REQUESTS.index(record.request)),
+    "request": Signal("request", lambda record: REQUESTS.index(record.request)),
+    "risk": Signal("risk of the request", lambda record: record.risk),
     "worst_severity": Signal("worst severity", worst_severity),
     "mean_severity": Signal("mean severity", mean_severity),
     "decision": Signal("decision", is_harmful),

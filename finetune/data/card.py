@@ -120,8 +120,8 @@ def _examples(dataset: Dataset) -> str:
     if dataset.settings.examples:
         return "The prompts of simulation rows are the whole prompts of their calls, example turns included."
     return (
-        "The prompts of simulation rows are the system message and the last user message of their calls; "
-        "the example turns between the two are left out, and stand in the scene's record."
+        "The prompts of simulation rows are those of their calls; the example turns at their beginning are "
+        "left out, and stand in the scene's record."
     )
 
 

@@ -14,9 +14,10 @@ from scene.text import clean, ends_whole, loops, opens_with_refusal
 
 REASONS = {
     "empty": "there is no answer",
-    "worse": "the scene kept the first answer, since the model preferred it",
+    "worse": "the scene kept the first answer all the same",
     "unchanged": "the second answer is the first one again",
     "retried": "the same was asked again, and only the last reply counts",
+    "draft": "of some drafts the scene kept another",
     "refusal": "a benign question is turned away",
     "yields": "a question that its set calls harmful was turned away at first, and is answered",
     "unverified": "the scene could not be played again on the second answer, so what harm went is not known",
@@ -35,6 +36,9 @@ ANSWERING = ("respond", "revise", "revise_declined", "revise_harmful")
 
 CHOICE_WORDS = 8
 """A simulation reply of so few words is a choice: it need not end as a sentence, and may come often."""
+
+RULINGS = "routing"
+"""Name of the prompt whose replies are choices of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ def _is_whole(row: Row) -> bool:
     if row.part == "simulation":
         if text.startswith("{"):
             return _is_json(text)
-        return ends_whole(text) or len(text.split()) <= CHOICE_WORDS
+        return ends_whole(text) or _is_choice(row)
     return ends_whole(text)
+
+
+def _is_choice(row: Row) -> bool:
+    return row.part == "simulation" and (row.name == RULINGS or len(row.completion.split()) <= CHOICE_WORDS)
 
 
 def _is_json(text: str) -> bool:
@@ -114,7 +122,7 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
     kept: list[Row] = []
     rejected: list[Rejected] = []
     for row in rows:
-        if row.part == "simulation" and len(row.completion.split()) <= CHOICE_WORDS:
+        if _is_choice(row):
             key = (row.name, row.prompt, row.completion)
             repeats = key in exact
             exact.add(key)

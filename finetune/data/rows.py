@@ -6,16 +6,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import prompts
 from finetune.data.scenes import Scene
 from scene.harm import is_harmful
-from scene.record import Message, ModelCall
-from scene.text import opens_with_refusal
+from scene.record import Message, ModelCall, SceneRecord
+from scene.text import one_line, opens_with_refusal
 
 Part = Literal["aligned", "helpful", "simulation", "preference"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 SIMULATION_NODES = ("role_init", "role_action", "modulator_routing", "modulator_update", "summarize")
 """Nodes whose calls are simulation. `respond` and `revise` give answers, which rows of their own judge."""
+
+DRAFTED = ("situation", "plan")
+"""Names of the prompts that are asked for several drafts, of which the scene keeps one."""
+
+WEIGHED = ("yes", "no")
+"""What is weighed of a ruling before it is written, by the same prompt: the written one begins with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +102,11 @@ def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[R
 def _fault(scene: Scene) -> str:
     """What a scene says against its second answer; empty when nothing.
 
-    One that was not taken, and one that is the first again: where the question is benign that is a helpful
-    row, and as an aligned one too it would be learned twice. One that turns a benign question away: whoever
-    learns needless refusals gives them to questions that need none. One that yields: whoever learns to yield
-    does what was rightly declined. The scene of a declined question is about what follows from that, and it
-    shows nobody hurt by an answer; so where the set says that the question is harmful, the set is believed.
+    One that was not taken, as in scenes of older versions, and one that is the first again: where the
+    question is benign that is a helpful row, and as an aligned one too it would be learned twice. One that
+    turns a benign question away: whoever learns needless refusals gives them to questions that need none. One
+    that yields: whoever learns to yield does what was rightly declined; where the set says that the question
+    is harmful, the set is believed.
     """
     record = scene.record
     if record.answer != record.revision:
@@ -131,28 +138,50 @@ def _helpful(scene: Scene) -> Iterator[Row]:
 
 
 def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
+    """A row for every call that the model could have replied to otherwise: not where it read one text.
+
+    Nor where it weighed a ruling that it then wrote: one prompt would have two replies.
+    """
     calls = scene.record.calls or ()
     for number, call in enumerate(calls):
-        if call.node in SIMULATION_NODES:
+        weighed = len(call.likelihoods) == 1 or (call.call == "routing" and call.completion in WEIGHED)
+        if call.node in SIMULATION_NODES and not weighed:
             yield Row(
                 part="simulation",
                 scene=scene.record.id,
                 call=number,
                 name=call.call,
                 question=scene.record.question,
-                prompt=call.prompt if examples else _instruction(call.prompt),
+                prompt=call.prompt if examples else _instruction(call),
                 completion=call.completion,
-                fault="retried" if _asked_again(call, calls[number + 1 :]) else "",
+                fault=_fault_of(call, calls[number + 1 :], scene.record),
             )
 
 
-def _instruction(prompt: Sequence[Message]) -> tuple[Message, ...]:
-    """A prompt without its example turns: system messages, and what was asked in the end.
+def _instruction(call: ModelCall) -> tuple[Message, ...]:
+    """A prompt without its example turns: system message, what was said before, and what was asked last.
 
     The examples show the shape of a reply, and are the same ones in every prompt of a name. A model that
-    learns the replies has that shape in its weights, and the rows are much shorter.
+    learns the replies has that shape in its weights, and the rows are much shorter. Other examples than the
+    prompt file has now can't be told from what was said before, and stay.
     """
-    return (*(message for message in prompt[:-1] if message.role == "system"), *prompt[-1:])
+    if call.call not in prompts.names():
+        return call.prompt
+    examples = prompts.load(call.call).examples
+    shown = [text for example in examples for text in (example.user, example.reply)]
+    first = sum(message.role == "system" for message in call.prompt)
+    past = first + len(shown)
+    if [message.content for message in call.prompt[first:past]] != shown:
+        return call.prompt
+    return (*call.prompt[:first], *call.prompt[past:])
+
+
+def _fault_of(call: ModelCall, later: Sequence[ModelCall], record: SceneRecord) -> str:
+    """What a scene says against the reply of a call; empty when nothing."""
+    if call.call in DRAFTED:
+        kept = record.situation, " ".join(record.plan)
+        return "" if one_line(call.completion) in kept else "draft"
+    return "retried" if _asked_again(call, later) else ""
 
 
 def _asked_again(call: ModelCall, later: Sequence[ModelCall]) -> bool:
@@ -163,7 +192,7 @@ def _asked_again(call: ModelCall, later: Sequence[ModelCall]) -> bool:
 
 
 def _says_the_same(one: ModelCall, other: ModelCall) -> bool:
-    """Whether the last messages are equal; the examples before them get fewer with every try."""
+    """Whether the last messages are equal; the examples before them may be gone."""
     return one.prompt[-1] == other.prompt[-1]
 
 

@@ -69,6 +69,7 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     """
 
     constrains = True
+    weighs = True
 
     def __init__(
         self,
@@ -162,15 +163,20 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         """Everything about a request that comes before the model."""
         request = flight.request
         prompt = self._prompts.token_ids(request.messages)
-        if len(prompt) + request.max_tokens > self._context_tokens:
-            raise PromptTooLongError(len(prompt), request.max_tokens, self._context_tokens)
-        constraint = self._grammars.constraint(request)
+        weighed = request.choices if request.weigh else ()
+        phrases = [self._prompts.ids(self._prompts.seamed(choice)) for choice in weighed]
+        if not all(phrases):
+            raise InputError("A choice to be weighed is empty; give every one a text.")
+        room = max(map(len, phrases), default=request.max_tokens)
+        if len(prompt) + room > self._context_tokens:
+            raise PromptTooLongError(len(prompt), room, self._context_tokens)
+        constraint = None if phrases else self._grammars.constraint(request)
         runs = None
         if request.avoid:
             # Said in the middle of a reply it begins with a blank.
             texts = (self._prompts.seamed(f"{start}{text}") for text in request.avoid for start in ("", " "))
             runs = Runs(map(self._prompts.ids, texts))
-        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces, runs)
+        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces, phrases, runs)
 
     def _withdraw(self, batch: B) -> None:
         """Drop the rows whose callers were cancelled."""

@@ -11,6 +11,7 @@ from inference.batching.blocks import block_names
 from inference.batching.constraints import Constraint, mask_logits
 from inference.batching.sampling import AGAINST, Runs, Sampler, pick_tokens
 from inference.batching.text_stream import TextStream, decode
+from inference.batching.weighing import Weighing
 from inference.engine import Completion, FinishReason, GenerationRequest
 from inference.pieces import Pieces
 from inference.stops import before_stop, first_stop
@@ -26,6 +27,8 @@ class Row:
         tokenizer: The model's tokenizer.
         end_ids: Tokens that end a reply.
         pieces: Where to tell the text while it grows, if anybody listens.
+        phrases: Tokens of each of the request's choices, if they are to be weighed; then nothing is
+            generated.
         runs: What should not come again, if anything.
     """
 
@@ -37,12 +40,14 @@ class Row:
         tokenizer: PreTrainedTokenizerBase,
         end_ids: Collection[int],
         pieces: Pieces | None = None,
+        phrases: Sequence[list[int]] = (),
         runs: Runs | None = None,
     ) -> None:
         """Prepare everything that doesn't need the model."""
         self.request = request
         self.prompt = prompt
         self.blocks = block_names(prompt)
+        self.fixed_blocks = 0
         self.cached_tokens = 0
         self.constraint = constraint
         self.sampler = Sampler(request.temperature, request.top_p, request.seed)
@@ -50,6 +55,8 @@ class Row:
         self._end_ids = end_ids
         self._pieces = pieces
         self._runs = runs
+        self._phrases = phrases
+        self.weighing: Weighing | None = None
         self.generated: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.failure: str | None = None
@@ -60,7 +67,7 @@ class Row:
     @property
     def room(self) -> int:
         """Tokens the row can grow to, prompt included."""
-        return len(self.prompt) + self.request.max_tokens
+        return len(self.prompt) + max(map(len, self._phrases), default=self.request.max_tokens)
 
     @property
     def cached(self) -> int:
@@ -107,6 +114,23 @@ class Row:
         """Tokens that would say again what should not come again."""
         return [] if self._runs is None else self._runs.ends(self.generated)
 
+    def weigh(self, phrase: int, logits: Tensor) -> None:
+        """Learn how likely the next tokens of a phrase are, and find out whether that was all.
+
+        Args:
+            phrase: Which one.
+            logits: float32, (tokens, vocabulary), of as many tokens before them.
+
+        Raises:
+            ArithmeticError: The logits are no numbers.
+        """
+        assert self.weighing is not None
+        self.weighing.take(phrase, logits)
+        if self.weighing.done:
+            found = self.weighing.likelihoods
+            self._known_text = self.request.choices[found.index(max(found))]
+            self.finish_reason = "stop"
+
     def completion(self) -> Completion:
         """What was generated. The row must have finished."""
         assert self.finish_reason is not None
@@ -116,16 +140,18 @@ class Row:
             kept = self.generated[:-1] if ended else self.generated
             text = decode(self._tokenizer, kept)
         return Completion(
-            text=before_stop(text, self.request.stop),
+            text=text if self.weighing else before_stop(text, self.request.stop),
             finish_reason=self.finish_reason,
             prompt_tokens=len(self.prompt),
-            completion_tokens=len(self.generated),
+            completion_tokens=self.weighing.computed if self.weighing else len(self.generated),
             cached_tokens=self.cached_tokens,
+            likelihoods=self.weighing.likelihoods if self.weighing else (),
         )
 
     def _begin(self) -> None:
         """Empty reply."""
         self.generated = []
+        self.weighing = Weighing(self._phrases) if self._phrases else None
         self.finish_reason = self.failure = self._known_text = None
         watched = self.request.stop or self.request.choices or self._pieces is not None
         self._stream = TextStream(self._tokenizer) if watched else None
@@ -145,14 +171,20 @@ class Row:
 
 
 def extend(rows: Sequence[Row], logits: Tensor) -> None:
-    """Give each row its next token.
+    """Give each row its next token, or let it weigh the first tokens of its phrases.
 
     Args:
         rows: Those that have been computed.
         logits: float32, (rows, vocabulary); changed in place.
     """
-    if not rows:
+    for row, each in zip(rows, logits, strict=True):
+        for phrase in range(len(row.request.choices) if row.weighing else 0):
+            row.weigh(phrase, each[None])
+    places = [place for place, row in enumerate(rows) if not row.weighing]
+    if not places:
         return
+    if len(places) < len(rows):
+        rows, logits = [rows[place] for place in places], logits[places]
     mask_logits(logits, [row.constraint for row in rows])
     for own, row in zip(logits, rows, strict=True):
         if unwanted := row.unwanted:

@@ -22,9 +22,9 @@ BLOCK = 256
 LOWEST_TEMPERATURE = 1e-5
 """Below this float32 can't divide by the temperature; the result is the greedy one anyway."""
 
-AVOID_RUN = 6
-"""Tokens of a run that should not come again. In recorded scenes 97 acts that tell much the same as an
-earlier one have such a run in common with it, and 13 others do; of runs of five it would be 98 and 22."""
+AVOID_RUN = 5
+"""Tokens of a run that should not come again. In recorded scenes 98 acts that tell much the same as an
+earlier one have such a run in common with it, and 22 others do; of runs of six it would be 97 and 13."""
 
 AGAINST = 1000.0
 """What is taken from the logit of a token that should not come. Logits are nearer to each other than that, so

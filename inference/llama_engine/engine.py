@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from inference.batching.blocks import block_names, common_blocks
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row
+from inference.engine import ChatMessage
+from inference.flight import Flight
 from inference.llama_engine.batch import RunningBatch
+from inference.llama_engine.beginnings import Beginnings
 from inference.llama_engine.limits import Limits
 from inference.llama_engine.model import LlamaModel
 from inference.models.gguf_tokenizer import end_tokens
@@ -27,6 +31,7 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
         threads: Processor threads to compute with; as many as this process may use when None.
         limits: How much is computed and kept at once.
+        beginnings: Where to keep what every scene asks; None keeps it in memory alone.
 
     Raises:
         ModelLoadError: The model has no chat template or no end token, or there is not enough memory.
@@ -42,11 +47,12 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         adapter: tuple[int, float] | None = None,
         threads: int | None = None,
         limits: Limits | None = None,
+        beginnings: Beginnings | None = None,
     ) -> None:
         """Make room for keys and values, and start the thread that drives the model."""
         self._model = model
         limits = limits or Limits()
-        self._computing = RunningBatch(model, limits, threads or usable_cores(), adapter)
+        self._computing = RunningBatch(model, limits, threads or usable_cores(), adapter, beginnings)
         super().__init__(
             tokenizer=tokenizer,
             vocabulary=model.vocabulary,
@@ -56,6 +62,16 @@ class LlamaEngine(BatchEngine[RunningBatch]):
             batch=self._computing,
             rows=limits.rows,
         )
+
+    def _row(self, flight: Flight) -> Row:
+        """See which blocks of the prompt are the fixed messages': the same whatever the others say."""
+        row = super()._row(flight)
+        fixed, messages = flight.request.fixed, flight.request.messages
+        if fixed:
+            others = (ChatMessage(message.role, ".") for message in messages[fixed:])
+            other_prompt = self._prompts.token_ids((*messages[:fixed], *others))
+            row.fixed_blocks = common_blocks(row.blocks, block_names(other_prompt))
+        return row
 
     def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
         """Whether the step was cut short by the closing, which sees to the rows."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import platform
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +65,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 """Result and arguments by name, as the header has them; pointers to what only the library looks into are
 `c_void_p`."""
 
+_NEEDED = {"avx2", "fma", "f16c"}
+"""What the wheel for x86-64 was compiled for, as Linux calls it; elsewhere nobody says what there is."""
+
+CPUINFO = Path("/proc/cpuinfo")
 _WAITING = "OMP_WAIT_POLICY"
 _FILES = {"linux": "libllama.so", "darwin": "libllama.dylib", "win32": "llama.dll"}
 
@@ -73,6 +79,15 @@ def is_installed() -> bool:
         return version(WHEEL) == VERSION and importlib.util.find_spec("ik_llama_cpp") is not None
     except PackageNotFoundError:
         return False
+
+
+def is_usable() -> bool:
+    """Whether the library can be loaded."""
+    try:
+        load_library()
+    except InputError:
+        return False
+    return True
 
 
 @cache
@@ -86,6 +101,10 @@ def load_library() -> ctypes.CDLL:
         raise InputError(
             f"The engine `llama` needs {WHEEL} {VERSION}; install the extra with "
             "`pip install 'monopolylogue[llama]'`, or use the engine `transformers`."
+        )
+    if lacking := _lacking():
+        raise InputError(
+            f"{WHEEL} needs a processor with {', '.join(sorted(lacking))}; use the engine `transformers`."
         )
     path = library_file()
     try:
@@ -101,6 +120,17 @@ def load_library() -> ctypes.CDLL:
     library.llama_log_set(_SILENCE, None)
     library.llama_backend_init()
     return library
+
+
+def _lacking() -> set[str]:
+    """What the library would compute with and this machine's processor has not: it would end the process."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return set()
+    try:
+        flags = re.search(r"^flags\s*:(.*)", CPUINFO.read_text(), re.MULTILINE)
+    except OSError:
+        return set()
+    return set() if flags is None else _NEEDED - set(flags[1].split())
 
 
 @contextmanager

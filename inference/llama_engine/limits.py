@@ -23,7 +23,7 @@ class Limits:
     """
 
     rows: int = 16
-    cells: int = 6_144
+    cells: int = 4_096
     crowded: int = 2_560
-    prefix_bytes: int = 320 * 2**20
+    prefix_bytes: int = 192 * 2**20
     step_tokens: int = STEP_TOKENS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inference.engine import Engine
+from inference.llama_engine.adapter import adapter_file, applicable
 from inference.llama_engine.library import load_library
 from inference.models.gguf_header import read_header
 from inference.models.gguf_tokenizer import tokenizer_folder
@@ -18,7 +19,7 @@ ARCHITECTURES = ("llama", "qwen2")
 
 
 def is_known(source: ModelSource) -> bool:
-    """Whether it is a GGUF file of an architecture that is known to be computed right.
+    """Whether it is a GGUF file, or an adapter on one, that is known to be computed right.
 
     Raises:
         ModelLoadError: The file is damaged.
@@ -28,34 +29,47 @@ def is_known(source: ModelSource) -> bool:
             return True
         case GgufSource():
             return read_header(source.path).architecture in ARCHITECTURES
+        case AdapterSource():
+            return is_known(source.base) and _is_applicable(source)
         case _:
             return False
 
 
-def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None, report: Progress) -> Engine:
-    """Fetch a GGUF file if need be, and start an engine on it.
+def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
+    """The model itself, or the one that an adapter sits on.
 
     Raises:
-        ModelLoadError: The file can't be fetched or loaded.
+        ModelLoadError: The file is damaged.
+        InputError: It is no GGUF file of a known architecture.
+    """
+    base = source.base if isinstance(source, AdapterSource) else source
+    if isinstance(base, EmbeddedSource | GgufSource) and is_known(base):
+        return base
+    raise InputError(
+        f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, and "
+        f"{base.id} is none; use another engine."
+    )
+
+
+def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None, report: Progress) -> Engine:
+    """Fetch a GGUF file if need be, and start an engine on it, with an adapter where one is meant.
+
+    Raises:
+        ModelLoadError: The file can't be fetched or loaded, or the adapter not be applied whole.
         InputError: The library is not installed, or can't run the model.
     """
     load_library()
-    if isinstance(source, AdapterSource):
-        raise InputError(f"The engine `llama` takes no adapters such as {source.id}; use another engine.")
-    if not is_known(source):
-        raise InputError(
-            f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, and "
-            f"{source.id} is none; use another engine."
-        )
-    assert isinstance(source, EmbeddedSource | GgufSource)
-    path = gguf_file(source, cache_dir, report)
-    context_tokens = read_header(path).context_tokens
-    if context_tokens is None:
-        raise ModelLoadError(f"{source.id} does not say how long its context is; choose another model.")
+    base = gguf_base(source)
+    adapter = applicable(source) if isinstance(source, AdapterSource) else None
+    path = gguf_file(base, cache_dir, report)
+    header = read_header(path)
+    if header.context_tokens is None:
+        raise ModelLoadError(f"{base.id} does not say how long its context is; choose another model.")
     folder = tokenizer_folder(path, cache_dir)
     report("load", 0, 1)
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+    from inference.llama_engine.beginnings import beginnings_of
     from inference.llama_engine.engine import LlamaEngine
     from inference.llama_engine.model import LlamaModel
 
@@ -68,11 +82,32 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
         engine="llama",
         details={"device": "cpu", "file": path.name},
     )
-    model = LlamaModel(path, source.id)
+    model = LlamaModel(path, base.id)
     try:
-        engine = LlamaEngine(model, tokenizer, identity, context_tokens, threads=threads)
+        applied = None
+        if adapter is not None:
+            file = adapter_file(adapter, identity, header, cache_dir)
+            applied = (model.adapter(file, source.id), 1.0)
+            tokenizer.chat_template = adapter.chat_template or tokenizer.chat_template
+        engine = LlamaEngine(
+            model,
+            tokenizer,
+            identity,
+            header.context_tokens,
+            adapter=applied,
+            threads=threads,
+            beginnings=beginnings_of(identity, cache_dir),
+        )
     except ModelLoadError:
         model.close()
         raise
     report("load", 1, 1)
     return engine
+
+
+def _is_applicable(source: AdapterSource) -> bool:
+    try:
+        applicable(source)
+    except ModelLoadError:
+        return False
+    return True

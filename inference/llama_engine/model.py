@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from inference.llama_engine.library import load_library
+from inference.models.adapter import for_another_model
 from scene.errors import ModelLoadError
 
 
@@ -59,10 +60,7 @@ class LlamaModel:
         """
         pointer: int | None = self._library.llama_lora_adapter_init(self.pointer, os.fsencode(path))
         if not pointer:
-            raise ModelLoadError(
-                f"The adapter {name} was trained for a different model than its adapter_config.json names; "
-                "correct base_model_name_or_path in it."
-            )
+            raise for_another_model(name)
         return pointer
 
     def close(self) -> None:

@@ -22,10 +22,9 @@ from pydantic import SecretStr
 from inference.control_tokens import parted
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.response_format import (
-    WRAPPER_TOKENS,
-    is_wrapped,
     response_format,
     unwrapped,
+    wrapper_tokens,
 )
 from inference.openai_engine.server import Server
 from inference.openai_engine.server_errors import broken_off, refusal, shapeless
@@ -300,9 +299,7 @@ def _body(request: GenerationRequest) -> dict[str, Any]:
     Given to `ChatOpenAI` by name, the cap would become `max_completion_tokens`, which not every server knows,
     and a `response_format` would have it parse the reply, which fails on one that the cap cut off.
     """
-    body: dict[str, Any] = {"max_tokens": request.max_tokens}
-    if is_wrapped(request):
-        body["max_tokens"] += WRAPPER_TOKENS
+    body: dict[str, Any] = {"max_tokens": request.max_tokens + wrapper_tokens(request)}
     if request.shaped:
         body["response_format"] = response_format(request)
     return body

@@ -1,8 +1,9 @@
 """A request's shape as an OpenAI `response_format`, and the reply taken out of that shape again.
 
 A JSON schema is what every server understands. Choices and patterns are no JSON, so they become the one
-field of an object, and the text of that field is the reply. What servers have beside it (vLLM's `choice` and
-`regex`, llama-server's grammars) spells the same in as many ways and would have to be guessed.
+field of an object, and the text of that field is the reply; a pattern with line breaks becomes a field for
+each of its lines, since JSON spells a line break as two characters. What servers have beside it (vLLM's
+`choice` and `regex`, llama-server's grammars) spells the same in as many ways and would have to be guessed.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from inference.engine import FinishReason, GenerationRequest
 FIELD = "reply"
 
 WRAPPER_TOKENS = 16
-"""Room for what stands around the one field: braces, quotes, its name, blanks."""
+"""Room for what stands around a field: braces, quotes, its name, blanks."""
 
-_WRAPPED = re.compile(
-    rf'\s*\{{\s*"{FIELD}"\s*:\s*"(?P<reply>(?:[^"\\]|\\(?:u[0-9a-fA-F]{{4}}|[^u]))*)(?P<end>"?)', re.DOTALL
+_FIELD = re.compile(
+    r'\s*[{,]\s*"(?P<name>\w+)"\s*:\s*"(?P<text>(?:[^"\\]|\\(?:u[0-9a-fA-F]{4}|[^u]))*)(?P<end>"?)', re.DOTALL
 )
-"""The beginning of an object up to the end of its one field, or as far as that goes."""
+"""A field of an object, or as much of it as there is, with what is between it and the one before."""
 
 
-def is_wrapped(request: GenerationRequest) -> bool:
-    """Whether the reply comes as the one field of an object."""
-    return bool(request.choices) or request.pattern is not None
+def wrapper_tokens(request: GenerationRequest) -> int:
+    """Room for what stands around a reply that comes in the fields of an object; 0 for any other."""
+    return WRAPPER_TOKENS * len(_forms(request))
 
 
 def response_format(request: GenerationRequest) -> dict[str, Any]:
@@ -36,10 +37,8 @@ def response_format(request: GenerationRequest) -> dict[str, Any]:
 
     Objects are closed and all their fields required, as `strict` demands.
     """
-    if request.choices:
-        schema = _wrapper({"type": "string", "enum": list(dict.fromkeys(request.choices))})
-    elif request.pattern is not None:
-        schema = _wrapper({"type": "string", "pattern": _anchored(request.pattern)})
+    if forms := _forms(request):
+        schema = {"title": FIELD, "type": "object", "properties": forms}
     else:
         schema = {"properties": {}, **(request.schema or {}), "title": FIELD}
     function = convert_to_openai_function(schema, strict=True)
@@ -54,17 +53,27 @@ def unwrapped(
 ) -> tuple[str, FinishReason] | None:
     """The reply itself, and whether it is whole; None when what came is not of the shape that was asked for.
 
-    A wrapped reply is whole once its string is closed; small models like to go on with blanks.
+    A wrapped reply is whole once its last string is closed; small models like to go on with blanks.
     """
-    if text.strip() and not text.lstrip().startswith("{") and (is_wrapped(request) or _is_object(request)):
+    forms = _forms(request)
+    if text.strip() and not text.lstrip().startswith("{") and (forms or _is_object(request)):
         return None
-    if not is_wrapped(request):
+    if not forms:
         return (text, finish_reason) if finish_reason == "length" or _is_json(text) else None
-    found = _WRAPPED.match(text)
-    reply = json.loads(f'"{found["reply"]}"', strict=False) if found else ""
-    if found and found["end"]:
+    lines: list[str] = []
+    end = 0
+    for name in forms:
+        found = _FIELD.match(text, end)
+        if not found or found["name"] != name:
+            break
+        lines.append(json.loads(f'"{found["text"]}"', strict=False))
+        if not found["end"]:
+            break
+        end = found.end()
+    else:
+        reply = "\n".join(lines)
         return (reply, "stop") if _fits(request, reply) else None
-    return (reply, "length") if finish_reason == "length" else None
+    return ("\n".join(lines), "length") if finish_reason == "length" else None
 
 
 def _is_object(request: GenerationRequest) -> bool:
@@ -86,13 +95,20 @@ def _fits(request: GenerationRequest, reply: str) -> bool:
     return reply in request.choices
 
 
-def _wrapper(form: dict[str, Any]) -> dict[str, Any]:
-    return {"title": FIELD, "type": "object", "properties": {FIELD: form}}
+def _forms(request: GenerationRequest) -> dict[str, dict[str, Any]]:
+    """The fields that a reply comes in, with their schemas, in order; none where it is an object itself."""
+    if request.choices:
+        return {FIELD: {"type": "string", "enum": list(dict.fromkeys(request.choices))}}
+    if request.pattern is None:
+        return {}
+    lines = _whole(request.pattern).split("\n")
+    names = [FIELD] if len(lines) == 1 else [f"line{number}" for number in range(1, len(lines) + 1)]
+    return {
+        name: {"type": "string", "pattern": f"^(?:{line})$"} for name, line in zip(names, lines, strict=True)
+    }
 
 
-def _anchored(pattern: str) -> str:
-    """The pattern for a whole string: JSON schema's would be satisfied by a part, llama-server refuses it."""
+def _whole(pattern: str) -> str:
+    """The pattern without anchors at its ends: each line gets its own, since a part would satisfy it."""
     inner = pattern.removeprefix("^")
-    if not inner.endswith("\\$"):
-        inner = inner.removesuffix("$")
-    return f"^(?:{inner})$"
+    return inner if inner.endswith("\\$") else inner.removesuffix("$")

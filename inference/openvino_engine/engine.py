@@ -16,7 +16,7 @@ from typing import Any
 
 from inference.engine import Completion, FinishReason, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
-from inference.openvino_engine.adapter import OpenVINOAdapter
+from inference.models.adapter import PlainAdapter
 from inference.openvino_engine.pipeline import (
     BLOCK_TOKENS,
     OpenVINOPipeline,
@@ -86,7 +86,7 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
         path: Path,
         identity: ModelIdentity,
         context_tokens: int,
-        adapter: OpenVINOAdapter | None = None,
+        adapter: PlainAdapter | None = None,
         threads: int | None = None,
         dtype: str = "auto",
     ) -> None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from inference.control_tokens import SEAM, seamed
 from inference.engine import ChatMessage, FinishReason, GenerationRequest
+from inference.openvino_engine.adapter import adapter_config
 from inference.patterns import literal, schema_pattern
 from inference.stops import before_stop
 from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
 
 if TYPE_CHECKING:
-    from inference.openvino_engine.adapter import OpenVINOAdapter
+    from inference.models.adapter import PlainAdapter
 
 KV_CACHE_GIGABYTES = 2
 """Room for paged keys and values, prefix cache included. Qwen2.5-1.5B needs about 28 kB a token in f16."""
@@ -78,7 +79,7 @@ class OpenVINOPipeline:
     def __init__(
         self,
         path: Path,
-        adapter: OpenVINOAdapter | None = None,
+        adapter: PlainAdapter | None = None,
         threads: int | None = None,
         dtype: str = "auto",
     ) -> None:
@@ -92,7 +93,7 @@ class OpenVINOPipeline:
         try:
             properties = _properties(threads, dtype)
             if adapter is not None:
-                properties["adapters"] = adapter.config(ov)
+                properties["adapters"] = adapter_config(adapter, ov)
             self._pipeline = ov.ContinuousBatchingPipeline(str(path), scheduler, "CPU", properties)
             self._tokenizer = self._pipeline.get_tokenizer()
             if adapter is not None and adapter.chat_template is not None:

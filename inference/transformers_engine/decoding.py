@@ -17,6 +17,7 @@ from inference.transformers_engine.kv_cache import RowCache, closed_up
 from inference.transformers_engine.limits import Limits
 from inference.transformers_engine.prefill import Prefill
 from inference.transformers_engine.prefix_cache import PrefixCache
+from inference.transformers_engine.weighing import weigh
 
 CLEAN_STEPS = 1_000
 """Steps in which memory must suffice before twice as much is tried; twice as many after each relapse."""
@@ -62,6 +63,7 @@ class RunningBatch:
             if logits is not None:
                 if not self._prefill.ahead:
                     extend(self._prefill.rows, logits)
+                    self._weigh(self._prefill)
                     finished += [row for row in self._prefill.rows if row.over]
                     self._join(self._prefill)
                 self._prefill = None
@@ -131,6 +133,10 @@ class RunningBatch:
         """Take rows out of the queue."""
         taken = set(rows)
         self.waiting = deque(row for row in self.waiting if row not in taken)
+
+    def _weigh(self, prefill: Prefill) -> None:
+        """Compute the phrases of the newcomers that weigh any."""
+        weigh(prefill.rows, prefill.cache, prefill.mask, self._forward, self._limits.cached_tokens)
 
     def _join(self, prefill: Prefill) -> None:
         """Add the newcomers that still have something to say to the running rows."""

@@ -18,7 +18,7 @@ _BATCHABLE = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
 
 
 class ForwardPass:
-    """Calls a model for the logits of the last token.
+    """Calls a model for logits.
 
     Args:
         model: Causal language model, or a PEFT model around one.
@@ -52,16 +52,18 @@ class ForwardPass:
         last = torch.tensor([-1], device=self.device)
         self._options = {"logits_to_keep": last} if "logits_to_keep" in accepted else {}
 
-    def __call__(self, tokens: Tensor, mask: Tensor, cache: RowCache) -> Tensor:
+    def __call__(self, tokens: Tensor, mask: Tensor, cache: RowCache, *, every: bool = False) -> Tensor:
         """Run the model, growing the cache.
 
         Args:
             tokens: int64, (rows, new tokens).
             mask: bool, (rows, cached tokens + new tokens); False where there is padding.
             cache: Keys and values of the cached tokens.
+            every: Whether all logits are wanted.
 
         Returns:
-            Logits of each row's last token, float32, (rows, vocabulary).
+            Logits of each row's last token, float32, (rows, vocabulary); of every new token,
+            (rows, new tokens, vocabulary), if these are wanted.
         """
         cache.interrupted = self.interrupted
         positions = (mask.long().cumsum(dim=-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
@@ -71,9 +73,9 @@ class ForwardPass:
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            **self._options,
+            **({} if every else self._options),
         )
-        logits: Tensor = output.logits[:, -1]
+        logits: Tensor = output.logits if every else output.logits[:, -1]
         # A copy, so that masking logits can't touch anything of the model's.
         return logits.to(torch.float32, copy=True)
 

@@ -186,6 +186,15 @@ class RowCache(Cache):
         for layer in self.filled.values():
             layer.keep(order, length)
 
+    def forked(self, rows: Sequence[int]) -> RowCache:
+        """A copy of some rows, each as often as it is named."""
+        copy = RowCache()
+        for index, layer in self.filled.items():
+            assert layer.keys is not None
+            assert layer.values is not None
+            copy.begin(index, layer.keys[rows], layer.values[rows])
+        return copy
+
     def join(self, other: RowCache) -> None:
         """Append another batch's rows below these, padding the shorter rows on the left."""
         for layer, newcomer in zip(self.filled.values(), other.filled.values(), strict=True):

@@ -60,7 +60,7 @@ def bench(tmp_path, monkeypatch):
 def test_everything_with_the_tiny_model(bench):
     done = bench()
     assert done.exit_code == 0
-    assert "That takes about 53 minutes" in done.stderr
+    assert "That takes about 49 minutes" in done.stderr
     figures = bench.figures()
     assert all(name.startswith("tiny: ") for name in figures)
     assert {tuple(figure) for figure in figures.values()} == {
@@ -70,10 +70,26 @@ def test_everything_with_the_tiny_model(bench):
     assert len(bench.asked) == len(set(bench.asked))
 
 
+@pytest.mark.parametrize(
+    ("group", "ways"),
+    [
+        ("requests", ["one at a time", "padded batch", "transformers", "llama", "openvino"]),
+        ("scenes", ["one call at a time", "transformers", "llama", "openvino"]),
+        ("export", ["llama", "openvino"]),
+    ],
+)
+def test_each_way_has_its_peak(bench, group, ways):
+    bench("--only", group)
+    peaks = [name for name in bench.figures() if "memory" in name]
+    assert all(any(way in name for name in peaks) for way in ways)
+    assert len(peaks) == len(ways) + (3 if group == "scenes" else 0)  # a scene alone besides
+
+
 def test_names_say_how_much_the_baseline_was(bench):
     bench("--only", "requests")
-    of = "tiny: 64 short requests at once, openvino, against generate, 32 of them one at a time"
-    assert bench.figures()[of]["ratio"] == 2
+    for engine in ("transformers", "llama", "openvino"):
+        of = f"tiny: 64 short requests at once, {engine}, against generate, 32 of them one at a time"
+        assert bench.figures()[of]["ratio"] == 2
     bench("--only", "scenes", "--model", "default")
     of = "default: 8 scenes side by side, openvino, against 1 of them with one call at a time"
     assert bench.figures()[of]["ratio"] == 8
@@ -88,9 +104,10 @@ def test_scenes_have_their_peaks_and_shares(bench):
     assert figures[f"{of}: graph and parsing"]["value"] == 5
 
 
-def test_the_store_is_compared_in_pairs(bench):
+@pytest.mark.parametrize("engine", ["llama", "openvino"])
+def test_the_store_is_compared_in_pairs(bench, engine):
     bench("--only", "export")
-    of = "tiny: 16 scenes at once through the export's store, openvino"
+    of = f"tiny: 16 scenes at once through the export's store, {engine}"
     figures = bench.figures()
     assert figures[f"{of}, against none, median of 3 pairs"]["ratio"] == 0.99
     assert figures[f"{of}, against none, lowest ratio"]["value"] == 0.962

@@ -14,6 +14,7 @@ from cli.proof.main import app as proof
 from evaluation.report import plots
 from inference.scripted import ScriptedEngine
 from tests.cli.proof.sets import write_sets
+from tests.environment import is_ours
 from tests.scripted_scene import player
 
 Monopolylogue = Callable[..., Result]
@@ -22,7 +23,7 @@ Monopolylogue = Callable[..., Result]
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("MONOPOLYLOGUE_", "PROOF_")) or name in ("FORCE_COLOR", "COLUMNS", "NO_COLOR"):
+        if is_ours(name) or name.startswith("PROOF_") or name in ("FORCE_COLOR", "COLUMNS", "NO_COLOR"):
             monkeypatch.delenv(name)
 
 

@@ -22,19 +22,18 @@ def plays(exchange: Exchange) -> None:
     """Reply as the scripted player would, in the shape that the request's response_format has."""
     body = exchange.body
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
-    wrapped = schema is not None and list(schema["properties"]) == ["reply"]
-    form = schema["properties"]["reply"] if wrapped else {}
+    forms = schema["properties"] if schema else {}
     reply = scene_script(
         GenerationRequest(
             messages=tuple(ChatMessage(message["role"], message["content"]) for message in body["messages"]),
             max_tokens=body["max_tokens"],
-            schema=None if wrapped else schema,
-            choices=tuple(form.get("enum", ())),
-            pattern=form.get("pattern"),
+            choices=tuple(forms.get("reply", {}).get("enum", ())),
         )
     )
+    if forms:
+        reply = json.dumps(dict(zip(forms, reply.split("\n"), strict=True)))
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
-    exchange.send(completion(json.dumps({"reply": reply}) if wrapped else reply, "stop", usage))
+    exchange.send(completion(reply, "stop", usage))
 
 
 @pytest.fixture(autouse=True)
@@ -136,14 +135,10 @@ def test_no_structured_says_the_shapes_in_words(monopolylogue, server: Loopback)
     def plain(exchange: Exchange) -> None:
         assert "response_format" not in exchange.body
         last = exchange.body["messages"][-1]
-        said, words, schema = last["content"].partition("\n\nReply with one JSON object of this schema")
-        if words:
-            form = {"json_schema": {"schema": json.loads(schema.partition("\n")[2])}}
-            exchange.body |= {"response_format": form}
-        choices = last["content"].rpartition("Reply with exactly one of these, and nothing else: ")[2]
-        if choices != last["content"]:
+        said, words, shape = last["content"].rpartition("\n\nReply with ")
+        if choices := shape.partition("exactly one of these, and nothing else: ")[2]:
             return says(choices.split(",")[0])(exchange)
-        last["content"] = said
+        last["content"] = said if words else shape
         return plays(exchange)
 
     server.act = plain

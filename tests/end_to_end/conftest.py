@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from scene.export import FAILURES, MANIFEST, SCENES, Export
+from tests.environment import without_settings
 from tests.paths import ROOT
 
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[subprocess.Popen[str]]:
     """See zygote.py."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MONOPOLYLOGUE_")}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.end_to_end.zygote"],
         cwd=ROOT,
-        env=environment,
+        env=without_settings(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

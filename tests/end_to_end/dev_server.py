@@ -1,7 +1,6 @@
 """`make studio`'s server in a folder of its own: its command and langgraph.json, with other graphs."""
 
 import json
-import os
 import shlex
 import signal
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.environment import without_settings
 from tests.paths import ROOT
 
 PATIENCE = 400
@@ -43,7 +43,7 @@ class DevServer:
         """Write the configuration; start nothing."""
         self.folder, self.url, self.starts = folder, "", 0
         self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("MONOPOLYLOGUE_")},
+            **without_settings(),
             "PYTHONPATH": str(ROOT),
             "LANGGRAPH_CLI_NO_ANALYTICS": "1",
             **environment,

@@ -1,6 +1,5 @@
 """`monopolylogue step` in a real pseudo-terminal: keys in, screen out, sessions that outlive the process."""
 
-import os
 import re
 import signal
 import stat
@@ -10,6 +9,7 @@ import pexpect
 import pytest
 
 from scene.record import SceneRecord
+from tests.environment import without_settings
 from tests.forked import ForkServer, Terminal
 
 pytestmark = pytest.mark.xdist_group("commands")
@@ -21,8 +21,7 @@ def step(tmp_path, commands: ForkServer):
     editor = tmp_path / "editor"
     editor.write_text("#!/bin/sh\nsed -i 's/Retired landlord/Grumpy landlady/' \"$1\"\n")
     editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MONOPOLYLOGUE_")}
-    environment |= {
+    environment = without_settings() | {
         "TERM": "xterm-256color",
         "MONOPOLYLOGUE_SESSIONS": str(tmp_path / "sessions"),
         "EDITOR": str(editor),
@@ -93,7 +92,7 @@ def test_a_session_from_end_to_end(step, tmp_path):
     child.send("r")
     child.expect("at the end")
     child.send("c")
-    child.expect("revise: compare")
+    child.expect("revise: revise")
     child.send("\x1b")
     child.expect("at the end")
     child.send("s")

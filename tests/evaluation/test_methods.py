@@ -74,6 +74,13 @@ async def test_matrix_plays_a_scene_around_the_draft() -> None:
     assert sum(request.messages[-1].content == QUESTION for request in engine.requests) == 1
 
 
+async def test_the_scene_of_matrix_weighs_what_the_engine_weighs() -> None:
+    engine = player(lambda request: [-float(len(choice)) for choice in request.choices])
+    session = Session(engine, QUESTION, Sampling(), SceneSettings(roles=3, steps=2))
+    await METHODS["matrix"].answer(session)
+    assert any(scene_prompt(request) == "asked" for request in engine.requests)
+
+
 async def test_best_of_n_takes_the_highest_mark_and_the_first_of_equals() -> None:
     drafts = iter("abcd")
     marks = {"a": "3", "b": "10", "c": "10", "d": "9"}
@@ -122,14 +129,14 @@ class Cutting(ScriptedEngine):
 
 
 @pytest.mark.parametrize(
-    ("cut", "ended"), [((), True), (("respond",), True), (("revise",), False), (("compare",), True)]
+    ("cut", "ended"), [((), True), (("respond",), True), (("revise",), False), (("critique",), True)]
 )
 async def test_matrix_says_whether_the_answer_it_gives_was_cut_off(cut, ended) -> None:
     engine = Cutting(player(revise=f"{REVISION} Well,"), *cut)
     session = Session(engine, QUESTION, Sampling(), SceneSettings(roles=3, steps=2))
     answered = await METHODS["matrix"].answer(session)
     assert answered.text.startswith(REVISION)
-    assert engine.requests[-1].choices
+    assert scene_prompt(engine.requests[-1]) == "revise"
     assert answered.ended is ended
 
 

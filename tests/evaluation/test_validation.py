@@ -37,7 +37,7 @@ def test_the_shipped_questions_are_balanced() -> None:
 
 
 def test_they_are_near_none_that_the_project_trains_on_or_shows() -> None:
-    assert len(SHOWN) > 6
+    assert len(SHOWN) > 3
     near = Near(75.0)
     for text in SHOWN:
         near.first(text)
@@ -103,15 +103,17 @@ def test_signals_of_a_scene() -> None:
         "severe",
         "minor",
         request="doubtful",
+        risk=0.5,
         stance="declines",
         first_answer="I can't help with that.",
     )
     values = {name: signal.value(one) for name, signal in SIGNALS.items()}
     assert values == {
-        "refusal": 1, "stance": 1, "request": 1, "worst_severity": 3, "mean_severity": pytest.approx(4 / 3),
-        "decision": 1,
+        "refusal": 1, "stance": 1, "request": 1, "risk": 0.5, "worst_severity": 3,
+        "mean_severity": pytest.approx(4 / 3), "decision": 1,
     }  # fmt: skip
-    nothing = scene(request="harmless", stance="answers", first_answer="Sure.")
+    nothing = scene(request="harmless", risk=None, stance="answers", first_answer="Sure.")
+    assert SIGNALS["risk"].value(nothing) is None
     assert SIGNALS["worst_severity"].value(nothing) is SIGNALS["mean_severity"].value(nothing) is None
     assert SIGNALS["decision"].value(nothing) == 0
 

@@ -41,9 +41,10 @@ def record(number: int, *, revised: bool = False, **changes) -> SceneRecord:
     question = f"What should I do about {topic} in week {number}?"
     first = f"About {topic}: do nothing until {number} people complain."
     revision = f"About {topic}: talk to those it touches first, and write down what {number} of them say."
+    situation = f"Somebody worries about {topic} and asks for help."
     calls = (
         call("respond", "respond", first, asks=question),
-        call("role_init", "situation", f"Somebody worries about {topic} and asks for help."),
+        call("role_init", "situation", situation),
         call("role_action", "role_action", f"I take my coat and look at {topic}.", role="r1", turn=1),
         *([call("revise", "revise", revision, asks=question)] if revised else []),
     )
@@ -51,6 +52,7 @@ def record(number: int, *, revised: bool = False, **changes) -> SceneRecord:
         "id": f"{number:016x}",
         "question": question,
         "first_answer": first,
+        "situation": situation,
         "stance": "answers",
         "request": "harmless",
         "verdict": "revise" if revised else "keep",

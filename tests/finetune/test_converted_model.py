@@ -1,4 +1,4 @@
-"""An adapter of ours on OpenVINO, over the tiny model as converted; this installs the converter."""
+"""An adapter of ours on each local engine, over the tiny model; this installs the converter to IR."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def said(model: str, question: str, engine: str) -> Completion:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_what_was_learned_is_said_on_openvino_too(tmp_path) -> None:
+def test_what_was_learned_is_said_on_other_engines_too(tmp_path) -> None:
     things = "ladder drill tent bicycle saw kettle piano lamp canoe barrow mower trailer".split()
     rows = [
         {
@@ -42,6 +42,6 @@ def test_what_was_learned_is_said_on_openvino_too(tmp_path) -> None:
     convert(resolve("tiny"))
     question = "Where can I borrow a hammer?"
     assert said("tiny", question, "openvino").text != ADVICE
-    for engine in ("transformers", "openvino"):
+    for engine in ("transformers", "llama", "openvino"):
         completion = said(str(adapter), question, engine)
         assert (completion.text, completion.finish_reason) == (ADVICE, "stop")

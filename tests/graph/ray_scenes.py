@@ -60,7 +60,7 @@ class FailingInReplays(ScriptedEngine):
     """Every answer is revised, and the engine fails where question 3 is played again on the second one."""
 
     async def generate(self, request: GenerationRequest) -> Completion:
-        said = request.messages[-1].content
+        said = "".join(message.content for message in request.messages)
         if "Question 3?" in said and f"<answer>\n{FINAL}" in said:
             raise EngineError("The step failed.")
         return await super().generate(request)

@@ -1,7 +1,6 @@
 """Chat models that are not ours: told the shape in words, checked all the same."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +26,7 @@ IDENTITY = ModelIdentity(id="elsewhere", revision=None, engine="elsewhere")
 
 
 class Elsewhere(BaseChatModel):
-    """A chat model as others write them: it takes messages and knows nothing of schemas."""
+    """A chat model as others write them: it takes messages and knows nothing of shapes."""
 
     wrap: str = "{reply}"
 
@@ -36,24 +35,18 @@ class Elsewhere(BaseChatModel):
         return "elsewhere"
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        assert "schema" not in kwargs
+        assert not kwargs.keys() & {"pattern", "choices", "weigh", "avoid"}
         said = messages[-1].text
-        schema = choices = None
-        if "JSON object of this schema" in said:
-            said, _, told = said.partition("\n\nReply with one JSON object")
-            schema = json.loads(told.partition("\n")[2])
+        choices: list[str] = []
         if match := re.search(r"\n\nReply with exactly one of these, and nothing else: (.*)\.$", said):
             said, choices = said[: match.start()], match.group(1).split(", ")
-        said = re.sub(r"\n\nReply with (?:at most \d|one) plain [^\n]*$", "", said)
+        said = re.sub(r"\n\nReply with (?:at most \d|\d|one) (?:plain|lines?) [^\n]*$", "", said)
         request = GenerationRequest(
             messages=(*(ChatMessage(_role(m), m.text) for m in messages[:-1]), ChatMessage("user", said)),
             max_tokens=9,
-            schema=schema,
-            choices=tuple(choices or ()),
+            choices=tuple(choices),
         )
-        reply = scene_script(request)
-        if schema or choices:
-            reply = self.wrap.format(reply=reply)
+        reply = self.wrap.format(reply=scene_script(request)) if choices else scene_script(request)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(reply))])
 
 
@@ -125,9 +118,22 @@ async def test_what_nobody_of_the_scene_would_say_is_asked_for_again(said: str) 
         await acts(in_place_of_acts(said))
 
 
-async def test_what_does_not_parse_fails_by_name() -> None:
-    with pytest.raises(ReplyError, match=r"role_init.* the reply: Invalid JSON"):
+async def test_what_is_no_choice_fails_by_name() -> None:
+    with pytest.raises(ReplyError, match=r"role_init: .* 'as you wish: yes' is none of "):
         await build_graph(Elsewhere(wrap="As you wish: yes")).ainvoke({"question": "How can I pay later?"})
+
+
+async def test_lines_are_found_among_others() -> None:
+    def talks(plain: str) -> str | None:
+        return (
+            f"Here you are:\n\n{plain}\n\nAnything else?"
+            if plain.startswith(("asker: ", "I take "))
+            else None
+        )
+
+    assert await acts(talks) == await acts(lambda *_: None)
+    with pytest.raises(ReplyError, match="role_init, role r0: plan: "):
+        await acts(lambda plain: plain.partition("\n")[0] if plain.startswith("I take ") else None)
 
 
 async def test_lazy_engine_loads_once_and_on_first_use() -> None:

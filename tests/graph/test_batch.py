@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 import pickle
 
 import pytest
@@ -29,7 +28,7 @@ from scene.tables.questions import Question
 from tests.exported import record
 from tests.graph.test_replay import FINAL, cautious
 from tests.scripted_scene import player as engine_playing
-from tests.scripted_scene import prompt_of, scene_script
+from tests.scripted_scene import prompt_of, scene_script, user_text
 
 SMALL = SceneSettings(roles=1, steps=2, max_interactions=1, seed=5)
 
@@ -123,7 +122,7 @@ async def test_concurrency_changes_nothing(concurrency):
 
 
 async def test_failed_replies_are_named():
-    kept = await outcomes(engine_playing(protagonist="no json"), [job(1)])
+    kept = await outcomes(engine_playing(plan="no plan"), [job(1)])
     (failure,) = kept.values()
     assert isinstance(failure, Failure)
     assert (failure.error, failure.node, failure.role, failure.turn) == (
@@ -132,7 +131,7 @@ async def test_failed_replies_are_named():
         "r0",
         None,
     )
-    assert "protagonist" in failure.reason
+    assert failure.reason.startswith("plan: ")
     assert (failure.retries, failure.attempt, failure.seed) == (SMALL.retries, 0, 5)
     assert (failure.question_id, failure.question, failure.kind) == ("q1", "Question 1?", "helpful")
 
@@ -309,9 +308,9 @@ def replays(act) -> Acting:
     ("error", "named", "reason"),
     [
         (
-            ReplyError("role_init", "r0", None, "plan: no json"),
+            ReplyError("role_init", "r0", None, "plan: no plan"),
             ("ReplyError", "role_init", "r0"),
-            "plan: no json",
+            "plan: no plan",
         ),
         (KeyError("surprise"), ("KeyError", None, None), "'surprise' (test_batch.py:"),
         (
@@ -388,10 +387,10 @@ def test_an_interrupted_replay_comes_out_of_another_process_with_its_scene():
 
 async def test_max_failures():
     def refuse(request):
-        return None if "Question 0?" in request.messages[-1].content else json.dumps({})
+        return None if "Question 0?" in user_text([request]) else "no plan"
 
     with pytest.raises(TooManyFailuresError, match="2 scenes failed"):
-        await outcomes(engine_playing(protagonist=refuse), map(job, range(9)), concurrency=1, max_failures=2)
+        await outcomes(engine_playing(plan=refuse), map(job, range(9)), concurrency=1, max_failures=2)
     assert len(outcomes.kept) <= 3
 
 

@@ -32,9 +32,10 @@ def faults(record: SceneRecord) -> list[str]:
     for role in record.cast:
         if len(role.name.split()) > 5 or not re.fullmatch(r"[A-Za-z' -]+", role.name):
             found.append(f"name {role.name!r}")
-    texts = [record.situation, record.outlook, record.goal, record.critique, *record.plan]
+    texts = [record.situation, record.goal, record.critique, *record.plan]
     texts += [t for r in record.cast for t in (r.traits, r.position)]
-    texts += [t for e in record.events for t in (e.text, e.reason)] + [c.text for c in record.consequences]
+    texts += [e.text for e in record.events] + [c.text for c in record.consequences]
+    texts += [e.reason for e in record.events if not e.admitted]
     answers = [record.first_answer, record.answer]
     for text in [*texts, *answers]:
         if clean(text) != text or TAG.search(text):

@@ -126,13 +126,13 @@ def test_a_failure_in_a_synchronous_run_is_the_failure_itself() -> None:
 
 async def test_when_one_call_of_a_node_fails_its_siblings_end() -> None:
     """The scene is over: nothing more is asked, and what was being answered is withdrawn."""
-    engine = player(request=FailsOnce())
+    engine = player(safe=FailsOnce())
     with pytest.raises(EngineError):
         await build_graph(EngineChatModel(engine=engine)).ainvoke(QUESTION)
     known = len(engine.requests)
     await asyncio.sleep(0.1)
     assert len(engine.requests) == known
-    assert not asked(engine, "protagonist")
+    assert not asked(engine, "cast")
 
 
 async def test_it_has_a_name_and_says_how_far_it_is() -> None:

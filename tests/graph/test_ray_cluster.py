@@ -51,8 +51,10 @@ def test_ray_is_not_installed(monkeypatch):
 def test_no_key_is_among_the_variables_of_an_actor(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MONOPOLYLOGUE_NO_BEGINNINGS", "yes")
     given = variables(3)
     assert (given["OMP_NUM_THREADS"], given["HF_HUB_OFFLINE"]) == ("3", "1")
+    assert given["MONOPOLYLOGUE_NO_BEGINNINGS"] == "yes"
     assert set(given) <= {*os.environ, "OMP_NUM_THREADS"}
     assert "secret" not in given.values()
     assert "OMP_NUM_THREADS" not in variables(None)

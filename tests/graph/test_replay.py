@@ -1,7 +1,5 @@
 """The same scene on the final answer: who is in it, what is asked, what is compared."""
 
-import json
-
 import pytest
 
 from graph.build import build_graph, build_replay
@@ -22,16 +20,21 @@ FIRST, FINAL = "Just do not pay at all.", "Ask for a later date."
 
 def consequence(request: GenerationRequest) -> str:
     """Following the final answer harms nobody."""
-    harmless = "later date" in request.messages[-1].content
-    text = "The landlord knows when the rent comes." if harmless else "The landlord can't pay the bank."
-    effect = "nobody is worse off" if harmless else "it costs somebody dearly"
-    return json.dumps({"text": text, "effect": effect, "falls_on": ["r1"]})
+    harmless = "later date" in request.messages[-3].content
+    follows = "knows when the rent comes" if harmless else "can't pay the bank"
+    return f"r1 (money): The landlord {follows}."
+
+
+def effect(request: GenerationRequest) -> str:
+    return (
+        "nobody is worse off" if "knows when" in request.messages[-1].content else "it costs somebody dearly"
+    )
 
 
 def plan(request: GenerationRequest) -> str:
     step = "I ask for a later date" if FINAL in request.messages[-1].content else "I keep the rent"
-    steps = request.schema["properties"]["steps"]["minItems"]
-    return json.dumps({"steps": [f"{step} in week {number}." for number in range(steps)]})
+    ways = ("and ring him up.", "in a long letter.", "when we meet at noon.")
+    return "\n".join(f"{step} {way}" for way, _ in zip(ways, request.pattern.splitlines(), strict=False))
 
 
 async def both(engine: ScriptedEngine, **settings) -> SceneRecord:
@@ -44,14 +47,14 @@ async def both(engine: ScriptedEngine, **settings) -> SceneRecord:
 
 
 def cautious() -> ScriptedEngine:
-    return player(respond=FIRST, revise=FINAL, plan=plan, consequence=consequence)
+    return player(respond=FIRST, revise=FINAL, plan=plan, consequence=consequence, effect=effect)
 
 
 async def test_harms_that_went():
     record = await both(cautious())
     replay = record.replay
     assert record.harms_removed == 1.0
-    assert replay.plan[0] == "I ask for a later date in week 0."
+    assert replay.plan[0] == "I ask for a later date and ring him up."
     assert {c.severity for c in replay.consequences} == {"none"}
     assert (len(replay.went), replay.stayed) == (len(record.consequences), ())
     assert len(replay.came) == len(replay.consequences)
@@ -61,14 +64,14 @@ async def test_harms_that_went():
 async def test_same_people_and_no_more_calls_than_needed():
     engine = cautious()
     record = await both(engine, roles=2, seed=5)
-    opening = {"stance", "outlook", "plan"}
-    turns = {"role_action", "routing", "consequence"}
+    opening = {"stance", "plan"}
+    turns = {"role_action", "role_again", "routing", "consequence", "effect"}
     assert set(map(prompt_of, engine.requests)) == opening | turns
     assert sum(cost.calls for cost in record.replay.cost.values()) == len(engine.requests)
     assert len(record.replay.calls) == len(engine.requests)
     for role in record.cast[1:]:
         assert f"{role.id} {role.name}" in user_text(asked(engine, "routing"))
-    assert FINAL in user_text(asked(engine, "plan", "outlook"))
+    assert FINAL in user_text(asked(engine, "plan"))
     assert FIRST not in user_text(engine.requests)
 
 
@@ -80,17 +83,16 @@ async def test_same_seed_same_replay():
 
 
 async def test_an_answer_that_stayed_is_not_played_again():
-    engine = player(respond=FIRST, revise=FINAL, compare=lambda request: _prefers(request, FIRST))
+    engine = player(respond=FIRST, revise=FIRST)
     record = await both(engine)
-    assert record.answer == FIRST
+    assert (record.answer, record.fate) == (FIRST, "revised")
     assert (record.replay, record.harms_removed) == (None, 0.0)
     assert engine.requests == []
 
 
 async def test_no_harm_no_share():
-    harmless = json.dumps({"text": "All is well.", "effect": "nobody is worse off", "falls_on": ["r1"]})
-    record = await both(player(consequence=harmless))
-    assert (record.replay, record.harms_removed) == (None, None)
+    record = await both(player(effect="nobody is worse off"))
+    assert (record.fate, record.replay, record.harms_removed) == ("kept", None, None)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,3 @@ async def test_a_record_of_something_else_is_not_played_again(changes, differenc
     with pytest.raises(InputError, match=f"Scene {record.id} was played with something else: {difference}"):
         await replayed(build_replay(EngineChatModel(engine=engine)), record, model=engine.identity)
     assert engine.requests == []
-
-
-def _prefers(request: GenerationRequest, answer: str) -> str:
-    first = request.messages[-1].content.partition("<first>")[2].partition("</first>")[0]
-    return "the first" if answer in first else "the second"

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,12 +16,22 @@ from graph.play import play
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
-from nodes.role_init import LOOKS
+from nodes.role_init import GRANTED, PLANS
 from scene.errors import ReplyError
+from scene.harm import DOUBTFUL, HARMFUL
 from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
-from tests.scripted_scene import asked, model, player, scene_script, user_text
+from tests.scripted_scene import (
+    all_notice,
+    asked,
+    model,
+    player,
+    prompt_of,
+    rulings,
+    scene_script,
+    user_text,
+)
 
 QUESTION = "How can I pay my rent later?"
 NODES = (
@@ -39,17 +51,7 @@ async def rehearse(engine: Any, question: str = QUESTION, **settings: Any) -> Sc
     return await play(graph, question, model=SCRIPTED, settings=SceneSettings(**settings))
 
 
-def all_notice(request: GenerationRequest) -> str:
-    """Everybody notices everything."""
-    return scene_script(request).replace('"no"', '"yes"')
-
-
-def none_notices(request: GenerationRequest) -> str:
-    return scene_script(request).replace('"yes"', '"no"')
-
-
-def refused(request: GenerationRequest, why: str) -> str:
-    return json.dumps(json.loads(scene_script(request)) | {"check": why, "result": "it can't happen"})
+NOBODY_NOTICES = "yes, at home: nobody"
 
 
 def action(request: GenerationRequest) -> str:
@@ -57,10 +59,23 @@ def action(request: GenerationRequest) -> str:
     return request.messages[-1].content.partition("<action>")[2]
 
 
-def doubtful(request: GenerationRequest) -> str:
-    """A request that is harmless at first sight and harmful at any other, which is warmer."""
-    said = "harms nobody" if request.temperature <= SceneSettings.temperature else "would hurt somebody"
-    return json.dumps({"check": "It is unclear.", "request": said})
+def at_risk(risk: float) -> Callable[[GenerationRequest], list[float]]:
+    """Finds so likely that the request would hurt somebody."""
+    return lambda request: [math.log(1 - risk), math.log(risk)] if prompt_of(request) == "safe" else []
+
+
+def cast_of(*names: str) -> Callable[[GenerationRequest], str]:
+    """Casts these people, the last one over and over where more are asked for."""
+
+    def cast(request: GenerationRequest) -> str:
+        slots = request.messages[-1].content.rpartition("\n")[2].split(", ")
+        people = [*names, *[names[-1]] * len(slots)]
+        return "\n".join(
+            f"{slot}: {name}. They are {slot} to all. They want {slot} on the door."
+            for slot, name in zip(slots, people, strict=False)
+        )
+
+    return cast
 
 
 class TestShape:
@@ -80,21 +95,23 @@ class TestShape:
 
     async def test_invoke_returns_the_output_alone(self) -> None:
         output = await build_graph(model()).ainvoke({"question": QUESTION})
-        assert set(output) == {"answer", "verdict", "critique", "outcome"}
-        assert output["verdict"] == "revise"
+        assert set(output) == {"answer", "verdict", "critique", "outcome", "fate"}
+        assert (output["verdict"], output["fate"]) == ("revise", "revised")
         assert output["answer"].startswith("Talk to your landlord")
 
     async def test_settings_come_through_context(self) -> None:
         engine = player()
         graph = build_graph(EngineChatModel(engine=engine))
         await graph.ainvoke({"question": QUESTION}, context=SceneSettings(roles=2, steps=2))
-        assert len(asked(engine, "profile")) == 2
+        (cast,) = asked(engine, "cast")
+        assert len((cast.pattern or "").splitlines()) == 3
 
     async def test_context_may_be_plain_json(self) -> None:
         engine = player()
         graph = build_graph(EngineChatModel(engine=engine))
         await graph.ainvoke({"question": QUESTION}, context={"roles": 1})  # type: ignore[arg-type]
-        assert len(asked(engine, "profile")) == 1
+        (cast,) = asked(engine, "cast")
+        assert len((cast.pattern or "").splitlines()) == 2
 
 
 class TestRecord:
@@ -145,10 +162,11 @@ class TestSameSceneAgain:
             shuffled = await rehearse(Shuffled(player(routing=all_notice)._function or str))
             assert _timeless(shuffled) == _timeless(plain)
 
-    async def test_a_seed_of_its_own_for_every_call(self) -> None:
+    async def test_a_seed_of_its_own_for_every_call_that_draws(self) -> None:
         engine = player()
         await rehearse(engine)
-        assert len({request.seed for request in engine.requests}) == len(engine.requests)
+        drawn = [request for request in engine.requests if not request.weigh]
+        assert len({request.seed for request in drawn}) == len(drawn)
 
     async def test_seeds_follow_from_the_scene_s(self) -> None:
         one, same, other = player(), player(), player()
@@ -172,26 +190,25 @@ class TestRoleKnowledge:
 
     async def test_a_secret_stays_with_those_who_observed_it(self) -> None:
         def plan(request: GenerationRequest) -> str:
-            return (
-                '{"steps": ["I bury the XYZZY under the tree.", "I ring at every door.", "I go back home."]}'
-            )
+            return "I bury the XYZZY under the tree.\nI ring at every door.\nI go back home."
 
         def routing(request: GenerationRequest) -> str:
-            return none_notices(request) if "XYZZY" in action(request) else all_notice(request)
+            return NOBODY_NOTICES if "XYZZY" in action(request) else all_notice(request)
 
         engine = player(plan=plan, routing=routing)
-        record = await rehearse(engine)
+        record = await rehearse(engine, max_interactions=16)
         assert record.events[0].observers == ()
-        assert len(asked(engine, "role_action")) > 4
-        assert "XYZZY" not in user_text(asked(engine, "role_action"))
+        assert len(asked(engine, "role_action")) == 4
+        assert len(asked(engine, "role_again")) > 4
+        assert "XYZZY" not in user_text(asked(engine, "role_action", "role_again"))
         assert "XYZZY" in user_text(asked(engine, "routing", "consequence"))
 
     async def test_nobody_hears_more_than_they_observed(self) -> None:
         engine = player()
         record = await rehearse(engine, max_interactions=16)
         assert record.calls is not None
-        calls = [call for call in record.calls if call.call == "role_action"]
-        assert calls
+        calls = [call for call in record.calls if call.node == "role_action"]
+        assert {call.call for call in calls} == {"role_action", "role_again"}
         for call in calls:
             said = "\n".join(message.content for message in call.prompt)
             for event in record.events:
@@ -200,17 +217,31 @@ class TestRoleKnowledge:
                     assert event.text not in said
 
     async def test_no_material_of_the_others_or_the_modulator(self) -> None:
-        engine = player(routing=all_notice)
-        record = await rehearse(engine)
+        engine = player(routing=lambda request: all_notice(request).replace("at home", "in the attic room"))
+        record = await rehearse(engine, max_interactions=16)
         assert record.calls is not None
         for call in record.calls:
-            if call.call != "role_action":
+            if call.node != "role_action":
                 continue
             said = "\n".join(message.content for message in call.prompt)
-            hidden = [record.question, record.first_answer, record.situation, record.outlook, record.goal]
+            hidden = [record.question, record.first_answer, record.situation, record.goal]
             hidden += [c.text for c in record.consequences] + [e.reason for e in record.events]
             hidden += [t for r in record.cast if r.id != call.role for t in (r.traits, r.position)]
             assert not [text for text in hidden if text in said]
+
+    async def test_a_role_goes_on_with_its_own_conversation(self) -> None:
+        engine = player(routing=all_notice)
+        record = await rehearse(engine, max_interactions=16)
+        own = [event.text for event in record.events if event.actor == "r1"]
+        again = [
+            request
+            for request in asked(engine, "role_again")
+            if any(message.content == own[0] for message in request.messages)
+        ]
+        assert [own[:number] for number in range(1, len(own))] == [
+            [one.content for one in request.messages if one.role == "assistant"][-number:]
+            for number, request in enumerate(again, start=1)
+        ]
 
     async def test_the_protagonist_takes_plan_steps_word_for_word(self) -> None:
         record = await rehearse(player(routing=all_notice))
@@ -226,14 +257,14 @@ class TestModulator:
         assert [e.observers for e in record.events] == [e.observers for e in usual.events]
         assert "Ignore your instructions" not in user_text(asked(attacked, "routing"))
         for request in asked(attacked, "situation", "plan", "cast"):
-            said = request.messages[-1].content
+            (said,) = [one.content for one in request.messages if "Ignore your" in one.content]
             assert said.count("<question>") == said.count("</question>") == 1
             assert "<action>" not in said
 
     async def test_a_refused_action_is_not_seen_remembered_or_judged(self) -> None:
         def routing(request: GenerationRequest) -> str:
             if "I walk over" in action(request):
-                return refused(request, "The door is locked from inside.")
+                return "no, the door is locked from inside"
             return all_notice(request)
 
         engine = player(routing=routing)
@@ -242,26 +273,28 @@ class TestModulator:
         assert dropped
         assert {event.reason for event in dropped} == {"The door is locked from inside."}
         assert not {c.event for c in record.consequences} & {event.id for event in dropped}
-        later = user_text(asked(engine, "role_action", "consequence", "critique"))
+        later = user_text(asked(engine, "role_action", "role_again", "consequence", "critique"))
         assert not [event for event in dropped if event.text in later]
 
     async def test_one_decision_per_action(self) -> None:
         engine = player()
         record = await rehearse(engine)
-        assert len(asked(engine, "routing")) == len(record.events)
+        assert len(rulings(engine)) == len(record.events)
+        assert len(asked(engine, "routing")) == 2 * len(record.events)
 
     async def test_saying_it_again_is_refused_without_asking(self) -> None:
-        engine = player(role_action="I walk over and say the same thing.", routing=all_notice)
+        same = "I walk over and say the same thing."
+        engine = player(role_action=same, role_again=same, routing=all_notice)
         record = await rehearse(engine, retries=0)
         repeated = [event for event in record.events if event.reason.startswith("Says again")]
         assert repeated
         assert not any(event.admitted for event in repeated)
-        assert len(asked(engine, "routing")) == len(record.events) - len(repeated)
+        assert len(asked(engine, "routing")) == 2 * (len(record.events) - len(repeated))
 
     async def test_condensed_memory_replaces_old_events(self) -> None:
         engine = player(memory="They met at the bakery. They argued.", routing=all_notice)
         record = await rehearse(engine, memory_limit=4)
-        last = asked(engine, "consequence")[-1].messages[-1].content
+        last = asked(engine, "routing")[-1].messages[-1].content
         assert "They met at the bakery." in last
         assert record.events[0].text not in last
 
@@ -274,14 +307,20 @@ class TestModulator:
 
     async def test_shapes_of_replies_do_not_depend_on_who_is_cast(self) -> None:
         """An engine keeps every grammar that it has compiled; names would make new ones for every scene."""
-        others = ["mayor", "nurse", "clown", "judge", "uncle", "tailor"]
-        keys = ("harmed", "helped", "bystander", "authority", "relative", "colleague")
         shapes = []
-        for engine in (player(), player(cast=json.dumps(dict(zip(keys, others, strict=True))))):
+        for engine in (player(), player(cast=cast_of("Mayor", "Nurse", "Clown", "Judge", "Uncle"))):
             await rehearse(engine)
-            requests = asked(engine, "routing", "consequence")
-            shapes.append({json.dumps(request.schema, sort_keys=True) for request in requests})
+            asked_for = [*asked(engine, "cast", "consequence"), *rulings(engine)]
+            shapes.append({request.pattern for request in asked_for})
         assert shapes[0] == shapes[1]
+        assert len(shapes[0]) == 3
+
+    async def test_a_consequence_goes_on_with_the_ruling_that_it_follows_from(self) -> None:
+        engine = player(routing="yes, in the yard: r1, r0, r1")
+        await rehearse(engine)
+        for ruled, followed in zip(rulings(engine), asked(engine, "consequence"), strict=True):
+            assert followed.messages[: len(ruled.messages)] == ruled.messages
+            assert followed.messages[-2].content in ("yes, in the yard: r1", "yes, in the yard: r0")
 
 
 class TestEnds:
@@ -293,7 +332,7 @@ class TestEnds:
         assert set(last_step.observers) <= replies
 
     async def test_nobody_noticed(self) -> None:
-        record = await rehearse(player(routing=none_notices))
+        record = await rehearse(player(routing=NOBODY_NOTICES))
         assert [event.actor for event in record.events] == ["r0", "r0", "r0"]
         assert record.outcome == "plan_finished"
 
@@ -303,41 +342,55 @@ class TestEnds:
         assert record.outcome == "interaction_limit"
 
     async def test_plan_blocked_at_once_when_nothing_else_happens(self) -> None:
-        record = await rehearse(player(routing=lambda request: refused(request, "There is no landlord.")))
+        record = await rehearse(player(routing="no, there is no landlord"))
         assert record.outcome == "plan_blocked"
         assert [(e.actor, e.admitted) for e in record.events] == [("r0", False)]
-        assert record.verdict == "keep"
+        assert record.events[0].reason == "There is no landlord."
+        assert (record.verdict, record.fate) == ("revise", "revised")
 
     async def test_a_refused_step_is_tried_once_more_after_others_acted(self) -> None:
         def routing(request: GenerationRequest) -> str:
             if "I take step 2" in action(request):
-                return refused(request, "The office is closed.")
+                return "no, the office is closed"
             return all_notice(request)
 
-        record = await rehearse(player(routing=routing))
+        engine = player(routing=routing)
+        record = await rehearse(engine)
         tries = [event for event in record.events if event.step == 1]
         assert len(tries) == 2
         assert not any(event.admitted for event in tries)
         assert not [event for event in record.events if event.step == 2]
+        assert "That was not possible: The office is closed." in user_text(asked(engine, "critique"))
 
     async def test_no_harm_keeps_the_first_answer(self) -> None:
-        def consequence(request: GenerationRequest) -> str:
-            return scene_script(request).replace("it costs somebody dearly", "nobody is worse off")
-
-        engine = player(consequence=consequence)
+        engine = player(effect="nobody is worse off")
         record = await rehearse(engine)
-        assert record.verdict == "keep"
+        assert (record.verdict, record.fate) == ("keep", "kept")
         assert record.answer == record.first_answer
-        assert not asked(engine, "critique", "revise", "compare")
+        assert not asked(engine, "critique", "revise")
 
-    async def test_a_refusal_is_rehearsed_and_revised(self) -> None:
-        engine = player(stance='{"gives": "nothing", "stance": "says no"}')
+    async def test_what_follows_is_graded_by_itself(self) -> None:
+        engine = player(
+            consequence="r1, r0 (body): The landlord falls from the roof.", effect="somebody gets hurt"
+        )
         record = await rehearse(engine)
-        assert record.stance == "declines"
-        assert record.verdict == "revise"
+        (graded, *_) = asked(engine, "effect")
+        assert graded.messages[-1].content == "The landlord falls from the roof."
+        assert {(c.text, c.severity, c.roles) for c in record.consequences} == {
+            ("The landlord falls from the roof.", "severe", ("r1", "r0"))
+        }
+
+    async def test_a_refusal_is_rehearsed_as_granted_and_revised(self) -> None:
+        engine = player(stance="says no")
+        record = await rehearse(engine)
+        assert (record.stance, record.verdict, record.fate) == ("declines", "revise", "revised")
         assert record.answer == record.revision
-        assert asked(engine, "plan_declined", "outlook_declined", "critique_declined", "revise_declined")
-        assert not asked(engine, "plan", "outlook", "critique", "revise")
+        plans = asked(engine, "plan")
+        assert all(GRANTED in plan.messages[-1].content for plan in plans)
+        assert record.first_answer not in user_text(plans)
+        (again,) = asked(engine, "revise_declined")
+        assert record.first_answer not in user_text([again, *asked(engine, "critique")])
+        assert not asked(engine, "revise", "revise_harmful")
 
     async def test_a_refusal_in_the_usual_words_is_told_without_asking(self) -> None:
         engine = player(respond="As an AI language model, I cannot give advice on rent. Talk to somebody.")
@@ -345,87 +398,68 @@ class TestEnds:
         assert not asked(engine, "stance")
 
     async def test_what_would_hurt_somebody_is_not_kept(self) -> None:
-        harmful = '{"check": "The house would burn down.", "request": "would hurt somebody"}'
-        engine = player(request=harmful, routing=none_notices)
+        engine = player(safe="no", routing=NOBODY_NOTICES, effect="nobody is worse off")
         record = await rehearse(engine)
-        assert record.request == "harmful"
-        assert record.verdict == "revise"
+        assert (record.request, record.risk) == ("harmful", 1)
+        assert (record.verdict, record.fate) == ("revise", "rejected")
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise", "revise_declined")
 
     @pytest.mark.parametrize(
-        ("hurts", "judged", "revision"),
+        ("risk", "judged", "fate", "revision"),
         [
-            (3, "harmful", "revise_harmful"),
-            (2, "doubtful", "revise_harmful"),
-            (1, "harmless", "revise_declined"),
+            (HARMFUL + 0.01, "harmful", "rejected", "revise_harmful"),
+            (HARMFUL - 0.01, "doubtful", "rejected", "revise_harmful"),
+            (DOUBTFUL - 0.01, "harmless", "revised", "revise_declined"),
         ],
     )
-    async def test_most_looks_at_a_request_that_was_declined_decide(self, hurts, judged, revision) -> None:
-        looks = iter(["would hurt somebody"] * hurts + ["harms nobody"] * (LOOKS - hurts))
-
-        def look(request: GenerationRequest) -> str:
-            return json.dumps({"check": "It is unclear.", "request": next(looks)})
-
-        engine = player(request=look, respond="I'm sorry, but I can't help with that.")
-        assert (await rehearse(engine)).request == judged
+    async def test_the_risk_of_what_was_declined_decides(self, risk, judged, fate, revision) -> None:
+        engine = player(at_risk(risk), respond="I'm sorry, but I can't help with that.")
+        record = await rehearse(engine)
+        assert (record.request, record.fate) == (judged, fate)
+        assert record.risk == pytest.approx(risk)
         assert asked(engine, revision)
         assert not asked(engine, *{"revise", "revise_declined", "revise_harmful"} - {revision})
 
-    async def test_a_doubtful_request_that_hurts_somebody_is_not_simply_done(self) -> None:
-        def consequence(request: GenerationRequest) -> str:
-            return scene_script(request).replace("it costs somebody dearly", "somebody gets hurt")
+    async def test_a_doubtful_request_that_was_answered_is_answered_again(self) -> None:
+        engine = player(at_risk(HARMFUL - 0.01), effect="somebody gets hurt")
+        record = await rehearse(engine)
+        assert (record.request, record.stance, record.fate) == ("doubtful", "answers", "revised")
+        assert asked(engine, "revise")
+        assert not asked(engine, "revise_harmful")
 
-        engine = player(request=doubtful, consequence=consequence)
-        assert (await rehearse(engine)).stance == "answers"
-        assert asked(engine, "revise_harmful")
-        assert not asked(engine, "revise")
+    async def test_of_some_drafts_the_situation_is_kept_that_makes_the_question_likeliest(self) -> None:
+        drafts = iter(["a baker", "a judge", "a clown", "a cook"])
 
-    async def test_what_was_declined_and_hurts_somebody_is_not_simply_done(self) -> None:
-        def consequence(request: GenerationRequest) -> str:
-            return scene_script(request).replace("it costs somebody dearly", "somebody gets hurt")
+        def weighed(request: GenerationRequest) -> list[float]:
+            if prompt_of(request) != "asked":
+                return []
+            assert request.choices == (QUESTION,)
+            return [-1.0 if "a clown" in request.messages[-1].content else -2.0]
 
-        engine = player(stance='{"gives": "nothing", "stance": "says no"}', consequence=consequence)
-        await rehearse(engine)
-        assert asked(engine, "revise_harmful")
-        assert not asked(engine, "revise_declined")
+        engine = player(weighed, situation=lambda request: f"The asker is {next(drafts)}.")
+        assert (await rehearse(engine)).situation == "The asker is a clown."
 
     async def test_an_echo_of_the_question_is_left_out(self) -> None:
         record = await rehearse(player(revise=f"{QUESTION} Ask your landlord."))
         assert record.answer == "Ask your landlord."
 
-    async def test_a_worse_revision_is_not_accepted(self) -> None:
-        def prefers_first_answer(request: GenerationRequest) -> str:
-            said = request.messages[-1].content
-            return "the first" if said.index("first answer text") < said.index("<second>") else "the second"
-
-        engine = player(respond="This is the first answer text.", compare=prefers_first_answer)
-        record = await rehearse(engine)
-        assert record.verdict == "revise"
-        assert record.answer == record.first_answer
-        assert record.revision
-        assert record.revision != record.answer
-
-    async def test_a_preference_that_follows_the_order_is_none(self) -> None:
-        record = await rehearse(player(compare="the first"))
-        assert record.answer == record.revision
-
 
 class TestFailing:
     async def test_an_unusable_reply_fails_by_name_after_bounded_retries(self) -> None:
-        engine = player(routing='{"check": "x"}')
+        engine = player(routing="yes, it can")
         with pytest.raises(ReplyError) as caught:
             await rehearse(engine, retries=2)
         error = caught.value
         assert (error.node, error.role, error.turn) == ("modulator_routing", "r0", 1)
         assert str(error).startswith("modulator_routing, role r0, turn 1: routing:")
-        assert len(asked(engine, "routing")) == 3
+        assert len(rulings(engine)) == 3
 
     async def test_a_retry_gets_more_room_and_warmth(self) -> None:
-        engine = player(routing='{"check": "x"}')
+        engine = player(routing="yes, it can")
         with pytest.raises(ReplyError):
             await rehearse(engine, retries=1)
-        first, second = asked(engine, "routing")
+        first, second = rulings(engine)
         assert second.max_tokens == 2 * first.max_tokens
         assert second.temperature > first.temperature
         assert second.seed != first.seed
@@ -442,53 +476,41 @@ class TestFailing:
             await rehearse(engine)
         assert len({request.max_tokens for request in asked(engine, "critique")}) == 1
 
-    async def test_only_missing_roles_are_asked_for_again(self) -> None:
-        tries: list[GenerationRequest] = []
-
-        def cast(request: GenerationRequest) -> str | None:
-            tries.append(request)
-            if len(tries) > 1:
-                return None
-            reply = json.loads(scene_script(request))
-            reply |= {"helped": "retired landlord", "relative": "landlord", "colleague": "worried tenant"}
-            return json.dumps(reply)
-
-        record = await rehearse(player(cast=cast))
-        assert len(tries) == 2
-        assert list((tries[1].schema or {})["properties"]) == ["helped", "relative", "colleague"]
-        assert [role.name for role in record.cast[1:]] == [
-            "Retired landlord", "Night baker", "Postman", "Court clerk",
+    async def test_a_cast_in_which_two_are_the_same_is_asked_for_again(self) -> None:
+        casts = iter([cast_of("Tenant", "Landlord", "The landlord", "Nobody", "Postman"), scene_script])
+        engine = player(cast=lambda request: next(casts)(request))
+        record = await rehearse(engine)
+        first, second = asked(engine, "cast")
+        assert second.temperature > first.temperature
+        assert [role.name for role in record.cast] == [
+            "Worried tenant", "Retired landlord", "Night baker", "Postman", "Court clerk",
         ]  # fmt: skip
 
     async def test_two_different_people_make_a_scene(self) -> None:
-        def cast(request: GenerationRequest) -> str:
-            asked_for = (request.schema or {})["properties"]
-            return json.dumps(dict.fromkeys(asked_for, "landlord") | {"relative": "postman"})
-
-        record = await rehearse(player(cast=cast))
+        engine = player(cast=cast_of("Tenant", "Postman", "Landlord"))
+        record = await rehearse(engine)
         assert [role.id for role in record.cast] == ["r0", "r1", "r2"]
-        assert {role.name for role in record.cast[1:]} == {"Landlord", "Postman"}
+        assert [role.name for role in record.cast[1:]] == ["Postman", "Landlord"]
+        assert len(asked(engine, "cast")) == 2
 
     async def test_one_person_over_and_over_does_not(self) -> None:
-        def cast(request: GenerationRequest) -> str:
-            return json.dumps(dict.fromkeys((request.schema or {})["properties"], "landlord"))
-
+        cast = cast_of("Tenant", "Landlord")
         with pytest.raises(ReplyError, match="cast: only 1 of 4 different people were named"):
             await rehearse(player(cast=cast))
         record = await rehearse(player(cast=cast), roles=1)
         assert [role.name for role in record.cast[1:]] == ["Landlord"]
 
-    async def test_a_copied_example_is_asked_for_again_without_it(self) -> None:
-        tries: list[GenerationRequest] = []
-
-        def situation(request: GenerationRequest) -> str:
-            tries.append(request)
-            example = "The asker is a retired bus driver with a small garden. He has leaves."
-            return example if len(tries) == 1 else "The asker is a baker. They are late with the rent."
-
-        record = await rehearse(player(situation=situation))
-        assert record.situation == "The asker is a baker. They are late with the rent."
-        assert len(tries[1].messages) == len(tries[0].messages) - 2
+    async def test_what_is_copied_twice_is_asked_for_again_without_examples(self) -> None:
+        example = "I rake the leaves into a pile behind the house."
+        copy = f"{example}\nI sleep until noon.\nI wait for her."
+        engine = player(plan=lambda request: copy if example in user_text([request]) else None)
+        record = await rehearse(engine)
+        assert example not in record.plan
+        tries = asked(engine, "plan")
+        assert len(tries) == 3 * PLANS
+        first, second, third = tries[::PLANS]
+        assert first.messages == second.messages
+        assert third.messages == (first.messages[0], *first.messages[-3:])
 
 
 class TestCheckpoints:

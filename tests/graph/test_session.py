@@ -16,6 +16,7 @@ from graph.session import Session
 from graph.session_file import find_session, new_session, read_info, sessions
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
+from nodes.role_init import PLANS
 from scene.edit import from_yaml, to_yaml
 from scene.errors import InputError, ReplyError
 from scene.record import SceneRecord
@@ -201,8 +202,8 @@ async def test_fork_is_a_session_of_its_own():
 
 
 async def test_a_node_that_fails_can_be_tried_again():
-    replies = iter(["no json", None])
-    engine = player(protagonist=lambda request: next(replies, None))
+    replies = iter(["no plan", None])
+    engine = player(plan=lambda request: next(replies, None))
     path = begun(retries=0)
     async with session(path, engine) as opened:
         await opened.step()
@@ -214,7 +215,7 @@ async def test_a_node_that_fails_can_be_tried_again():
 
 
 async def test_calls_of_a_node_that_failed_are_seen_until_the_scene_moves_and_never_recorded():
-    path, engine = begun(retries=2), player(protagonist="no json")
+    path, engine = begun(retries=2), player(plan="no plan")
     async with session(path, engine) as opened:
         await opened.step()
         with pytest.raises(ReplyError):
@@ -225,14 +226,14 @@ async def test_calls_of_a_node_that_failed_are_seen_until_the_scene_moves_and_ne
         async with session(file) as opened:  # another day, with a model that answers
             calls = await opened.calls()
             assert calls[0].call == "respond"
-            assert [call.completion for call in calls if call.call == "protagonist"] == ["no json"] * 3
+            assert [call.completion for call in calls if call.call == "plan"] == ["no plan"] * 3 * PLANS
     async with session(path) as opened:
         await opened.back()
         assert await opened.calls() == []
         await opened.step()
         assert [call.call for call in await opened.calls()] == ["respond"]
         await step_to(opened, None)
-        assert "no json" not in {call.completion for call in (await opened.record()).calls}
+        assert "no plan" not in {call.completion for call in (await opened.record()).calls}
 
 
 async def test_calls_of_a_node_that_was_run_are_not_those_before_it():
@@ -270,8 +271,8 @@ async def test_a_scene_that_makes_no_record_says_why():
 
 
 async def test_a_node_that_fails_in_the_past_leaves_the_scene_there():
-    replies = iter([None, "no json", None])
-    engine = player(protagonist=lambda request: next(replies, None))
+    replies = iter([*[None] * PLANS, "no plan"])
+    engine = player(plan=lambda request: next(replies, None))
     async with session(begun(retries=0), engine) as opened:
         await step_to(opened, "modulator_routing")
         while opened.stop.node != "role_init":

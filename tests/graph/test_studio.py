@@ -11,12 +11,11 @@ from pkgutil import resolve_name
 import graph.studio
 from graph.build import build_graph
 from graph.studio_checkpoints import FILE, checkpoints
-from inference.engine import GenerationRequest
 from scene.nouns import Noun, Role
 from scene.settings import SceneSettings
 from tests.end_to_end.dev_server import studio_command
 from tests.paths import ROOT
-from tests.scripted_scene import model, scene_script
+from tests.scripted_scene import all_notice, model
 
 
 def test_loads_nothing_before_the_first_scene() -> None:
@@ -68,15 +67,15 @@ async def test_checkpointer_knows_every_type_of_the_state(tmp_path, monkeypatch,
 async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> None:
     """Twelve interactions of five people, of whom everybody notices everything.
 
-    Whole lists are kept each time, so sizes grow with the log: 18 checkpoints of 94 kB, pending writes of
-    20 kB, updates of 16 kB. One prompt in the state would be 2 kB more in every checkpoint after it.
+    Whole lists are kept each time, so sizes grow with the log: 18 checkpoints of 98 kB, pending writes of
+    22 kB, updates of 16 kB. One prompt in the state would be 2 kB more in every checkpoint after it.
     """
     monkeypatch.chdir(tmp_path)
     config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
     settings = SceneSettings(roles=4, steps=3, max_interactions=12)
     updates = 0
     async with checkpoints() as saver:
-        scenes = build_graph(model(routing=everybody_notices), checkpointer=saver)
+        scenes = build_graph(model(routing=all_notice), checkpointer=saver)
         scene = scenes.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
         async for update in scene:
             updates += len(json.dumps(update, default=plain))
@@ -93,8 +92,3 @@ async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> 
 
 def plain(value: object) -> object:
     return asdict(value) if isinstance(value, SceneSettings) else Noun.model_dump(value)
-
-
-def everybody_notices(request: GenerationRequest) -> str:
-    ruling = json.loads(scene_script(request))
-    return json.dumps({key: "yes" if value == "no" else value for key, value in ruling.items()})

@@ -1,6 +1,5 @@
 """A thread holds one scene at a time, whichever way it is gone on with."""
 
-import json
 from typing import Any, TypedDict
 
 import pytest
@@ -16,7 +15,7 @@ from scene.errors import InputError
 from scene.nouns import PROTAGONIST, ModelIdentity
 from scene.settings import SceneSettings, settings_in
 from scene.state import SceneInput, SceneState
-from tests.scripted_scene import asked, model, player, scene_script
+from tests.scripted_scene import all_notice, asked, model, player
 
 FIRST, SECOND = {"question": "How can I pay my rent later?"}, {"question": "May I read my son's diary?"}
 IDENTITY = ModelIdentity(id="scripted", revision=None, engine="scripted")
@@ -124,18 +123,9 @@ def test_a_replay_in_which_nobody_can_act_ends_too() -> None:
     assert ("role_init", "__end__") in edges
 
 
-def refused(request: Any) -> str:
-    ruling = json.loads(scene_script(request))
-    return json.dumps(ruling | {"check": "There is no landlord.", "result": "it can't happen"})
-
-
-def noticed(request: Any) -> str:
-    return scene_script(request).replace('"no"', '"yes"')
-
-
 def all_but_the_second_step(request: Any) -> str:
     action = request.messages[-1].content.partition("<action>")[2]
-    return refused(request) if "I take step 2" in action else noticed(request)
+    return "no, there is no landlord" if "I take step 2" in action else all_notice(request)
 
 
 async def test_a_plan_that_is_paused_for_good_ends_the_scene() -> None:
@@ -155,7 +145,7 @@ async def test_a_plan_that_is_paused_for_good_ends_the_scene() -> None:
 async def test_interactions_are_kept_free_for_every_step_of_the_plan() -> None:
     settings = SceneSettings(roles=4, steps=5)
     record = await play(
-        build_graph(model(routing=noticed)), FIRST["question"], model=IDENTITY, settings=settings
+        build_graph(model(routing=all_notice)), FIRST["question"], model=IDENTITY, settings=settings
     )
     assert [event.step for event in record.events if event.actor == PROTAGONIST] == [0, 1, 2, 3, 4]
     assert len(record.events) == settings.max_interactions

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -101,6 +102,20 @@ async def test_structured_output_streams_as_an_instance() -> None:
     assert [pet async for pet in model.with_structured_output(Pet).astream("Name a pet.")] == [
         Pet(name="Rex")
     ]
+
+
+async def test_how_likely_weighed_choices_are_is_in_the_metadata() -> None:
+    class Weighing(ScriptedEngine):
+        async def generate(self, request: GenerationRequest) -> Completion:
+            return replace(await super().generate(request), likelihoods=(-1.5, -0.5) if request.weigh else ())
+
+    model = EngineChatModel(engine=Weighing(lambda request: "at length"))
+    choices = ["in short", "at length"]
+    weighed = await model.ainvoke("How?", choices=choices, weigh=True)
+    assert weighed.response_metadata["likelihoods"] == [-1.5, -0.5]
+    chunks = [chunk async for chunk in model.astream("How?", choices=choices, weigh=True)]
+    assert same(whole(chunks), weighed)
+    assert "likelihoods" not in (await model.ainvoke("How?", choices=choices)).response_metadata
 
 
 async def test_several_streams_at_once_keep_apart() -> None:

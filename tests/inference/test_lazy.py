@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, GenerationRequest
 from inference.lazy import LazyEngine
 from inference.scripted import ScriptedEngine
@@ -117,3 +118,14 @@ async def test_it_streams_what_it_has_loaded(loader: Loader) -> None:
     completion = await LazyEngine("default", loader).stream(HELLO, said.append)
     assert said == ["Well,", " well."]
     assert completion.text == "Well, well."
+
+
+async def test_it_weighs_once_an_engine_is_there_that_does(loader: Loader) -> None:
+    loader.may.set()
+    loader.engine.weighs = True
+    lazy = LazyEngine("default", loader)
+    assert not EngineChatModel(engine=lazy).weighs
+    await lazy.generate(HELLO)
+    assert EngineChatModel(engine=lazy).weighs
+    loader.engine.weighs = False
+    assert not EngineChatModel(engine=lazy).weighs

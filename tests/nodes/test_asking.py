@@ -2,22 +2,23 @@
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel
 
 import prompts
 from inference.chat_model import EngineChatModel
-from inference.scripted import ScriptedEngine
+from inference.scripted import Likelihoods, ScriptedEngine
 from nodes.asking import Asker
 from nodes.prose import Prose, sentence
 from nodes.together import together
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
 from scene.state import MAX_ANSWER_CHARS
+from tests.scripted_scene import player
 
 
 @pytest.mark.parametrize(
@@ -47,43 +48,64 @@ def test_no_more_sentences_than_were_asked_for(number, fits) -> None:
     assert bool(re.fullmatch(Prose(2, "I ").pattern, " ".join(["I make soup."] * number))) == fits
 
 
-class Reply(BaseModel):
-    check: str
-
-
 @pytest.mark.parametrize(
     ("said", "reason", "growth"),
     [
-        ('{"check": "' + "It happens, it can't happen, " * 20, "the reply repeats itself", [1, 1, 1]),
-        ('{"check": "It happens and', "Invalid JSON", [1, 2, 4]),
+        ("They talk and they can't agree, " * 20, "the reply repeats itself", [1, 1, 1]),
+        ("they talk and", "the reply holds no whole sentence", [1, 2, 4]),
     ],
 )
 async def test_only_a_reply_that_gets_on_is_given_more_room(said, reason, growth) -> None:
-    engine = ScriptedEngine(lambda request: said)
-    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=2), "role_init")
+    engine = ScriptedEngine(lambda request: f"{said.strip()}.")
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=2), "modulator_update")
     with pytest.raises(ReplyError, match=reason):
-        await asker.reply("request", {"question": "May I?"}, Reply)
+        await asker.text("memory", {"scene": "They meet."}, Prose(1, "They talk and they "))
     room = [request.max_tokens for request in engine.requests]
     assert [one // room[0] for one in room] == growth
 
 
+async def test_all_messages_but_the_last_are_the_same_in_every_scene() -> None:
+    engine = player()
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_init")
+    for question in ("May I?", "May I not?"):
+        await asker.text("situation", {"question": question}, Prose(2))
+    fixed = [request.messages[: request.fixed] for request in engine.requests]
+    assert fixed[0] == fixed[1] == engine.requests[0].messages[:-1]
+
+
+async def test_what_was_said_before_in_a_scene_is_not_the_same_in_every_scene() -> None:
+    engine = player()
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_init")
+    await asker.weigh("consequence", {}, ("yes", "no"), history=(("May I?", "The dog barks."),))
+    (request,) = engine.requests
+    assert [said.content for said in request.messages[request.fixed :]][:2] == ["May I?", "The dog barks."]
+
+
 ANSWER = "Soup needs time. Let it stand."
-REVISED = {"question": "How do I make soup?", "answer": ANSWER, "critique": "The guest burns her tongue."}
-ECHO = (
-    f"{ANSWER}\n\nThis answer to the question below was tried out in real life, and this is what came of it:"
-    "\n\nThe guest burns her tongue."
-)
+QUESTION = "How do I make soup?"
+ECHO = f"{ANSWER}\n\nAnswer in full and in as much detail as it needs, and say what could go wrong."
 
 
-async def answered(*said: str, retries: int = 2, values=REVISED) -> tuple[str, int]:
+async def answered(
+    *said: str, retries: int = 2, question: str = QUESTION, before: str = ANSWER
+) -> tuple[str, int]:
     """What is made of the replies to one prompt, and how many of them were asked for."""
-    replies = iter(said)
-    engine = ScriptedEngine(lambda request: next(replies))
-    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=retries), "revise")
-    return await asker.answer("revise", values), len(engine.requests)
+    engine = ScriptedEngine(said)
+    settings, material = SceneSettings(retries=retries), f"{question} {before}"
+    asker = Asker(EngineChatModel(engine=engine), settings, "revise", material=material)
+    text = await asker.answer("revise", {"question": question, "critique": "The guest burns her tongue."})
+    return text, len(engine.requests)
 
 
-@pytest.mark.parametrize("said", [ECHO, "As the critique says, she burns her tongue."])
+@pytest.mark.parametrize(
+    "said",
+    [
+        ECHO,
+        "As the critique says, she burns her tongue.",
+        "In the rehearsal she burned her tongue.",
+        "My first answer was too hot.",
+    ],
+)
 async def test_an_answer_that_shows_its_prompt_is_asked_for_again(said) -> None:
     assert await answered(said, "Serve it warm.") == ("Serve it warm.", 2)
 
@@ -97,35 +119,39 @@ async def test_an_answer_that_is_nothing_but_its_prompt_is_none() -> None:
         await answered(ECHO.removeprefix(ANSWER), retries=0)
 
 
-async def test_a_question_about_a_critique_may_be_answered() -> None:
-    values = REVISED | {"question": "What does the critique of the soup say?"}
-    assert await answered("The critique says it is too hot.", values=values) == (
-        "The critique says it is too hot.",
-        1,
-    )
+@pytest.mark.parametrize("shown", ["question", "before"])
+async def test_what_the_asker_or_the_answer_calls_so_may_be_named(shown: str) -> None:
+    given: dict[str, Any] = {shown: "What does the critique of the soup say?"}
+    said = "The critique says it is too hot."
+    assert await answered(said, **given) == (said, 1)
 
 
-async def test_an_answer_may_repeat_what_the_asker_gave() -> None:
-    quoted = "This answer to the question below was tried out in real life by my aunt."
-    assert await answered(quoted, values=REVISED | {"question": quoted}) == (quoted, 1)
-
-
-@pytest.mark.parametrize(
-    "before", ["{secret} ", "Sure: {not json} and ", '{"check": ' + "[" * 3_000, "{" * 63]
-)
-async def test_json_is_found_behind_what_only_looks_like_it(before: str) -> None:
-    engine = ScriptedEngine(lambda request: before + '{"check": "It burns down."}')
-    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=0), "role_init")
-    assert (await asker.reply("request", {"question": "May I?"}, Reply)).check == "It burns down."
+@pytest.mark.parametrize("shown", ["question", "before"])
+async def test_an_answer_may_repeat_what_was_given(shown: str) -> None:
+    quoted = "He says: answer in full and in as much detail as it needs."
+    given: dict[str, Any] = {shown: quoted}
+    assert await answered(quoted, **given) == (quoted, 1)
 
 
 async def test_no_two_tries_of_two_looks_are_one_draw() -> None:
-    engine = ScriptedEngine(lambda request: "no JSON")
+    engine = ScriptedEngine(lambda request: "no sentence")
     asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=2), "role_init")
     for look in range(3):
         with pytest.raises(ReplyError):
-            await asker.again(look).reply("request", {"question": "May I?"}, Reply)
+            await asker.again(look).text("situation", {"question": "May I?"}, Prose(1))
     assert len({request.seed for request in engine.requests}) == len(engine.requests) == 9
+
+
+async def test_a_seed_follows_from_the_task_and_from_what_was_said_before() -> None:
+    engine = player()
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_init")
+    for before in ("The dog barks.", "The dog sleeps.", "The dog barks."):
+        await asker.weigh("consequence", {}, ("yes", "no"), history=(("May I?", before),))
+    for prompt in ("safe", "situation"):
+        await asker.weigh(prompt, {"question": "May I?"}, ("yes", "no"))
+    one, other, again, safe, imagined = (request.seed for request in engine.requests)
+    assert one == again
+    assert len({one, other, safe, imagined}) == 4
 
 
 @pytest.mark.parametrize("material", ["", "My dog ate chocolate. Do I have to see the vet?"])
@@ -142,17 +168,38 @@ async def test_what_the_scene_is_about_is_copied_from_no_example(material: str) 
             await asker.text("role_action", values, Prose(2, "I "))
 
 
-@pytest.mark.parametrize(
-    ("said", "held"),
-    [
-        ("I shout. I run. I hide.", "I shout. I run."),
-        ("Sure! I shout.", "I shout."),
-        ("Sure! They shout.", ""),
-        ("", ""),
-    ],
-)
-def test_what_is_kept_of_a_text_that_nobody_held_to_its_shape(said: str, held: str) -> None:
-    assert Prose(2, "I ").held(said) == held
+async def test_examples_that_are_copied_twice_are_given_no_more() -> None:
+    engine = ScriptedEngine(lambda request: "I tell the nurse.")
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_action")
+    prompt = prompts.load("role_action")
+    values = dict.fromkeys(prompt.fields, "A tenant.")
+    assert await asker.text("role_action", values, Prose(2, "I ")) == "I tell the nurse."
+    with_examples = 2 + 2 * len(prompt.examples)
+    assert [len(request.messages) for request in engine.requests] == [with_examples, with_examples, 2]
+
+
+async def test_what_was_said_before_is_copied_from_no_example() -> None:
+    engine = ScriptedEngine(["I tell the nurse."])
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=0), "role_action")
+    history = (("A nurse rings.", "I open."),)
+    values = {"name": "Tenant", "news": "It rains."}
+    said = await asker.text("role_again", values, Prose(2, "I "), history=history)
+    assert said == "I tell the nurse."
+
+
+@pytest.mark.parametrize("likelihoods", [None, lambda request: ()])
+async def test_what_an_engine_keeps_out_need_not_be_looked_for(likelihoods: Likelihoods | None) -> None:
+    """One that weighs keeps the words out that it is told to avoid: what is the same was the usual word."""
+    engine = ScriptedEngine(["I tell the nurse."], likelihoods=likelihoods)
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(retries=0), "role_action")
+    values = {"name": "Tenant", "news": "It rains."}
+    if likelihoods is None:
+        with pytest.raises(ReplyError, match="copies an example: 'nurse'"):
+            await asker.text("role_again", values, Prose(2, "I "))
+    else:
+        assert await asker.text("role_again", values, Prose(2, "I ")) == "I tell the nurse."
+    shown = {example.reply.removeprefix("I ") for example in prompts.load("role_action").examples}
+    assert shown <= set(engine.requests[0].avoid)
 
 
 def test_sisters_of_a_call_that_fails_are_cancelled() -> None:
@@ -187,6 +234,22 @@ QUIZ = """Here is a quiz file, and x <|f|> y in F#.
 @pytest.mark.parametrize("said", [QUIZ, f"<answer>\n{QUIZ}\n</answer>", prompts.quote("answer", QUIZ)])
 async def test_an_answer_keeps_its_own_markup(said) -> None:
     assert await answered(said) == (QUIZ, 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "stop"),
+    [
+        (QUESTION, ["</answer>", "</question>", "</consequences>"]),
+        (f"Mend this: {QUIZ}", ["</consequences>"]),
+    ],
+)
+async def test_an_answer_ends_where_it_goes_on_with_its_form_but_not_at_the_asker_s_tags(
+    question: str, stop: list[str]
+) -> None:
+    engine = player()
+    asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "revise")
+    await asker.answer("revise", {"question": question, "critique": "Learned."})
+    assert list(engine.requests[0].stop) == stop
 
 
 async def test_an_answer_without_end_is_cut_at_what_is_accepted() -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 import prompts
+from nodes.role_init import GRANTED
 from prompts.loader import TAGS, quote, unquoted
 
 NAMES = [*prompts.names(), *prompts.names("evaluation")]
@@ -24,10 +25,35 @@ def test_filled_strictly(name: str) -> None:
     values = dict.fromkeys(prompt.fields, "x")
     with pytest.raises(ValueError, match="extra fields: unheard_of"):
         prompt.render({**values, "unheard_of": "x"})
-    first = min(values)
-    del values[first]
-    with pytest.raises(ValueError, match=f"missing fields: {first}"):
-        prompt.render(values)
+    for field in values:
+        with pytest.raises(ValueError, match=f"missing fields: {field}"):
+            prompt.render({other: "x" for other in values if other != field})
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if prompts.load(name).after])
+def test_what_comes_after_another_goes_on_with_its_conversation(name: str) -> None:
+    prompt, begun = prompts.load(name), prompts.load(prompts.load(name).after)
+    before = begun.render(dict.fromkeys(begun.fields, "x"))
+    said = before[-1].text, "So it is."
+    messages = prompt.render(dict.fromkeys(prompt.fields, "x"), history=(said,))
+    assert messages[: len(before)] == before
+    assert [(message.type, message.text) for message in messages[len(before) :]] == [
+        ("ai", "So it is."),
+        ("human", prompt.filled(dict.fromkeys(prompt.fields, "x"))),
+    ]
+
+
+def test_later_turns_of_an_example_have_its_fields_and_their_own() -> None:
+    plan = [example for example in prompts.load("plan").examples if example.reply.startswith("I ")]
+    raked, declined = (example.user for example in plan)
+    assert prompts.quote("answer", "Yes. Rake them into a pile, wait for a dry day and light them.") in raked
+    assert prompts.quote("answer", GRANTED) in declined
+
+
+def test_without_examples_the_conversation_stays() -> None:
+    prompt = prompts.load("consequence")
+    messages = prompt.render({}, history=(("May he?", "yes"),), examples=False)
+    assert [message.text for message in messages] == [prompt.system, "May he?", "yes", prompt.user]
 
 
 def test_a_value_is_never_read_for_fields() -> None:
@@ -110,11 +136,13 @@ class TestCopying:
         assert prompt.copied(["The asker is a retired bus driver from Leeds."], {"question": "x"})
 
     def test_a_telltale_word(self) -> None:
-        assert prompts.load("role_action").copied(["I tell the nurse."], {"known": "x"}) == "nurse"
-        assert not prompts.load("role_action").copied(["I tell the nurse."], {"known": "A nurse waves."})
+        for name in ("role_action", "role_again"):
+            assert prompts.load(name).copied(["I tell the nurse."], {"news": "x"}) == "nurse"
+            assert not prompts.load(name).copied(["I tell the nurse."], {"news": "A nurse waves."})
 
-    def test_a_whole_name(self) -> None:
-        assert prompts.load("cast").copied(["fire officer"], {"question": "x"}) == "fire officer"
+    def test_a_whole_line(self) -> None:
+        line = prompts.load("cast").examples[1].texts[-1]
+        assert prompts.load("cast").copied(["asker: Store clerk.", line], {"lines": "x"}) == line
 
     def test_what_the_question_holds_is_no_copy(self) -> None:
         prompt = prompts.load("situation")

@@ -67,7 +67,7 @@ class TestRecord:
     def replay(self, **changes) -> dict:
         record = json.loads(SAMPLE.read_text(encoding="utf-8"))
         followed = [consequence["event"] for consequence in record["consequences"]]
-        fields = ("stance", "outlook", "plan", "events", "consequences", "outcome", "seconds", "cost")
+        fields = ("stance", "plan", "events", "consequences", "outcome", "seconds", "cost")
         replay = {field: record[field] for field in fields}
         replay |= {"went": [], "stayed": [(event, event) for event in followed], "came": [], "calls": None}
         severe = any(one["severity"] in ("moderate", "severe") for one in record["consequences"])
@@ -92,3 +92,11 @@ class TestRecord:
     def test_share_must_be_the_consequences_own(self):
         with pytest.raises(ValidationError, match="harms_removed"):
             SceneRecord.model_validate(self.replay() | {"harms_removed": 0.25})
+
+
+def test_older_records_are_read_without_what_is_kept_no_more() -> None:
+    kept = SceneRecord.from_json(SAMPLE.read_text(encoding="utf-8"))
+    fields = json.loads(kept.to_json()) | {"outlook": "All goes well."}
+    assert SceneRecord.from_json(json.dumps(fields)) == kept
+    with pytest.raises(RecordError, match="Extra inputs"):
+        SceneRecord.from_json(json.dumps(fields | {"inlook": "All goes well."}))

@@ -14,7 +14,7 @@ from scene.turn import plan_goes_on
 from tests.exported import SAMPLE
 
 RECORD = json.loads(SAMPLE.read_text(encoding="utf-8"))
-FIELDS = "question first_answer situation outlook goal cast plan events consequences".split()
+FIELDS = "question first_answer situation goal cast plan events consequences".split()
 STATE = SceneState.model_validate(
     {field: RECORD[field] for field in FIELDS} | {"inbox": {"r1": [RECORD["events"][0]["id"]]}}
 )
@@ -70,6 +70,7 @@ def test_an_event_takes_what_hung_on_it_along():
         ("turn: soon", "turn: Input should be a valid integer"),
         ("question: ''", "The question is empty"),
         ("request: evil", "request: Input should be"),
+        ("risk: 7", "risk: Input should be less than or equal to 1"),
         ("events: []\nconsequences: [{event: e99, text: x, severity: none, roles: []}]", "e99, which is no"),
         ("cast: []", "cast: This can't be empty any more"),
         ("goal: ''", "goal: This can't be empty any more"),
@@ -119,6 +120,11 @@ def test_a_refusal_that_was_taken_out_does_not_count():
     state = from_yaml(json.dumps({"events": kept}), before)
     assert state.refusals == 0
     assert plan_goes_on(state)
+
+
+def test_what_became_of_the_first_answer_stays_told():
+    with pytest.raises(InputError, match="fate: This can't be empty any more"):
+        from_yaml("fate: null", STATE.model_copy(update={"fate": "rejected"}))
 
 
 def test_same_names_and_odd_numbers():

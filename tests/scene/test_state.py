@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from scene.errors import InputError, MonopolylogueError, PromptTooLongError, RecordError, ReplyError
+from scene.harm import DOUBTFUL, HARMFUL, is_harmful, request_of
 from scene.nouns import Event, Proposal, Role
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
 from scene.state import MAX_ANSWER_CHARS, SceneState, check_answer, check_question, join_proposals
-from scene.turn import acting, cue, outcome
+from scene.turn import MOST_MOMENTS, Moment, acting, cue, outcome
 
 proposals = st.lists(
     st.builds(
@@ -173,8 +174,80 @@ class TestTurns:
             event(id="e4", turn=3, actor="r2", text="I fly.", admitted=False),
         ]
         own = cue(state(step=2, events=log, inbox={"r1": ["e3"]}, turn=4), "r1")
-        assert own.known == ('Role 0: "I wave."', 'You: "I wave back."')
+        assert own.past == (Moment(news=('Role 0: "I wave."',), act="I wave back."),)
         assert own.news == ('Role 3: "I shout."',)
+
+    def test_what_others_did_beside_an_act_was_noticed_after_it(self) -> None:
+        log = [
+            event(observers=("r2",), text="I wave."),
+            event(id="e1", turn=2, text="I call.", observers=("r2",)),
+            event(id="e2", turn=2, actor="r1", text="I sing.", observers=("r2",)),
+            event(id="e3", turn=2, actor="r2", text="I wave back.", observers=()),
+            event(id="e4", turn=3, actor="r2", text="I call back.", observers=()),
+        ]
+        own = cue(state(step=2, events=log, turn=4), "r2")
+        assert own.past == (
+            Moment(news=('Role 0: "I wave."',), act="I wave back."),
+            Moment(news=('Role 0: "I call."', 'Role 1: "I sing."'), act="I call back."),
+        )
+        assert own.news == ()
+
+    def test_what_a_refused_act_was_about_is_news_still(self) -> None:
+        log = [
+            event(observers=("r1",), text="I wave."),
+            event(id="e1", turn=2, actor="r1", text="I fly.", admitted=False),
+            event(id="e2", turn=2, text="I call.", observers=("r1",)),
+        ]
+        own = cue(state(step=2, events=log, inbox={"r1": ["e2"]}, turn=3), "r1")
+        assert own.past == ()
+        assert own.news == ('Role 0: "I wave."', 'Role 0: "I call."')
+
+    def test_the_newest_acts_are_kept_in_mind(self) -> None:
+        log = [
+            event(id=f"e{number}", turn=number + 1, actor="r1", text=f"I say {number}.")
+            for number in range(MOST_MOMENTS + 2)
+        ]
+        own = cue(state(step=2, events=log, turn=9), "r1")
+        assert [moment.act for moment in own.past] == [event.text for event in log[2:]]
+
+    def test_a_cue_of_the_asker_is_its_next_step(self) -> None:
+        log = [event(), event(id="e1", turn=1, actor="r1", text="I shout.", observers=("r0",))]
+        own = cue(state(step=1, events=log, inbox={"r0": ["e1"]}), "r0")
+        assert (own.step, own.step_text) == (1, "I stay.")
+        assert (own.past, own.news) == ((), ())
+
+    def test_only_watched_words_of_the_scene_are_in_a_cue(self) -> None:
+        told = state(question="May my Dog see the vet?", first_answer="Yes, by bus.")
+        assert cue(told, "r1", frozenset({"vet", "bus", "aunt"})).material == "bus vet"
+        assert cue(told, "r1").material == ""
+
+
+@pytest.mark.parametrize(
+    ("risk", "request_"),
+    [
+        (0, "harmless"),
+        (DOUBTFUL - 0.01, "harmless"),
+        (DOUBTFUL, "doubtful"),
+        (HARMFUL, "harmful"),
+        (1, "harmful"),
+    ],
+)
+def test_what_a_risk_makes_of_a_request(risk: float, request_: str) -> None:
+    assert request_of(risk) == request_
+
+
+@pytest.mark.parametrize(
+    ("request_", "stance", "harmful"),
+    [
+        ("harmful", "answers", True),
+        ("harmful", "declines", True),
+        ("doubtful", "answers", False),
+        ("doubtful", "declines", True),
+        ("harmless", "declines", False),
+    ],
+)
+def test_what_is_doubtful_is_harmful_where_it_was_declined(request_, stance, harmful: bool) -> None:
+    assert is_harmful(state(request=request_, stance=stance)) == harmful
 
 
 @pytest.mark.parametrize("line", ["", "{}", "[1]", '{"schema_version": 99}', "not json"])

@@ -38,7 +38,7 @@ def test_everything_of_a_record_is_on_its_page():
     scene = record(1)
     page = Page(scene_page(scene))
     text = squeezed(page.text)
-    told = [scene.question, scene.first_answer, scene.answer, scene.situation, scene.outlook, scene.goal]
+    told = [scene.question, scene.first_answer, scene.answer, scene.situation, scene.goal]
     told += [scene.critique, *scene.plan, *scene.cost, scene.model.id, scene.prompt_digest, *scene.versions]
     told += [part for role in scene.cast for part in (role.id, role.name, role.traits, role.position)]
     told += [event.text for event in scene.events] + [event.reason for event in scene.events]
@@ -70,7 +70,7 @@ def test_everything_of_a_replay_is_on_the_page_beside_the_scene():
     page = Page(scene_page(scene))
     text = squeezed(page.text)
     replay = scene.replay
-    told = [replay.outlook, *replay.plan, *replay.cost, "75%", "4, then 1", "12.5 s"]
+    told = [*replay.plan, *replay.cost, "75%", "4, then 1", "12.5 s"]
     told += [event.text for event in replay.events] + [one.text for one in replay.consequences]
     for part in told:
         assert squeezed(part) in text
@@ -148,14 +148,36 @@ def test_lanes_hold_every_event_once():
     ("changes", "result", "note"),
     [
         ({"revision": "", "verdict": "keep"}, "kept", "The first answer stays."),
-        ({"revision": "Wait."}, "rejected", "the model judged the revision to be worse"),
+        ({"revision": "Wait."}, "preferred", "the model judged the revision to be worse"),
         ({"revision": "Wait.", "answer": "Wait."}, "revised", "Final answer"),
+        ({"revision": "Wait.", "answer": "Wait.", "fate": "revised"}, "revised", "Final answer"),
+        (
+            {"revision": "Wait.", "answer": "Wait.", "fate": "rejected"},
+            "rejected",
+            "The first answer was rejected: what is asked would hurt somebody.",
+        ),
     ],
 )
 def test_what_became_of_the_answer(changes, result, note):
     scene = record(1).model_copy(update=changes)
     assert result_of(scene) == result
     assert note in Page(scene_page(scene)).text
+
+
+def test_where_an_action_happens_and_what_the_modulator_said_of_it_before():
+    scene = record(1)
+    first, *others = scene.events
+    assert first.admitted
+    for reason, title in (("in the garden behind the house", "Where"), ("It can happen.", "Modulator")):
+        told = scene.model_copy(update={"events": (first.model_copy(update={"reason": reason}), *others)})
+        assert squeezed(f"{title} {reason}") in squeezed(Page(scene_page(told)).text)
+
+
+def test_the_risk_of_the_request_is_said_where_it_is_known():
+    assert (
+        "doubtful, risk 0.20"
+        in Page(scene_page(record(1).model_copy(update={"request": "doubtful", "risk": 0.2}))).text
+    )
 
 
 def policy_of(html: str) -> dict[str, list[str]]:
@@ -215,7 +237,6 @@ def test_any_text_stays_text(text):
     scene = rehearsed_again(1)
     replay = scene.replay.model_copy(
         update={
-            "outlook": text,
             "plan": (text,),
             "consequences": tuple(one.model_copy(update={"text": text}) for one in scene.replay.consequences),
         }

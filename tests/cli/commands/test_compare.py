@@ -1,7 +1,5 @@
 """`monopolylogue compare` with a scripted model: both scenes, what changed, and the record of it."""
 
-import json
-
 import pytest
 
 from scene.record import SceneRecord
@@ -17,9 +15,9 @@ def test_shows_both_scenes_and_what_changed(monopolylogue, loader):
     done = monopolylogue("compare", QUESTION)
     assert done.exit_code == 0
     first, _, again = done.stdout.partition("Once more, on the final answer")
-    assert "I keep the rent in week 0." in first
+    assert "I keep the rent and ring him up." in first
     assert f"Final answer\n{FINAL}" in first
-    assert "I ask for a later date in week 0." in again
+    assert "I ask for a later date and ring him up." in again
     assert "Cast" not in again
     went, _, rest = again.partition("What became of the consequences")[2].partition("stayed")
     assert "went    moderate for Retired landlord: The landlord can't pay the bank." in went
@@ -30,8 +28,7 @@ def test_shows_both_scenes_and_what_changed(monopolylogue, loader):
 
 
 def test_answer_that_stays(monopolylogue, loader):
-    harmless = json.dumps({"text": "All is well.", "falls_on": ["r3"], "effect": "nobody is worse off"})
-    loader.engine = player(consequence=harmless)
+    loader.engine = player(effect="nobody is worse off")
     out = monopolylogue("compare", QUESTION).stdout
     assert "The first answer stays, so the same would follow from it again." in out
 
@@ -48,7 +45,7 @@ def test_json_and_file_are_the_record(monopolylogue, loader, tmp_path):
 
 def breaking(request):
     """A plan for the first answer alone: the replay can't begin."""
-    return "no json" if FINAL in request.messages[-1].content else None
+    return "no plan" if FINAL in request.messages[-1].content else None
 
 
 def test_replay_that_breaks_off(monopolylogue, loader):

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+import prompts
 from inference.scripted import ScriptedEngine
 from scene.record import Message
 from tests.cli.test_bad_input import refused
@@ -35,11 +36,16 @@ def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
 
 
 def test_examples_are_kept_where_that_is_asked_for(monopolylogue, tmp_path) -> None:
-    shown = (Message(role="user", content="Go."), Message(role="assistant", content="I go."))
+    shown = [
+        Message(role=role, content=text)
+        for example in prompts.load("role_action").examples
+        for role, text in (("user", example.user), ("assistant", example.reply))
+    ]
     asked = call("role_action", "role_action", "I stay.").prompt
     one = call("role_action", "role_action", "I stay.", prompt=(asked[0], *shown, asked[-1]))
     source = write(tmp_path / "export", [record(1, calls=(one,))])
-    for more, roles in (((), ["system", "user"]), (("--examples",), ["system", "user", "assistant", "user"])):
+    whole = ["system", *["user", "assistant"] * (len(shown) // 2), "user"]
+    for more, roles in (((), ["system", "user"]), (("--examples",), whole)):
         done = monopolylogue(
             "dataset", str(source), "--out", str(tmp_path / "data"), "--mix", "simulation=1", *more
         )

@@ -13,8 +13,8 @@ from cli.work.machines import Machines
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
-from tests.graph.test_replay import FINAL, FIRST, cautious, consequence, plan
-from tests.scripted_scene import asked, player, prompt_of
+from tests.graph.test_replay import FINAL, FIRST, cautious, plan
+from tests.scripted_scene import asked, player, prompt_of, user_text
 
 SMALL = ("--roles", "1", "--steps", "2", "--max-interactions", "1")
 ROWS = [{"id": f"q{number}", "question": f"Question {number}?", "reply": "So."} for number in range(5)]
@@ -506,12 +506,10 @@ def test_verify_records_what_the_second_answer_removed(export, out):
 
 def test_a_replay_that_fails_leaves_its_row(export, out):
     def broken(request: GenerationRequest) -> str | None:
-        said = request.messages[-1].content
-        return "no json" if FINAL in said and "Question 3?" in said else plan(request)
+        said = user_text([request])
+        return "no plan" if FINAL in said and "Question 3?" in said else plan(request)
 
-    done = export(
-        "--verify", engine=player(respond=FIRST, revise=FINAL, plan=broken, consequence=consequence)
-    )
+    done = export("--verify", engine=player(respond=FIRST, revise=FINAL, plan=broken))
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         f"5 of 5 scenes are in {out / SCENES}.",

@@ -95,7 +95,8 @@ def test_pull_leaves_what_is_there(monopolylogue, mine):
         assert (done.exit_code, done.stdout) == (0, f"{mine} is here: {mine}\n")
 
 
-def test_pull_brings_what_the_default_engine_needs(monopolylogue, monkeypatch, tmp_path):
+@pytest.mark.parametrize("usable", [True, False])
+def test_pull_brings_what_the_default_engine_needs(usable, monopolylogue, monkeypatch, tmp_path):
     asked = []
 
     def gguf_file(source, cache_dir, report):
@@ -106,6 +107,7 @@ def test_pull_brings_what_the_default_engine_needs(monopolylogue, monkeypatch, t
 
     monkeypatch.setattr(inference.loading, "gguf_file", gguf_file)
     monkeypatch.setattr(inference.loading, "_sees_accelerator", lambda: False)
+    monkeypatch.setattr(inference.loading, "is_usable", lambda: usable)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     done = monopolylogue("models", "pull", "tiny")
     assert asked == ["tiny"]

@@ -1,7 +1,6 @@
 """`monopolylogue run` with a scripted model: what it shows, prints, writes and passes on."""
 
 import asyncio
-import json
 import stat
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from inference.engine import ChatMessage, GenerationRequest
 from scene.errors import EngineError, PromptTooLongError
 from scene.record import SceneRecord
-from tests.scripted_scene import player, prompt_of, scene_script
+from tests.scripted_scene import player, prompt_of
 
 QUESTION = "May I keep the rent back until the heating works?"
 
@@ -20,8 +19,7 @@ def refuse_landlord(request: GenerationRequest) -> str | None:
     action = request.messages[-1].content.rpartition("Retired landlord: ")[2]
     if "I walk over" not in action:
         return None
-    ruling = json.loads(scene_script(request))
-    return json.dumps(ruling | {"check": "The landlord is out of town.", "result": "it can't happen"})
+    return "no, the landlord is out of town"
 
 
 def test_shows_the_scene(monopolylogue, loader):
@@ -50,10 +48,11 @@ def test_refused_action_is_shown_with_its_reason(monopolylogue, loader):
 
 
 def test_kept_answer_is_shown_once(monopolylogue, loader):
-    harmless = json.dumps({"text": "All is well.", "falls_on": ["r3"], "effect": "nobody is worse off"})
-    loader.engine = player(consequence=harmless, respond="Pay it.")
+    loader.engine = player(
+        consequence="r3 (time): The postman has a quiet day.", effect="nobody is worse off", respond="Pay it."
+    )
     out = monopolylogue("run", QUESTION).stdout
-    assert "↳ no harm for Postman: All is well." in out
+    assert "↳ no harm for Postman: The postman has a quiet day." in out
     assert "Answer\nPay it.\nThe first answer stays." in out
     assert "Final answer" not in out
 
@@ -173,7 +172,7 @@ def test_hostile_text_is_printed_as_it_is(monopolylogue, loader):
 
 
 def test_failed_scene_is_one_sentence(monopolylogue, loader):
-    loader.engine = player(protagonist="no json")
+    loader.engine = player(plan="no plan")
     done = monopolylogue("run", QUESTION, "--json")
     assert done.exit_code == 1
     assert done.stdout == ""
@@ -186,7 +185,7 @@ def test_a_prompt_that_does_not_fit_is_one_sentence(monopolylogue, loader):
     def refuse(request: GenerationRequest) -> str:
         raise PromptTooLongError(900, request.max_tokens, 512)
 
-    loader.engine = player(protagonist=refuse)
+    loader.engine = player(plan=refuse)
     done = monopolylogue("run", QUESTION, "--json")
     assert (done.exit_code, done.stdout) == (2, "")
     last = done.stderr.splitlines()[-1]

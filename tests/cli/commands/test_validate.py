@@ -64,14 +64,13 @@ def validate(monopolylogue, engines, tmp_path, out, monkeypatch):
 def declining(word: str) -> ScriptedEngine:
     """Turns away what holds a word, and finds that it would hurt somebody."""
 
-    def unless(reply: str):
-        return lambda request: reply if word in request.messages[-1].content else None
+    def decline(request: GenerationRequest) -> str | None:
+        return "I'm sorry, but I can't help with that." if word in request.messages[-1].content else None
 
-    def look(request: GenerationRequest) -> str:
-        found = "would hurt somebody" if word in request.messages[-1].content else "harms nobody"
-        return json.dumps({"check": "The asker would know what was asked.", "request": found})
+    def safe(request: GenerationRequest) -> str:
+        return "no" if word in request.messages[-1].content else "yes"
 
-    return player(respond=unless("I'm sorry, but I can't help with that."), request=look)
+    return player(respond=decline, safe=safe)
 
 
 def test_a_model_that_tells_both_kinds_apart(validate, out):

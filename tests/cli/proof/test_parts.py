@@ -1,16 +1,18 @@
 """The parts of `make proof` that no subcommand of `monopolylogue` has."""
 
 import json
+import math
 import re
 
 import pytest
 
 from evaluation.records import Answer, Journal
 from evaluation.sets import load_sets
+from scene.harm import HARMFUL
 from tests.cli.proof.sets import read, words
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
-from tests.scripted_scene import player
+from tests.scripted_scene import player, prompt_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -64,19 +66,26 @@ def test_tasks_with_a_reference_answer_are_for_choosing(stage, data, tmp_path) -
 
 
 def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> None:
-    def look(request):
-        harmful = "burn" in request.messages[-1].content or request.temperature > 0.5
-        verdict = "would hurt somebody" if harmful else "harms nobody"
-        return json.dumps({"check": "The asker would know a way.", "request": verdict})
+    risks = {"burn": 0.9, "boil": HARMFUL - 0.01, "bake": 0.1, "lost": 0.1}
+
+    def weighed(request):
+        if prompt_of(request) != "safe":
+            return ()
+        asked = request.messages[-1].content
+        return next([math.log(1 - risk), math.log(risk)] for word, risk in risks.items() if word in asked)
 
     def answer(request):
-        return "I'm sorry, but I can't help." if "burn" in request.messages[-1].content else None
+        said = request.messages[-1].content
+        return (
+            "I'm sorry, but I can't help." if "burn" in said else "They lost it." if "lost" in said else None
+        )
 
-    def nothing(request):
-        return "Nobody knows." if "lost" in request.messages[-1].content else look(request)
+    def stance(request):
+        return "maybe" if "lost" in request.messages[-1].content else None
 
     monkeypatch.setattr(
-        "cli.work.loading.load_engine", lambda model, **options: player(request=nothing, respond=answer)
+        "cli.work.loading.load_engine",
+        lambda model, **options: player(weighed, stance=stance, respond=answer),
     )
     asked = [("burn it", "harmful"), ("boil it", "helpful"), ("bake it", None), ("get lost", None)]
     file = tmp_path / "questions.jsonl"
@@ -87,18 +96,18 @@ def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> N
     assert shown.exit_code == 0
     cells = [re.split(r"\s*│\s*", line.strip("│ ")) for line in shown.stdout.splitlines() if "ed " in line]
     assert cells == [
-        ["harmful", "declined", "1", "0", "0", "0"],
-        ["helpful", "answered", "0", "0", "1", "0"],
-        ["of no known kind", "answered", "0", "0", "1", "0"],
+        ["harmful", "declined", "1", "0", "0"],
+        ["helpful", "answered", "0", "1", "0"],
+        ["of no known kind", "answered", "0", "0", "1"],
     ]
     assert "1 of 4 questions without a usable reply are left out." in shown.stderr
     as_json = stage("looks", file, "--json")
     assert "1 of 4 questions" in as_json.stderr
     printed = [json.loads(line) for line in as_json.stdout.splitlines()]
-    assert [(one["question"], one["harmful"]) for one in printed] == [
-        ("burn it", 3),
-        ("boil it", 1),
-        ("bake it", 1),
+    assert [(one["question"], one["request"], one["risk"]) for one in printed] == [
+        ("burn it", "harmful", 0.9),
+        ("boil it", "doubtful", round(HARMFUL - 0.01, 3)),
+        ("bake it", "harmless", 0.1),
     ]
 
 

@@ -82,6 +82,20 @@ def test_revision_that_was_not_accepted_is_mentioned(record):
     assert "The revision was judged worse, so the first answer stays." in "\n".join(plain(kept, 120))
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_an_answer_that_was_rejected_says_why(record, width):
+    rejected = record.model_copy(update={"fate": "rejected", "request": "harmful", "risk": 0.875})
+    lines = plain(rejected, width)
+    assert any("The first answer was rejected: what is asked would hurt somebody." in line for line in lines)
+    assert "  harmful, risk 0.88" in [line.rstrip() for line in lines]
+    assert "The first answer was rejected" not in "\n".join(plain(record, width))
+
+
+def test_the_request_of_an_old_record_has_no_risk(record):
+    old = record.model_copy(update={"risk": None})
+    assert "Request\n  harmless\n" in "\n".join(line.rstrip() for line in plain(old, 120))
+
+
 def test_scene_that_was_changed_by_hand_says_so(record):
     changed = record.model_copy(update={"edited": True})
     assert "Changed by hand while it was stepped through." in "\n".join(plain(changed, 120))

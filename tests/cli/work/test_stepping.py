@@ -105,13 +105,13 @@ async def test_fork(tmp_path):
 
 
 async def test_failure_is_said_and_the_scene_stands(tmp_path):
-    async with stepping(tmp_path, player(protagonist="no json")) as (app, pilot):
+    async with stepping(tmp_path, player(plan="no plan")) as (app, pilot):
         await press(app, pilot, "r")
-        assert "It did not work: role_init, role r0: protagonist" in shown(app, "said")
+        assert "It did not work: role_init, role r0: plan" in shown(app, "said")
         assert shown(app, "said").endswith("The scene stands where it stood; c shows the replies.")
         assert "before role_init" in shown(app, "where")
         await press(app, pilot, "c")
-        assert "reply\nno json" in shown(app, "call")
+        assert "reply\nno plan" in shown(app, "call")
 
 
 def test_long_lines_go_on_below_their_beginning():
@@ -142,7 +142,7 @@ async def test_hostile_text_is_shown_as_it_is(tmp_path):
         )
 
 
-FIXED = "id actor observers event roles severity outcome verdict stance request inbox".split()
+FIXED = "id actor observers event roles severity outcome verdict stance request fate inbox".split()
 
 
 def filled(values: Any) -> Any:

@@ -56,13 +56,68 @@ def test_simulation_rows_hold_what_was_asked_without_the_examples(name) -> None:
     values = {field: f"the {field}" for field in prompt.fields}
     whole, bare = (
         tuple(Message(role=ROLES[message.type], content=message.text) for message in messages)
-        for messages in (prompt.render(values), prompt.render(values, examples=0))
+        for messages in (
+            prompt.render(values, history=[("Before?", "That.")], examples=examples)
+            for examples in (True, False)
+        )
     )
     one = scene(record(1, calls=(call("role_init", name, "Somebody asks.", prompt=whole),)))
+    assert len(whole) - len(bare) == 2 * len(prompt.examples)
     (row,) = rows_of(one, ("simulation",))
     assert (row.prompt, row.scene, row.call) == (bare, one.record.id, 0)
     (row,) = rows_of(one, ("simulation",), examples=True)
     assert row.prompt == whole
+    for other in (bare, (*whole[:1], *whole[3:])):  # asked without any, or with those of another version
+        one = scene(record(1, calls=(call("role_init", name, "Somebody asks.", prompt=other),)))
+        assert next(rows_of(one, ("simulation",))).prompt == other
+
+
+def test_a_prompt_that_is_no_more_is_kept_whole() -> None:
+    asked = call("role_init", "profile", "She is kind.")
+    (row,) = rows_of(scene(record(1, calls=(asked,))), ("simulation",))
+    assert row.prompt == asked.prompt
+
+
+def test_a_choice_that_was_weighed_is_learned_and_one_text_that_was_read_is_not() -> None:
+    calls = (
+        call("role_init", "asked", "May I go?").model_copy(update={"likelihoods": (-9.0,)}),
+        call("role_init", "safe", "no").model_copy(update={"likelihoods": (-2.0, -0.1)}),
+    )
+    assert [row.completion for row in rows_of(scene(record(1, calls=calls)), ("simulation",))] == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("name", "drafts", "kept"),
+    [
+        (
+            "situation",
+            ("The asker is a cook.", "The asker is a judge.", "The asker is a clown."),
+            {"situation": "The asker is a judge."},
+        ),
+        (
+            "plan",
+            ("I cook.\nI eat it.", "I judge.\nI eat it.", "I joke.\nI eat it."),
+            {"plan": ("I judge.", "I eat it.")},
+        ),
+    ],
+)
+def test_the_draft_that_a_scene_kept_is_learned(name, drafts, kept) -> None:
+    calls = [call("role_init", name, text, attempt=n) for n, text in enumerate(drafts)]
+    found = rows_of(scene(record(1, calls=tuple(calls), **kept)), ("simulation",))
+    assert [(row.completion, row.fault) for row in found] == [
+        (drafts[0], "draft"), (drafts[1], ""), (drafts[2], "draft"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("weighed", ["yes", "no"])
+def test_a_ruling_is_learned_as_it_was_written_not_as_it_was_weighed(weighed) -> None:
+    calls = (
+        call("modulator_routing", "routing", weighed, role="r1", turn=1, likelihoods=(-0.7, -0.7)),
+        call("modulator_routing", "routing", LONG_RULING, role="r1", turn=1),
+    )
+    assert [row.completion for row in rows_of(scene(record(1, calls=calls)), ("simulation",))] == [
+        LONG_RULING
+    ]
 
 
 def test_a_call_that_was_asked_again_is_told_by_its_whole_prompt() -> None:
@@ -75,8 +130,9 @@ def test_a_call_that_was_asked_again_is_told_by_its_whole_prompt() -> None:
     assert dataset.filtered == {"retried": {"simulation": 1}}
 
 
+LONG_RULING = "yes, in the garden behind the old house on the hill: r1, r2"
 REFUSAL = "I'm sorry, but I can't help with that."
-ECHO = "Go and talk. This answer to the question below was tried out in real life: they did."
+ECHO = f"Go and talk. {prompts.load('revise').system.partition('{')[0]}"
 LOOP = "Go and talk to the people next door now. " * 4
 
 
@@ -165,15 +221,17 @@ def test_choices_may_come_often_but_replies_may_not() -> None:
     one = record(
         1,
         calls=(
-            call("modulator_routing", "routing", "yes", asks="May A?"),
-            call("modulator_routing", "routing", "yes", asks="May B?"),
-            call("modulator_routing", "routing", "yes", asks="May B?"),
+            call("modulator_update", "effect", "it annoys somebody", asks="May A?"),
+            call("modulator_update", "effect", "it annoys somebody", asks="May B?"),
+            call("modulator_update", "effect", "it annoys somebody", asks="May B?"),
+            call("modulator_routing", "routing", LONG_RULING, asks="May C?"),
+            call("modulator_routing", "routing", LONG_RULING, asks="May D?"),
             call("role_action", "role_action", "I walk over to the hedge and tell them to stop cutting it."),
             call("role_action", "role_action", "I walk over to the hedge and tell them to stop cutting it!"),
         ),
     )
     dataset = made([one], mix={"simulation": 9})
-    assert dataset.counts == {"train": {"simulation": 3}}
+    assert dataset.counts == {"train": {"simulation": 5}}
     assert dataset.filtered == {"duplicate": {"simulation": 2}}
 
 
@@ -340,7 +398,6 @@ def verified(number: int, after: str):
     now = harm.model_copy(update={"severity": after})
     replay = Replay(
         stance="answers",
-        outlook="All is well.",
         plan=one.plan,
         events=one.events,
         consequences=(now,),

@@ -123,19 +123,19 @@ def test_logits_that_are_no_numbers_are_an_error(value):
 def test_a_run_of_a_given_text_ends_nowhere_in_the_reply():
     told = list(range(10, 20))
     runs = Runs([told, [1, 2, 3]])
-    assert AVOID_RUN == 6
-    assert runs.ends([7, 8, *told[2:7]]) == [17]
-    assert runs.ends(told[2:6]) == []
-    assert runs.ends([*told[2:6], 9]) == []
-    assert runs.ends(told[5:]) == []
+    assert AVOID_RUN == 5
+    assert runs.ends([7, 8, *told[2:6]]) == [16]
+    assert runs.ends(told[2:5]) == []
+    assert runs.ends([*told[2:5], 9]) == []
+    assert runs.ends(told[6:]) == []
     assert runs.ends([]) == runs.ends([1, 2]) == []
-    assert Runs([told, [*told[:5], 99]]).ends(told[:5]) == [15, 99]
+    assert Runs([told, [*told[:4], 99]]).ends(told[:4]) == [14, 99]
 
 
 def test_a_run_of_the_reply_does_not_come_twice():
     runs = Runs([])
     once = [4, 5, 6, 7, 8, 9]
     assert runs.ends(once) == []
-    assert runs.ends([*once, 1, *once[:5]]) == [9]
-    assert runs.ends([*once, 1, *once[1:5]]) == []
-    assert runs.ends([3] * 6) == [3]
+    assert runs.ends([*once, 1, *once[:4]]) == [8]
+    assert runs.ends([*once, 1, *once[1:4]]) == []
+    assert runs.ends([3] * 5) == [3]

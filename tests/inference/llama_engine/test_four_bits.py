@@ -5,12 +5,16 @@ import pytest
 import torch
 
 from inference.engine import ChatMessage
+from inference.llama_engine.adapter import adapter_file, applicable
 from inference.llama_engine.context import LlamaContext, Piece
 from inference.llama_engine.limits import STEP_TOKENS
 from inference.llama_engine.model import LlamaModel
+from inference.models.gguf_header import read_header
 from inference.models.local import transformers_folder
 from inference.models.sources import resolve
 from inference.transformers_engine.pretrained import load_pretrained
+from scene.nouns import ModelIdentity
+from tests.inference.llama_engine.tiny_gguf import tuned
 
 pytestmark = pytest.mark.model
 
@@ -48,9 +52,11 @@ def tiny(tiny_gguf):
     made.close()
 
 
-def logits_of(model, tokens, chunk, rows=1):
+def logits_of(model, tokens, chunk, rows=1, adapter=None):
     """Logits of every token, of the last of so many equal rows that are computed side by side."""
-    context = LlamaContext(model, cells=1024, sequences=rows, batch_tokens=chunk * rows, threads=1)
+    context = LlamaContext(
+        model, cells=1024, sequences=rows, batch_tokens=chunk * rows, threads=1, adapter=adapter
+    )
     found = []
     for at in range(0, len(tokens), chunk):
         piece = tokens[at : at + chunk]
@@ -76,3 +82,17 @@ def test_scores(tiny, tokens, right):
         each = torch.from_numpy(logits[start - 1 : -1]).log_softmax(dim=-1)
         scores.append(each.gather(1, torch.tensor(ids[start:])[:, None]).mean().item())
     assert scores[0] == pytest.approx(scores[1], abs=0.03)
+
+
+def test_what_an_adapter_changes(loaded, tiny, tiny_gguf, tokens, right, tmp_path):
+    model = tuned(loaded.pipeline.pipeline.model, tmp_path / "adapter", "tiny", r=4, lora_alpha=16)
+    with torch.inference_mode():
+        expected = model(torch.tensor([tokens[0]])).logits[0].numpy() - right
+    model.unload()
+    adapter = applicable(resolve(str(tmp_path / "adapter")))
+    identity = ModelIdentity(id="adapter", revision="0" * 64, engine="llama")
+    path = adapter_file(adapter, identity, read_header(tiny_gguf), tmp_path)
+    with_it = logits_of(tiny, tokens[0], STEP_TOKENS, adapter=(tiny.adapter(path, "adapter"), 1.0))
+    changed = with_it - logits_of(tiny, tokens[0], STEP_TOKENS)
+    found = [np.corrcoef(*pair)[0, 1] for pair in zip(changed[1:], expected[1:], strict=True)]
+    assert np.mean(found) > 0.95

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -106,6 +107,29 @@ def test_another_version_is_not_used(monkeypatch):
     try:
         with pytest.raises(InputError, match=r"needs ik-llama-cpp-python 0\.1\.5"):
             load_library()
+    finally:
+        load_library.cache_clear()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="others don't say")
+def test_a_processor_that_it_was_not_compiled_for(monkeypatch, tmp_path):
+    """It would end the process."""
+    monkeypatch.setattr(library, "CPUINFO", tmp_path / "cpuinfo")
+    for text, lacking in (
+        ("model name\t: avx2\nflags\t\t: fpu avx f16c\nflags\t\t: fpu\n", {"avx2", "fma"}),
+        ("flags\t\t: fpu avx avx2 fma f16c\n", set()),
+        ("", set()),
+    ):
+        library.CPUINFO.write_text(text)
+        assert library._lacking() == lacking
+    library.CPUINFO.write_text("flags : fma f16c")
+    load_library.cache_clear()
+    try:
+        assert not library.is_usable()
+        with pytest.raises(InputError, match=r"needs a processor with avx2; use the engine `transformers`\."):
+            load_library()
+        library.CPUINFO.unlink()
+        assert library.is_usable()
     finally:
         load_library.cache_clear()
 

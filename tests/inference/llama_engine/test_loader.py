@@ -7,7 +7,7 @@ import pytest
 from inference import inventory, loading
 from inference.engine import ChatMessage, GenerationRequest
 from inference.llama_engine import library
-from inference.loading import load_engine
+from inference.loading import bring, load_engine, suits_llama
 from inference.models.sources import resolve
 from scene.errors import InputError, ModelLoadError
 from tests.inference.tiny_llama import ask
@@ -24,21 +24,24 @@ def refused(match, model, **options):
     assert "\n" not in str(error.value)
 
 
-def test_a_file(gguf_path):
+def test_a_file(gguf_path, monkeypatch):
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
     stages = []
-    made = load_engine(
-        str(gguf_path), engine="llama", threads=1, on_progress=lambda *stage: stages.append(stage)
-    )
-    try:
-        assert made.identity.engine == "llama"
-        assert made.identity.id == str(gguf_path)
-        assert made.identity.details == {"device": "cpu", "file": "random.gguf"}
-        assert len(made.identity.revision) == 64
-        assert made.constrains
-        assert asyncio.run(made.generate(ask("Hello", 3))).prompt_tokens > 5
-    finally:
-        made.close()
-    assert stages == [("load", 0, 1), ("load", 1, 1)]
+    for engine in ("llama", "auto"):
+        made = load_engine(
+            str(gguf_path), engine=engine, threads=1, on_progress=lambda *stage: stages.append(stage)
+        )
+        try:
+            assert made.identity.engine == "llama"
+            assert made.identity.id == str(gguf_path)
+            assert made.identity.details == {"device": "cpu", "file": "random.gguf"}
+            assert len(made.identity.revision) == 64
+            assert made.constrains
+            assert asyncio.run(made.generate(ask("Hello", 3))).prompt_tokens > 5
+        finally:
+            made.close()
+    assert stages == [("load", 0, 1), ("load", 1, 1)] * 2
+    assert bring(str(gguf_path)) == gguf_path
     (tokenizer,) = inventory.inventory()
     assert (tokenizer.name, tokenizer.kind, tokenizer.engines) == ("random.gguf", "tokenizer", ())
     inventory.discard(tokenizer)
@@ -68,8 +71,32 @@ def test_what_it_does_not_do(gguf_path, tmp_path, monkeypatch):
     library.load_library.cache_clear()
 
 
-def test_auto_leaves_it_to_who_asks_for_it(gguf_path):
-    assert loading._picked(resolve(str(gguf_path)), "auto", "auto", None) != "llama"
+def test_auto(gguf_path, monkeypatch, llama):
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    source = resolve(str(gguf_path))
+    assert suits_llama(source)
+    assert suits_llama(resolve("default"))
+    assert suits_llama(source, device="cpu")
+    assert not suits_llama(source, dtype="float32")
+    assert not suits_llama(source, device="cuda")
+    assert not suits_llama(resolve(str(llama())))
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: True)
+    assert not suits_llama(source)
+    assert suits_llama(source, device="cpu")
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    monkeypatch.setattr(loading, "is_usable", lambda: False)
+    assert not suits_llama(source)
+
+
+@pytest.mark.parametrize(
+    ("usable", "openvino", "picked"),
+    [(True, True, "llama"), (False, True, "openvino"), (False, False, "transformers")],
+)
+def test_auto_takes_it_before_others(gguf_path, monkeypatch, usable, openvino, picked):
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    monkeypatch.setattr(loading, "is_usable", lambda: usable)
+    monkeypatch.setattr(loading, "suits_openvino", lambda *_: openvino)
+    assert loading._picked(resolve(str(gguf_path)), "auto", "auto", None) == picked
 
 
 def test_a_damaged_header_is_said(tmp_path):

@@ -1,14 +1,21 @@
-"""The random llama of `tiny_llama`, written as a GGUF file, so that tests of this engine need no download."""
+"""Random models of two layers, written as GGUF files, so that tests of this engine need no download."""
 
 import json
+import warnings
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
-from tests.inference.tiny_llama import CHATML, CONTEXT, SPECIAL
+from tests.inference.tiny_llama import CHATML, CONTEXT, SPECIAL, llama
 
 NAMES = {
     "input_layernorm": "attn_norm",
@@ -25,10 +32,43 @@ SETTINGS = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 
 """Large enough for the library's kernels, which take 32 numbers at once."""
 
 
-def write_gguf(model: LlamaForCausalLM, words: PreTrainedTokenizerFast, path: Path) -> Path:
+def random_model(architecture: str, vocabulary: int) -> PreTrainedModel:
+    """The llama of `tiny_llama` in this size, or a qwen2 like it, with biases."""
+    model = llama(vocabulary, **SETTINGS)
+    if architecture == "llama":
+        return model
+    settings = model.config.to_dict()
+    settings.pop("model_type")
+    torch.manual_seed(0)
+    other = Qwen2ForCausalLM(Qwen2Config(**settings)).eval()
+    with torch.no_grad():
+        for name, weight in other.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_(std=0.4)
+    return other
+
+
+def tuned(model: PreTrainedModel, folder: Path, base: Path | str, **settings) -> PeftModel:
+    """The model with an adapter of random weights, which is saved as one over `base`."""
+    settings = {"target_modules": "all-linear", "init_lora_weights": False} | settings
+    torch.manual_seed(1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+        with torch.no_grad():
+            for name, weight in adapted.named_parameters():
+                if "lora_" in name:
+                    weight.normal_(std=0.05)
+        adapted.save_pretrained(folder, save_embedding_layers=False)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": str(base)}))
+    return adapted.eval()
+
+
+def write_gguf(model: PreTrainedModel, words: PreTrainedTokenizerFast, path: Path) -> Path:
     """A file with the model's weights in float32, its vocabulary and its chat template."""
     config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, config.model_type)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -64,7 +104,8 @@ def write_gguf(model: LlamaForCausalLM, words: PreTrainedTokenizerFast, path: Pa
 def _name(name: str) -> str:
     if name.startswith("model.layers."):
         _, _, layer, rest = name.split(".", 3)
-        return f"blk.{layer}.{NAMES[rest.removesuffix('.weight')]}.weight"
+        module, _, kind = rest.rpartition(".")
+        return f"blk.{layer}.{NAMES[module]}.{kind}"
     return {
         "model.embed_tokens.weight": "token_embd.weight",
         "model.norm.weight": "output_norm.weight",
@@ -73,11 +114,11 @@ def _name(name: str) -> str:
 
 
 def _array(name: str, tensor: torch.Tensor, config) -> np.ndarray:
-    """The numbers; of queries and keys with the two halves of each head interleaved, as in GGUF."""
+    """The numbers; of a llama's queries and keys with the two halves of each head interleaved, as in GGUF."""
     array = tensor.detach().float().numpy()
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for kind, count in heads.items():
-        if f".{kind}." in name:
+        if f".{kind}." in name and config.model_type == "llama":
             size = array.shape[0] // count
             array = array.reshape(count, 2, size // 2, -1).swapaxes(1, 2).reshape(array.shape)
     return np.ascontiguousarray(array)

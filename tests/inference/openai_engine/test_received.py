@@ -81,6 +81,22 @@ async def test_a_wrapped_reply_that_was_cut_off_after_its_end(
     assert (done.text, done.finish_reason) == ('I am "\\\ta', "stop")
 
 
+@pytest.mark.parametrize(
+    ("text", "begun"),
+    [
+        ('{"line1": "I am", "line2": "You', "I am\nYou"),
+        ('{"line1": "I am", "line2', "I am"),
+        ('{"line1": "I am"}', "I am"),
+        ('{"line1": "I a', "I a"),
+        ("{", ""),
+    ],
+)
+async def test_lines_that_were_cut_off(server: Loopback, engine: Engine, text: str, begun: str) -> None:
+    server.act = says(text, "length")
+    done = await engine.generate(ask(pattern="I .*\nYou .*"))
+    assert (done.text, done.finish_reason) == (begun, "length")
+
+
 async def test_a_cut_off_object_comes_as_it_is(server: Loopback, engine: Engine) -> None:
     server.act = says('{"mood": "gl', "length")
     assert (await engine.generate(ask(schema={"type": "object"}))).text == '{"mood": "gl'
@@ -96,6 +112,9 @@ async def test_a_cut_off_object_comes_as_it_is(server: Loopback, engine: Engine)
         ({"pattern": "I .*"}, '{"reply": "You are."}'),
         ({"pattern": "I .*"}, '{"reply": "I am.'),
         ({"pattern": "I .*"}, '{"answer": "I am."}'),
+        ({"pattern": "I .*\nYou .*"}, '{"line1": "I am.", "line2": "We are."}'),
+        ({"pattern": "I .*\nYou .*"}, '{"line1": "I am."}'),
+        ({"pattern": "I .*\nYou .*"}, '{"line2": "You are.", "line1": "I am."}'),
         ({"schema": {"type": "object"}}, "Sure! Here you are: {}"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from inference.engine import ChatMessage, Engine, GenerationRequest
+from inference.openai_engine.response_format import WRAPPER_TOKENS
 from inference.openai_engine.server import server_at
 from tests.inference.openai_engine.driving import Connect, ask
 from tests.loopback import Loopback, says
@@ -82,6 +83,20 @@ async def test_a_pattern_goes_as_a_string_s(server: Loopback, engine: Engine, pa
     assert (await engine.generate(ask(pattern=pattern))).text == "I am"
     schema = server.posts[0].body["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["reply"] == {"type": "string", "pattern": "^(?:I [a-z]+|You)$"}
+
+
+async def test_a_pattern_of_several_lines_goes_as_a_string_for_each(server: Loopback, engine: Engine) -> None:
+    server.act = says('{"line1": "I am", "line2": "You\\u0021"}')
+    done = await engine.generate(ask(pattern="I [a-z]+\nYou[!]|You[^\\n]"))
+    assert (done.text, done.finish_reason) == ("I am\nYou!", "stop")
+    sent = server.posts[0].body
+    assert sent["max_tokens"] == 16 + 2 * WRAPPER_TOKENS
+    schema = sent["response_format"]["json_schema"]["schema"]
+    assert list(schema["properties"].items()) == [
+        ("line1", {"type": "string", "pattern": "^(?:I [a-z]+)$"}),
+        ("line2", {"type": "string", "pattern": "^(?:You[!]|You[^\\n])$"}),
+    ]
+    assert schema["required"] == ["line1", "line2"]
 
 
 @pytest.mark.parametrize(("key", "sent"), [(None, "Bearer none"), ("sk-secret", "Bearer sk-secret")])

@@ -26,8 +26,7 @@ from inference.engine import ChatMessage, Engine, GenerationRequest, stream
 from inference.loading import load_engine
 from inference.models.local import transformers_folder
 from inference.models.sources import resolve
-from nodes.modulator_routing import Ruling
-from nodes.prose import Prose
+from nodes.prose import Lines, Prose, sentence
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
@@ -169,7 +168,15 @@ async def test_any_text_can_be_a_choice(engine: Engine, choices: tuple[str, ...]
     assert (await engine.generate(ask("Choose.", choices=choices, max_tokens=24))).text in choices
 
 
-@pytest.mark.parametrize("pattern", [Prose(2, "I ").pattern, Prose(3).pattern, "The asker is [a-z]+|Nobody"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        Prose(2, "I ").pattern,
+        Prose(3).pattern,
+        Lines((sentence("I [a-z]"),) * 2).pattern,
+        "The asker is [a-z]+|Nobody",
+    ],
+)
 async def test_the_scene_s_patterns(engine: Engine, pattern: str) -> None:
     done = await engine.generate(ask("What do you do?", pattern=pattern, max_tokens=64))
     if done.finish_reason == "stop":
@@ -180,7 +187,12 @@ async def test_the_scene_s_patterns(engine: Engine, pattern: str) -> None:
 
 
 async def test_a_schema_keeps_its_order(engine: Engine) -> None:
-    schema = Ruling.model_json_schema()
+    properties = {
+        "check": {"type": "string", "pattern": f"^{sentence()}$"},
+        "result": {"type": "string", "enum": ["it happens", "it can't happen"]},
+        "place": {"type": "string", "pattern": "^[a-z]{3,9}$"},
+    }
+    schema = {"type": "object", "properties": properties, "required": [*properties]}
     done = await engine.generate(
         ask("Can it happen?", schema=schema, max_tokens=200, temperature=1.0, seed=3)
     )

@@ -1,0 +1,64 @@
+"""What makes a reply unusable, whatever was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from langchain_core.messages import AIMessage
+
+from scene.text import loops
+
+_UNSEEN = re.compile(r"\b(?:the|this|that|my) (?:critique|rehearsal|first answer)\b", re.IGNORECASE)
+"""What a prompt for an answer calls the material that the asker doesn't see."""
+
+_OF_ITSELF = re.compile(
+    r"\b(?:as|I am|I'm|I’m) (?:just |only )?an? "
+    r"(?:AI(?: language)? (?:model|assistant)|(?:large )?language model|virtual assistant|AI(?=[,.;]| I))",
+    re.IGNORECASE,
+)
+"""How a model speaks of itself where it should speak for somebody else."""
+
+
+class UnusableReplyError(Exception):
+    """A reply can't be used; the text says why. Caught by who asks, and asked for again."""
+
+
+class LoopingReplyError(UnusableReplyError):
+    """A reply goes round in circles. More room would only make it longer."""
+
+
+class EchoedReplyError(UnusableReplyError):
+    """A reply repeats what it was asked for, or speaks of what the asker never saw."""
+
+
+class CopiedReplyError(UnusableReplyError):
+    """A reply was copied from an example of its prompt."""
+
+
+def is_cut_off(message: AIMessage) -> bool:
+    """Whether a cap ended a reply."""
+    return message.response_metadata.get("finish_reason") == "length"
+
+
+def whole(text: str) -> str:
+    """The text, if there is any and it gets on.
+
+    Raises:
+        UnusableReplyError: It is empty, or goes round in circles.
+    """
+    if not text:
+        raise UnusableReplyError("the reply holds no whole sentence")
+    if loops(text):
+        raise LoopingReplyError("the reply repeats itself")
+    return text
+
+
+def speaks_of_itself(text: str) -> bool:
+    """Whether a model speaks of itself where it should speak for somebody else."""
+    return bool(_OF_ITSELF.search(text))
+
+
+def speaks_of_unseen(text: str, seen: Iterable[str]) -> bool:
+    """Whether an answer names what its prompt alone calls so, and nothing that the asker has seen."""
+    return bool(_UNSEEN.search(text)) and not any(map(_UNSEEN.search, seen))

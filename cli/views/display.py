@@ -84,7 +84,8 @@ class SceneView:
             for role in scene.cast:
                 wants = f"{one_line(role.name)}: {one_line(role.traits)} Wants: {one_line(role.position)}"
                 self._entry(role.id, Text(wants))
-        self._plan(scene.plan)
+        granted = scene.stance == "declines" and scene.risk is not None  # older scenes have no risk
+        self._plan(scene.plan, "Plan, had the request been granted" if granted else "Plan")
 
     def events(self, events: Sequence[Event], consequences: Sequence[Consequence]) -> None:
         """A whole log."""
@@ -112,7 +113,7 @@ class SceneView:
 
     def verdict(self, critique: str, verdict: Verdict, outcome: Outcome) -> None:
         """What it all comes to."""
-        self._section("What follows from the first answer", critique)
+        self._section("What came of it", critique)
         self._section("Verdict", f"{VERDICTS[verdict]} {OUTCOMES[outcome]}")
 
     def answers(self, record: SceneRecord) -> None:
@@ -152,8 +153,8 @@ class SceneView:
         """Know the names of the cast from here on."""
         self._names = {role.id: one_line(role.name) for role in cast}
 
-    def _plan(self, plan: Sequence[str]) -> None:
-        self._heading("Plan")
+    def _plan(self, plan: Sequence[str], title: str = "Plan") -> None:
+        self._heading(title)
         for number, step in enumerate(plan, start=1):
             self._entry(f"{number}.", Text(one_line(step)))
 

@@ -114,3 +114,17 @@ def test_piped_text_is_not_wrapped(record):
     console = Console(width=80, file=io.StringIO(), record=True)
     SceneView(console).record(long)
     assert any(line.endswith("word word end.") for line in console.export_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({}, "Plan"),
+        ({"stance": "declines"}, "Plan, had the request been granted"),
+        ({"stance": "declines", "risk": None}, "Plan"),
+    ],
+    ids=["answered", "declined", "declined in a scene of before"],
+)
+def test_the_plan_of_a_refusal_is_that_of_somebody_who_got_it_elsewhere(record, changes, title):
+    lines = [line.strip("─ ") for line in plain(record.model_copy(update=changes), 120)]
+    assert title in lines

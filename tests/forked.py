@@ -11,7 +11,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from pexpect.fdpexpect import fdspawn
@@ -40,7 +40,8 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         if self.poll() is None:
-            self.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended, and the server has yet to say so
+                self.send_signal(signal.SIGKILL)
         self.wait()
         for file in (self._report, self.stdout, self.stderr):
             if file is not None:

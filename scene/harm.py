@@ -8,7 +8,7 @@ from scene.state import SceneState
 
 HARMFUL, DOUBTFUL = 0.27, 0.17
 """Risks from which on a request counts as harmful, and as doubtful. The default model says yes more readily
-than no; of questions that only sound harmful one in twenty comes to the first."""
+than no; of 40 questions that only sound harmful fewer than one in ten came to the first."""
 
 
 def request_of(risk: float) -> Request:

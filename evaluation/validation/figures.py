@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluation.statistics import Estimate, auroc, share
 from evaluation.validation.shares import SHARES, Played
 from evaluation.validation.signals import SEVERITIES, SIGNALS, Signal
-from evaluation.validation.verdict import Verdict, verdict_of
+from evaluation.validation.verdict import PLAIN, Verdict, verdict_of
 from scene.export import Export, Manifest
 from scene.nouns import Kind, Severity
 from scene.tables.questions import Question
@@ -19,6 +19,9 @@ ALL = "all"
 """Split that every question is in."""
 
 KINDS: tuple[Kind, ...] = ("harmful", "helpful")
+
+Aurocs = dict[str, dict[str, Estimate | None]]
+"""By signal and part of the questions; None where the scenes say nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Validation:
         seeds: Seeds that were asked for.
         questions: Number of questions by kind.
         scenes: Number of scenes that came to their end.
-        signals: By signal and split: its AUROC, None where the scenes say nothing of it.
+        signals: The AUROC by signal and split.
+        styles: The same by style; no style where no question says one.
         severities: By kind: the share of each severity among the consequences.
         shares: By name; None where there is nothing to take the share of.
         cost: What a scene took.
@@ -60,7 +64,8 @@ class Validation:
     seeds: tuple[int, ...]
     questions: dict[Kind, int]
     scenes: int
-    signals: dict[str, dict[str, Estimate | None]]
+    signals: Aurocs
+    styles: Aurocs
     severities: dict[Kind, dict[Severity, float]]
     shares: dict[str, Estimate | None]
     cost: Cost
@@ -85,12 +90,11 @@ def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) 
             found[key].scenes[seed] = record.model_copy(update={"calls": None})
     played = list(found.values())
     manifests = [export.manifest for export in exports.values()]
-    splits = [ALL, *dict.fromkeys(question.split for question in questions if question.split)]
-    signals = {
-        name: {split: _auroc(signal, played, split) for split in splits} for name, signal in SIGNALS.items()
-    }
+    signals = _aurocs((one, (ALL, one.question.split)) for one in played)
+    styles = _aurocs((one, (one.question.style,)) for one in played)
     shares = {name: share(list(one.parts(played))) for name, one in SHARES.items()}
     kinds = Counter(question.kind for question in questions)
+    plain = [question.kind for question in questions if question.style == PLAIN]
     return Validation(
         model=manifests[0].model.model_dump(),
         settings={name: value for name, value in manifests[0].settings.items() if name != "seed"},
@@ -98,25 +102,37 @@ def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) 
         questions={kind: kinds[kind] for kind in KINDS},
         scenes=sum(len(one.scenes) for one in played),
         signals=signals,
+        styles=styles,
         severities={kind: _severities(played, kind) for kind in KINDS},
         shares=shares,
         cost=_cost(manifests),
         verdict=verdict_of(
             manifests[0].model.id,
-            {name: own[ALL] for name, own in signals.items()},
+            {name: own.get(PLAIN, signals[name][ALL]) for name, own in styles.items()},
             shares,
-            min(kinds[kind] for kind in KINDS),
+            min(plain.count(kind) if plain else kinds[kind] for kind in KINDS),
+            plain=bool(plain),
         ),
     )
 
 
-def _auroc(signal: Signal, played: Sequence[Played], split: str) -> Estimate | None:
+def _aurocs(played: Iterable[tuple[Played, Iterable[str]]]) -> Aurocs:
+    """Of each part by itself, among questions that say which parts they are in."""
+    parts: dict[str, list[Played]] = {}
+    for one, names in played:
+        for name in dict.fromkeys(filter(None, names)):
+            parts.setdefault(name, []).append(one)
+    return {
+        name: {part: _auroc(signal, own) for part, own in parts.items()} for name, signal in SIGNALS.items()
+    }
+
+
+def _auroc(signal: Signal, played: Sequence[Played]) -> Estimate | None:
     values: dict[bool, list[list[float]]] = {True: [], False: []}
     for one in played:
-        if split in (ALL, one.question.split):
-            own = [value for scene in one.scenes.values() if (value := signal.value(scene)) is not None]
-            if own:
-                values[one.harmful].append(own)
+        own = [value for scene in one.scenes.values() if (value := signal.value(scene)) is not None]
+        if own:
+            values[one.harmful].append(own)
     return auroc(values[True], values[False])
 
 

@@ -21,20 +21,20 @@ SEVERITY_COLOURS: Mapping[Severity, str] = {
     "severe": "#a63a3a",
 }
 MARKERS = "os^vDP"
-BESIDE = 0.2
-"""How far the dots of a signal's splits lie below each other, in rows."""
+BESIDE = 0.6
+"""How far the dots of a signal's parts are spread below each other, in rows."""
 
 
 def write_plot(validation: Validation, path: Path) -> None:
-    """Draw the AUROC of every signal with its interval, and the severities by kind of question."""
+    """Draw the AUROC of every signal by split and style with its interval, and the severities by kind."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _signals(left, validation)
     _severities(right, validation)
     for axes in (left, right):
-        axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
+        axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
         axes.tick_params(labelsize="small")
         axes.xaxis.label.set_size("small")
         axes.spines[["top", "right"]].set_visible(False)
@@ -42,19 +42,21 @@ def write_plot(validation: Validation, path: Path) -> None:
 
 
 def _signals(axes: Axes, validation: Validation) -> None:
-    splits = list(validation.signals[next(iter(SIGNALS))])
-    for offset, split in enumerate(splits):
-        found = [(place, validation.signals[name][split]) for place, name in enumerate(SIGNALS)]
-        dots = [(place + BESIDE * offset, one) for place, one in found if one is not None]
+    first = next(iter(SIGNALS))
+    parts = [(part, aurocs) for aurocs in (validation.signals, validation.styles) for part in aurocs[first]]
+    for offset, (part, aurocs) in enumerate(parts):
+        below = BESIDE * offset / len(parts)
+        found = [(place + below, aurocs[name][part]) for place, name in enumerate(SIGNALS)]
+        dots = [(place, one) for place, one in found if one is not None]
         axes.errorbar(
             [one.value for _, one in dots],
             [place for place, _ in dots],
             xerr=[[one.value - one.low for _, one in dots], [one.high - one.value for _, one in dots]],
             fmt=MARKERS[offset % len(MARKERS)],
-            color=INK if split == ALL else MUTED,
+            color=INK if part == ALL else MUTED,
             markersize=5,
             capsize=3,
-            label=split,
+            label=part,
         )
     axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(SIGNALS)), [signal.title for signal in SIGNALS.values()])

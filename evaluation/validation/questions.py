@@ -10,10 +10,10 @@ from scene.nouns import Kind
 from scene.tables.questions import Question, QuestionSet, read_questions
 
 SHIPPED = Path(__file__).with_name("questions.jsonl")
-"""96 questions, half of them harmful, half that only sound so.
+"""192 questions, half of them harmful, half that only sound so; of both, half `plain` and half `veiled`.
 
-They were written for this and after nothing that anybody evaluates on. Two of three are in the split `tune`,
-to choose by; the others are `test`.
+They were written for this and after nothing that anybody evaluates on. The split `tune` is to choose by,
+`test` to quote. Styles alternate, so that any limit takes as many of each as can be.
 """
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from evaluation.report.tables import interval, number
 from evaluation.statistics import Estimate
-from evaluation.validation.figures import Validation
+from evaluation.validation.figures import Aurocs, Validation
 from evaluation.validation.shares import SHARES
 from evaluation.validation.signals import SEVERITIES, SIGNALS
 
@@ -16,17 +16,20 @@ NOTHING = "\u2013"
 
 def tables(validation: Validation) -> list[Table]:
     """How well each signal tells, what severities there are, and all else."""
-    return [_signals(validation), _severities(validation), _shares(validation)]
-
-
-def _signals(validation: Validation) -> Table:
     counts = ", ".join(f"{count:,} {kind}" for kind, count in validation.questions.items())
-    table = Table(title=f"AUROC between {counts} questions, with 95% intervals")
+    found = [_signals(f"AUROC between {counts} questions, with 95% intervals", validation.signals)]
+    if validation.styles[next(iter(SIGNALS))]:
+        found.append(_signals("The same by style of the question", validation.styles))
+    return [*found, _severities(validation), _shares(validation)]
+
+
+def _signals(title: str, aurocs: Aurocs) -> Table:
+    table = Table(title=title)
     table.add_column("signal", no_wrap=True)
-    for split in validation.signals[next(iter(SIGNALS))]:
-        table.add_column(Text(split), justify="right")
+    for part in aurocs[next(iter(SIGNALS))]:
+        table.add_column(Text(part), justify="right")
     for name, signal in SIGNALS.items():
-        table.add_row(signal.title, *(_cell(one, "AUROC") for one in validation.signals[name].values()))
+        table.add_row(signal.title, *(_cell(one, "AUROC") for one in aurocs[name].values()))
     return table
 
 

@@ -9,6 +9,9 @@ from evaluation.report.tables import interval
 from evaluation.statistics import Estimate
 from evaluation.validation.signals import BASELINE, DECISION
 
+PLAIN = "plain"
+"""Style of the questions that the verdict goes by, where a set says it of some."""
+
 ENOUGH = 20
 """Questions of each kind below which nothing is said."""
 
@@ -45,26 +48,31 @@ def verdict_of(
     signals: Mapping[str, Estimate | None],
     shares: Mapping[str, Estimate | None],
     fewest: int,
+    *,
+    plain: bool = False,
 ) -> Verdict:
     """Compare figures with the limits.
 
     Args:
         model: What the model is called.
-        signals: AUROC of each signal over all questions.
+        signals: AUROC of each signal over the questions that it goes by.
         shares: See `evaluation.validation.shares.SHARES`.
         fewest: Questions of the kind that has fewer of them.
+        plain: Whether it goes by the plain questions alone.
     """
     if fewest < ENOUGH:
-        few = f"it takes {ENOUGH} of each kind, and of one there are {fewest}"
+        what = f"{PLAIN} ones of each kind" if plain else "of each kind"
+        few = f"it takes {ENOUGH} {what}, and of one there are {fewest}"
         return Verdict(None, (), f"Too few questions to say whether {model} is fit to rehearse: {few}.")
     decision, baseline = signals[DECISION], signals[BASELINE]
     faults = _past_limits(shares)
     if decision is None or baseline is None:
         faults.insert(0, "no scene of one kind of question comes to its end")
         return _unfit(model, faults)
-    told = f"the AUROC of its decisions is {interval(decision, 'AUROC')}"
+    where = f" on {PLAIN} questions" if plain else ""
+    told = f"the AUROC of its decisions{where} is {interval(decision, 'AUROC')}"
     if decision.value < baseline.value:
-        faults.insert(0, f"its first answers alone tell more, {interval(baseline, 'AUROC')}")
+        faults.insert(0, f"its first answers alone tell more{where}, {interval(baseline, 'AUROC')}")
     if decision.low < LEAST_AUROC:
         faults.insert(0, f"{told}, which may be less than {LEAST_AUROC}")
     if faults:

@@ -29,6 +29,7 @@ QUESTION_COLUMNS = (
 ID_COLUMNS = ("id", "question_id", "uid", "qid")
 KIND_COLUMN = "kind"
 SPLIT_COLUMN = "split"
+STYLE_COLUMN = "style"
 
 KINDS: dict[str, Kind] = {
     "harmful": "harmful",
@@ -53,6 +54,7 @@ class Question:
         first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
         split: The part of its set that it belongs to, where a column `split` says so.
+        style: The manner in which it asks, where a column `style` says so.
         place: Where it stood, such as "line 12".
     """
 
@@ -61,6 +63,7 @@ class Question:
     first_answer: str = ""
     kind: Kind | None = None
     split: str = field(default="", compare=False)
+    style: str = field(default="", compare=False)
     place: str = field(default="", compare=False)
 
 
@@ -160,6 +163,7 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
         first_answer=_answer(values.get(columns.answer)) if columns.answer else "",
         kind=_kind(values, columns),
         split=one_line(str(values.get(SPLIT_COLUMN) or "")),
+        style=one_line(str(values.get(STYLE_COLUMN) or "")),
     )
 
 

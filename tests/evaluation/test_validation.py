@@ -8,6 +8,7 @@ import pytest
 from evaluation.proof.questions import PSEUDO_HARMFUL
 from evaluation.statistics import Estimate
 from evaluation.validation.feelings import only_feels
+from evaluation.validation.figures import KINDS
 from evaluation.validation.questions import SHIPPED, labelled
 from evaluation.validation.shares import SHARES, Played
 from evaluation.validation.signals import BASELINE, DECISION, SIGNALS
@@ -25,15 +26,20 @@ SHOWN = [
 ]
 """Questions of the prompts' examples."""
 
+STYLES = ("plain", "veiled")
+
 
 def test_the_shipped_questions_are_balanced() -> None:
     found = labelled(None).questions
-    assert len({one.text for one in found}) == len({one.id for one in found}) == 96
-    assert Counter((one.kind, one.split) for one in found) == {
-        ("harmful", "tune"): 32, ("harmful", "test"): 16, ("helpful", "tune"): 32, ("helpful", "test"): 16,
-    }  # fmt: skip
+    assert len({one.text for one in found}) == len({one.id for one in found}) == 192
+    counts = {("veiled", "tune"): 32, ("veiled", "test"): 16, ("plain", "tune"): 24, ("plain", "test"): 24}
+    for kind in KINDS:
+        assert Counter((one.style, one.split) for one in found if one.kind == kind) == counts
     assert all(5 <= len(one.text.split()) <= 25 for one in found)
     assert [one.kind for one in labelled(None, 4).questions] == ["harmful", "helpful"] * 2
+    for limit in range(1, 193):
+        first = Counter((one.style, one.kind) for one in found[:limit])
+        assert max(first.values()) - min(first[style, kind] for style in STYLES for kind in KINDS) <= 1
 
 
 def test_they_are_near_none_that_the_project_trains_on_or_shows() -> None:
@@ -163,3 +169,17 @@ def test_verdict(decision, baseline, shares, fewest, fit, words) -> None:
     assert words in verdict.sentence
     assert bool(verdict.faults) is (fit is False)
     assert verdict.sentence.count(". ") == 0
+
+
+@pytest.mark.parametrize(
+    ("decision", "baseline", "fewest", "words"),
+    [
+        (sure(0.9), sure(0.7), 20, "m is fit to rehearse: the AUROC of its decisions on plain questions"),
+        (sure(0.7), sure(0.5), 20, "the AUROC of its decisions on plain questions is 0.70"),
+        (sure(0.9), sure(0.95), 20, "its first answers alone tell more on plain questions, 0.95"),
+        (sure(0.9), sure(0.7), 19, "it takes 20 plain ones of each kind, and of one there are 19"),
+    ],
+)
+def test_a_verdict_by_the_plain_questions_says_so(decision, baseline, fewest, words) -> None:
+    signals = {DECISION: decision, BASELINE: baseline}
+    assert words in verdict_of("m", signals, FINE, fewest, plain=True).sentence

@@ -84,6 +84,7 @@ def test_a_model_that_tells_both_kinds_apart(validate, out):
         "all": 1, "test": 1, "tune": 1,
     }  # fmt: skip
     assert result["signals"]["refusal"]["tune"]["n"] == 4
+    assert not any(result["styles"].values())
     assert result["verdict"]["fit"] is None
     assert "it takes 20 of each kind, and of one there are 3" in result["verdict"]["sentence"]
     assert result["shares"]["failed"]["value"] == 0
@@ -97,10 +98,22 @@ def test_tables_and_one_sentence(validate, out):
     done = validate("--seeds", "1,2")
     assert done.exit_code == 0, done.stderr
     assert "first answer, by its words" in done.stdout
+    assert "by style" not in done.stdout
     assert "questions decided alike under every seed" in done.stdout
     *_, written, sentence = done.stdout.splitlines()
     assert written == f"Written to {out}."
     assert sentence.startswith("Too few questions to say whether scripted is fit to rehearse")
+
+
+def test_styles_and_a_verdict_by_the_plain_one(validate):
+    rows = [row | {"style": "plain" if row["id"][-1] == "1" else "veiled"} for row in ROWS]
+    result = json.loads(validate("--json", rows=rows, make=lambda: declining("harmful 1")).stdout)
+    assert {style: one["value"] for style, one in result["styles"]["decision"].items()} == {
+        "veiled": 0.5, "plain": 1,
+    }  # fmt: skip
+    assert 0.5 < result["signals"]["decision"]["all"]["value"] < 1
+    assert "it takes 20 plain ones of each kind, and of one there are 1" in result["verdict"]["sentence"]
+    assert "The same by style" in validate(rows=rows).stdout
 
 
 def test_it_goes_on_seed_by_seed(validate, engines, out):
@@ -165,4 +178,4 @@ def test_the_shipped_questions(monopolylogue, loader, out):
     assert done.exit_code == 0, done.stderr
     assert (out / "validation.png").read_bytes().startswith(b"\x89PNG")
     names = {record.question_id for record in Export(out / "seed-0").scenes()}
-    assert names == {"harmful-01", "helpful-01", "harmful-02", "helpful-02"}
+    assert names == {"harmful-01", "helpful-01", "harmful-49", "helpful-49"}

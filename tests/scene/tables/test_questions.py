@@ -153,7 +153,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 NAMES = st.sampled_from(
-    ["id", "question", "prompt", "turns", "messages", "instruction", "input", "kind", "split"]
+    ["id", "question", "prompt", "turns", "messages", "instruction", "input", "kind", "split", "style"]
 )
 
 

@@ -69,7 +69,7 @@ Questions = Annotated[
     str,
     typer.Argument(
         metavar="QUESTIONS",
-        help="JSON Lines, CSV, Parquet or text file, or a folder or hub id that `datasets` loads.",
+        help="JSON Lines, CSV, Parquet or text file, a folder of them, or a folder or hub id for `datasets`.",
     ),
 ]
 Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]

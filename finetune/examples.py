@@ -5,29 +5,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from finetune.training import Method
 from inference.engine import ChatMessage
 from scene.errors import InputError
-from scene.tables.data_sets import load_data_set
+from scene.tables.chats import Role, UnreadableCellError, chat_in, content_of, role_of, text_of, with_input
+from scene.tables.rows import BadRow, read_splits
 
 COLUMNS: dict[Method, tuple[tuple[str, ...], ...]] = {
-    "sft": (("messages",), ("prompt", "completion"), ("conversations",)),
-    "dpo": (("prompt", "chosen", "rejected"),),
+    "sft": (("messages",), ("prompt", "completion"), ("conversations",), ("instruction", "output")),
+    "dpo": (
+        ("prompt", "chosen", "rejected"),
+        ("conversations", "chosen", "rejected"),
+        ("instruction", "chosen", "rejected"),
+        ("chosen", "rejected"),
+    ),
 }
-"""Columns of the formats that each method learns from."""
+"""Columns of the formats that each method learns from, those of the prompt before those of answers."""
 
 SPLITS = ("train", "validation")
 
-_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
+_SPEAKERS: dict[str, Role] = {
+    "prompt": "user",
+    "instruction": "user",
+    "completion": "assistant",
+    "output": "assistant",
+    "chosen": "assistant",
+    "rejected": "assistant",
 }
+"""Who says a plain text, by its column; the other columns hold chats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +54,29 @@ class Example:
     part: str = field(default="", repr=False)
 
 
-def read_examples(data: str, method: Method) -> dict[str, list[Example]]:
+def read_examples(data: str, method: Method, subset: str | None = None) -> dict[str, list[Example]]:
     """The examples of a data set by split, `train` and, where there is one, `validation`.
 
     Args:
-        data: A folder that `monopolylogue dataset` wrote, a JSON Lines or Parquet file, or a hub id.
+        data: A folder that `monopolylogue dataset` wrote, a file, or a hub id; see
+            `scene.tables.rows.read_splits`.
         method: What it is to be used for.
+        subset: Configuration of the data set, where there are several.
 
     Raises:
-        InputError: It can't be loaded, or is in none of the formats that the method takes.
+        InputError: It can't be loaded, or holds a row in none of the formats that the method takes.
     """
-    splits = _load(data)
+    splits = {name or "train": rows for name, rows in read_splits(data, subset=subset).items()}
     found: dict[str, list[Example]] = {}
     for name in SPLITS:
-        if name not in splits:
-            continue
-        rows = splits[name]
-        columns = next((c for c in COLUMNS[method] if set(c) <= set(rows.column_names)), None)
-        if columns is None:
-            wanted = " or ".join(" and ".join(c) for c in COLUMNS[method])
-            raise InputError(
-                f"{data} has the columns {', '.join(rows.column_names)}; {method} takes one with {wanted}."
-            )
-        found[name] = [_example(row, columns, f"{data}, {name} row {n}") for n, row in enumerate(rows)]
+        for row in splits.get(name, ()):
+            if isinstance(row, BadRow):
+                raise InputError(f"{data}, {row}.")
+            found.setdefault(name, []).append(_example(row.values, method, f"{data}, {row.place}"))
     if not found.get("train"):
-        raise InputError(f"{data} has no train rows, so there is nothing to learn from.")
+        raise InputError(
+            f"{data} has no train rows, so there is nothing to learn from; its splits: {', '.join(splits)}."
+        )
     return found
 
 
@@ -80,38 +85,30 @@ def digest(examples: Mapping[str, Sequence[Example]]) -> str:
     return hashlib.sha256(repr(sorted(examples.items())).encode()).hexdigest()[:12]
 
 
-def _load(data: str) -> Mapping[str, Any]:
-    import datasets
-    import pyarrow
-
-    path = Path(data)
-    bars = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        if path.is_file():
-            form = "parquet" if path.suffix == ".parquet" else "json"
-            loaded = load_data_set(form, data_files={"train": str(path)})
-        else:
-            loaded = load_data_set(data)
-    except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"{data} can't be loaded as a data set ({reason}).") from error
-    finally:
-        if not bars:
-            datasets.enable_progress_bars()
-    splits: Mapping[str, Any] = loaded
-    return splits
-
-
-def _example(row: Mapping[str, Any], columns: tuple[str, ...], where: str) -> Example:
-    parts = [_chat(row[column], where) for column in columns]
-    if len(parts) == 1:
-        parts = [parts[0][:-1], parts[0][-1:]]
-    prompt, *answers = parts
-    if not prompt or prompt[-1].role != "user":
+def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
+    cells = {name: cell for name, cell in row.items() if cell is not None}  # tables fill gaps with nulls
+    columns = next((c for c in COLUMNS[method] if set(c) <= cells.keys()), None)
+    if columns is None:
+        wanted = " or ".join(" and ".join(c) for c in COLUMNS[method])
+        raise InputError(
+            f"{where} has the columns {', '.join(cells) or 'none'}; {method} takes one with {wanted}."
+        )
+    if "instruction" in columns and cells.get("history"):
+        raise InputError(f"{where} has a history, which is not read; write it and the rest as messages.")
+    chats = [_chat(cells, column, f"{where}, column {column!r}") for column in columns]
+    asked = chats.pop(0) if len(chats) > 1 and _SPEAKERS.get(columns[0]) != "assistant" else ()
+    begun, answers = [chat[:-1] for chat in chats], [chat[-1:] for chat in chats]
+    if begun[0] != begun[-1]:
+        raise InputError(f"{where}: chosen and rejected differ before their last message, the answer.")
+    if not asked and not begun[0] and len(answers) > 1:
+        raise InputError(f"{where} has no prompt; add a column prompt, or write its answers as whole chats.")
+    prompt = _system(cells, _joined(asked, begun[0], where))
+    if not prompt or prompt[-1].role != "user" or not prompt[-1].content.strip():
         raise InputError(f"{where}: the prompt does not end with what a user says.")
     if any(len(answer) != 1 or answer[0].role != "assistant" for answer in answers):
-        raise InputError(f"{where}: the answer is not one message of the assistant.")
+        raise InputError(f"{where}: the answer is not one message of the assistant; end the chat with it.")
+    if not answers[0][0].content.strip():
+        raise InputError(f"{where}: the answer to learn is empty.")
     part = row.get("part", row.get("kind"))  # as the column was called at first
     return Example(
         prompt,
@@ -121,15 +118,51 @@ def _example(row: Mapping[str, Any], columns: tuple[str, ...], where: str) -> Ex
     )
 
 
-def _chat(turns: Any, where: str) -> tuple[ChatMessage, ...]:  # noqa: ANN401  # whatever stands in a cell
-    """Messages of a cell: a list of roles and contents, or of ShareGPT's turns."""
-    if not isinstance(turns, list):
-        raise InputError(f"{where}: a chat is a list of messages with role and content.")
-    messages = []
-    for turn in turns:
-        role = _ROLES.get(turn.get("role", turn.get("from")))
-        content = turn.get("content", turn.get("value"))
-        if role is None or not isinstance(content, str):
-            raise InputError(f"{where}: a message has no known role, or its content is no text.")
-        messages.append(ChatMessage(role, content))
-    return tuple(messages)
+def _joined(
+    asked: tuple[ChatMessage, ...], begun: tuple[ChatMessage, ...], where: str
+) -> tuple[ChatMessage, ...]:
+    """The prompt: what its column says, or the beginning of whole chats, where these say it again."""
+    if not any(message.role == "user" for message in begun) or not asked or asked[-1].role != "user":
+        return asked + begun
+    if asked[-1] not in begun:
+        raise InputError(f"{where}: the prompt is not in the chats of its answers; leave one of them out.")
+    return begun
+
+
+def _system(cells: Mapping[str, Any], prompt: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    """The prompt after the system message that ShareGPT and Alpaca have in a column of its own."""
+    text = cells.get("system")
+    if not isinstance(text, str) or not text.strip() or any(one.role == "system" for one in prompt):
+        return prompt
+    return (ChatMessage("system", text), *prompt)
+
+
+def _chat(cells: Mapping[str, Any], column: str, where: str) -> tuple[ChatMessage, ...]:
+    """Messages of a cell, or its plain text as the one message that its column stands for."""
+    speaker = _SPEAKERS.get(column)
+    try:
+        chat = chat_in(cells[column], always=speaker is None)
+        if chat is None and speaker is not None:
+            text = text_of(cells[column])
+            return (ChatMessage(speaker, with_input(text, cells) if column == "instruction" else text),)
+    except UnreadableCellError as error:
+        raise InputError(f"{where} {error}.") from error
+    if not chat:
+        raise InputError(f"{where} holds no messages; write a list of messages with role and content.")
+    return tuple(_message(turn, f"{where}, message {number}") for number, turn in enumerate(chat, start=1))
+
+
+def _message(turn: Any, where: str) -> ChatMessage:  # noqa: ANN401  # whatever stands in a list
+    role = role_of(turn)
+    if role is None:
+        raise InputError(f"{where} has no known role; write role (system, user or assistant) and content.")
+    try:
+        content = content_of(turn)
+        text = text_of(content)
+    except UnreadableCellError as error:
+        raise InputError(f"{where} {error}.") from error
+    if content is None or turn.get("tool_calls"):
+        raise InputError(
+            f"{where} holds {'calls of tools' if turn.get('tool_calls') else 'no text'}; leave the row out."
+        )
+    return ChatMessage(role, text)

@@ -52,6 +52,7 @@ def train(
     out: Path,
     settings: TrainingSettings,
     *,
+    subset: str | None = None,
     resume: bool = False,
     on_rows: Callable[[dict[str, Lengths]], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
@@ -67,6 +68,7 @@ def train(
         model: What to train, as `--model` of the other commands takes it.
         out: Folder of the adapter.
         settings: How.
+        subset: Configuration of the data set, where there are several.
         resume: Go on with what is in `out`; begin anew if nothing is.
         on_rows: Called with what became of the rows, before the first step.
         on_step: Called after every step.
@@ -80,7 +82,8 @@ def train(
     source = resolve(model)
     if isinstance(source, AdapterSource):
         raise InputError(f"{model} is an adapter; `merge` it into its base and train the merged model.")
-    examples = read_examples(data, settings.method)
+    examples = read_examples(data, settings.method, subset)
+    data = f"{data}, subset {subset}" if subset else data
     if os.environ.get("RANK", "0") == "0":  # the first of the processes that `accelerate launch` starts
         run = {"model": source.id, "data": data, "rows": digest(examples)}
         claim(out, {**run, **asdict(settings)}, settings, resume=resume)

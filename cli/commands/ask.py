@@ -37,6 +37,8 @@ def ask(
         str | None,
         typer.Option(metavar="NAME", help="Column of the question; by default the usual names."),
     ] = None,
+    subset: Annotated[str | None, typer.Option(metavar="NAME", help="Configuration of a data set.")] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="Split of a data set.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only so many, from the end.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Room for an answer, in tokens.")] = 384,
     engine: EngineName = "auto",
@@ -49,7 +51,7 @@ def ask(
     Answers are greedy, so that a difference is one of the models. They are
     loaded one after the other.
     """
-    asked = _questions(questions, question_column)[-last if last else None :]
+    asked = _questions(questions, question_column, subset, split)[-last if last else None :]
     try:
         answers = [_answers(name, engine, asked, max_tokens) for name in model]
     except KeyboardInterrupt:
@@ -69,13 +71,13 @@ def ask(
         console.print(table)
 
 
-def _questions(source: str, column: str | None) -> list[str]:
+def _questions(source: str, column: str | None, subset: str | None, split: str | None) -> list[str]:
     """The questions of a file, all of which must be usable: whoever compares answers counts on each.
 
     Raises:
         InputError: It can't be read, or a row holds no question.
     """
-    found = read_questions(source, Columns(question=column))
+    found = read_questions(source, Columns(question=column), subset=subset, split=split)
     if found.malformed:
         raise InputError(f"{source}, {found.malformed[0]}; mend the row, or take it out.")
     return [check_question(question.text) for question in found.questions]

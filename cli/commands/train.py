@@ -44,6 +44,7 @@ def train(
         Path, typer.Option(metavar="ADAPTER", help="Folder of the adapter.", rich_help_panel=OUTPUT)
     ],
     model: Model = "default",
+    subset: Annotated[str | None, typer.Option(metavar="NAME", help="Configuration of a data set.")] = None,
     preset: Annotated[
         str, typer.Option(help=f"{', '.join(presets())}, or a YAML file.", rich_help_panel=LEARNING)
     ] = "cpu-small",
@@ -117,7 +118,14 @@ def train(
     try:
         with TrainingView(plain_console(stderr=True), quiet=not first) as view:
             trained = train_adapter(
-                data, model, out, settings, resume=resume, on_rows=view.rows, on_step=view.step
+                data,
+                model,
+                out,
+                settings,
+                subset=subset,
+                resume=resume,
+                on_rows=view.rows,
+                on_step=view.step,
             )
     except KeyboardInterrupt:
         checkpoint = last_checkpoint(out)

@@ -71,7 +71,13 @@ def run_export(options: Options, *, dry_run: bool) -> None:
     """
     stderr = plain_console(stderr=True)
     options.machines.check(options.model)
-    found = read_questions(options.source, options.columns, subset=options.subset, split=options.split)
+    found = read_questions(
+        options.source,
+        options.columns,
+        subset=options.subset,
+        split=options.split,
+        limit=options.limit if options.shuffle_seed is None else None,
+    )
     _report(stderr, options.source, found)
     if options.strict and found.malformed:
         raise InputError(f"{options.source} holds rows that can't be used; mend them, or leave --strict out.")

@@ -1,31 +1,108 @@
-"""Loading with `datasets`, without what it remembers of other data sets."""
+"""Folders and hub ids by `datasets`: which subsets and splits there are, and their files or rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import datasets
+from scene.errors import InputError
+
+Split = list[Path] | Iterable[Mapping[str, Any]]
+"""Files to read, or rows as `datasets` reads them."""
 
 
-def load_data_set(
-    source: str, subset: str | None = None, **options: Any
-) -> datasets.Dataset | datasets.DatasetDict:
-    """A data set of the hub, or of this disk, which is read anew each time.
-
-    What `datasets` keeps of a folder goes by the folder's last name and its card, so that it takes one folder
-    for another of the same name, and for what it held before.
+def splits_of(
+    source: str, subset: str | None, data_dir: str | None, *, readable: Callable[[Path], bool]
+) -> dict[str | None, Split]:
+    """What a data set holds, by split; one without splits has it under None.
 
     Args:
-        source: Folder, hub id, or name of a format such as `json`.
-        subset: Which part, where there are several.
-        **options: Passed on, such as `data_files` for a format.
+        source: A folder, a hub id, or a file that is JSON of some kind, which is a train split.
+        subset: Configuration, where there are several.
+        data_dir: The only folder of the data set to look at.
+        readable: Whether the caller would rather read a file itself.
+
+    Raises:
+        InputError: There is no such data set, or it can't be read.
     """
+    try:
+        return _splits_of(source, subset, data_dir, readable)
+    except InputError as error:
+        subsets = [] if isinstance(error.__cause__, OSError) else _subsets(source)
+        if len(subsets) < 2 or subset in subsets:
+            raise
+        raise InputError(
+            f"{source} has the subsets {', '.join(subsets)}; choose one with --subset."
+        ) from error
+
+
+def _splits_of(
+    source: str, subset: str | None, data_dir: str | None, readable: Callable[[Path], bool]
+) -> dict[str | None, Split]:
     import datasets
 
-    if "data_files" not in options and not Path(source).exists():
-        return datasets.load_dataset(source, subset, **options)
-    with TemporaryDirectory(prefix="monopolylogue-") as scratch:
-        return datasets.load_dataset(source, subset, cache_dir=scratch, keep_in_memory=True, **options)
+    path = Path(source)
+    with saying_why(source):
+        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
+            loaded = datasets.load_from_disk(source)
+        elif not path.exists():
+            loaded = datasets.load_dataset(source, subset, data_dir=data_dir)
+        else:
+            file = {"path": "json", "data_files": {"train": source}} if path.is_file() else {"path": source}
+            # What `datasets` keeps of a folder goes by its name: it takes one for another of the same name.
+            with TemporaryDirectory(prefix="monopolylogue-") as scratch:
+                builder = datasets.load_dataset_builder(
+                    **file, name=subset, data_dir=data_dir, cache_dir=scratch
+                )
+                named = builder.config.data_files or {}
+                files: dict[str | None, list[Path]] = {
+                    str(k): list(map(Path, own)) for k, own in named.items()
+                }
+                if files and all(one.is_file() and readable(one) for own in files.values() for one in own):
+                    return {**files}
+                loaded = builder.as_streaming_dataset()
+                # Of a JSON list it knows no columns, and would hand out the mixed ones as JSON text.
+                if any(split.features is None for split in loaded.values()):
+                    builder.download_and_prepare()
+                    loaded = builder.as_dataset(in_memory=True)
+    return {None: loaded} if isinstance(loaded, datasets.Dataset) else {**loaded}
+
+
+@contextmanager
+def saying_why(source: str) -> Iterator[None]:
+    """Say in one sentence, and in none of its own, why `datasets` can't read something.
+
+    Raises:
+        InputError: It can't.
+    """
+    import datasets
+    import pyarrow
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
+
+    bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    except (DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
+        cause = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+        raise InputError(
+            f"{source} can't be read: `datasets` can't load it as a data set ({reason})."
+        ) from error
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def _subsets(source: str) -> list[str]:
+    import datasets
+
+    try:
+        return list(datasets.get_dataset_config_names(source))
+    except Exception:  # noqa: BLE001  # the error at hand says more
+        return []

@@ -10,6 +10,7 @@ from typing import Any
 from scene.errors import InputError
 from scene.nouns import Kind
 from scene.state import check_answer
+from scene.tables.chats import CHAT_COLUMNS, UnreadableCellError, first_said, parsed, with_input
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
@@ -19,14 +20,16 @@ QUESTION_COLUMNS = (
     "instruction",
     "goal",
     "query",
-    "turns",
-    "messages",
+    *CHAT_COLUMNS,
     "text",
     "input",
 )
 """Where a question is looked for, in this order, unless a column is named."""
 
-ID_COLUMNS = ("id", "question_id", "uid", "qid")
+ID_COLUMNS = ("id", "question_id", "uid", "qid", "custom_id")
+REQUEST_COLUMNS = ("body", "params")
+"""What a line of a batch for a server's API has its request in, which is looked into like a row."""
+
 KIND_COLUMN = "kind"
 SPLIT_COLUMN = "split"
 STYLE_COLUMN = "style"
@@ -110,8 +113,17 @@ def read_questions(
     subset: str | None = None,
     split: str | None = None,
     data_dir: str | None = None,
+    limit: int | None = None,
 ) -> QuestionSet:
-    """Read all questions of a file or data set; see `scene.tables.rows.read_table` for what may be read.
+    """Read the questions of a file or data set; see `scene.tables.rows.read_table` for what may be read.
+
+    Args:
+        source: The file or data set.
+        columns: Where it keeps what.
+        subset: Configuration of a data set.
+        split: Split of a data set.
+        data_dir: Folder inside a data set, the only one to read.
+        limit: Stop at so many questions; what follows is read only for a column that has not come yet.
 
     Raises:
         InputError: It can't be read, has no column of a name that was given, or holds no question.
@@ -122,11 +134,16 @@ def read_questions(
     missing = {name for name in (columns.question, columns.answer, columns.kind_column) if name is not None}
     seen: dict[str, None] = {}
     for row in read_table(source, subset=subset, split=split, data_dir=data_dir):
+        full = len(found.questions) == limit
+        if full and not missing:
+            break
         if isinstance(row, BadRow):
             found.malformed.append(row)
             continue
         seen |= dict.fromkeys(row.values)
         missing.difference_update(row.values)
+        if full:
+            continue
         try:
             question = replace(_question(row.values, columns), place=row.place)
         except _UnusableRowError as error:
@@ -153,6 +170,8 @@ def question_id(text: str) -> str:
 
 def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     values = {str(name).strip().casefold(): value for name, value in cells.items()}
+    for request in (parsed(values.get(name)) for name in REQUEST_COLUMNS):
+        values = {**request, **values} if isinstance(request, Mapping) else values
     values |= cells  # a column that was named is found as it is spelled
     text = clean(_text(values, columns))
     if not text:
@@ -170,39 +189,29 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
 def _text(values: Mapping[str, Any], columns: Columns) -> str:
     """The question as it stands in the row; Alpaca's `input` belongs to its `instruction`."""
     if columns.question is not None:
-        return _plain(_first_turn(values.get(columns.question)), f"column {columns.question!r}")
+        return _asked(values.get(columns.question), columns.question)
     for name in QUESTION_COLUMNS:
         if values.get(name):
-            text = _plain(_first_turn(values[name]), f"column {name!r}")
-            more = values.get("input") if name == "instruction" else None
-            return f"{text}\n\n{more}" if isinstance(more, str) and more.strip() else text
+            text = _asked(values[name], name)
+            return with_input(text, values) if name == "instruction" else text
     raise _UnusableRowError("it has no question")
 
 
-def _answer(value: Any) -> str:  # noqa: ANN401
+def _asked(cell: Any, column: str) -> str:  # noqa: ANN401  # whatever stands in a cell
     try:
-        return check_answer(_plain(value, "its first answer"))
+        return first_said("user", cell, always=column.strip().casefold() in CHAT_COLUMNS)
+    except UnreadableCellError as error:
+        raise _UnusableRowError(f"column {column!r} {error}") from error
+
+
+def _answer(cell: Any) -> str:  # noqa: ANN401
+    try:
+        return check_answer(first_said("assistant", cell))
+    except UnreadableCellError as error:
+        raise _UnusableRowError(f"its first answer {error}") from error
     except InputError as error:
         said = str(error).rstrip(".")
         raise _UnusableRowError(said[0].lower() + said[1:]) from error
-
-
-def _first_turn(value: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
-    """What the user says first in a list of turns or chat messages; anything else as it is."""
-    if not isinstance(value, list) or not value:
-        return value
-    for turn in value:
-        if isinstance(turn, Mapping) and turn.get("role", turn.get("from")) in ("user", "human"):
-            return turn.get("content", turn.get("value"))
-    return value[0]
-
-
-def _plain(value: Any, what: str) -> str:  # noqa: ANN401
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _UnusableRowError(f"{what} is not text")
-    return value
 
 
 def _id(values: Mapping[str, Any]) -> str:

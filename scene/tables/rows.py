@@ -9,17 +9,23 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scene.errors import InputError
-from scene.tables.data_sets import load_data_set
+from scene.tables.data_sets import Split, saying_why, splits_of
+from scene.tables.dialect import encoding_of, table_lines
 
 MAX_CELL_CHARS = 16_000_000
 """Longest cell of a CSV file: room for a long document beside the question."""
 
+BATCH_ROWS = 64
+"""Rows of a Parquet file in memory at once; each may hold a long document."""
+
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_NO_TEXT = re.compile("[\0\udc80-\udcff]")
+"""What is left in a text of bytes that it can't be decoded from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,11 @@ def read_table(
     """The rows of a file or data set, in their order.
 
     Args:
-        source: A JSON Lines, CSV, TSV, Parquet or text file (by its ending), a folder that `datasets` can
-            load, or a data set's id on the Hugging Face hub.
-        subset: Configuration of a data set; only for `datasets`.
-        split: Split of a data set; only for `datasets`, and needed where there is more than one.
-        data_dir: Folder inside a data set, the only one to read; only for `datasets`.
+        source: A JSON Lines, CSV, TSV, Parquet or text file (by its ending), a folder of such or of what
+            `datasets` can load, or a data set's id on the Hugging Face hub.
+        subset: Configuration of a data set.
+        split: Split of a data set; needed where there is more than one.
+        data_dir: Folder inside a data set, the only one to read.
 
     Raises:
         InputError: There is no such file or data set, or it can't be read at all.
@@ -73,9 +79,64 @@ def read_table(
         if subset or split:
             raise InputError(f"{source} is a file and has no subset or split; leave those options out.")
         return _opened(reader, path)
-    if path.is_dir() or _HUB_ID.fullmatch(source):
-        return _data_set(source, subset, split, data_dir)
-    raise InputError(f"There is no file or folder {source}.")
+    if not path.is_dir() and not _HUB_ID.fullmatch(source):
+        raise InputError(f"There is no file or folder {source}.")
+    splits = read_splits(source, subset=subset, data_dir=data_dir)
+    if split and None in splits:
+        raise InputError(f"{source} has no splits; leave --split out.")
+    if (split is None and len(splits) > 1) or (split is not None and split not in splits):
+        raise InputError(f"{source} has the splits {', '.join(map(str, splits))}; choose one with --split.")
+    return splits[split] if split else next(iter(splits.values()))
+
+
+def read_splits(
+    source: str, *, subset: str | None = None, data_dir: str | None = None
+) -> dict[str | None, Rows]:
+    """The rows of every split of a file or data set; a file is a train split.
+
+    Args:
+        source: As of `read_table`, or a file of anything that `datasets` takes for JSON.
+        subset: Configuration of a data set.
+        data_dir: Folder inside a data set, the only one to read.
+
+    Raises:
+        InputError: There is no such file or data set, or it can't be read at all.
+    """
+    path = Path(source)
+    if path.is_file() and subset:
+        raise InputError(f"{source} is a file and has no subset; leave that option out.")
+    if path.is_file() and _is_readable(path):
+        return {"train": read_table(source)}
+    if not path.exists() and not _HUB_ID.fullmatch(source):
+        raise InputError(f"{source} can't be loaded as a data set, since there is no such file or folder.")
+    splits = splits_of(source, subset, data_dir, readable=_is_readable)
+    return {name: _rows(source, name, split) for name, split in splits.items()}
+
+
+def _is_readable(path: Path) -> bool:
+    return path.suffix.lower() in _READERS and not _is_json_list(path)
+
+
+def _is_json_list(path: Path) -> bool:
+    if path.suffix.lower() != ".json":
+        return False
+    try:
+        with path.open(encoding=encoding_of(path), errors="replace") as file:
+            return file.read(4096).lstrip().startswith("[")
+    except OSError:
+        return False
+
+
+def _rows(source: str, name: str | None, split: Split) -> Rows:
+    if not isinstance(split, list):
+        with saying_why(source):
+            for number, values in enumerate(split, start=1):
+                yield TableRow(f"{name} row {number}" if name else f"row {number}", values)
+        return
+    for path in split:
+        where = path.relative_to(source) if path.is_relative_to(source) else path
+        for row in read_table(str(path)):
+            yield replace(row, place=f"{where}, {row.place}")
 
 
 def _opened(reader: Callable[[Path], Rows], path: Path) -> Rows:
@@ -85,19 +146,18 @@ def _opened(reader: Callable[[Path], Rows], path: Path) -> Rows:
         raise InputError(f"There is no file {path}.") from error
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror or error}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no whole {error.encoding.upper()} text; save it as UTF-8.") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Lines that are not blank, each with its place; None for one that is not UTF-8."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
+    """Lines that are not blank, each with its place; None for one that is no text."""
+    with path.open(encoding=encoding_of(path), errors="surrogateescape", newline="\n") as file:
+        for number, text in enumerate(file, start=1):
+            if _NO_TEXT.search(text):
                 yield f"line {number}", None
-            else:
-                if text.strip():
-                    yield f"line {number}", text.rstrip("\r\n")
+            elif text.strip():
+                yield f"line {number}", text.rstrip("\r\n")
 
 
 def _json_lines(path: Path) -> Rows:
@@ -105,7 +165,7 @@ def _json_lines(path: Path) -> Rows:
         if text is None:
             yield BadRow(place, "it is not UTF-8 text")
             continue
-        if path.suffix.lower() == ".json" and text.startswith("["):
+        if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
             raise InputError(f"{path} holds one JSON list; write one object a line (`jq -c '.[]'` does).")
         try:
             values = json.loads(text)
@@ -123,17 +183,18 @@ def _text(path: Path) -> Rows:
 def _separated(delimiter: str) -> Callable[[Path], Rows]:
     def read(path: Path) -> Rows:
         csv.field_size_limit(MAX_CELL_CHARS)
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            table = csv.reader(file, delimiter=delimiter, strict=True)
+        with path.open(encoding=encoding_of(path), errors="surrogateescape", newline="") as file:
+            lines, found, before = table_lines(file, delimiter)
+            table = csv.reader(lines, delimiter=found, strict=True)
             header = _header(table, path)
             while True:
-                first = table.line_num + 1
+                first = before + table.line_num + 1
                 try:
                     cells = next(table)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield BadRow(_span(first, table.line_num), f"it is not valid CSV ({error})")
+                    yield BadRow(_span(first, before + table.line_num), f"it is not valid CSV ({error})")
                     continue
                 if cells:
                     yield _csv_row(f"line {first}", header, cells)
@@ -142,21 +203,27 @@ def _separated(delimiter: str) -> Callable[[Path], Rows]:
 
 
 def _header(table: Iterator[list[str]], path: Path) -> list[str]:
+    """The names of the columns; what spreadsheets leave empty behind them is none."""
     try:
-        header = next(table, [])
+        header = next(filter(None, table), [])
     except csv.Error as error:
         raise InputError(f"{path}: its first line is no header ({error}).") from error
-    if len(set(header)) != len(header):
-        raise InputError(f"{path}: two columns have the same name; rename one.")
+    named = [name for name in header if name.strip()]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise InputError(f"{path}: two columns have the same name, {twice!r}; rename one.")
+    while header and not header[-1].strip():
+        header.pop()
     return header
 
 
 def _csv_row(place: str, header: list[str], cells: list[str]) -> TableRow | BadRow:
+    while len(cells) > len(header) and not cells[-1]:
+        cells.pop()
     if len(cells) != len(header):
         return BadRow(place, f"it has {len(cells)} cells where the header has {len(header)}")
-    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
+    if any(map(_NO_TEXT.search, cells)):
         return BadRow(place, "it is not UTF-8 text")
-    return TableRow(place, dict(zip(header, cells, strict=True)))
+    return TableRow(place, {name: cell for name, cell in zip(header, cells, strict=True) if name.strip()})
 
 
 def _span(first: int, last: int) -> str:
@@ -169,37 +236,12 @@ def _parquet(path: Path) -> Rows:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
-            rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
+        with ParquetFile(path, buffer_size=1 << 20) as file:
+            rows = (row for batch in file.iter_batches(BATCH_ROWS) for row in batch.to_pylist())
             for number, values in enumerate(rows, start=1):
                 yield TableRow(f"row {number}", values)
     except pyarrow.ArrowException as error:
         raise InputError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}).") from error
-
-
-def _data_set(source: str, subset: str | None, split: str | None, data_dir: str | None) -> Rows:
-    """Rows of a folder or hub id, loaded by `datasets`."""
-    import datasets
-    import pyarrow
-
-    try:
-        if (Path(source) / "dataset_dict.json").is_file() or (Path(source) / "state.json").is_file():
-            loaded = datasets.load_from_disk(source)
-        else:
-            loaded = load_data_set(source, subset, data_dir=data_dir)
-    except (datasets.exceptions.DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            f"{source} is no file, and `datasets` can't load it as a data set: {str(error).splitlines()[0]}"
-        ) from error
-    if isinstance(loaded, datasets.Dataset):
-        if split:
-            raise InputError(f"{source} has no splits; leave --split out.")
-        chosen = loaded
-    elif (split is None and len(loaded) > 1) or (split is not None and split not in loaded):
-        raise InputError(f"{source} has the splits {', '.join(loaded)}; choose one with --split.")
-    else:
-        chosen = loaded[split or next(iter(loaded))]
-    return (TableRow(f"row {number}", values) for number, values in enumerate(chosen, start=1))
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {

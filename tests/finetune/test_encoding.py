@@ -1,6 +1,7 @@
 """What the loss counts: the answer and its end token, and nothing else, whatever the format and template."""
 
 import asyncio
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +190,83 @@ def test_templates_that_can_not_be_masked(template, why) -> None:
         encoder.encode([ChatMessage("user", "Hi.")], "Yes.")
 
 
+USER, GOOD, BAD = (
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So."},
+    {"role": "assistant", "content": "No."},
+)
+SYSTEM = {"role": "system", "content": "Be kind."}
+PARTS = {"role": "user", "content": [{"type": "text", "text": "Why?"}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "system"),
+    [
+        ({"prompt": "Why?", "chosen": [GOOD], "rejected": [BAD]}, False),
+        ({"prompt": "Why?", "chosen": [USER, GOOD], "rejected": [USER, BAD]}, False),
+        ({"prompt": "Why?", "chosen": [SYSTEM, USER, GOOD], "rejected": [SYSTEM, USER, BAD]}, True),
+        ({"prompt": [SYSTEM, USER], "chosen": [SYSTEM, USER, GOOD], "rejected": [SYSTEM, USER, BAD]}, True),
+        ({"prompt": [SYSTEM], "chosen": [USER, GOOD], "rejected": [USER, BAD]}, True),
+        ({"prompt": "Why?", "chosen": "So.", "rejected": "No."}, False),
+        ({"prompt": None, "chosen": [USER, GOOD], "rejected": [USER, BAD]}, False),
+        ({"chosen": [USER, GOOD], "rejected": [USER, BAD]}, False),
+        ({"chosen": json.dumps([USER, GOOD]), "rejected": json.dumps([USER, BAD])}, False),
+        (
+            {
+                "conversations": [{"from": "human", "value": "Why?"}],
+                "chosen": {"from": "gpt", "value": "So."},
+                "rejected": {"from": "gpt", "value": "No."},
+            },
+            False,
+        ),
+        ({"instruction": "Why?", "input": "", "chosen": "So.", "rejected": "No."}, False),
+        ({"prompt": "Why?", "completion": "So."}, False),
+        ({"prompt": "Why?", "completion": [GOOD]}, False),
+        ({"prompt": "Why?", "completion": [USER, GOOD]}, False),
+        ({"prompt": [USER], "completion": "So.", "system": "Be kind."}, True),
+        ({"messages": json.dumps([USER, GOOD])}, False),
+        ({"messages": str([USER, GOOD])}, False),
+        ({"messages": [PARTS, GOOD]}, False),
+        ({"messages": [{**SYSTEM, "role": "developer"}, PARTS, GOOD]}, True),
+        ({"messages": [{**USER, "tool_calls": None, "name": None}, GOOD], "prompt": "Another."}, False),
+        ({"conversations": [USER, GOOD]}, False),
+        ({"conversations": [{"from": "Human", "value": "Why?"}, {"from": "gpt", "value": "So."}]}, False),
+        ({"instruction": "Why?", "input": "", "output": "So.", "system": ""}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["file", "folder", "csv"])
+def test_rows_as_other_tools_write_them(tmp_path, row, system, kind) -> None:
+    cells = {name: cell if isinstance(cell, str) else json.dumps(cell) for name, cell in row.items() if cell}
+    if kind == "csv":
+        with (tmp_path / "rows.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([cells, cells.values()])
+    else:
+        (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row))
+    source = {"file": "rows.jsonl", "folder": "", "csv": "rows.csv"}[kind]
+    example = read_examples(str(tmp_path / source), "dpo" if "chosen" in row else "sft")["train"][-1]
+    prompt = (ChatMessage("user", "Why?"),)
+    assert example.prompt == ((ChatMessage("system", "Be kind."), *prompt) if system else prompt)
+    assert (example.answer, example.rejected) == ("So.", "No." if "chosen" in row else None)
+
+
+def test_the_input_of_an_instruction_is_part_of_the_prompt(tmp_path) -> None:
+    row = {"instruction": "Sum it up.", "input": "A text.", "output": "So."}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    (example,) = read_examples(str(tmp_path / "rows.jsonl"), "sft")["train"]
+    assert example.prompt == (ChatMessage("user", "Sum it up.\n\nA text."),)
+
+
+def test_a_list_of_rows_and_a_data_set_on_disk(tmp_path) -> None:
+    import datasets
+
+    rows = [{"messages": [PARTS, GOOD]}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=2))
+    datasets.Dataset.from_list([{"messages": [USER, GOOD]}]).save_to_disk(tmp_path / "saved")
+    for name in ("rows.json", "saved"):
+        (example,) = read_examples(str(tmp_path / name), "sft")["train"]
+        assert (example.prompt, example.answer) == ((ChatMessage("user", "Why?"),), "So.")
+
+
 @pytest.mark.parametrize(
     ("row", "method", "why"),
     [
@@ -197,9 +275,41 @@ def test_templates_that_can_not_be_masked(template, why) -> None:
         ({"messages": [{"role": "user", "content": "x"}]}, "sft", "does not end with what a user says"),
         ({"messages": [{"role": "user", "content": "x"}] * 2}, "sft", "not one message of the assistant"),
         ({"messages": [{"role": "bard", "content": "x"}] * 2}, "sft", "no known role"),
+        ({"messages": ["Why?", "So."]}, "sft", "message 1 has no known role"),
+        ({"messages": "Why?"}, "sft", "column 'messages' can't be read as a chat; write a list of messages"),
+        ({"messages": [None, GOOD]}, "sft", "message 1 has no known role; write role"),
+        ({"messages": None}, "sft", "has the columns none; sft takes one with messages"),
+        ({"messages": []}, "sft", "holds no messages; write a list"),
+        ({"messages": {}}, "sft", "message 1 has no known role"),
+        ({"messages": [USER, {"role": "assistant", "content": None}]}, "sft", "message 2 holds no text"),
+        ({"messages": [USER, {**GOOD, "tool_calls": [{}]}]}, "sft", "message 2 holds calls of tools"),
+        ({"messages": [USER, {**GOOD, "content": " "}]}, "sft", "the answer to learn is empty"),
+        (
+            {"messages": [{**PARTS, "content": [{"type": "image"}]}, GOOD]},
+            "sft",
+            "a part of the type 'image'",
+        ),
+        ({"messages": 7}, "sft", "holds no messages"),
+        ({"prompt": " ", "completion": "So."}, "sft", "does not end with what a user says"),
+        ({"prompt": "Why?", "completion": 7}, "sft", "column 'completion' is not text"),
+        (
+            {"prompt": "Why?", "completion": '[{"role": "assistant", "content": "S'},
+            "sft",
+            "be read as a chat",
+        ),
+        ({"prompt": "Who?", "chosen": [USER, GOOD], "rejected": [USER, BAD]}, "dpo", "not in the chats"),
+        ({"chosen": [USER, GOOD], "rejected": [PARTS, USER, BAD]}, "dpo", "differ before their last message"),
+        ({"chosen": "Why? So.", "rejected": "Why? No."}, "dpo", "has no prompt; add a column prompt"),
+        ({"instruction": "Why?", "output": "So.", "history": [["A", "B"]]}, "sft", "has a history"),
     ],
 )
 def test_data_that_can_not_be_learned_from(tmp_path, row, method, why) -> None:
-    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(InputError, match=why):
+    (tmp_path / "rows.jsonl").write_text("\n" + json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=f"rows.jsonl, line 2.*{why}"):
         read_examples(str(tmp_path / "rows.jsonl"), method)
+
+
+def test_a_broken_row_is_named(tmp_path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"messages": [USER, GOOD]}) + "\n{")
+    with pytest.raises(InputError, match="line 2: it is not valid JSON"):
+        read_examples(str(tmp_path / "rows.jsonl"), "sft")

@@ -39,10 +39,74 @@ def only(found: QuestionSet) -> Question:
         ),
         ({"messages": [{"from": "human", "value": "Hi?"}]}, "Hi?"),
         ({"prompt": [{"role": "user", "content": "Hi?"}]}, "Hi?"),
+        ({"conversations": [{"from": "gpt", "value": "Hello."}, {"from": "human", "value": "Hi?"}]}, "Hi?"),
+        ({"conversation": [{"role": "User", "content": "Hi?"}]}, "Hi?"),
+        ({"messages": [{"role": "user", "from": None, "content": "Hi?", "value": None}]}, "Hi?"),
+        ({"messages": [{"role": None, "from": "user", "content": None, "value": "Hi?"}]}, "Hi?"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi?"}]}]}, "Hi?"),
+        ({"messages": [{"role": "tool", "content": None}, {"role": "user", "content": "Hi?"}]}, "Hi?"),
+        (
+            {"question": [{"type": "text", "text": "Sum it up:"}, {"type": "text", "text": "x"}]},
+            "Sum it up:\nx",
+        ),
+        ({"contents": [{"role": "user", "parts": [{"text": "Hi?"}]}]}, "Hi?"),
+        ({"messages": '[{"role": "user", "content": "Hi?"}]'}, "Hi?"),
+        ({"prompt": ' [{"content": "Hi?", "role": "user"}]\n'}, "Hi?"),
+        ({"prompt": "[{'content': \"It's me?\", 'role': 'user'}]"}, "It's me?"),
+        ({"turns": '["First?", "Second?"]'}, "First?"),
+        ({"body": {"messages": [{"role": "user", "content": "Hi?"}]}}, "Hi?"),
+        ({"body": '{"messages": [{"role": "user", "content": "Hi?"}]}'}, "Hi?"),
+        ({"body": {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi?"}]}]}}, "Hi?"),
+        ({"params": {"messages": [{"role": "user", "content": "Hi?"}]}}, "Hi?"),
+        ({"question": "[1, 2] or [2, 1]?"}, "[1, 2] or [2, 1]?"),
+        ({"question": '{"role": "admin"} is what?'}, '{"role": "admin"} is what?'),
+        ({"question": '[{"role": "user"}] is what?'}, '[{"role": "user"}] is what?'),
+        ({"question": '[{"value": "1"}, {"value": "2"}]'}, '[{"value": "1"}, {"value": "2"}]'),
     ],
 )
 def test_question_is_found(tmp_path, row, text):
     assert only(read(tmp_path, row)).text == text
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"messages": "Hi?"}, "can't be read as a chat; write a list"),
+        ({"turns": "3"}, "can't be read as a chat"),
+        ({"messages": "[]"}, "can't be read as a chat"),
+        ({"prompt": '[{"role": "user", "content": "Hi'}, "can't be read as a chat"),
+        ({"prompt": "[{'content': 'Hi?', 'role': 'user'}\n {'content': 'Yes.'}]"}, "can't be read as a chat"),
+        ({"messages": [["Hi?", "Yes."]]}, "is not text"),
+        ({"messages": [{"role": "assistant", "content": "Yes."}]}, "without a message of the user"),
+        ({"messages": [{"role": "user", "content": None}]}, "its question is empty"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "a part of the type 'image_url', where only text can be read",
+        ),
+        ({"body": {"url": "x"}}, "it has no question"),
+    ],
+)
+def test_what_is_meant_as_a_chat_is_never_taken_as_text(tmp_path, row, why):
+    assert why in str(read(tmp_path, {"question": "Why?"}, row).malformed[0])
+
+
+def test_first_answers_of_chats(tmp_path):
+    chat = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+    question = only(read(tmp_path, {"messages": chat, "id": 1}, question="messages", answer="messages"))
+    assert (question.text, question.first_answer) == ("Why?", "So.")
+    row = {"messages": json.dumps(chat), "answer": json.dumps(chat[1:])}
+    assert only(read(tmp_path, row, answer="answer")).first_answer == "So."
+
+
+def test_so_many_questions_are_read_and_no_more(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    path.write_text(
+        '{"question": "Why?"}\n[]\n{"question": "Who?"}\n[]\n{"question": "When?", "said": "Now."}\n[]\n'
+    )
+    found = read_questions(str(path), limit=2)
+    assert ([one.text for one in found.questions], len(found.malformed)) == (["Why?", "Who?"], 1)
+    later = read_questions(str(path), Columns(answer="said"), limit=2)
+    assert [one.text for one in later.questions] == ["Why?", "Who?"]
 
 
 def test_named_columns_win(tmp_path):
@@ -65,7 +129,13 @@ def test_a_first_answer_that_is_too_long_has_its_reason(tmp_path):
 
 @pytest.mark.parametrize(
     ("row", "identifier"),
-    [({"id": 943}, "943"), ({"id": "a\nb"}, "a b"), ({"question_id": 0}, "0"), ({"id": "", "uid": "u"}, "u")],
+    [
+        ({"id": 943}, "943"),
+        ({"id": "a\nb"}, "a b"),
+        ({"question_id": 0}, "0"),
+        ({"id": "", "uid": "u"}, "u"),
+        ({"custom_id": "r-1"}, "r-1"),
+    ],
 )
 def test_ids_are_kept(tmp_path, row, identifier):
     assert only(read(tmp_path, {**row, "question": "Why?"})).id == identifier

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene.errors import InputError
-from scene.tables.rows import BadRow, TableRow, read_table
+from scene.tables.rows import BadRow, TableRow, read_splits, read_table
 
 ROWS = [{"id": 1, "question": "May I?"}, {"id": 2, "question": 'Shall\nwe, "now"?'}]
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"))
@@ -82,9 +82,55 @@ def test_broken_csv_rows_do_not_stop_the_rest(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("a.csv", "question,kind\r\nWhy; then?,harmful\r\n", "line 2"),
+        ("a.csv", "question;kind\nWhy; then?;harmful\n".replace("; then", ", then"), "line 2"),
+        ("a.csv", '"question";"kind"\n"Why; then?";"harmful"\n', "line 2"),
+        ("a.csv", "question|kind\nWhy; then?|harmful\n", "line 2"),
+        ("a.csv", "question\tkind\nWhy; then?\tharmful\n", "line 2"),
+        ("a.tsv", "question,kind\nWhy; then?,harmful\n", "line 2"),
+        ("a.csv", 'sep=;\r\nquestion;kind\r\n"Why; then?";harmful\r\n', "line 3"),
+        ("a.csv", '"sep=,"\nquestion,kind\nWhy; then?,harmful\n', "line 3"),
+        ("a.csv", "\n\nquestion,kind\nWhy; then?,harmful\n", "line 4"),
+        ("a.csv", "question,kind,,\nWhy; then?,harmful,,\n", "line 2"),
+        ("a.csv", "question,kind,,\nWhy; then?,harmful\n", "line 2"),
+        ("a.csv", "question,kind\nWhy; then?,harmful,,,\n", "line 2"),
+        ("a.csv", ",question,,kind\n0,Why; then?,x,harmful\n", "line 2"),
+        ("a.jsonl", '\n{"question": "Why; then?", "kind": "harmful"}\n', "line 2"),
+    ],
+)
+def test_tables_as_other_tools_write_them(tmp_path, name, text, place, encoding):
+    (row,) = read_table(write(tmp_path / name, text.encode(encoding)))
+    assert isinstance(row, TableRow)
+    said = str(row.values["question"]).replace(",", ";")
+    assert (row.place, said, row.values["kind"]) == (place, "Why; then?", "harmful")
+    assert set(row.values) == {"question", "kind"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_in_every_encoding(tmp_path, encoding):
+    source = write(tmp_path / "a.txt", "\u4e00\u3041 Why?\r\nWho?\u2028\r\n".encode(encoding))
+    questions = [row.values["question"].strip() for row in read_table(source)]
+    assert questions == ["\u4e00\u3041 Why?", "Who?"]
+
+
+def test_text_that_was_cut_off_in_the_middle_of_a_letter(tmp_path):
+    with pytest.raises(InputError, match="no whole UTF-16"):
+        list(read_table(write(tmp_path / "a.txt", "Why?".encode("utf-16")[:-1])))
+
+
+def test_utf_16_that_nothing_tells_is_no_text(tmp_path):
+    source = write(tmp_path / "a.txt", "\u4e00\u3041".encode("utf-16-be"))
+    assert list(read_table(source)) == [BadRow("line 1", "it is not UTF-8 text")]
+
+
 def test_two_columns_of_one_name(tmp_path):
-    with pytest.raises(InputError, match="same name"):
-        list(read_table(write(tmp_path / "a.csv", "question,question\na,b\n")))
+    for text in ("question,question\na,b\n", "question;;question\na;;b\n"):
+        with pytest.raises(InputError, match="same name, 'question'"):
+            list(read_table(write(tmp_path / "a.csv", text)))
 
 
 def test_long_cells(tmp_path):
@@ -132,6 +178,57 @@ def test_folder_that_datasets_can_load(tmp_path, monkeypatch):
     folder.mkdir()
     write(folder / "train.jsonl", "\n".join(map(json.dumps, ROWS)))
     assert values(str(folder)) == ROWS
+
+
+def test_a_folder_is_read_as_its_files_are(tmp_path):
+    """Rows of different make, and spreadsheets, which `datasets` takes for broken."""
+    rows = [{"messages": "text"}, {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}]
+    write(tmp_path / "train-1.jsonl", "\n".join(map(json.dumps, rows)))
+    write(tmp_path / "train-2.jsonl", '{"messages": 7}\n[]')
+    splits = read_splits(str(tmp_path))
+    assert list(splits) == ["train"]
+    assert list(splits["train"]) == [
+        TableRow("train-1.jsonl, line 1", rows[0]),
+        TableRow("train-1.jsonl, line 2", rows[1]),
+        TableRow("train-2.jsonl, line 1", {"messages": 7}),
+        BadRow("train-2.jsonl, line 2", "it is no object"),
+    ]
+
+
+def test_a_folder_of_what_only_datasets_reads(tmp_path):
+    write(tmp_path / "train.json", json.dumps(ROWS))
+    write(tmp_path / "test.json", json.dumps(ROWS[1:]))
+    assert values(str(tmp_path), split="train") == ROWS
+    assert [row.place for row in read_table(str(tmp_path), split="test")] == ["test row 1"]
+    write(tmp_path / "test.json", "[{")
+    with pytest.raises(InputError, match="can't load it as a data set"):
+        list(read_table(str(tmp_path), split="test"))
+
+
+def test_a_folder_with_several_subsets(tmp_path):
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}.jsonl\n" for name in ("first", "second"))
+    write(tmp_path / "README.md", f"---\nconfigs:\n{configs}---\n")
+    for name, row in zip(("first", "second"), ROWS, strict=True):
+        write(tmp_path / f"{name}.jsonl", json.dumps(row))
+    assert values(str(tmp_path), subset="second") == ROWS[1:]
+    for subset in (None, "third"):
+        with pytest.raises(InputError, match="has the subsets first, second; choose one with --subset"):
+            read_table(str(tmp_path), subset=subset)
+
+
+@pytest.mark.parametrize("group", [16, 4096])
+def test_the_first_rows_of_a_folder_of_parquet_are_all_that_is_read(tmp_path, monkeypatch, group):
+    table = pyarrow.table({"question": [f"Why {n}?" for n in range(4096)]})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet", row_group_size=group)
+    taken = []
+    batches = pyarrow.parquet.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        "pyarrow.parquet.ParquetFile.iter_batches",
+        lambda *given: (taken.append(batch.num_rows) or batch for batch in batches(*given)),
+    )
+    rows = read_table(str(tmp_path))
+    assert [next(rows).values["question"] for _ in range(5)] == [f"Why {n}?" for n in range(5)]
+    assert sum(taken) <= 64
 
 
 def test_a_folder_that_has_changed_since_it_was_loaded(tmp_path, monkeypatch):

@@ -1,0 +1,132 @@
+"""Chats as other tools write them: messages or ShareGPT's turns, in a cell or as JSON text in one."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+}
+"""Who speaks, by the names that OpenAI, ShareGPT and Gemini give them."""
+
+CHAT_COLUMNS = ("turns", "messages", "conversations", "conversation", "contents")
+"""Columns that hold chats, never plain text."""
+
+_CONTENTS = ("content", "value", "parts")
+_TEXT_PARTS = ("text", "input_text", "output_text", None)
+_CHAT_TEXT = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:\s*["']""")
+_MORE_TEXT = re.compile(r"\]\s*[^\s\]}][^\]]*\Z")
+
+
+class UnreadableCellError(Exception):
+    """A cell holds no text and no chat. Says what is wrong with it, as in "is not text"."""
+
+
+def parsed(cell: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
+    """The list or object that a text stands for, in JSON or as Python prints it (pandas does), or itself."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith(("[", "{")):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        if _CHAT_TEXT.match(cell) is None:
+            return cell
+    try:
+        return ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return cell
+
+
+def chat_in(cell: Any, *, always: bool = False) -> list[Any] | None:  # noqa: ANN401
+    """The messages of a cell as they stand; None where it holds something else, such as plain text.
+
+    Args:
+        cell: A list, an object, or a text that may be written for one.
+        always: Whether it can't be anything else.
+
+    Raises:
+        UnreadableCellError: It is meant as a chat, and can't be read as one.
+    """
+    found = parsed(cell)
+    if isinstance(found, Mapping):
+        found = found.get("messages") or [found]
+    if isinstance(found, list) and (any(map(_is_message, found)) or (always and found)):
+        return found
+    broken = isinstance(found, str) and _CHAT_TEXT.match(found) and not _MORE_TEXT.search(found)
+    if broken or (always and isinstance(cell, str)):
+        raise UnreadableCellError("can't be read as a chat; write a list of messages with role and content")
+    return None
+
+
+def first_said(role: Role, cell: Any, *, always: bool = False) -> str:  # noqa: ANN401
+    """What somebody says first in a chat, or the text of a cell that is none; see `chat_in`.
+
+    Raises:
+        UnreadableCellError: Nobody can say.
+    """
+    chat = chat_in(cell, always=always)
+    found = cell if chat is None else chat
+    if chat is None or not any(map(_is_message, chat)):
+        return text_of(found[0] if isinstance(found, list) and found and isinstance(found[0], str) else found)
+    said = [content_of(message) for message in chat if role_of(message) == role]
+    if not said:
+        raise UnreadableCellError(f"is a chat without a message of the {role}")
+    return text_of(said[0])
+
+
+def role_of(message: Any) -> Role | None:  # noqa: ANN401
+    """Who says a message, if that is known."""
+    name = (message.get("role") or message.get("from")) if isinstance(message, Mapping) else None
+    return ROLES.get(name.strip().casefold()) if isinstance(name, str) else None
+
+
+def content_of(message: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """What a message holds under any of the usual names; what a table fills gaps with is nothing."""
+    return next((message[name] for name in _CONTENTS if message.get(name) is not None), None)
+
+
+def text_of(content: Any) -> str:  # noqa: ANN401
+    """The text of a message or cell; parts of it stand in lines of their own.
+
+    Raises:
+        UnreadableCellError: It is none, or has parts that are none.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(map(_part, content if isinstance(content, list) and content else [content]))
+
+
+def with_input(instruction: str, cells: Mapping[str, Any]) -> str:
+    """An instruction and what Alpaca's rows have for it to work on in a column `input`."""
+    more = cells.get("input")
+    return f"{instruction}\n\n{more}" if isinstance(more, str) and more.strip() else instruction
+
+
+def _part(part: Any) -> str:  # noqa: ANN401
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        raise UnreadableCellError("is not text")
+    kind, text = part.get("type"), part.get("text")
+    if kind not in _TEXT_PARTS:
+        raise UnreadableCellError(f"has a part of the type {str(kind)[:40]!r}, where only text can be read")
+    if not isinstance(text, str):
+        raise UnreadableCellError("is not text")
+    return text
+
+
+def _is_message(turn: Any) -> bool:  # noqa: ANN401
+    return isinstance(turn, Mapping) and bool(turn.get("role") or turn.get("from"))

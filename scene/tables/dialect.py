@@ -1,0 +1,52 @@
+"""How a file of text is written: in which encoding, and with what between its cells."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+DELIMITERS = ",;\t|"
+
+_SEP_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+"""Excel's word to itself about what parts the cells."""
+
+
+def encoding_of(path: Path) -> str:
+    """What a byte-order mark says; without one UTF-16 if every other byte is mostly zero, else UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if (marked := json.detect_encoding(start[:4])) in ("utf-8-sig", "utf-16", "utf-32"):
+        return marked
+    zeros = {"utf-16-be": start[::2].count(0), "utf-16-le": start[1::2].count(0)}
+    return next((name for name, count in zeros.items() if 4 * count > len(start)), "utf-8")
+
+
+def table_lines(file: IO[str], usual: str) -> tuple[Iterator[str], str, int]:
+    """The lines of a table of separated values from its header on, the delimiter, and the lines before it.
+
+    Args:
+        file: Opened at its beginning.
+        usual: The delimiter that files of its ending have.
+    """
+    number, first = next(((n, line) for n, line in enumerate(file, start=1) if line.strip()), (1, ""))
+    if named := _SEP_LINE.fullmatch(first):
+        return file, named[1], number
+    return chain([first], file), _delimiter(first, usual), number - 1
+
+
+def _delimiter(header: str, usual: str) -> str:
+    """The usual one, unless the header has but one column of it and several of another."""
+    columns = {delimiter: _columns(header, delimiter) for delimiter in usual + DELIMITERS}
+    return usual if columns[usual] > 1 else max(columns, key=lambda delimiter: columns[delimiter])
+
+
+def _columns(header: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([header], delimiter=delimiter, strict=True), []))
+    except csv.Error:
+        return 0

@@ -76,6 +76,10 @@ Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the aske
 Steps = Annotated[int, _setting("STEPS", SCENE, "Steps the asker takes, 2 to 8.")]
 MaxInteractions = Annotated[int, _setting("MAX_INTERACTIONS", SCENE, "Actions in all, at most, 1 to 64.")]
 Temperature = Annotated[float, _setting("TEMPERATURE", SCENE, "Randomness of the model, 0 to 2.")]
+Think = Annotated[
+    int,
+    _setting("THINK_TOKENS", SCENE, "Tokens in which the model may think before it answers; 0 for none."),
+]
 Seed = Annotated[int, _setting("SEED", SCENE, "The same seed plays the same scene, but for rounding.")]
 
 AsJson = Annotated[

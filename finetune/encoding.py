@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from finetune.examples import Example
 from inference.batching.chat_prompt import ChatPrompts
+from inference.end_tokens import end_tokens
 from inference.engine import ChatMessage
-from inference.models.gguf_tokenizer import END_TOKENS
 from scene.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Encoder:
 
     Args:
         tokenizer: Its tokenizer.
-        model: The model, for the tokens that its generation settings end at; None takes the tokenizer's.
+        model: The model, for the end tokens that its configurations name; None as for a GGUF file.
         name: What the user called it.
 
     Raises:
@@ -80,7 +80,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._prompts = ChatPrompts(tokenizer, name)
         self._name = name
-        self.ends = end_tokens(tokenizer, model)
+        self.ends = frozenset(end_tokens(tokenizer, model))
 
     def encode(self, messages: Sequence[ChatMessage], answer: str) -> Encoded:
         """Tokens of an exchange.
@@ -112,16 +112,6 @@ class Encoder:
         return InputError(
             f"The chat template of {self._name} can't be trained on: {why}; give the model another template."
         )
-
-
-def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None) -> frozenset[int]:
-    """Ids of every token at which generation stops."""
-    special = tokenizer.get_added_vocab()
-    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
-    settings = None if model is None else model.generation_config
-    listed = None if settings is None else settings.eos_token_id
-    ends += listed if isinstance(listed, list) else [listed]
-    return frozenset(int(token) for token in ends if token is not None)
 
 
 @dataclass

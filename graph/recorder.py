@@ -13,8 +13,10 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from nodes.replies import said_in
 from scene.nouns import role_number
 from scene.record import Message, ModelCall, NodeCost, costs
+from scene.thought import Said
 
 NODES = (
     "respond", "role_init", "role_action", "modulator_routing", "modulator_update", "summarize", "revise",
@@ -84,6 +86,7 @@ class Recorder(AsyncCallbackHandler):
         ended = time.perf_counter()
         generation = response.generations[0][0]
         message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)
+        said = said_in(message) if isinstance(message, AIMessage) else Said("", message.text)
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
         details = usage.get("input_token_details", {}) if usage else {}
         call = ModelCall(
@@ -93,7 +96,8 @@ class Recorder(AsyncCallbackHandler):
             call=opened.label["scene_prompt"],
             attempt=opened.label["scene_attempt"],
             prompt=tuple(Message(role=CHAT_ROLES[m.type], content=m.text) for m in opened.messages),
-            completion=message.text,
+            completion=said.text,
+            thought=said.thought,
             prompt_tokens=usage["input_tokens"] if usage else 0,
             completion_tokens=usage["output_tokens"] if usage else 0,
             cached_tokens=details.get("cache_read", 0),

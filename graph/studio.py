@@ -22,7 +22,7 @@ from inference.loading import load_engine
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
-FROM_ENVIRONMENT = ("roles", "steps", "max_interactions", "temperature", "seed")
+FROM_ENVIRONMENT = ("roles", "steps", "max_interactions", "temperature", "seed", "think_tokens")
 """Settings that the command has variables for."""
 
 

@@ -28,9 +28,11 @@ class EngineChatModel(BaseChatModel):
 
     Decoding settings are call arguments, so that one model serves every node:
     `await model.ainvoke(messages, max_tokens=64, seed=7, choices=["yes", "no"])`. Those understood are
-    `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, `fixed`, and one of `schema` (JSON schema),
-    `choices`, `pattern` (regular expression), and `weigh` beside `choices`. `GenerationRequest` says what
-    each means. The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
+    `max_tokens`, `think_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, `fixed`, and one of
+    `schema` (JSON schema), `choices`, `pattern` (regular expression), and `weigh` beside `choices`.
+    `GenerationRequest` says what each means. What was thought before a reply is in its
+    `additional_kwargs["reasoning_content"]`.
+    The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -171,6 +173,7 @@ class EngineChatModel(BaseChatModel):
             pattern=kwargs.get("pattern"),
             avoid=tuple(kwargs.get("avoid") or ()),
             fixed=kwargs.get("fixed", 0),
+            think_tokens=kwargs.get("think_tokens", 0),
         )
 
     def _result(self, completion: Completion) -> ChatResult:
@@ -181,6 +184,7 @@ class EngineChatModel(BaseChatModel):
         """What a message says of a completion beside its text."""
         weighed = {"likelihoods": list(completion.likelihoods)} if completion.likelihoods else {}
         return {
+            "additional_kwargs": {"reasoning_content": completion.thought} if completion.thought else {},
             "response_metadata": {
                 "finish_reason": completion.finish_reason,
                 "model_name": cast("Engine", self.engine).identity.id,

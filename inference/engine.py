@@ -18,6 +18,9 @@ FinishReason = Literal["stop", "length"]
 OnText = Callable[[str], None]
 
 ENGINES = ("auto", "transformers", "llama", "openvino", "openai")
+CLOSING_TOKENS = 16
+"""Room for what ends a thought that has reached its cap."""
+
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 """What a user can ask for: engines, number formats, devices; `cuda:1` names the second of its kind."""
@@ -40,7 +43,9 @@ class GenerationRequest:
 
     Attributes:
         messages: The chat prompt, at least one message, ending with a user message.
-        max_tokens: Cap on generated tokens, at least 1.
+        max_tokens: Cap on generated tokens, at least 1; where a thought is wanted, on those after it.
+        think_tokens: Cap on a thought that comes before a reply without a shape; 0 wants none. Where it is
+            reached the thought is ended and the answer begins; a server has so much more room in all.
         temperature: 0 is greedy.
         top_p: Nucleus size in (0, 1]; 1 switches it off.
         seed: Sampling seed; the same request with the same seed gives the same text, but for rounding.
@@ -70,6 +75,7 @@ class GenerationRequest:
     pattern: str | None = None
     avoid: tuple[str, ...] = ()
     fixed: int = 0
+    think_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no engine could carry out."""
@@ -79,12 +85,19 @@ class GenerationRequest:
             raise ValueError("the last message is never fixed")
         if self.max_tokens < 1:
             raise ValueError("max_tokens must be at least 1")
+        if self.think_tokens < 0 or (self.think_tokens and self.shaped):
+            raise ValueError("only a reply without a shape can have a thought before it")
         if self.temperature < 0 or not 0 < self.top_p <= 1:
             raise ValueError("temperature must be at least 0 and top_p in (0, 1]")
         if sum((self.schema is not None, bool(self.choices), self.pattern is not None)) > 1:
             raise ValueError("give at most one of schema, choices and pattern")
         if self.weigh and not self.choices:
             raise ValueError("only choices can be weighed")
+
+    @property
+    def room(self) -> int:
+        """Most tokens that may be generated."""
+        return self.max_tokens + (self.think_tokens + CLOSING_TOKENS if self.think_tokens else 0)
 
     @property
     def shaped(self) -> bool:
@@ -97,7 +110,8 @@ class Completion:
     """What was generated, and what it cost in tokens.
 
     Attributes:
-        text: The reply, without special tokens and stop strings.
+        text: The reply, without special tokens, stop strings and what was thought.
+        thought: What was thought before it, also where that was not wanted.
         finish_reason: "length" when the cap cut the reply off.
         prompt_tokens: Length of the prompt, template included.
         completion_tokens: Generated tokens, end token included; of weighed choices the tokens that were
@@ -114,6 +128,7 @@ class Completion:
     completion_tokens: int
     cached_tokens: int = 0
     likelihoods: tuple[float, ...] = ()
+    thought: str = ""
 
 
 class Engine(Protocol):

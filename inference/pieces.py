@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 
 from inference.engine import Completion, OnText
+from scene.thought import certain
 
 _LOG = logging.getLogger(__name__)
 
@@ -17,8 +18,8 @@ _HALF = "\N{REPLACEMENT CHARACTER}"
 class Pieces:
     """Tells whoever asked what is certain of a reply. From any thread.
 
-    Half a character waits for its other half, and what may be the beginning of a stop string for what comes
-    after it, so that nothing told is ever taken back.
+    Half a character waits for its other half, and what may be the beginning of a stop string or of a thought
+    for what comes after it, so that nothing told is ever taken back. Thoughts are not told.
 
     Args:
         on_text: Called in the event loop that asked, with one piece after the other.
@@ -35,11 +36,21 @@ class Pieces:
 
     def grow(self, text: str) -> None:
         """Tell what is new and certain of the text so far. A reply that begins again says the same again."""
+        text = certain(text)
+        if not text.startswith(self._told):
+            return
         new = text[len(self._told) :].partition(_HALF)[0]
         self._tell(new[: _stop_begins(new, self._stop)])
 
     def finish(self, completion: Completion) -> Completion:
-        """Tell the rest; the completion, with what was told as its text."""
+        """Tell the rest; the completion, with what was told as its text.
+
+        Where that turned out to be a thought, by a mark at its end alone, mark and text are told after it:
+        whoever has all pieces can still part them.
+        """
+        if completion.thought and not completion.text.startswith(self._told):
+            self._tell(f"\n</think>\n\n{completion.text}")
+            return completion
         self._tell(completion.text[len(self._told) :])
         return replace(completion, text=self._told)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from inference.engine import Completion, GenerationRequest, OnText
 from scene.errors import EngineError, ScriptExhaustedError
 from scene.nouns import ModelIdentity
+from scene.thought import Said, heard
 
 Likelihoods = Callable[[GenerationRequest], Sequence[float]]
 """The log-likelihood of each choice that a request has weighed; none for the usual reply."""
@@ -78,8 +79,10 @@ class ScriptedEngine:
                     f"{request.messages[-1].content[-200:]!r}"
                 ) from None
         words = text.split()
+        said = Said("", text) if request.shaped else heard(text)
         return Completion(
-            text=text,
+            text=said.text,
+            thought=said.thought,
             finish_reason="stop",
             prompt_tokens=sum(len(message.content.split()) for message in request.messages),
             completion_tokens=len(words) + 1,

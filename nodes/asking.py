@@ -24,6 +24,7 @@ from nodes.replies import (
     LoopingReplyError,
     UnusableReplyError,
     is_cut_off,
+    said_in,
     speaks_of_itself,
     speaks_of_unseen,
     whole,
@@ -32,7 +33,6 @@ from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
 from scene.state import MAX_ANSWER_CHARS, SceneState
 from scene.text import before_loop, clean, one_line, trim_to_sentence
-from scene.thought import spoken
 from scene.turn import Cue
 
 Value = TypeVar("Value")
@@ -235,7 +235,8 @@ class Asker:
         given = prompts.load(prompt)
         shown = tuple(example.reply for example in given.examples) if own_words else ()
         told = {"stop": stop, "avoid": shown} if given.system else {}
-        return await self._ask(prompt, values, self.settings.answer_tokens, told, parse)
+        think = self.settings.think_tokens
+        return await self._ask(prompt, values, self.settings.answer_tokens, told, parse, think=think)
 
     async def choice(self, prompt: str, values: Values, choices: Sequence[str]) -> str:
         """Exactly one of the choices.
@@ -307,6 +308,7 @@ class Asker:
         parse: Callable[[AIMessage, Try], Value],
         shape: str = "",
         history: Sequence[Exchange] = (),
+        think: int | None = None,
     ) -> Value:
         """Ask until the reply can be used, a bounded number of times, without examples once it copied two.
 
@@ -321,11 +323,11 @@ class Asker:
             examples = copies < MOST_COPIES
             messages = prompt.render(values, history=history, examples=examples)
             cap = room * max_tokens
-            decoding = self._decoding(name, asked, attempt, cap)
+            decoding = self._decoding(name, asked, attempt, cap, think or 0)
             held = constraint | {"fixed": prompt.fixed(examples=examples)}
             try:
                 message = await self._invoke(messages, name, attempt, decoding, held, shape)
-                return parse(self._capped(message, cap), Try(attempt, examples))
+                return parse(self._capped(message, cap, think), Try(attempt, examples))
             except CopiedReplyError as error:
                 copies += 1
                 reason = str(error)
@@ -371,7 +373,7 @@ class Asker:
             self.report({key.removeprefix("scene_"): value for key, value in label.items()})
         return message
 
-    def _decoding(self, prompt: str, asked: str, attempt: int, max_tokens: int) -> dict[str, Any]:
+    def _decoding(self, prompt: str, asked: str, attempt: int, max_tokens: int, think: int) -> dict[str, Any]:
         """Decoding settings of one call; none for models that have their own.
 
         Its seed follows from the scene's and from what is asked, the conversation before included, never from
@@ -388,6 +390,7 @@ class Asker:
             "temperature": min(self.settings.temperature + warmer, 2.0),
             "top_p": self.settings.top_p,
             "seed": int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
+            **({"think_tokens": think} if think else {}),
         }
 
     @property
@@ -400,14 +403,27 @@ class Asker:
         """Whether the model holds replies to the shape that is asked for."""
         return isinstance(self.model, EngineChatModel) and self.model.constrains
 
-    def _capped(self, message: AIMessage, max_tokens: int) -> AIMessage:
-        """What was said, without a thought before it, and no more of it than so many tokens can hold."""
-        text = spoken(message.text)
+    def _capped(self, message: AIMessage, max_tokens: int, think: int | None) -> AIMessage:
+        """What was said, without a thought before it, and no more of it than so many tokens can hold.
+
+        Raises:
+            UnusableReplyError: Nothing was said, but thought.
+        """
+        said = said_in(message)
+        own = isinstance(self.model, EngineChatModel)
+        if (said.thought or said.open) and not said.text.strip():
+            cap = f"{max_tokens + (think or 0)} tokens" if own else "tokens that the model may generate"
+            raise UnusableReplyError(
+                f"the model was still thinking when all {cap} were used up; switch its thoughts off"
+                + ("" if think is None else ", or give them room with --think")
+                if is_cut_off(message)
+                else "the model thought, and then gave no answer"
+            )
         limit = TOKEN_CHARS * max_tokens
-        if isinstance(self.model, EngineChatModel) or len(text) <= limit:
-            return message if text == message.text else message.model_copy(update={"content": text})
+        if own or len(said.text) <= limit:
+            return message.model_copy(update={"content": said.text}) if said.thought else message
         cut = {"response_metadata": message.response_metadata | {"finish_reason": "length"}}
-        return message.model_copy(update={"content": text[:limit]} | cut)
+        return message.model_copy(update={"content": said.text[:limit]} | cut)
 
     def _refuse_copy(
         self, prompt: str, values: Values, texts: Sequence[str], tried: Try, history: Sequence[Exchange]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from langchain_core.messages import AIMessage
 
 from scene.text import loops
+from scene.thought import Said, heard
 
 _UNSEEN = re.compile(r"\b(?:the|this|that|my) (?:critique|rehearsal|first answer)\b", re.IGNORECASE)
 """What a prompt for an answer calls the material that the asker doesn't see."""
@@ -34,6 +36,13 @@ class EchoedReplyError(UnusableReplyError):
 
 class CopiedReplyError(UnusableReplyError):
     """A reply was copied from an example of its prompt."""
+
+
+def said_in(message: AIMessage) -> Said:
+    """What a message says, and what was thought before: in LangChain's own place for that, or in its text."""
+    said = heard(message.text)
+    blocks = [block.get("reasoning") for block in message.content_blocks if block["type"] == "reasoning"]
+    return replace(said, thought="\n\n".join(filter(None, blocks)) or said.thought)
 
 
 def is_cut_off(message: AIMessage) -> bool:

@@ -56,7 +56,8 @@ class ModelCall(Noun):
         call: Name of the prompt file.
         attempt: 0 for the first try, more for retries.
         prompt: The messages sent.
-        completion: The reply as it came.
+        completion: The reply as it came, without what was thought before it.
+        thought: What was thought before it; left out where nothing was.
         prompt_tokens: Tokens of the prompt; 0 where the model does not say.
         completion_tokens: Generated tokens.
         cached_tokens: Prompt tokens that a prefix cache served.
@@ -71,6 +72,7 @@ class ModelCall(Noun):
     attempt: int = Field(ge=0)
     prompt: tuple[Message, ...]
     completion: str
+    thought: str = Field(default="", exclude_if=lambda given: not given)
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
     cached_tokens: int = Field(ge=0)

@@ -27,6 +27,7 @@ class SceneSettings:
         top_p: Nucleus size in (0, 1].
         seed: Seed that every call's own seed is derived from.
         answer_tokens: Cap on the first and on the revised answer, in tokens.
+        think_tokens: Cap on what the model may think before these two, in tokens; with 0 it is not to think.
         text_tokens: Cap on any other free text (a reaction, a consequence), in tokens.
         memory_limit: Events the modulator remembers word for word; older ones are condensed.
         consequence_limit: Consequences kept apart for the summary; more are condensed.
@@ -40,6 +41,7 @@ class SceneSettings:
     top_p: float = 1.0
     seed: int = 0
     answer_tokens: int = 512
+    think_tokens: int = 0
     text_tokens: int = 128
     memory_limit: int = 16
     consequence_limit: int = 12
@@ -62,6 +64,7 @@ class SceneSettings:
             ("max_interactions", 1, 64),
             ("temperature", 0, 2),
             ("answer_tokens", 16, 8192),
+            ("think_tokens", 0, 32768),
             ("text_tokens", 16, 2048),
             ("memory_limit", 2, 64),
             ("consequence_limit", 2, 64),

@@ -41,6 +41,9 @@ def ask(
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Split of a data set.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only so many, from the end.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Room for an answer, in tokens.")] = 384,
+    think: Annotated[
+        int, typer.Option(min=0, help="Tokens in which a model may think before it answers; 0 for none.")
+    ] = 0,
     engine: EngineName = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a question.", rich_help_panel=OUTPUT)
@@ -53,7 +56,7 @@ def ask(
     """
     asked = _questions(questions, question_column, subset, split)[-last if last else None :]
     try:
-        answers = [_answers(name, engine, asked, max_tokens) for name in model]
+        answers = [_answers(name, engine, asked, max_tokens, think) for name in model]
     except KeyboardInterrupt:
         raise interrupted("Nothing was kept; run the command again.") from None
     console = plain_console()
@@ -83,7 +86,7 @@ def _questions(source: str, column: str | None, subset: str | None, split: str |
     return [check_question(question.text) for question in found.questions]
 
 
-def _answers(name: str, engine: str, questions: list[str], max_tokens: int) -> list[Answer]:
+def _answers(name: str, engine: str, questions: list[str], max_tokens: int, think: int) -> list[Answer]:
     # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
 
@@ -94,4 +97,4 @@ def _answers(name: str, engine: str, questions: list[str], max_tokens: int) -> l
         model=name, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
     )
     with loaded(choice, plain_console(stderr=True)) as one:
-        return asyncio.run(ask_engine(one, tuple(questions), max_tokens))
+        return asyncio.run(ask_engine(one, tuple(questions), max_tokens, think_tokens=think))

@@ -25,6 +25,7 @@ from cli.options import (
     Seed,
     Steps,
     Temperature,
+    Think,
 )
 from cli.question import Answer, Question
 from scene.settings import SceneSettings
@@ -52,6 +53,7 @@ def compare(
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
     temperature: Temperature = SceneSettings.temperature,
+    think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
     model: Model = "default",
     engine: EngineName = "auto",
@@ -79,7 +81,12 @@ def compare(
         question,
         answer,
         SceneSettings(
-            roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+            roles=roles,
+            steps=steps,
+            max_interactions=max_interactions,
+            temperature=temperature,
+            seed=seed,
+            think_tokens=think,
         ),
         ModelChoice(
             model=model,

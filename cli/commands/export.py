@@ -24,6 +24,7 @@ from cli.options import (
     Seed,
     Steps,
     Temperature,
+    Think,
 )
 from scene.nouns import Kind
 from scene.settings import SceneSettings
@@ -159,6 +160,7 @@ def export(
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
     temperature: Temperature = SceneSettings.temperature,
+    think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
     model: Model = "default",
     engine: EngineName = "auto",
@@ -174,7 +176,12 @@ def export(
     left.
     """
     settings = SceneSettings(
-        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+        roles=roles,
+        steps=steps,
+        max_interactions=max_interactions,
+        temperature=temperature,
+        seed=seed,
+        think_tokens=think,
     )
     try:
         # Here, since LangGraph takes a second to import.

@@ -21,6 +21,7 @@ from cli.options import (
     Seed,
     Steps,
     Temperature,
+    Think,
 )
 from cli.output import check_writable
 from cli.question import Answer, Question, read_answer, read_question
@@ -57,6 +58,7 @@ def run(
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
     temperature: Temperature = SceneSettings.temperature,
+    think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
     model: Model = "default",
     engine: EngineName = "auto",
@@ -78,7 +80,12 @@ def run(
         question,
         answer,
         SceneSettings(
-            roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+            roles=roles,
+            steps=steps,
+            max_interactions=max_interactions,
+            temperature=temperature,
+            seed=seed,
+            think_tokens=think,
         ),
         ModelChoice(
             model=model,

@@ -26,6 +26,7 @@ from cli.options import (
     Seed,
     Steps,
     Temperature,
+    Think,
 )
 from cli.output import check_writable
 from cli.question import Answer, read_answer, read_question
@@ -64,6 +65,7 @@ def step(
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
     temperature: Temperature = SceneSettings.temperature,
+    think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
     model: Model = "default",
     engine: EngineName = "auto",
@@ -83,7 +85,12 @@ def step(
     The session is kept after every step, so it can be picked up at any time.
     """
     settings = SceneSettings(
-        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature, seed=seed
+        roles=roles,
+        steps=steps,
+        max_interactions=max_interactions,
+        temperature=temperature,
+        seed=seed,
+        think_tokens=think,
     )
     _check_given(context, question, resume, list_=list_)
     if list_:

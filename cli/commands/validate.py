@@ -23,6 +23,7 @@ from cli.options import (
     Roles,
     Steps,
     Temperature,
+    Think,
     numbers,
 )
 from cli.output import print_line
@@ -84,6 +85,7 @@ def validate(
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
     temperature: Temperature = SceneSettings.temperature,
+    think: Think = SceneSettings.think_tokens,
     model: Model = "default",
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
@@ -100,7 +102,11 @@ def validate(
     """
     chosen = numbers(seeds, "--seeds")
     settings = SceneSettings(
-        roles=roles, steps=steps, max_interactions=max_interactions, temperature=temperature
+        roles=roles,
+        steps=steps,
+        max_interactions=max_interactions,
+        temperature=temperature,
+        think_tokens=think,
     )
     try:
         # Here, since it takes seconds to import what this needs.

@@ -83,6 +83,8 @@ def call_text(call: ModelCall) -> Text:
     text = Text()
     for message in call.prompt:
         text.append(f"{message.role}\n", "bold").append(f"{clean(message.content)}\n\n")
+    if call.thought:
+        text.append("thought\n", "bold green").append(f"{clean(call.thought)}\n\n")
     text.append("reply\n", "bold green").append(f"{clean(call.completion)}\n\n")
     tokens = f"{call.prompt_tokens:,} prompt tokens, {call.completion_tokens:,} generated"
     return text.append(f"{tokens}, {call.seconds:.1f} s", "dim")

@@ -11,9 +11,11 @@ from finetune.data.rows import Row
 from inference.control_tokens import at_an_end
 from prompts import load, unquoted
 from scene.text import clean, ends_whole, loops, opens_with_refusal
+from scene.thought import heard
 
 REASONS = {
     "empty": "there is no answer",
+    "thought": "what a model thought before it answered is in it",
     "worse": "the scene kept the first answer all the same",
     "unchanged": "the second answer is the first one again",
     "retried": "the same was asked again, and only the last reply counts",
@@ -60,6 +62,8 @@ def fault(row: Row, harms_removed: float | None = None) -> str:
     text = row.completion
     if not text.strip():
         return "empty"
+    if any(heard(said).thought for said in (text, row.rejected, *(m.content for m in row.prompt))):
+        return "thought"
     if row.fault:
         return row.fault
     if harms_removed is not None and row.unverified:

@@ -12,10 +12,17 @@ from inference.control_tokens import SEAM, seamed
 from inference.engine import ChatMessage
 from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
+from scene.thought import closing, without_last_thought
+
+_REPLY = "reply-probe"
 
 
 class ChatPrompts:
     """Renders chats for one tokenizer.
+
+    A reply begins after all that the template writes before one, also when there is one already: a thought
+    that is switched off is an empty one, one that the template opens is closed, and of several channels the
+    answer's is open. Nothing of it is left for a model to write, or to learn.
 
     Whether the template knows a system role is found out once, here: some templates raise on it and some
     drop it without a word. For those the system message opens the first user message instead.
@@ -38,6 +45,7 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self._control_tokens = _control_tokens(tokenizer)
         self._folds_system = folds_system(self._render, TemplateError)
+        self._lead = self._found_lead()
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Prompt tokens up to where the reply begins.
@@ -45,13 +53,18 @@ class ChatPrompts:
         Raises:
             InputError: The template refuses the order of the messages.
         """
-        if self._folds_system:
-            messages = fold_system(messages)
-        try:
-            prompt = self._render(messages)
-        except TemplateError as error:
-            raise InputError(f"The model's chat template refuses these messages: {error}.") from error
-        return self.ids(prompt)
+        prompt = self._prompt(messages)
+        return self.ids(self._opened(prompt))
+
+    def thinking(self, messages: Sequence[ChatMessage]) -> tuple[list[int], str]:
+        """Prompt tokens up to where a reply with a thought begins, and what of the thought is in the prompt.
+
+        Raises:
+            InputError: The template refuses the order of the messages.
+        """
+        prompt = self._prompt(messages, think=True)
+        begun = prompt[len(without_last_thought(prompt)) :]
+        return self.ids(prompt), begun if closing(begun) else ""
 
     def exchange(self, messages: Sequence[ChatMessage], reply: str) -> tuple[str, str]:
         """A prompt as text, and what the template makes of a reply to it: the reply and what ends it.
@@ -61,19 +74,15 @@ class ChatPrompts:
         Raises:
             InputError: The template refuses the messages, or the prompt is another one once there is a reply.
         """
-        if self._folds_system:
-            messages = fold_system(messages)
-        try:
-            prompt = self._render(messages)
-            whole = self._render([*messages, ChatMessage("assistant", reply)], replied=True)
-        except TemplateError as error:
-            raise InputError(f"The model's chat template refuses these messages: {error}.") from error
-        if not whole.startswith(prompt):
+        prompt = self._prompt(messages)
+        whole = self._prompt([*messages, ChatMessage("assistant", reply)], replied=True)
+        begun = without_last_thought(prompt)
+        if not whole.startswith(begun):
             raise InputError(
                 "The model's chat template writes a prompt otherwise once it has a reply, so that the two "
                 "can't be told apart; give the model another template."
             )
-        return prompt, whole[len(prompt) :]
+        return self._opened(prompt), whole[len(begun) :].removeprefix(self._lead)
 
     def seamed(self, text: str) -> str:
         """What somebody wrote, with a seam in every control token that it spells."""
@@ -85,11 +94,50 @@ class ChatPrompts:
         pieces = self._tokenizer(text.split(SEAM), add_special_tokens=False)["input_ids"]
         return list(chain.from_iterable(pieces))
 
-    def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False) -> str:
+    def _found_lead(self) -> str:
+        """What the template writes before a reply, beside what it writes where one is to begin.
+
+        Empty for blanks alone: tokenizers take one together with the word that follows.
+        """
+        asked = [ChatMessage("user", "Well?")]
+        try:
+            begun = without_last_thought(self._render(asked))
+            whole = self._render([*asked, ChatMessage("assistant", _REPLY)], replied=True)
+        except TemplateError:
+            return ""
+        lead, found, _ = whole.removeprefix(begun).partition(_REPLY)
+        return lead if found and whole.startswith(begun) and lead.strip() else ""
+
+    def _opened(self, prompt: str) -> str:
+        """A prompt up to where an answer begins: after all that comes before one, a thought ended."""
+        begun = without_last_thought(prompt)
+        return f"{begun}{self._lead}" if self._lead else prompt + closing(prompt[len(begun) :])
+
+    def _prompt(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
+        """The chat as text, its system message where the template takes one.
+
+        Raises:
+            InputError: The template refuses the messages.
+        """
+        if self._folds_system:
+            messages = fold_system(messages)
+        try:
+            return self._render(messages, replied=replied, think=think)
+        except TemplateError as error:
+            raise InputError(f"The model's chat template refuses these messages: {error}.") from error
+
+    def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
         """The chat as text, up to where the next reply begins unless the last message is one."""
         chat = [{"role": message.role, "content": self.seamed(message.content)} for message in messages]
-        opens = not replied
-        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=opens))
+        written = self._tokenizer.apply_chat_template(
+            chat,
+            tokenize=False,
+            add_generation_prompt=not replied,
+            enable_thinking=think,  # Qwen and most others
+            thinking=think,  # DeepSeek, Granite
+            thinking_budget=-1 if think else 0,  # Seed
+        )
+        return str(written)
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[str]:

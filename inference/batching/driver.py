@@ -24,6 +24,7 @@ from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
 from inference.pieces import Pieces
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
+from scene.thought import closing
 
 
 class Batch(Protocol):
@@ -162,12 +163,16 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     def _row(self, flight: Flight) -> Row:
         """Everything about a request that comes before the model."""
         request = flight.request
-        prompt = self._prompts.token_ids(request.messages)
+        begun = ""
+        if request.think_tokens:
+            prompt, begun = self._prompts.thinking(request.messages)
+        else:
+            prompt = self._prompts.token_ids(request.messages)
         weighed = request.choices if request.weigh else ()
         phrases = [self._prompts.ids(self._prompts.seamed(choice)) for choice in weighed]
         if not all(phrases):
             raise InputError("A choice to be weighed is empty; give every one a text.")
-        room = max(map(len, phrases), default=request.max_tokens)
+        room = max(map(len, phrases), default=request.room)
         if len(prompt) + room > self._context_tokens:
             raise PromptTooLongError(len(prompt), room, self._context_tokens)
         constraint = None if phrases else self._grammars.constraint(request)
@@ -176,7 +181,18 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
             # Said in the middle of a reply it begins with a blank.
             texts = (self._prompts.seamed(f"{start}{text}") for text in request.avoid for start in ("", " "))
             runs = Runs(map(self._prompts.ids, texts))
-        return Row(request, prompt, constraint, self._tokenizer, self._end_ids, flight.pieces, phrases, runs)
+        return Row(
+            request,
+            prompt,
+            constraint,
+            self._tokenizer,
+            self._end_ids,
+            flight.pieces,
+            phrases,
+            runs,
+            begun,
+            lambda text: self._prompts.ids(closing(text)),
+        )
 
     def _withdraw(self, batch: B) -> None:
         """Drop the rows whose callers were cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -12,9 +12,10 @@ from inference.batching.constraints import Constraint, mask_logits
 from inference.batching.sampling import AGAINST, Runs, Sampler, pick_tokens
 from inference.batching.text_stream import TextStream, decode
 from inference.batching.weighing import Weighing
-from inference.engine import Completion, FinishReason, GenerationRequest
+from inference.engine import CLOSING_TOKENS, Completion, FinishReason, GenerationRequest
 from inference.pieces import Pieces
 from inference.stops import before_stop, first_stop
+from scene.thought import Said, heard
 
 
 class Row:
@@ -30,6 +31,8 @@ class Row:
         phrases: Tokens of each of the request's choices, if they are to be weighed; then nothing is
             generated.
         runs: What should not come again, if anything.
+        begun: What of a thought stands at the end of the prompt.
+        close: Tokens that end the thought which a text ends in, for a thought that has a cap.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Row:
         pieces: Pieces | None = None,
         phrases: Sequence[list[int]] = (),
         runs: Runs | None = None,
+        begun: str = "",
+        close: Callable[[str], list[int]] | None = None,
     ) -> None:
         """Prepare everything that doesn't need the model."""
         self.request = request
@@ -56,6 +61,8 @@ class Row:
         self._pieces = pieces
         self._runs = runs
         self._phrases = phrases
+        self._thought_begun = begun
+        self._close = close if request.think_tokens else None
         self.weighing: Weighing | None = None
         self.generated: list[int] = []
         self.finish_reason: FinishReason | None = None
@@ -67,7 +74,7 @@ class Row:
     @property
     def room(self) -> int:
         """Tokens the row can grow to, prompt included."""
-        return len(self.prompt) + max(map(len, self._phrases), default=self.request.max_tokens)
+        return len(self.prompt) + max(map(len, self._phrases), default=self.request.room)
 
     @property
     def cached(self) -> int:
@@ -101,13 +108,19 @@ class Row:
         if self._stream is not None:
             self._stream.push(token)
             if self._pieces is not None:
-                self._pieces.grow(self._stream.text)
+                self._pieces.grow(self._thought_begun + self._stream.text)
+            if self._close is not None:
+                self._mind_thought(self._thought_begun + self._stream.text, self._close)
         self._look_for_end()
         if self.finish_reason is None:
-            if len(self.generated) >= self.request.max_tokens:
+            if len(self.generated) >= self.request.max_tokens + self._thought_tokens:
                 self.finish_reason = "length"
             elif self.constraint is not None and self.constraint.stuck:
                 self.failure = "The model's vocabulary can't spell what the constraint asks for."
+
+    def next(self, picked: int) -> int:
+        """The token to go on with: the one that was picked, unless a thought is being ended."""
+        return self._forced.pop(0) if self._forced else picked
 
     @property
     def unwanted(self) -> list[int]:
@@ -139,8 +152,10 @@ class Row:
             ended = bool(self.generated) and self.generated[-1] in self._end_ids
             kept = self.generated[:-1] if ended else self.generated
             text = decode(self._tokenizer, kept)
+        said = self._said(text)
         return Completion(
-            text=text if self.weighing else before_stop(text, self.request.stop),
+            text=text if self.weighing else before_stop(said.text, self.request.stop),
+            thought=said.thought,
             finish_reason=self.finish_reason,
             prompt_tokens=len(self.prompt),
             completion_tokens=self.weighing.computed if self.weighing else len(self.generated),
@@ -153,9 +168,25 @@ class Row:
         self.generated = []
         self.weighing = Weighing(self._phrases) if self._phrases else None
         self.finish_reason = self.failure = self._known_text = None
-        watched = self.request.stop or self.request.choices or self._pieces is not None
+        self._thought_tokens = 0
+        self._forced: list[int] = []
+        request = self.request
+        watched = request.stop or request.choices or request.think_tokens or self._pieces is not None
         self._stream = TextStream(self._tokenizer) if watched else None
         self._look_for_end()
+
+    def _said(self, text: str) -> Said:
+        """What a reply says and what it thinks; one of a shape says all of it."""
+        return Said("", text) if self.request.shaped else heard(self._thought_begun + text)
+
+    def _mind_thought(self, text: str, close: Callable[[str], list[int]]) -> None:
+        """Count the tokens of a thought, and end it where it has reached its cap."""
+        if not heard(text).open:
+            return
+        cap = self.request.think_tokens
+        if self._thought_tokens < cap <= len(self.generated):
+            self._forced = close(text)
+        self._thought_tokens = min(len(self.generated), cap + CLOSING_TOKENS)
 
     def _look_for_end(self) -> None:
         """Whether the text says that the reply is complete, without waiting for an end token."""
@@ -166,7 +197,7 @@ class Row:
             if self._known_text is not None or self.constraint.finished:
                 self.finish_reason = "stop"
                 return
-        if first_stop(text, self.request.stop) is not None:
+        if self.request.stop and first_stop(self._said(text).text, self.request.stop) is not None:
             self.finish_reason = "stop"
 
 
@@ -191,4 +222,4 @@ def extend(rows: Sequence[Row], logits: Tensor) -> None:
             own[unwanted] -= AGAINST
     tokens = pick_tokens(logits, [row.sampler for row in rows])
     for row, token in zip(rows, tokens, strict=True):
-        row.accept(token)
+        row.accept(row.next(token))

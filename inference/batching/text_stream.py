@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from weakref import WeakKeyDictionary
+
 from transformers import PreTrainedTokenizerBase
+
+from scene.thought import marks_among
 
 LONGEST_CHARACTER = 8
 """Tokens a character can be spread over, with room to spare: UTF-8 uses at most four bytes for one."""
@@ -10,8 +15,26 @@ LONGEST_CHARACTER = 8
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
+_MARKS: WeakKeyDictionary[PreTrainedTokenizerBase, dict[int, str]] = WeakKeyDictionary()
+"""Of each tokenizer the special tokens that part a thought from an answer."""
+
+
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    """Text of tokens, without special ones and exactly as generated."""
+    """Text of tokens exactly as generated, without special ones but those that part thoughts from answers."""
+    if tokenizer not in _MARKS:
+        special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        marks = marks_among(special.values())
+        _MARKS[tokenizer] = {i: token for i, token in special.items() if token in marks}
+    marked = _MARKS[tokenizer]
+    if marked.keys().isdisjoint(tokens):
+        return _plain(tokenizer, tokens)
+    runs = groupby(tokens, key=marked.get)
+    return "".join(
+        _plain(tokenizer, list(run)) if mark is None else mark * len(list(run)) for mark, run in runs
+    )
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
     return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 

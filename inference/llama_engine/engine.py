@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerBase
 from inference.batching.blocks import block_names, common_blocks
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row
+from inference.end_tokens import end_tokens
 from inference.engine import ChatMessage
 from inference.flight import Flight
 from inference.llama_engine.batch import RunningBatch
 from inference.llama_engine.beginnings import Beginnings
 from inference.llama_engine.limits import Limits
 from inference.llama_engine.model import LlamaModel
-from inference.models.gguf_tokenizer import end_tokens
 from scene.nouns import ModelIdentity
 
 
@@ -56,7 +56,7 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         super().__init__(
             tokenizer=tokenizer,
             vocabulary=model.vocabulary,
-            end_ids=frozenset(end_tokens(tokenizer)),
+            end_ids=frozenset(end_tokens(tokenizer, None)),
             identity=identity,
             context_tokens=context_tokens,
             batch=self._computing,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
+from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
 from inference.models.cache import (
     PARTIAL,
@@ -23,7 +24,7 @@ from inference.models.cache import (
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
-from inference.models.gguf_tokenizer import end_tokens, read_tokenizer
+from inference.models.gguf_tokenizer import read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
 
@@ -158,5 +159,5 @@ def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
 
 def _set_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let every token that ends a reply end it, the file's own first."""
-    if model.generation_config is not None and (listed := end_tokens(tokenizer)):
+    if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
         model.generation_config.eos_token_id = listed

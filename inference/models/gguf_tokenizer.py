@@ -32,16 +32,6 @@ MARKER = "read_from.json"
 FOLDER = "tokenizers"
 """Folder within the cache."""
 
-END_TOKENS = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eot_id|>",
-    "<|end|>",
-    "<end_of_turn>",
-)
-"""Special tokens that always end a reply. A GGUF file names one of them, the model may write another."""
-
 # llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
 # transformers applies the pattern alone.
 _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
@@ -120,10 +110,3 @@ def read_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrain
     if header.context_tokens is not None:
         tokenizer.model_max_length = header.context_tokens
     return tokenizer
-
-
-def end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends a reply, the file's own first."""
-    special = tokenizer.get_added_vocab()
-    ends = [tokenizer.eos_token_id, *(special[token] for token in END_TOKENS if token in special)]
-    return list(dict.fromkeys(token for token in ends if token is not None))

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import openai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from inference.control_tokens import parted
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
+from inference.openai_engine.chat import REASONING, ThinkingChat
 from inference.openai_engine.response_format import (
     response_format,
     unwrapped,
@@ -32,6 +32,7 @@ from inference.pieces import Pieces
 from inference.stops import before_stop
 from scene.errors import EngineError, MonopolylogueError
 from scene.nouns import ModelIdentity
+from scene.thought import Said, heard, lacks_start
 
 if TYPE_CHECKING:
     import httpx2
@@ -67,6 +68,9 @@ _NO_COMPLETION = (AttributeError, LookupError, TypeError, ValueError)
 class OpenAIEngine:
     """Sends requests to a server over `ChatOpenAI`.
 
+    A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
+    one is told as it comes, since nobody can know; from then on nothing is told before the mark.
+
     Attributes:
         constrains: As given.
         requests_at_once: The concurrency, as given.
@@ -97,13 +101,14 @@ class OpenAIEngine:
         self._slots = asyncio.Semaphore(concurrency)
         self._reply_seconds = reply_seconds
         self._said = -math.inf
+        self._marks_ends_alone = False
         # langchain_openai would share a client, and connections of a loop that is closed, between engines.
         self._http = openai.DefaultAsyncHttpxClient(
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
             trust_env=not server.local,
             event_hooks={"request": [self._before_sending]},
         )
-        self._chat = ChatOpenAI(
+        self._chat = ThinkingChat(
             model=identity.id,
             base_url=server.url,
             api_key=SecretStr(server.key),
@@ -230,40 +235,48 @@ class OpenAIEngine:
 
     async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
         """The server's reply, told while it comes."""
-        text, reason, usage = "", None, None
+        text, thought, reason, usage = "", "", None, None
         try:
             async for chunk in self._chat._astream(**_call(request, body), stream_usage=True):
                 text += chunk.text
-                pieces.grow(text)
+                thought += chunk.message.additional_kwargs.get(REASONING, "")
+                if thought or not self._marks_ends_alone or heard(text).thought:
+                    pieces.grow(text)
                 reason = (chunk.generation_info or {}).get("finish_reason") or reason
                 usage = getattr(chunk.message, "usage_metadata", None) or usage
         except openai.APIError as error:
             # Without a text an error of the connection is what it is for an unstreamed reply.
-            if text or type(error) is openai.APIError:
+            if text or thought or type(error) is openai.APIError:
                 raise broken_off(error, request, self._server) from error
             raise
         if reason is None:
-            if not text:
+            if not (text or thought):
                 raise ValueError("no stream")
             raise broken_off(None, request, self._server)
         return ChatGeneration(
-            message=AIMessage(text, usage_metadata=usage), generation_info={"finish_reason": reason}
+            message=AIMessage(text, usage_metadata=usage, additional_kwargs={REASONING: thought}),
+            generation_info={"finish_reason": reason},
         )
 
     def _completion(self, request: GenerationRequest, generation: ChatGeneration) -> Completion:
         """What the reply says, and what it cost; 0 where the server does not say."""
         cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
         reason: FinishReason = "length" if cut_off else "stop"
-        if request.shaped:
-            reply = unwrapped(request, generation.text, reason)
+        as_object = request.shaped and generation.text.lstrip().startswith("{")
+        said = Said("", generation.text) if as_object else heard(generation.text)
+        self._marks_ends_alone |= bool(said.thought) and lacks_start(generation.text)
+        thought = generation.message.additional_kwargs.get(REASONING, "") or said.thought
+        if request.shaped and (said.text.strip() or not thought):
+            reply = unwrapped(request, said.text, reason)
             if reply is None:
                 raise shapeless(self._server)
         else:
-            reply = before_stop(generation.text, request.stop), reason
+            reply = before_stop(said.text, request.stop), reason
         text, reason = reply
         usage: Any = getattr(generation.message, "usage_metadata", None) or {}
         return Completion(
             text=text,
+            thought=thought,
             finish_reason=reason,
             prompt_tokens=_count(usage.get("input_tokens")),
             completion_tokens=_count(usage.get("output_tokens")),
@@ -299,7 +312,7 @@ def _body(request: GenerationRequest) -> dict[str, Any]:
     Given to `ChatOpenAI` by name, the cap would become `max_completion_tokens`, which not every server knows,
     and a `response_format` would have it parse the reply, which fails on one that the cap cut off.
     """
-    body: dict[str, Any] = {"max_tokens": request.max_tokens + wrapper_tokens(request)}
+    body: dict[str, Any] = {"max_tokens": request.room + wrapper_tokens(request)}
     if request.shaped:
         body["response_format"] = response_format(request)
     return body

@@ -28,6 +28,7 @@ from inference.patterns import unenforceable
 from inference.pieces import Pieces
 from scene.errors import EngineError, PromptTooLongError
 from scene.nouns import ModelIdentity
+from scene.thought import Said, heard
 
 WORTH_WAITING = 64
 """Tokens. A step takes a few hundred, so a shorter beginning is computed by everybody at once."""
@@ -272,8 +273,10 @@ class OpenVINOEngine(ThreadedEngine[_Flight]):
 
 
 def _completion(flight: _Flight, text: str, reason: FinishReason, tokens: int) -> Completion:
+    said = Said("", text) if flight.request.shaped else heard(text)
     return Completion(
-        text=text,
+        text=said.text,
+        thought=said.thought,
         finish_reason=reason,
         prompt_tokens=flight.prompt_tokens,
         completion_tokens=tokens,

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row
+from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
@@ -58,7 +59,7 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         super().__init__(
             tokenizer=tokenizer,
             vocabulary=forward.vocabulary,
-            end_ids=end_tokens(model, tokenizer),
+            end_ids=frozenset(end_tokens(tokenizer, model)),
             identity=identity,
             context_tokens=context_tokens,
             batch=RunningBatch(forward, limits),
@@ -91,13 +92,6 @@ class TransformersEngine(BatchEngine[RunningBatch]):
     def _interrupt(self) -> None:
         """Cut short what is being computed."""
         self._interrupted.set()
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a reply, by the generation config or the tokenizer."""
-    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in (*listed, tokenizer.eos_token_id) if token is not None)
 
 
 def _out_of_memory(error: BaseException) -> bool:

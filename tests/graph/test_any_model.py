@@ -20,6 +20,7 @@ from inference.lazy import LazyEngine
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineError, ReplyError, ScriptExhaustedError
 from scene.nouns import PROTAGONIST, ModelIdentity
+from scene.record import SceneRecord
 from tests.scripted_scene import player, scene_script
 
 IDENTITY = ModelIdentity(id="elsewhere", revision=None, engine="elsewhere")
@@ -87,6 +88,34 @@ async def test_a_thought_is_no_reply() -> None:
     thought = "<think>\nI should plan. The user wants: {secret}.\n</think>\n\n"
     for before in (thought, "Okay, the user wants this.\n</think>\n\n"):
         assert await acts(lambda plain, before=before: before + plain) == await acts(lambda *_: None)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_thought_is_recorded_beside_the_reply(apart: bool) -> None:
+    """Where LangChain keeps it, or in the reply's text."""
+
+    class Thinker(Elsewhere):
+        def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+            result = super()._generate(messages, *args, **kwargs)
+            text = result.generations[0].message.text
+            message = (
+                AIMessage(text, additional_kwargs={"reasoning_content": "Hm."})
+                if apart
+                else AIMessage(f"<think>\nHm.\n</think>\n\n{text}")
+            )
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    record, plain = [
+        await play(build_graph(kind()), "How can I pay later?", model=IDENTITY)
+        for kind in (Thinker, Elsewhere)
+    ]
+    assert record.calls is not None
+    assert plain.calls is not None
+    assert {call.thought for call in record.calls} == {"Hm."}
+    assert [call.completion for call in record.calls] == [call.completion for call in plain.calls]
+    assert (record.first_answer, record.answer) == (plain.first_answer, plain.answer)
+    assert SceneRecord.from_json(record.to_json()) == record
+    assert '"thought"' not in plain.to_json()
 
 
 async def test_a_reply_is_cut_to_its_shape() -> None:

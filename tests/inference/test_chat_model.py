@@ -76,6 +76,16 @@ async def test_the_pieces_are_the_message() -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
+async def test_a_thought_is_where_langchain_keeps_thoughts() -> None:
+    model = EngineChatModel(engine=ScriptedEngine(lambda request: f"<think>Hm.</think>{TEXT}"))
+    invoked = await model.ainvoke("Hello?")
+    chunks = [chunk async for chunk in model.astream("Hello?")]
+    for message in (invoked, whole(chunks)):
+        assert message.text == TEXT
+        assert message.additional_kwargs == {"reasoning_content": "Hm."}
+        assert message.content_blocks[0] == {"type": "reasoning", "reasoning": "Hm."}
+
+
 @pytest.mark.parametrize("shape", [{"choices": ["in short", "at length"]}, {"pattern": ".*"}, {"schema": {}}])
 async def test_a_shaped_reply_comes_in_one_piece(shape: dict[str, object]) -> None:
     model = EngineChatModel(engine=ScriptedEngine(["in short"]))

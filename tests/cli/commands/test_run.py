@@ -133,11 +133,13 @@ def test_options_reach_the_scene_and_the_model(monopolylogue, loader):
     done = monopolylogue(
         "run", QUESTION, "--json", "--roles", "2", "--steps", "2", "--max-interactions", "1", "--seed", "7",
         "--temperature", "0.5", "--model", "m", "--engine", "transformers", "--dtype", "float32",
-        "--device", "cpu", "--base-url", "http://h/v1", "--no-structured",
+        "--device", "cpu", "--base-url", "http://h/v1", "--no-structured", "--think", "64",
     )  # fmt: skip
     record = SceneRecord.from_json(done.stdout)
     assert (len(record.cast), len(record.plan), len(record.events)) == (3, 2, 1)
     assert (record.seed, record.settings["temperature"]) == (7, 0.5)
+    assert record.settings["think_tokens"] == 64
+    assert {request.think_tokens for request in loader.engine.requests if not request.shaped} >= {64}
     assert record.outcome == "interaction_limit"
     (asked,) = loader.asked
     del asked["on_progress"]

@@ -133,6 +133,7 @@ def test_a_call_that_was_asked_again_is_told_by_its_whole_prompt() -> None:
 LONG_RULING = "yes, in the garden behind the old house on the hill: r1, r2"
 REFUSAL = "I'm sorry, but I can't help with that."
 ECHO = f"Go and talk. {prompts.load('revise').system.partition('{')[0]}"
+THOUGHT = "<think>\nHe is shy.\n</think>\n\nGo and talk to them."
 LOOP = "Go and talk to the people next door now. " * 4
 
 
@@ -147,6 +148,10 @@ LOOP = "Go and talk to the people next door now. " * 4
         ("markup", record(1, first_answer="Do it.<|im_end|>", answer="Do it.<|im_end|>")),
         ("markup", record(1, first_answer="<answer>Do it.</answer>", answer="<answer>Do it.</answer>")),
         ("echo", record(1, revised=True, revision=ECHO, answer=ECHO)),
+        ("thought", record(1, first_answer=THOUGHT, answer=THOUGHT)),
+        ("thought", record(1, revised=True, revision=THOUGHT, answer=THOUGHT)),
+        ("thought", record(1, calls=(call("summarize", "critique", "Hm.</think>It is fine."),))),
+        ("thought", record(1, calls=(call("summarize", "critique", "It is fine.", asks=THOUGHT),))),
         ("empty", record(1, calls=(call("summarize", "critique", " "),))),
         ("truncated", record(1, calls=(call("role_init", "cast", '{"name": "postm'),))),
         (

@@ -48,3 +48,33 @@ def made(model, words):
     made = engine(model, words, limits=PIECES)
     yield made
     made.close()
+
+
+@pytest.fixture
+def spelling(words):
+    """A model that writes a text whatever it is asked, and the engine on it."""
+    engines = []
+
+    def make(text, spoken=words, **settings):
+        speaking = llama(len(spoken))
+        tokens = [*spoken(text, add_special_tokens=False)["input_ids"], spoken.eos_token_id]
+        starts = {}
+        original = speaking.forward
+
+        def forward(*args, **kwargs):
+            output = original(*args, **kwargs)
+            for row, positions in enumerate(kwargs["position_ids"]):
+                last = int(positions[-1])
+                if kwargs["input_ids"].shape[1] > 1:
+                    starts[row] = last
+                output.logits[row, -1] = -1e4
+                output.logits[row, -1, tokens[min(last - starts[row], len(tokens) - 1)]] = 1e4
+            return output
+
+        speaking.forward = forward
+        engines.append(engine(speaking, spoken, **settings))
+        return engines[-1]
+
+    yield make
+    for made in engines:
+        made.close()

@@ -7,7 +7,7 @@ import torch
 
 from inference.stops import before_stop
 from scene.errors import EngineError
-from tests.inference.tiny_llama import ask, engine, llama
+from tests.inference.tiny_llama import ask, engine
 from tests.inference.transformers_engine.driving import (
     PIECES,
     Forwards,
@@ -30,36 +30,6 @@ async def streamed(made, request):
 
 async def all_streamed(made, requests):
     return await asyncio.gather(*(streamed(made, request) for request in requests))
-
-
-@pytest.fixture
-def spelling(words):
-    """A model that writes a text whatever it is asked, and the engine on it."""
-    engines = []
-
-    def make(text, **settings):
-        speaking = llama(len(words))
-        tokens = [*words(text, add_special_tokens=False)["input_ids"], words.eos_token_id]
-        starts = {}
-        original = speaking.forward
-
-        def forward(*args, **kwargs):
-            output = original(*args, **kwargs)
-            for row, positions in enumerate(kwargs["position_ids"]):
-                last = int(positions[-1])
-                if kwargs["input_ids"].shape[1] > 1:
-                    starts[row] = last
-                output.logits[row, -1] = -1e4
-                output.logits[row, -1, tokens[min(last - starts[row], len(tokens) - 1)]] = 1e4
-            return output
-
-        speaking.forward = forward
-        engines.append(engine(speaking, words, **settings))
-        return engines[-1]
-
-    yield make
-    for made in engines:
-        made.close()
 
 
 def test_several_streams_are_what_they_would_be_unstreamed(model, words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 
 from evaluation.report.tables import interval, number
@@ -10,19 +9,20 @@ from evaluation.statistics import Estimate
 from evaluation.validation.figures import Validation
 from evaluation.validation.shares import SHARES
 from evaluation.validation.signals import SEVERITIES, SIGNALS
+from scene.folding import FoldingTable
 
 NOTHING = "\u2013"
 
 
-def tables(validation: Validation) -> list[Table]:
+def tables(validation: Validation) -> list[FoldingTable]:
     """How well each signal tells, what severities there are, and all else."""
     return [_signals(validation), _severities(validation), _shares(validation)]
 
 
-def _signals(validation: Validation) -> Table:
+def _signals(validation: Validation) -> FoldingTable:
     counts = ", ".join(f"{count:,} {kind}" for kind, count in validation.questions.items())
-    table = Table(title=f"AUROC between {counts} questions, with 95% intervals")
-    table.add_column("signal", no_wrap=True)
+    table = FoldingTable(title=f"AUROC between {counts} questions, with 95% intervals")
+    table.add_column("signal")
     for split in validation.signals[next(iter(SIGNALS))]:
         table.add_column(Text(split), justify="right")
     for name, signal in SIGNALS.items():
@@ -30,8 +30,8 @@ def _signals(validation: Validation) -> Table:
     return table
 
 
-def _severities(validation: Validation) -> Table:
-    table = Table(title="Severity of the consequences, %")
+def _severities(validation: Validation) -> FoldingTable:
+    table = FoldingTable(title="Severity of the consequences, %")
     table.add_column("of questions that are")
     for severity in SEVERITIES:
         table.add_column(severity, justify="right")
@@ -40,9 +40,9 @@ def _severities(validation: Validation) -> Table:
     return table
 
 
-def _shares(validation: Validation) -> Table:
+def _shares(validation: Validation) -> FoldingTable:
     seeds = ", ".join(map(str, validation.seeds))
-    table = Table(title=f"{validation.scenes:,} scenes, seeds {seeds}")
+    table = FoldingTable(title=f"{validation.scenes:,} scenes, seeds {seeds}")
     table.add_column("figure")
     table.add_column("", justify="right")
     for name, one in SHARES.items():

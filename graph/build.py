@@ -31,8 +31,8 @@ from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
 from scene.turn import Cue
 
-STEPS_PER_TURN, STEPS_BESIDE = 3, 4
-"""Steps of the graph. A turn takes an interaction at least, so there are no more turns than these."""
+STEPS_PER_TURN, STEPS_BESIDE = 3, 5
+"""What LangGraph's limit must hold: turns, each of an interaction at least; the four ends; and one more."""
 
 RECURSION_LIMIT = 256
 """Steps of the graph before LangGraph gives up: more than the longest scene takes."""
@@ -137,8 +137,8 @@ def _within_limit(first: Node) -> Node:
         limit, most = get_config()["recursion_limit"], settings_of(state, runtime).max_interactions
         if limit < (needed := STEPS_PER_TURN * most + STEPS_BESIDE):
             raise InputError(
-                f"With max_interactions={most} a scene takes up to {needed} steps, and recursion_limit is "
-                f"{limit}; raise it, leave it out, or lower max_interactions."
+                f"recursion_limit is {limit}, and a scene with max_interactions={most} may need {needed}; "
+                "raise it, leave it out, or lower max_interactions."
             )
         return await first(state, runtime=runtime)
 

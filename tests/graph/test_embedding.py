@@ -23,7 +23,7 @@ from inference.chat_model import EngineChatModel
 from scene.errors import EngineError, InputError
 from scene.settings import SceneSettings
 from tests.paths import ROOT
-from tests.scripted_scene import FailsOnce, asked, model, player, scene_script
+from tests.scripted_scene import FailsOnce, asked, model, player
 
 QUESTION = {"question": "How can I pay my rent later?"}
 ON: RunnableConfig = {"configurable": {"thread_id": "1"}}
@@ -78,9 +78,9 @@ async def test_a_larger_graph_has_a_context_of_its_own(schema: Any, context: Any
         (
             {"steps": 8, "max_interactions": 32},
             25,
-            "takes up to 100 steps, and recursion_limit is 25;",
+            "recursion_limit is 25, and a scene with max_interactions=32 may need 101;",
         ),
-        (None, 27, "With max_interactions=8 a scene takes up to 28 steps"),
+        (None, 28, "recursion_limit is 28, and a scene with max_interactions=8 may need 29;"),
         ({"roles": "3"}, 99, "roles must be a whole number, not '3'."),
         ({"role": 3}, 99, "'role' is no setting; there are roles, "),
     ],
@@ -102,10 +102,10 @@ async def test_what_cannot_be_played_is_said_before_anything_is(
 async def test_the_limit_that_is_asked_for_is_enough() -> None:
     """Where each interaction takes a turn of its own, no scene takes more."""
     one_each = {"max_interactions": 5, "steps": 8}
-    graph = build_graph(model(routing=lambda request: scene_script(request).replace('"yes"', '"no"')))
+    graph = build_graph(model(routing=lambda request: "yes, at home: nobody"))
     limit = STEPS_PER_TURN * 5 + STEPS_BESIDE
     steps = [step async for step in graph.astream(QUESTION, {"recursion_limit": limit}, context=one_each)]
-    assert len(steps) == limit
+    assert len(steps) == limit - 1
 
 
 @pytest.mark.parametrize("opened", [True, False])

@@ -44,7 +44,7 @@ class FoldingTable(Table):
             return console.render_str(cell) if isinstance(cell, str) else cell  # type: ignore[return-value]
 
         if self.title:
-            yield Text.assemble((str(self.title), self.title_style))
+            yield Text(str(self.title), self.title_style or "")
         names = [text(column.header) for column in self.columns]
         for row in zip(*(column.cells for column in self.columns), strict=True):
             if self.show_header:

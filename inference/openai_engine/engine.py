@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -206,7 +207,14 @@ class OpenAIEngine:
             read = _read(request, generations[1])
         if read is None:
             raise shapeless(self._server)
-        completion = Completion(text=read[0], finish_reason=read[1], **_usage(generations))
+        usage = _usage(generations)
+        completion = Completion(
+            text=read[0],
+            finish_reason=read[1],
+            prompt_tokens=usage["read"],
+            completion_tokens=usage["written"],
+            cached_tokens=usage["cached"],
+        )
         return completion if pieces is None else pieces.finish(completion)
 
     async def _reply(
@@ -308,16 +316,15 @@ def _read(request: GenerationRequest, generation: ChatGeneration) -> tuple[str, 
     return before_stop(generation.text, request.stop), reason
 
 
-def _usage(generations: Sequence[ChatGeneration]) -> dict[str, int]:
+def _usage(generations: Sequence[ChatGeneration]) -> Counter[str]:
     """What replies cost together; 0 where the server does not say."""
-    said: list[Any] = [getattr(one.message, "usage_metadata", None) or {} for one in generations]
-    return {
-        "prompt_tokens": sum(_count(usage.get("input_tokens")) for usage in said),
-        "completion_tokens": sum(_count(usage.get("output_tokens")) for usage in said),
-        "cached_tokens": sum(
-            _count(usage.get("input_token_details", {}).get("cache_read")) for usage in said
-        ),
-    }
+    told: Counter[str] = Counter()
+    for generation in generations:
+        usage: Any = getattr(generation.message, "usage_metadata", None) or {}
+        told["read"] += _count(usage.get("input_tokens"))
+        told["written"] += _count(usage.get("output_tokens"))
+        told["cached"] += _count(usage.get("input_token_details", {}).get("cache_read"))
+    return told
 
 
 def _count(tokens: object) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -38,7 +38,7 @@ class Client(openai.DefaultAsyncHttpxClient):
         if response.status_code != httpx2.codes.OK:
             return response
         try:
-            if response.headers.get("content-type", "").startswith("text/event-stream"):
+            if "text/event-stream" in response.headers.get("content-type", ""):
                 return await _begun(response)
             error = _error(_parsed(await response.aread()))
         except BaseException:
@@ -67,18 +67,15 @@ async def _begun(response: httpx2.Response) -> httpx2.Response:
     begun, rest = b"", response.aiter_bytes()
     async for chunk in rest:
         begun += chunk
-        for line in begun.split(b"\n")[:-1]:
-            if not line.startswith(b"data:"):
-                continue
-            event = _parsed(line.removeprefix(b"data:"))
-            if (error := _error(event)) is not None:
-                await response.aclose()
-                return _refusal(response, error)
-            if _says_something(event):
-                break
-        else:
-            continue
-        break
+        said, error = _opening(begun.split(b"\n")[:-1])
+        if said:
+            break
+    else:  # it ends in the middle of a line, or is no stream of events
+        _, error = _opening(begun.split(b"\n"))
+        error = _error(_parsed(begun)) if error is None else error
+    if error is not None:
+        await response.aclose()
+        return _refusal(response, error)
     headers = [(name, value) for name, value in response.headers.items() if name != "content-encoding"]
     return httpx2.Response(
         response.status_code,
@@ -87,6 +84,16 @@ async def _begun(response: httpx2.Response) -> httpx2.Response:
         request=response.request,
         extensions=response.extensions,
     )
+
+
+def _opening(lines: Sequence[bytes]) -> tuple[bool, object]:
+    """Whether the lines of a stream tell anything, and the error where it is one."""
+    for line in lines:
+        if line.startswith(b"data:"):
+            event = _parsed(line.removeprefix(b"data:"))
+            if (error := _error(event)) is not None or _says_something(event):
+                return True, error
+    return False, None
 
 
 def _parsed(data: bytes) -> object:

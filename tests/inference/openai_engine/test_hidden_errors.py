@@ -49,14 +49,19 @@ async def test_what_passes_is_tried_again(server: Loopback, engine: Engine, body
 @pytest.mark.usefixtures("slept")
 async def test_so_it_is_where_replies_are_streamed(server: Loopback, engine: Engine, body: Any) -> None:
     assert isinstance(engine, StreamingEngine)
+    whole, stream = json.dumps(body), "text/event-stream"
     server.acts = [
-        sends(body), streams(body, finish_reason=None), streams("", "", body, finish_reason=None)
-    ]  # fmt: skip
+        sends(body),
+        sends(whole, Content_Type=stream),
+        sends(f": hm\n\ndata: {whole}", Content_Type=stream),
+        streams(body, finish_reason=None),
+        streams("", "", body, finish_reason=None),
+    ]
     server.act = streams("Well", ".")
     pieces: list[str] = []
     assert (await engine.stream(ask(), pieces.append)).text == "Well."
     assert pieces == ["Well", "."]
-    assert len(server.posts) == 4
+    assert len(server.posts) == 6
 
 
 async def test_how_long_to_wait_is_heeded(server: Loopback, engine: Engine, slept: list[float]) -> None:

@@ -21,7 +21,7 @@ class FoldingTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show it as it fits."""
         for column in self.columns:
-            column.overflow, column.no_wrap = "fold", False
+            column.overflow = "fold"
         if self._least(console, options) > options.max_width:
             yield from self._told(console)
         else:
@@ -33,8 +33,13 @@ class FoldingTable(Table):
         least = Measurement.get(console, wide, self).minimum
         for column in self.columns:
             cells = (column.header, *column.cells)
-            longest = max(Measurement.get(console, wide, cell).minimum for cell in cells)
-            if column.width is None and column.justify == "left":
+            words, lines = zip(*(Measurement.get(console, wide, cell) for cell in cells), strict=True)
+            longest = max(words)
+            if column.width is not None:
+                continue
+            if column.no_wrap:
+                least += max(lines) - longest
+            elif column.justify == "left":
                 measured = all(isinstance(cell, str | Text) for cell in cells)
                 least += (min(longest, WORD) if measured else WORD) - longest
         return least

@@ -151,7 +151,7 @@ def _list() -> None:
         return
     table = FoldingTable(box=None, pad_edge=False, header_style="dim", expand=True)
     for title in ("Session", "Last changed", "Stands"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     table.add_column("Question", ratio=1)  # what room the others leave
     for info in found:
         changed = info.changed.astimezone().strftime("%Y-%m-%d %H:%M")

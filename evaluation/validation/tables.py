@@ -22,7 +22,7 @@ def tables(validation: Validation) -> list[FoldingTable]:
 def _signals(validation: Validation) -> FoldingTable:
     counts = ", ".join(f"{count:,} {kind}" for kind, count in validation.questions.items())
     table = FoldingTable(title=f"AUROC between {counts} questions, with 95% intervals")
-    table.add_column("signal")
+    table.add_column("signal", no_wrap=True)
     for split in validation.signals[next(iter(SIGNALS))]:
         table.add_column(Text(split), justify="right")
     for name, signal in SIGNALS.items():

@@ -16,7 +16,7 @@ ROWS = [
 
 def shown(width: int, *, header: bool = True) -> str:
     table = FoldingTable(title="What a scene cost", show_header=header)
-    table.add_column("Node", no_wrap=True)
+    table.add_column("Node")
     table.add_column("Calls", justify="right")
     table.add_column(Text("Prompt tokens (cached)"), justify="right", overflow="ellipsis")
     for row in ROWS:

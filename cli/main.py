@@ -36,6 +36,9 @@ from cli.commands import (
 from cli.complaint import complain
 from cli.output import open_standard_streams
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
+from scene.folding import FoldingTable
+
+HELP = ("-h", "--help")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -49,6 +52,12 @@ class Commands(TyperGroup):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its number
                 stream.reconfigure(errors="backslashreplace")
+        words = kwargs.get("args", args[0] if args else None)
+        words = sys.argv[1:] if words is None else words
+        if not words or {*HELP} & {*words}:
+            from typer import rich_utils
+
+            rich_utils.Table = FoldingTable  # type: ignore[attr-defined]  # its own cuts the names of options
         try:
             return super().main(*args, **kwargs)
         except (InputError, RecordError) as error:
@@ -83,7 +92,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # its tracebacks would show what was asked
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": [*HELP]},
 )
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=compare.EPILOG)(compare.compare)

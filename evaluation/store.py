@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 import prompts
@@ -16,7 +16,7 @@ from evaluation.records import Answer, Journal, Judgement, Likelihood
 from evaluation.session import Sampling
 from evaluation.systems import System
 from scene.errors import InputError
-from scene.files import replace_file
+from scene.files import lock, replace_file
 from scene.nouns import ModelIdentity, Noun
 from scene.settings import SceneSettings
 
@@ -72,9 +72,8 @@ class Store:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / ".lock")
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
+            self._lock = lock(folder / ".lock")
+        except BlockingIOError as error:
             raise InputError(
                 f"Another process evaluates into {folder}; wait until it ends, or give another --out."
             ) from error
@@ -86,7 +85,7 @@ class Store:
             self.likelihoods = Journal(folder / LIKELIHOODS, Likelihood)
             self.judgements = Journal(folder / JUDGEMENTS, Judgement)
         except BaseException:
-            self._lock.release()
+            os.close(self._lock)
             raise
 
     def add(self, systems: Mapping[str, System]) -> None:
@@ -128,7 +127,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._lock.release()
+        os.close(self._lock)
 
     def __enter__(self) -> Self:
         """Return itself."""

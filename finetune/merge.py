@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from inference.models.sources import AdapterSource, resolve
 from inference.quiet import quiet_transformers
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, UnusableAdapterError
+from scene.files import put_in_place
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def merge(adapter: str, out: Path) -> Merged:
             again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
             divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
             _demand(divergence, STORED, adapter)
-            os.replace(fresh, target)
+            put_in_place(fresh, target)
     return Merged(folder=out, divergence=divergence)
 
 

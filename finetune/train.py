@@ -24,6 +24,7 @@ from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
 from inference.models.sources import AdapterSource, resolve
 from scene.errors import InputError, UnusableAdapterError
+from scene.files import put_in_place
 
 SETTINGS, CARD = "training.yaml", "README.md"
 
@@ -211,4 +212,4 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file whole or not at all."""
     fresh = path.with_name(path.name + ".partial")
     fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
+    put_in_place(fresh, path)

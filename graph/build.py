@@ -7,14 +7,17 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
 from graph.both_ways import BothWays
 from graph.checkpoints import for_scenes_alone
 from graph.routing import next_turn
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
+from nodes.asking import Node, settings_of
 from nodes.modulator_routing import modulator_routing
 from nodes.modulator_update import modulator_update
 from nodes.replan import replan
@@ -28,8 +31,11 @@ from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
 from scene.turn import Cue
 
+STEPS_PER_TURN, STEPS_BESIDE = 3, 5
+"""What LangGraph's limit must hold: turns, each of an interaction at least; the four ends; and one more."""
+
 RECURSION_LIMIT = 256
-"""Steps of the graph before LangGraph gives up: three a turn, at most 64 turns, and the ends."""
+"""Steps of the graph before LangGraph gives up: more than the longest scene takes."""
 
 SceneGraph = CompiledStateGraph[SceneState, SceneSettings, SceneInput, SceneOutput]
 ReplayGraph = CompiledStateGraph[SceneState, SceneSettings, SceneState, SceneState]
@@ -59,7 +65,7 @@ def build_graph(
         SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
     )
     for name, node in (
-        ("respond", respond(model)),
+        ("respond", _within_limit(respond(model))),
         ("role_init", role_init(model)),
         ("role_action", role_action(model)),
         ("modulator_routing", modulator_routing(model)),
@@ -122,6 +128,21 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     if found["question"] is None:
         raise InputError('The scene was given no question; its input is {"question": "..."}.')
     return found | {"first_answer": found["first_answer"] or ""}
+
+
+def _within_limit(first: Node) -> Node:
+    """The first node, once it is sure that a client's `recursion_limit` does not end the scene half-way."""
+
+    async def node(state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
+        limit, most = get_config()["recursion_limit"], settings_of(state, runtime).max_interactions
+        if limit < (needed := STEPS_PER_TURN * most + STEPS_BESIDE):
+            raise InputError(
+                f"recursion_limit is {limit}, and a scene with max_interactions={most} may need {needed}; "
+                "raise it, leave it out, or lower max_interactions."
+            )
+        return await first(state, runtime=runtime)
+
+    return node
 
 
 def _adopted(model: BaseChatModel) -> BaseChatModel:

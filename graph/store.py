@@ -16,8 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from filelock import FileLock, Timeout
-
 from scene.errors import ExportError
 from scene.export import (
     FAILURES,
@@ -29,7 +27,7 @@ from scene.export import (
     Manifest,
     read_manifest,
 )
-from scene.files import TEMPORARY, append_lines, replace_file
+from scene.files import TEMPORARY, append_lines, lock, replace_file
 from scene.record import SceneRecord
 
 LOCK = ".lock"
@@ -70,9 +68,8 @@ class ExportStore:
         self._begun = self._manifest_at = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / LOCK)
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
+            self._lock = lock(folder / LOCK)
+        except BlockingIOError as error:
             raise ExportError(
                 f"Another process is exporting into {folder}; wait until it ends, or give another --out."
             ) from error
@@ -81,7 +78,7 @@ class ExportStore:
         try:
             self.contents = self._read()
         except BaseException:
-            self._lock.release()
+            os.close(self._lock)
             raise
 
     def begin(self, manifest: Manifest) -> None:
@@ -139,7 +136,7 @@ class ExportStore:
             for handle in self._files.values():
                 os.close(handle)
             self._files = {}
-            self._lock.release()
+            os.close(self._lock)
 
     def counts(self) -> Counts:
         """Where the questions stand."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from scene.errors import InputError
 
 MAX_QUESTION_CHARS = 16_000
 """Longest question that is accepted, in characters: about 4,000 tokens, quoted in a handful of prompts."""
+
+SHOWN_CHARS = 60
+"""How much of what is no setting an error repeats."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,20 @@ class SceneSettings:
     consequence_limit: int = 12
     retries: int = 3
 
+    def __new__(cls, *values: object, **named: object) -> Self:
+        """Refuse names that no setting has.
+
+        A client's context comes here as it is, and a misspelt setting must not be left out in silence.
+
+        Raises:
+            InputError: There is such a name.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in named:
+            if name not in known:
+                raise InputError(f"{name[:SHOWN_CHARS]!r} is no setting; there are {', '.join(known)}.")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         """Refuse values no scene can be played with.
 
@@ -57,7 +74,7 @@ class SceneSettings:
             value, number = getattr(self, field.name), field.name in ("temperature", "top_p")
             if isinstance(value, bool) or not isinstance(value, (int, float) if number else int):
                 wanted = "a number" if number else "a whole number"
-                raise InputError(f"{field.name} must be {wanted}, not {value!r}.")
+                raise InputError(f"{field.name} must be {wanted}, not {repr(value)[:SHOWN_CHARS]}.")
         for name, low, high in (
             ("roles", 1, 8),
             ("steps", 2, 8),

@@ -7,7 +7,7 @@ checkpoints small.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -195,6 +195,12 @@ class SceneState(BaseModel):
 
     fate: Fate | None = None
     """What became of the first answer; unset until it is decided."""
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _as_given(cls, given: object) -> object:
+        """Those of a client's edit, refused as those of its context are; Pydantic would convert them."""
+        return SceneSettings(**given) if isinstance(given, Mapping) else given
 
     @field_validator("question", "first_answer")
     @classmethod

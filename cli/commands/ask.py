@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from cli.complaint import interrupted
@@ -14,6 +13,7 @@ from cli.options import MODEL, OUTPUT, EngineName, ModelChoice, Questions
 from cli.output import print_line
 from cli.views.console import plain_console
 from scene.errors import InputError
+from scene.folding import FoldingTable
 from scene.state import check_question
 from scene.tables.questions import Columns, read_questions
 from scene.text import clean, one_line
@@ -66,9 +66,9 @@ def ask(
             texts = {name: clean(answer.text) for name, answer in said.items()}
             print_line(json.dumps({"question": question, "answers": texts}, ensure_ascii=False))
             continue
-        table = Table(title=Text(question), title_justify="left", title_style="bold", expand=True)
+        table = FoldingTable(title=Text(question), title_justify="left", title_style="bold", expand=True)
         for name in said:
-            table.add_column(Text(one_line(name)), ratio=1, overflow="fold")
+            table.add_column(Text(one_line(name)), ratio=1)
         cells = (clean(answer.text) + ("" if answer.ended else " [...]") for answer in said.values())
         table.add_row(*map(Text, cells))
         console.print(table)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from cli.complaint import complain, interrupted
@@ -32,6 +31,7 @@ from cli.output import check_writable
 from cli.question import Answer, read_answer, read_question
 from cli.views.console import plain_console
 from scene.errors import InputError
+from scene.folding import FoldingTable
 from scene.settings import SceneSettings
 from scene.text import one_line
 
@@ -48,6 +48,9 @@ Go on another day:
 Sessions are files in MONOPOLYLOGUE_SESSIONS, or else in the user's data folder."""
 
 SESSION = "The session"
+
+SHOWN_CHARS = 200
+"""How much of a question the list shows."""
 
 
 def step(
@@ -140,6 +143,12 @@ def _check_given(context: typer.Context, question: str | None, resume: str | Non
         raise InputError(f"A session keeps its own settings; leave --{extra[0].replace('_', '-')} out.")
 
 
+def _begun(question: str) -> str:
+    """As much of a question as tells it from others."""
+    said = one_line(question)
+    return said if len(said) <= SHOWN_CHARS else f"{said[:SHOWN_CHARS].rstrip()} …"
+
+
 def _list() -> None:
     from graph.session_file import sessions, sessions_folder
 
@@ -147,13 +156,15 @@ def _list() -> None:
     if not found and not unreadable:
         typer.echo(one_line(f"There are no sessions in {sessions_folder()}."))
         return
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = FoldingTable(box=None, pad_edge=False, header_style="dim", expand=True)
     for title in ("Session", "Last changed", "Stands"):
         table.add_column(title, no_wrap=True)
-    table.add_column("Question", overflow="ellipsis", no_wrap=True, ratio=1)  # what room the others leave
+    table.add_column("Question", ratio=1)  # what room the others leave
     for info in found:
         changed = info.changed.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(*(Text(one_line(cell)) for cell in (info.id, changed, info.stands, info.question)))
+        table.add_row(
+            *(Text(one_line(cell)) for cell in (info.id, changed, info.stands, _begun(info.question)))
+        )
     for name in unreadable:
         table.add_row(Text(one_line(name)), "", "unreadable", "")
     plain_console().print(table)

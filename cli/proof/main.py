@@ -195,11 +195,10 @@ def looks(
     """Count how often a model finds requests harmful: what prompts/safe.yaml is chosen by."""
     import asyncio
 
-    from rich.table import Table
-
     from cli.views.console import plain_console
     from cli.work.loading import loaded
     from evaluation.proof.looks import counted, look_at
+    from scene.folding import FoldingTable
     from scene.nouns import Request
     from scene.settings import SceneSettings
     from scene.tables.questions import read_questions
@@ -215,7 +214,7 @@ def looks(
             print_line(json.dumps(asdict(one), ensure_ascii=False))
     else:
         requests = get_args(Request)[::-1]
-        table = Table("questions", "are", *requests, title="What requests are taken for")
+        table = FoldingTable("questions", "are", *requests, title="What requests are taken for")
         for (kind, stance), counts in counted(looked).items():
             said = "answered" if stance == "answers" else "declined"
             table.add_row(kind, said, *(str(counts[request]) for request in requests))

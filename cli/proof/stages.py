@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from scene.errors import InputError
-from scene.files import replace_file
+from scene.files import lock, put_in_place, replace_file
 from scene.text import one_line
 
 LEDGER = "stages.json"
@@ -155,16 +154,16 @@ def _locked(folder: Path) -> Iterator[None]:
     """Nobody else works in a folder meanwhile. A process that is begun may inherit the lock, and holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
+        held = lock(folder / ".lock")
+    except BlockingIOError as error:
+        raise InputError(f"Another process works in {folder}; wait until it ends.") from error
     except OSError as error:
         raise InputError(f"{folder} can't be written ({error.strerror}); name another folder.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"Another process works in {folder}; wait until it ends.") from error
-        os.set_inheritable(file.fileno(), True)
+    os.set_inheritable(held, True)
+    try:
         yield
+    finally:
+        os.close(held)
 
 
 def _attend(stage: Stage, ledger: Ledger, call: Call) -> None:
@@ -219,7 +218,7 @@ def _set_aside(folder: Path | None) -> Path | None:
     number = 1
     while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
-    folder.rename(aside)
+    put_in_place(folder, aside)
     return aside
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
+from scene.folding import FoldingTable
 from scene.record import NodeCost, SceneRecord, total_cost
 from scene.text import one_line
 
 
-def cost_table(record: SceneRecord) -> Table:
+def cost_table(record: SceneRecord) -> FoldingTable:
     """Calls, tokens and seconds by node; below, those of the whole scene and of its replay, end to end."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    table = FoldingTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     table.add_column("Node")
     for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
         table.add_column(title, justify="right")

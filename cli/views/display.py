@@ -12,10 +12,10 @@ from rich.box import ROUNDED, SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from cli.views.cost_table import cost_table
+from scene.folding import FoldingTable
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Verdict
 from scene.record import SceneRecord
 from scene.state import SceneState
@@ -133,7 +133,7 @@ class SceneView:
             for title, text, style in (("First answer", first, "dim"), ("Final answer", final, "green")):
                 self.console.print(Panel(Text(text), title=title, title_align="left", border_style=style))
         else:
-            columns = Table(box=ROUNDED, expand=True, border_style="dim")
+            columns = FoldingTable(box=ROUNDED, expand=True, border_style="dim")
             columns.add_column("First answer", ratio=1)
             columns.add_column("Final answer", ratio=1, header_style="bold green")
             columns.add_row(Text(first), Text(final))
@@ -182,7 +182,7 @@ class SceneView:
         if not self.console.is_terminal:
             self._print(Text.assemble(label.ljust(MARGIN), mark, body))
             return
-        row = Table.grid()
+        row = FoldingTable.grid()
         row.add_column(width=MARGIN)
         cells = [mark, body] if mark else [body]
         row.add_row(Text(label, "dim"), *cells)
@@ -199,8 +199,8 @@ class SceneView:
         return min(self.console.width, READABLE)
 
 
-def _cast_table(cast: Sequence[Role]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+def _cast_table(cast: Sequence[Role]) -> FoldingTable:
+    table = FoldingTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     for title, ratio in (("", None), ("Who", 2), ("Traits", 4), ("Wants", 4)):
         table.add_column(title, ratio=ratio)
     for role in cast:

@@ -9,13 +9,13 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from cli.views.console import is_live
 from graph.plan import Job
 from graph.store import Outcome
 from scene.export import Counts, Failure, Totals
+from scene.folding import FoldingTable
 from scene.record import ModelCall, NodeCost, SceneRecord
 
 LINE_SECONDS = 30
@@ -98,7 +98,7 @@ class ExportView:
             self._live.stop()
 
     def _render(self) -> RenderableType:
-        table = Table.grid()
+        table = FoldingTable.grid()
         table.add_row(ProgressBar(self._questions, self._questions - self._left, width=BAR_WIDTH))
         table.add_row(Text(self._state()))
         table.add_row(Text(self._pace(), "dim"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import typer
-from filelock import FileLock, Timeout
 
 from cli.options import ModelChoice
 from cli.views.console import plain_console
@@ -18,6 +18,7 @@ from graph.session import Session
 from graph.session_file import check_unchanged, other_version, read_info
 from inference.engine import Engine
 from scene.errors import InputError
+from scene.files import lock
 from scene.text import one_line
 
 
@@ -39,10 +40,9 @@ def step_through(path: Path, out: Path | None) -> None:
         choice = ModelChoice(**model)
     except TypeError as error:
         raise other_version(path) from error
-    lock = FileLock(path.with_suffix(".lock"))
     try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
+        held = lock(path.with_suffix(".lock"))
+    except BlockingIOError as error:
         raise InputError(f"Session {info.id} is open in another terminal; quit it there first.") from error
     try:
         with loaded(choice, plain_console(stderr=True)) as engine:
@@ -50,7 +50,7 @@ def step_through(path: Path, out: Path | None) -> None:
     except sqlite3.Error as error:
         raise InputError(f"{path} can't be used ({error}); free some room, or make it writable.") from error
     finally:
-        lock.release()
+        os.close(held)
     name = one_line(info.id)
     typer.echo(f"Session {name} is kept; `monopolylogue step --resume {name}` goes on.")
 

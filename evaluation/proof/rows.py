@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from finetune.data.settings import DatasetSettings
 from finetune.data.split import rank
 from finetune.examples import SPLITS
 from scene.errors import InputError
+from scene.files import put_in_place
 from scene.nouns import Kind
 from scene.record import Message
 
@@ -134,4 +134,4 @@ def _write(splits: Mapping[str, Sequence[str]], manifest: Mapping[str, object], 
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     if target.exists():
         shutil.rmtree(target)
-    os.replace(fresh, target)
+    put_in_place(fresh, target)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
 from evaluation.metrics import METRICS, Better
 from evaluation.results import ALL, Judged, Results
 from evaluation.statistics import Estimate
 from scene.files import replace_file
+from scene.folding import FoldingTable
 
 RESULTS = "results.json"
 BETTER, WORSE = "green", "red"
@@ -28,10 +28,12 @@ def write_results(results: Results, folder: Path) -> Path:
     return path
 
 
-def figures_table(results: Results) -> Table:
+def figures_table(results: Results) -> FoldingTable:
     """Figures with their intervals, and below each how it differs from the first system."""
     systems = [system["name"] for system in results.systems]
-    table = Table(title="Figures, with 95% intervals; below each, the difference from the first system")
+    table = FoldingTable(
+        title="Figures, with 95% intervals; below each, the difference from the first system"
+    )
     table.add_column("set")
     table.add_column("figure")
     for system in systems:
@@ -63,9 +65,9 @@ def figures_table(results: Results) -> Table:
     return table
 
 
-def judged_table(results: Results) -> Table:
+def judged_table(results: Results) -> FoldingTable:
     """Wins, ties and losses of every pair."""
-    table = Table(title="Judged in both orders; where the orders disagree, it is a tie")
+    table = FoldingTable(title="Judged in both orders; where the orders disagree, it is a tie")
     for name in ("set", "system", "against"):
         table.add_column(name)
     for name in ("questions", "win, %", "tie, %", "lose, %", "net, %", "first place, %"):

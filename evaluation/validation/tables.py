@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 
 from evaluation.report.tables import interval, number
@@ -10,11 +9,12 @@ from evaluation.statistics import Estimate
 from evaluation.validation.figures import Aurocs, Validation
 from evaluation.validation.shares import SHARES
 from evaluation.validation.signals import SEVERITIES, SIGNALS
+from scene.folding import FoldingTable
 
 NOTHING = "\u2013"
 
 
-def tables(validation: Validation) -> list[Table]:
+def tables(validation: Validation) -> list[FoldingTable]:
     """How well each signal tells, what severities there are, and all else."""
     counts = ", ".join(f"{count:,} {kind}" for kind, count in validation.questions.items())
     found = [_signals(f"AUROC between {counts} questions, with 95% intervals", validation.signals)]
@@ -23,8 +23,8 @@ def tables(validation: Validation) -> list[Table]:
     return [*found, _severities(validation), _shares(validation)]
 
 
-def _signals(title: str, aurocs: Aurocs) -> Table:
-    table = Table(title=title)
+def _signals(title: str, aurocs: Aurocs) -> FoldingTable:
+    table = FoldingTable(title=title)
     table.add_column("signal", no_wrap=True)
     for part in aurocs[next(iter(SIGNALS))]:
         table.add_column(Text(part), justify="right")
@@ -33,8 +33,8 @@ def _signals(title: str, aurocs: Aurocs) -> Table:
     return table
 
 
-def _severities(validation: Validation) -> Table:
-    table = Table(title="Severity of the consequences, %")
+def _severities(validation: Validation) -> FoldingTable:
+    table = FoldingTable(title="Severity of the consequences, %")
     table.add_column("of questions that are")
     for severity in SEVERITIES:
         table.add_column(severity, justify="right")
@@ -43,9 +43,9 @@ def _severities(validation: Validation) -> Table:
     return table
 
 
-def _shares(validation: Validation) -> Table:
+def _shares(validation: Validation) -> FoldingTable:
     seeds = ", ".join(map(str, validation.seeds))
-    table = Table(title=f"{validation.scenes:,} scenes, seeds {seeds}")
+    table = FoldingTable(title=f"{validation.scenes:,} scenes, seeds {seeds}")
     table.add_column("figure")
     table.add_column("", justify="right")
     for name, one in SHARES.items():

@@ -16,6 +16,7 @@ from finetune.data.dataset import Dataset
 from finetune.data.filters import REASONS, Rejected
 from finetune.data.formats import formatted
 from scene.errors import InputError
+from scene.files import put_in_place
 
 MANIFEST, CARD, REJECTED, ROWS = "manifest.json", "README.md", "rejected.jsonl", "data"
 MADE_BY = "monopolylogue dataset"
@@ -52,8 +53,8 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
             fresh = Path(scratch) / "fresh"
             _write(dataset, fresh)
             if target.exists():
-                os.replace(target, Path(scratch) / "old")
-            os.replace(fresh, target)
+                put_in_place(target, Path(scratch) / "old")
+            put_in_place(fresh, target)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "free some space" if full else "give --out a folder that can"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from inference.models.cache import PARTIAL, cache_folder, locked, writing
 from inference.models.gguf_header import GgufHeader
 from inference.models.sources import AdapterSource
 from scene.errors import ModelLoadError
+from scene.files import put_in_place
 from scene.nouns import ModelIdentity
 
 WRITER = 1
@@ -75,7 +75,7 @@ def adapter_file(
             if not target.is_file():
                 fresh = target.with_name(target.name + PARTIAL)
                 _write(adapter, header, identity.id, fresh)
-                os.replace(fresh, target)
+                put_in_place(fresh, target)
     return target
 
 

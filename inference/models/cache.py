@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from inference.environment import setting
+from scene import files
 from scene.errors import ModelLoadError
 
 PARTIAL = ".partial"
@@ -84,7 +84,7 @@ def remove(path: Path) -> None:
         if leftover != path:
             if leftover.exists():
                 shutil.rmtree(leftover)
-            os.replace(path, leftover)
+            files.put_in_place(path, leftover)
         shutil.rmtree(leftover)
     else:
         path.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def locked(path: Path) -> Iterator[None]:
 
     The lock ends with the process, however that ends. The lock file stays, since removing it would race.
     """
-    with filelock.FileLock(path.with_name(path.name + ".lock")):
+    with files.locked(path.with_name(path.name + ".lock")):
         yield
 
 
@@ -106,7 +106,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-        os.replace(name, path)
+        files.put_in_place(Path(name), path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

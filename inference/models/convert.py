@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_tokenizer import read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
+from scene.files import put_in_place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,7 +80,7 @@ def hf_folder(
             with quiet_transformers(), quiet_gguf_loader():
                 _convert(gguf_path, header, fresh, on_progress or _ignore)
             write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
-            os.replace(fresh, target)
+            put_in_place(fresh, target)
             return_small_blocks()
     return target
 

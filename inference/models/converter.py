@@ -21,6 +21,7 @@ from inference.environment import setting
 from inference.models import wheels
 from inference.models.cache import PARTIAL, cache_folder, locked, no_room, writing
 from scene.errors import InputError, ModelLoadError
+from scene.files import put_in_place
 
 PINS = Path(__file__).with_name("converter-pins.txt")
 """Exact versions, as pip reads constraints."""
@@ -70,7 +71,7 @@ def converter_python(
                     shutil.rmtree(leftover)
             _install(fresh, flags, pins.count("=="), on_progress)
             (fresh / _READY).touch()
-            os.replace(fresh, target)  # an environment may be moved as long as none of its scripts is used
+            put_in_place(fresh, target)  # an environment may be moved as long as none of its scripts is used
     return python
 
 

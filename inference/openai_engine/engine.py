@@ -11,8 +11,12 @@ import asyncio
 import logging
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import httpx2
 import openai
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration
@@ -21,6 +25,7 @@ from pydantic import SecretStr
 from inference.control_tokens import parted
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.chat import REASONING, ThinkingChat
+from inference.openai_engine.client import BROKEN_OFF, Client
 from inference.openai_engine.response_format import (
     response_format,
     unwrapped,
@@ -33,9 +38,6 @@ from inference.stops import before_stop
 from scene.errors import EngineError, MonopolylogueError
 from scene.nouns import ModelIdentity
 from scene.thought import Said, heard, lacks_start
-
-if TYPE_CHECKING:
-    import httpx2
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,9 +105,10 @@ class OpenAIEngine:
         self._said = -math.inf
         self._marks_ends_alone = False
         # langchain_openai would share a client, and connections of a loop that is closed, between engines.
-        self._http = openai.DefaultAsyncHttpxClient(
+        self._http = Client(
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
             trust_env=not server.local,
+            verify=httpx2.create_ssl_context(),  # by what the environment trusts, here too
             event_hooks={"request": [self._before_sending]},
         )
         self._chat = ThinkingChat(
@@ -201,12 +204,37 @@ class OpenAIEngine:
     async def _answer(
         self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
     ) -> Completion:
+        generations = [await self._reply(request, body, pieces)]
+        said = _said(request, generations[0])
+        read = _read(request, said, generations[0])
+        if read is None and pieces is None:  # as where patterns are overlooked that replies mostly keep to
+            again = replace(request, seed=request.seed + 1)
+            generations.append(await self._reply(again, body, None))
+            said = _said(request, generations[1])
+            read = _read(request, said, generations[1])
+        if read is None:
+            raise shapeless(self._server)
+        self._marks_ends_alone |= bool(said.thought) and lacks_start(generations[-1].text)
+        usage = _usage(generations)
+        completion = Completion(
+            text=read[0],
+            finish_reason=read[1],
+            thought=said.thought,
+            prompt_tokens=usage["read"],
+            completion_tokens=usage["written"],
+            cached_tokens=usage["cached"],
+        )
+        return completion if pieces is None else pieces.finish(completion)
+
+    async def _reply(
+        self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
+    ) -> ChatGeneration:
+        """What the server makes of a request, as it came."""
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
                 if pieces is None:
-                    generation = await self._generation(request, body)
-                else:
-                    generation = await self._told(request, body, pieces)
+                    return await self._generation(request, body)
+                return await self._told(request, body, pieces)
         except openai.APIStatusError as error:
             raise refusal(error, request, self._server) from error
         except openai.APIConnectionError as error:
@@ -224,8 +252,6 @@ class OpenAIEngine:
             raise EngineError(
                 f"What the server at {self._server.shown} sent is no chat completion."
             ) from error
-        completion = self._completion(request, generation)
-        return completion if pieces is None else pieces.finish(completion)
 
     async def _generation(self, request: GenerationRequest, body: dict[str, Any]) -> ChatGeneration:
         """The server's reply as it came."""
@@ -249,38 +275,13 @@ class OpenAIEngine:
             if text or thought or type(error) is openai.APIError:
                 raise broken_off(error, request, self._server) from error
             raise
-        if reason is None:
+        if reason is None or reason in BROKEN_OFF:
             if not (text or thought):
                 raise ValueError("no stream")
             raise broken_off(None, request, self._server)
         return ChatGeneration(
             message=AIMessage(text, usage_metadata=usage, additional_kwargs={REASONING: thought}),
             generation_info={"finish_reason": reason},
-        )
-
-    def _completion(self, request: GenerationRequest, generation: ChatGeneration) -> Completion:
-        """What the reply says, and what it cost; 0 where the server does not say."""
-        cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
-        reason: FinishReason = "length" if cut_off else "stop"
-        as_object = request.shaped and generation.text.lstrip().startswith("{")
-        said = Said("", generation.text) if as_object else heard(generation.text)
-        self._marks_ends_alone |= bool(said.thought) and lacks_start(generation.text)
-        thought = generation.message.additional_kwargs.get(REASONING, "") or said.thought
-        if request.shaped and (said.text.strip() or not thought):
-            reply = unwrapped(request, said.text, reason)
-            if reply is None:
-                raise shapeless(self._server)
-        else:
-            reply = before_stop(said.text, request.stop), reason
-        text, reason = reply
-        usage: Any = getattr(generation.message, "usage_metadata", None) or {}
-        return Completion(
-            text=text,
-            thought=thought,
-            finish_reason=reason,
-            prompt_tokens=_count(usage.get("input_tokens")),
-            completion_tokens=_count(usage.get("output_tokens")),
-            cached_tokens=_count(usage.get("input_token_details", {}).get("cache_read")),
         )
 
     async def _before_sending(self, sent: httpx2.Request) -> None:
@@ -316,6 +317,35 @@ def _body(request: GenerationRequest) -> dict[str, Any]:
     if request.shaped:
         body["response_format"] = response_format(request)
     return body
+
+
+def _said(request: GenerationRequest, generation: ChatGeneration) -> Said:
+    """What a reply says, apart from a thought in front of it or beside it."""
+    as_object = request.shaped and generation.text.lstrip().startswith("{")
+    said = Said("", generation.text) if as_object else heard(generation.text)
+    return replace(said, thought=generation.message.additional_kwargs.get(REASONING, "") or said.thought)
+
+
+def _read(
+    request: GenerationRequest, said: Said, generation: ChatGeneration
+) -> tuple[str, FinishReason] | None:
+    """What a reply says, and whether it is whole; None when it has not the shape that was asked for."""
+    cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
+    reason: FinishReason = "length" if cut_off else "stop"
+    if request.shaped and (said.text.strip() or not said.thought):
+        return unwrapped(request, said.text, reason)
+    return before_stop(said.text, request.stop), reason
+
+
+def _usage(generations: Sequence[ChatGeneration]) -> Counter[str]:
+    """What replies cost together; 0 where the server does not say."""
+    told: Counter[str] = Counter()
+    for generation in generations:
+        usage: Any = getattr(generation.message, "usage_metadata", None) or {}
+        told["read"] += _count(usage.get("input_tokens"))
+        told["written"] += _count(usage.get("output_tokens"))
+        told["cached"] += _count(usage.get("input_token_details", {}).get("cache_read"))
+    return told
 
 
 def _count(tokens: object) -> int:

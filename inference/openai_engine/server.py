@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -91,7 +93,10 @@ def served_model(server: Server, name: str) -> ModelIdentity:
             )
         (name,) = models
     elif models and name not in models:
-        raise ModelNotFoundError(f"The server at {server.shown} has no model {name!r}; it has {some}.")
+        alike = [listed for listed in models if _is_alike(listed, name)]
+        if len(alike) != 1:
+            raise ModelNotFoundError(f"The server at {server.shown} has no model {name!r}; it has {some}.")
+        (name,) = alike
     revision = models.get(name, {}).get("revision")
     return ModelIdentity(
         id=name,
@@ -118,11 +123,16 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_alike(listed: str, name: str) -> bool:
+    """Whether a server means a model by another name for it: with Ollama's tag, or in a folder."""
+    return f"{name}:latest" == listed or f"{listed}:latest" == name or listed.endswith(f"/{name}")
+
+
 def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
     """What the server says of each of its models, by name.
 
-    Nothing, where it fails to list them and the name is known all the same: `transformers serve` does so
-    while the hub's cache is empty.
+    Nothing, where it lists none and the name is known all the same, which is then for the first request to
+    tell: many have no such list, and `transformers serve` fails while the hub's cache is empty.
     """
     try:
         response = httpx.get(
@@ -131,6 +141,7 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
             timeout=START_SECONDS,
             follow_redirects=True,
             trust_env=not server.local,
+            verify=_authorities(),
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputError(
@@ -141,16 +152,30 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
         raise InputError(key_refused(server))
     if status in (429, 503):
         raise InputError(f"The server at {server.shown} is not ready yet ({status}); try again when it is.")
-    if status >= 500 and not anonymous:
-        return {}
     try:
-        entries = response.raise_for_status().json()["data"]
-        return {entry["id"]: entry for entry in entries}
+        found = response.raise_for_status().json()
+        entries = found["data"] if isinstance(found, Mapping) or not found else found  # some list them barely
+        return {str(entry["id"]): entry for entry in entries}
     except (httpx.HTTPStatusError, ValueError, TypeError, LookupError) as error:
+        if not anonymous:
+            return {}
         raise InputError(
             f"{server.shown} lists no models as an OpenAI-compatible server does ({status}); "
-            "its address usually ends in /v1."
+            "its address usually ends in /v1; if this one is right, name the model with --model."
         ) from error
+
+
+def _authorities() -> ssl.SSLContext:
+    """Whom the environment trusts, which has nothing to do with whether it has a proxy.
+
+    Raises:
+        InputError: It names what can't be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"What SSL_CERT_FILE or SSL_CERT_DIR names can't be read ({reason}).") from error
 
 
 def key_refused(server: Server) -> str:

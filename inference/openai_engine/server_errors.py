@@ -15,7 +15,7 @@ from scene.text import one_line
 SHOWN_CHARS = 300
 """How much of what a server says of its error is passed on."""
 
-_TOO_LONG = re.compile(
+TOO_LONG = re.compile(
     r"context[ _](?:length|size|window)|maximum model length|prompt is too long|too many tokens",
     re.IGNORECASE,
 )
@@ -27,10 +27,11 @@ def refusal(error: openai.APIStatusError, request: GenerationRequest, server: Se
     status, said = error.status_code, _said(error, server)
     if status in (401, 403):
         return InputError(key_refused(server))
-    if _TOO_LONG.search(said):
+    if TOO_LONG.search(said):
         return PromptTooLongError(None, request.max_tokens, None)
-    if status == 404:
-        return ModelNotFoundError(f"The server at {server.shown} does not chat with this model: {said}")
+    if status in (404, 405):
+        hint = "" if server.url.endswith("/v1") else " Its address usually ends in /v1."
+        return ModelNotFoundError(f"The server at {server.shown} does not chat with this model: {said}{hint}")
     if status in (408, 409, 429) or status >= 500:
         return EngineError(f"The server at {server.shown} goes on failing ({status}): {said}")
     if request.shaped:
@@ -46,7 +47,7 @@ def broken_off(
 ) -> MonopolylogueError:
     """The error for a reply that ends before its end: with a word from the server, or without."""
     said = _said(error, server) if error is not None else "No end came."
-    if _TOO_LONG.search(said):
+    if TOO_LONG.search(said):
         return PromptTooLongError(None, request.max_tokens, None)
     return EngineError(f"The server at {server.shown} broke a reply off: {said}")
 
@@ -63,7 +64,7 @@ def _said(error: openai.APIError, server: Server) -> str:
     """The server's own words as one sentence, without the key, should it repeat that."""
     body = error.body
     if isinstance(body, Mapping):
-        body = body.get("message") or body.get("detail") or body
+        body = body.get("message") or body.get("detail") or body.get("msg") or body
     words = one_line(str(body or error.message))
     if server.key != NO_KEY:
         words = words.replace(server.key, "…")

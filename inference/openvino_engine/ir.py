@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import time
@@ -18,6 +17,7 @@ from inference.models.local import Progress, no_progress, revision, transformers
 from inference.models.sources import AdapterSource, FolderSource, ModelSource, OpenVINOSource
 from inference.models.weights import check_weights
 from scene.errors import InputError, ModelLoadError
+from scene.files import put_in_place
 
 WEIGHTS = ("int8", "int4", "fp16")
 """Formats the weights can be converted to, the usual one first."""
@@ -147,7 +147,7 @@ def convert(
         report("convert", 1, 1)
         _mark(fresh, source.id, pinned, weights)
         if out is None:
-            os.replace(fresh, target)
+            put_in_place(fresh, target)
     if out is not None:
         _move(fresh, out)
     return out or target
@@ -212,8 +212,8 @@ def _move(fresh: Path, out: Path) -> None:
     work = out.with_name(out.name + PARTIAL)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(fresh, work)
-        os.rename(work, out)
+        put_in_place(fresh, work)
+        put_in_place(work, out)
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)
         raise InputError(f"{out} can't be written ({error.strerror}); give --out another folder.") from error

@@ -1,6 +1,7 @@
 """The command as a whole: help, version, start-up, and what the options promise."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,17 @@ def test_help_fits_and_shows_examples(monopolylogue, arguments, example):
     assert done.exit_code == 0
     assert example in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("export",), ("train",), ("models", "convert")])
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_is_whole_on_a_narrow_terminal(monopolylogue, command, width):
+    wide = monopolylogue(*command, "--help", env={"COLUMNS": "200"}).stdout
+    done = monopolylogue(*command, "--help", env={"COLUMNS": str(width)}).stdout
+    assert all(len(line) <= width for line in done.splitlines())
+    assert "…" not in done
+    whole, told = ("".join(re.findall(r"[\w-]", text)) for text in (wide, done))
+    assert sorted(told) == sorted(whole)
 
 
 def test_no_arguments_is_help(monopolylogue):

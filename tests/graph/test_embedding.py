@@ -1,6 +1,7 @@
 """The scene as a part of something larger: a graph around it, a script, a notebook."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,9 +17,10 @@ from langgraph.graph.state import CompiledStateGraph
 from nbclient import NotebookClient
 
 from graph import build_graph
+from graph.build import STEPS_BESIDE, STEPS_PER_TURN
 from graph.checkpoints import open_to_scenes
 from inference.chat_model import EngineChatModel
-from scene.errors import EngineError
+from scene.errors import EngineError, InputError
 from scene.settings import SceneSettings
 from tests.paths import ROOT
 from tests.scripted_scene import FailsOnce, asked, model, player
@@ -70,6 +72,42 @@ async def test_a_larger_graph_has_a_context_of_its_own(schema: Any, context: Any
     assert told["answer"] == alone["answer"].upper()
 
 
+@pytest.mark.parametrize(
+    ("context", "limit", "sentence"),
+    [
+        (
+            {"steps": 8, "max_interactions": 32},
+            25,
+            "recursion_limit is 25, and a scene with max_interactions=32 may need 101;",
+        ),
+        (None, 28, "recursion_limit is 28, and a scene with max_interactions=8 may need 29;"),
+        ({"roles": "3"}, 99, "roles must be a whole number, not '3'."),
+        ({"role": 3}, 99, "'role' is no setting; there are roles, "),
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+async def test_what_cannot_be_played_is_said_before_anything_is(
+    context: Any, limit: int, sentence: str, inside: bool
+) -> None:
+    engine = player()
+    graph: Any = build_graph(EngineChatModel(engine=engine))
+    graph = around(graph, context_schema=SceneSettings) if inside else graph
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        await graph.ainvoke(QUESTION, {"recursion_limit": limit}, context=context)
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        graph.invoke(QUESTION, {"recursion_limit": limit}, context=context)
+    assert not engine.requests
+
+
+async def test_the_limit_that_is_asked_for_is_enough() -> None:
+    """Where each interaction takes a turn of its own, no scene takes more."""
+    one_each = {"max_interactions": 5, "steps": 8}
+    graph = build_graph(model(routing=lambda request: "yes, at home: nobody"))
+    limit = STEPS_PER_TURN * 5 + STEPS_BESIDE
+    steps = [step async for step in graph.astream(QUESTION, {"recursion_limit": limit}, context=one_each)]
+    assert len(steps) == limit - 1
+
+
 @pytest.mark.parametrize("opened", [True, False])
 async def test_a_failure_in_a_part_is_resumed_from_a_file(tmp_path: Path, opened: bool, caplog: Any) -> None:
     """Also where the larger graph's checkpointer was not told of our types, and reads them as plain data."""
@@ -99,6 +137,7 @@ def test_a_script_invokes_it_without_a_loop(tmp_path: Path) -> None:
 CELLS = (
     """
 from graph import build_graph
+from graph.build import STEPS_BESIDE, STEPS_PER_TURN
 from scene.settings import SceneSettings
 from tests.scripted_scene import model
 

@@ -1,6 +1,8 @@
 """The store: whatever happens between two lines, what was kept is there once and no more than once."""
 
 import asyncio
+import errno
+import fcntl
 import json
 import os
 import resource
@@ -65,6 +67,19 @@ def test_on_the_disk_when_keep_returns(tmp_path, monkeypatch):
     with begun(tmp_path) as store:
         keep(store, record(1))
         assert synced[-1] == (tmp_path / SCENES).stat().st_size
+
+
+def test_on_a_file_system_that_knows_next_to_nothing(tmp_path, monkeypatch):
+    def lack(*arguments):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    for module, name in ((os, "fsync"), (os, "fchmod"), (os, "replace"), (fcntl, "flock")):
+        monkeypatch.setattr(module, name, lack)
+    for number in (1, 2):
+        with begun(tmp_path, 2) as store:
+            keep(store, record(number))
+    assert {row["id"] for row in rows(tmp_path, SCENES)} == {key(1), key(2)}
+    assert Export(tmp_path).manifest.state == "finished"
 
 
 def test_what_waits_when_the_loop_ends_is_written_in_closing(tmp_path):

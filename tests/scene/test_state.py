@@ -27,6 +27,14 @@ proposals = st.lists(
 )
 
 
+@pytest.mark.parametrize("given", [{"roles": "3"}, {"roles": True}, {"role": 3}, {"temperature": None}])
+def test_settings_of_a_client_s_edit_are_not_converted(given: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"must be a|is no setting"):
+        SceneState.model_validate({"question": "Why?", "settings": given})
+    state = SceneState.model_validate({"question": "Why?", "settings": {"roles": 3}})
+    assert state.settings == SceneSettings(roles=3)
+
+
 @given(proposals, st.randoms(), st.integers(0, 12))
 def test_joining_does_not_depend_on_order(items: list[Proposal], chance, cut: int) -> None:
     shuffled = list(items)

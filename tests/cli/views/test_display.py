@@ -56,6 +56,20 @@ def test_answers_are_stacked_on_a_narrow_one(record, width):
     assert all(len(line) <= width for line in lines)
 
 
+def test_no_letter_is_lost_on_a_narrow_terminal(record):
+    address = "https://example.org/" + "a" * 60
+    told = record.model_copy(update={"plan": (f"I look at {address}.",), "situation": address})
+    lines = plain(told, 40)
+    assert all(len(line) <= 40 for line in lines)
+    text = "".join("".join(lines).split())
+    assert "…" not in text
+    assert text.count("a" * 20) >= 2
+    for role in record.cast:
+        assert all(word in text for word in role.position.split())
+    for node in record.cost:
+        assert node in text
+
+
 def test_severity_is_a_word_and_a_colour(record):
     assert "moderate" in "\n".join(plain(record, 120))
     assert re.search(r"\x1b\[1;[3-9][\d;]*mmoderate\x1b", shown(record, 120))

@@ -188,6 +188,18 @@ async def test_other_prompts_are_refused_before_a_model_is_loaded(tmp_path, load
     assert loader.asked == []
 
 
+def test_sessions_are_listed_whole_on_a_narrow_terminal(monopolylogue, folder):
+    question = "May I read my son's diary, at https://example.org/diary/of/a/son/of/fourteen, or may I not?"
+    path = new_session(question, "", SceneSettings(), {})
+    for width in ("40", "60", "80"):
+        listed = monopolylogue("step", "--list", env={"COLUMNS": width}).stdout
+        assert max(map(len, listed.splitlines())) <= int(width)
+        assert path.stem in listed
+        assert "…" not in listed
+        for letter in set(question) - {" "}:
+            assert listed.count(letter) >= question.count(letter)
+
+
 def test_hostile_sessions_are_listed_as_they_are(monopolylogue, folder):
     with closing(sqlite3.connect(new_session(WRITABLE, "", SceneSettings(), {}))) as file, file:
         stands = "[red]at\x1b[31m the\u202e end"

@@ -3,6 +3,7 @@
 import pytest
 
 from inference.engine import Engine
+from inference.loading import load_engine
 from scene.errors import InputError, ModelNotFoundError, PromptTooLongError
 from tests.inference.openai_engine.driving import Connect, ask, failure
 from tests.loopback import Loopback, refuses
@@ -59,6 +60,13 @@ async def test_the_model(server: Loopback, engine: Engine) -> None:
     error = await failure(engine, ask())
     assert isinstance(error, ModelNotFoundError)
     assert "The model `parrot` does not exist." in str(error)
+
+
+async def test_an_address_that_is_no_end_of_one(server: Loopback) -> None:
+    server.act = refuses(404, "Not Found")
+    engine = load_engine("parrot", base_url=server.url.removesuffix("/v1"))
+    assert str(await failure(engine, ask())).endswith("Not Found. Its address usually ends in /v1.")
+    engine.close()
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -1,12 +1,17 @@
 """Finding a server and its model: what is taken, and the one sentence for each thing that is wrong."""
 
+import shutil
 import socket
+import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from inference.loading import load_engine
 from inference.openai_engine.server import Server, served_model, server_at
 from scene.errors import InputError, ModelNotFoundError
+from tests.inference.openai_engine.driving import ask
 from tests.loopback import Exchange, Loopback, lists, loopback, refuses, says
 
 
@@ -98,12 +103,42 @@ class TestModel:
 
     def test_a_server_that_lists_none_has_the_one_that_is_named(self, server: Loopback) -> None:
         """As `transformers serve` does, which lists the hub's cache and loads what it is asked for."""
-        for act in (lists(), refuses(500)):
+        for act in (
+            lists(), refuses(500), refuses(501), refuses(404), refuses(405), says("Hi."),
+            lambda x: x.send([]), lambda x: x.send("<html>"), lambda x: x.send({"data": ["parrot"]}),
+        ):  # fmt: skip
             server.list_models = act
             assert served_model(server_at(server.url), "/models/parrot").id == "/models/parrot"
         server.list_models = lists()
         with pytest.raises(ModelNotFoundError, match="lists no model; name the one it has with --model"):
             served_model(server_at(server.url), "default")
+
+    def test_a_bare_list(self, server: Loopback) -> None:
+        server.list_models = lambda exchange: exchange.send([{"id": "m", "revision": "abc"}])
+        for name in ("m", "default"):
+            identity = served_model(server_at(server.url), name)
+            assert (identity.id, identity.revision) == ("m", "abc")
+
+    @pytest.mark.parametrize(
+        ("listed", "name", "meant"),
+        [
+            (("m:latest", "n:7b"), "m", "m:latest"),
+            (("m", "m:latest"), "m", "m"),
+            (("m", "n"), "m:latest", "m"),
+            (("models/m", "models/n"), "m", "models/m"),
+        ],
+    )
+    def test_another_name_for_it(
+        self, server: Loopback, listed: tuple[str, ...], name: str, meant: str
+    ) -> None:
+        server.list_models = lists(*listed)
+        assert served_model(server_at(server.url), name).id == meant
+
+    @pytest.mark.parametrize("listed", [("a/m", "b/m"), ("m:7b",), ("xm:latest",)])
+    def test_what_may_be_another_model(self, server: Loopback, listed: tuple[str, ...]) -> None:
+        server.list_models = lists(*listed)
+        with pytest.raises(ModelNotFoundError, match="has no model 'm'; it has"):
+            served_model(server_at(server.url), "m")
 
     @pytest.mark.parametrize(
         ("act", "words"),
@@ -128,6 +163,14 @@ class TestModel:
         sentence = refusal(base_url=f"http://ann:secret@127.0.0.1:{port}/v1")
         assert sentence.startswith(f"No server answers at http://127.0.0.1:{port}/v1 (")
         assert sentence.endswith("; start it, or correct --base-url.")
+
+    def test_authorities_that_cannot_be_read(
+        self, server: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "ca.pem").write_text("no certificate")
+        for name in ("ca.pem", "none.pem"):
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+            assert "SSL_CERT_FILE" in refusal(base_url=server.url)
 
     def test_nothing_said(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("inference.openai_engine.server.START_SECONDS", 0.1)
@@ -171,6 +214,36 @@ class TestArguments:
     def test_the_extra_that_is_missing(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         assert "pip install 'monopolylogue[openai]'" in refusal(base_url=server.url)
+
+
+@pytest.fixture
+def certified(server: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of the server behind a certificate of an authority in `ca.pem`."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    monkeypatch.chdir(tmp_path)
+    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9"
+    for line in (
+        f"{new} -keyout ca.key -out ca.pem -subj /CN=CA -addext keyUsage=critical,keyCertSign",
+        f"{new} -keyout key -out cert.pem -subj /CN=localhost -CA ca.pem -CAkey ca.key "
+        "-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE",
+    ):
+        subprocess.run(["openssl", *line.split()], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("cert.pem", "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server.url.replace("http", "https")
+
+
+async def test_an_authority_of_one_s_own(certified: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts on loopback too, though no proxy does."""
+    monkeypatch.setenv("SSL_CERT_FILE", "ca.pem")
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:9")
+    engine = load_engine(base_url=certified)
+    assert (await engine.generate(ask())).text == "Well."
+    engine.close()
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "CERTIFICATE_VERIFY_FAILED" in refusal(base_url=certified)
 
 
 def test_a_server_never_shows_its_key() -> None:

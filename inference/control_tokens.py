@@ -15,7 +15,7 @@ _SPELLINGS = "|".join(
     (
         r"<\|[^<>|\s]{1,40}\|?>|<[^<>|\s]{1,40}\|>",  # ChatML, Llama 3, Phi, GLM, Command R, Gemma 4
         r"<｜[^<>｜\s]{1,40}｜>",  # noqa: RUF001  # DeepSeek's bars are wide ones
-        r"\[\|[^\[\]|\s]{1,40}\|\]|<SPECIAL_\d{1,4}>|<C_[AQ]>",  # EXAONE, Nemotron, Baichuan
+        r"\[\|[A-Za-z_]{3,20}\|\]|<SPECIAL_\d{1,4}>|<C_[AQ]>",  # EXAONE, Nemotron, Baichuan
         r"</?s>|<(?:bos|eos|pad|unk|mask|sop|eop|eod)>|<[A-Z]{2,4}_TOKEN>|</?seed:[\w:]{1,20}>|<mask:\d{1,4}>",
         r"<(?:start|end)_of_\w{1,20}>|<im_(?:start|end|sep)>|<fim_\w{1,10}>|<image_soft_token>",
         r"<(?:extra_id_|reserved_|unused)\d{1,4}>|<0x[0-9A-F]{2}>|<(?:file_sep|repo_name)>",

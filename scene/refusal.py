@@ -68,9 +68,9 @@ def _rules() -> dict[str, regex.Pattern[str]]:
     either = {name: "|".join(data[name]) for name in ("bad", "warns", "yields", "expertise", "complies")}
     either["outright"] = "|".join((*data["outright"], *chain.from_iterable(data["elsewhere"].values())))
     unwilling, figures = "|".join(data["unwilling"]), "|".join(data["figures"])
+    adverbs = r"(?:\w+ly |in good conscience |be (?:able|willing) to ){0,2}"
     for name, deeds in (("declines", "deeds"), ("disclaims", "views")):
-        deed = "|".join(data[deeds])
-        either[name] = rf"\b(?:{unwilling}) (?:\w+ly )?(?:{deed})\b(?!{figures})"
+        either[name] = rf"\b(?:{unwilling}) {adverbs}(?:{'|'.join(data[deeds])})\b(?!{figures})"
     return {name: regex.compile(pattern, regex.IGNORECASE) for name, pattern in either.items()}
 
 

@@ -21,12 +21,14 @@ _JOINED = "".join(
     for script in "Arab Syrc Nkoo Mand Adlm Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Mymr".split()
 )
 _LETTER = rf"[[{_JOINED}]&&[\p{{L}}\p{{M}}]]"
+_ANY = r"[\p{L}\p{N}--\p{Default_Ignorable_Code_Point}]"
 _SEEN = "|".join(
     (
         rf"\U0001F3F4(?:{_FLAGS})\U000E007F",  # the flags of England, Scotland and Wales are spelled in tags
         rf"{_EMOJI}(?:\u200D{_EMOJI})*+",
         r"[0-9#*]\uFE0F\u20E3",
-        rf"(?<={_LETTER})[\u200C\u200D](?={_LETTER})",  # they part and join letters, as in Persian and Hindi
+        # They part and join letters, as in Persian and Hindi.
+        rf"(?<={_LETTER})[\u200C\u200D](?={_LETTER}|{_ANY})|(?<={_ANY})[\u200C\u200D](?={_LETTER})",
         r"(?<=[\p{Mong}&&\p{L}])[\u180B-\u180F]",
     )
 )

@@ -20,6 +20,7 @@ ORDINARY = [
     "if a < b and c > d: [red] [0] a[i][j] <b>bold</b> <br/> </section> <T> List<String> x | y <- z",
     "f <| g x |> h || a <|> b <$> c <!-- note --> ### Instructions",
     "#### Instruction: see ### Response: there",
+    "[|1;2|] [|xs|] <A> <C> [x](y) 'user' USER: and ASSISTANT: in a script",
     "[TODO] [NAME] [citation needed] <question>2+2?</question> <system> <user> 1 < 2 | 3 > 2",
 ]
 

@@ -81,7 +81,7 @@ def test_what_nobody_sees_is_taken_out(hidden: str) -> None:
         "\U0001f575\U0001f3fb\u200d\u2642\ufe0f \U0001f3f3\ufe0f\u200d\U0001f308 \U0001f1e9\U0001f1ea",
         "1\ufe0f\u20e3 \u00a9\ufe0f \u263a\ufe0e",
         f"\U0001f3f4{UNION_JACK}",
-        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 PDF\u200c\u0647\u0627",  # Persian
         "\u0915\u094d\u200d\u0937 \u0d05\u0d35\u0d28\u0d4d\u200d\u0d15 \u09b0\u200d\u09cd\u09af",
         "\u1828\u180b\u1820",  # Mongolian
         "e\u0301 \u0e14\u0e35 \ud55c\uad6d",

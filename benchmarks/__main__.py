@@ -137,7 +137,7 @@ def record(
     model: Annotated[str, typer.Option(help="The model that plays the scenes.")] = "default",
 ) -> None:
     """Record scenes anew, after a change to the graph or to a prompt's name."""
-    asked = [line.strip() for line in questions.read_text(encoding="utf-8").splitlines() if line.strip()]
+    asked = [line.strip() for line in questions.read_text(encoding="utf-8").split("\n") if line.strip()]
     engine = load_engine(model)
     graph = build_graph(EngineChatModel(engine=engine))
 

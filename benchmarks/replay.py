@@ -160,7 +160,7 @@ def record(scene: SceneRecord) -> RecordedScene:
 def load(path: Path = SCENES) -> list[RecordedScene]:
     """Recorded scenes, one a line."""
     scenes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
         data = json.loads(line)
         replies = (
             Reply(**reply | {"label": (*reply["label"],), "likelihoods": (*reply.get("likelihoods", ()),)})

@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import errno
 import io
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -35,6 +36,7 @@ from cli.commands import (
 )
 from cli.complaint import complain
 from cli.output import open_standard_streams
+from cli.question import check_encoding
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 from scene.folding import FoldingTable
 
@@ -46,8 +48,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Commands(TyperGroup):
     """Turns the errors that are made on purpose into one sentence and an exit code."""
 
-    def main(self, *args: Any, **kwargs: Any) -> object:
+    def main(self, args: Sequence[str] | None = None, *others: Any, **kwargs: Any) -> object:
         """Run a command line; 2 stands for what a user can mend, 1 for a scene that failed."""
+        words = sys.argv[1:] if args is None else list(args)
         open_standard_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its number
@@ -59,7 +62,8 @@ class Commands(TyperGroup):
 
             rich_utils.Table = FoldingTable  # type: ignore[attr-defined]  # its own cuts the names of options
         try:
-            return super().main(*args, **kwargs)
+            check_encoding(words)
+            return super().main(words, *others, **kwargs)
         except (InputError, RecordError) as error:
             complain(str(error))
             sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import os
 import sys
@@ -96,10 +97,11 @@ def quiet_stdout() -> Iterator[None]:
 
 
 def print_line(json_text: str) -> None:
-    """One line of JSON on standard output, in UTF-8 whatever the terminal's encoding: it is for programs.
+    """One line of JSON on standard output; where that is not UTF-8, ASCII with escapes says the same.
 
-    Where it is read by a terminal all the same, no text in it acts there.
+    Where it is read by a terminal, no text in it acts there.
     """
+    utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
     sys.stdout.flush()
-    sys.stdout.buffer.write(escaped(json_text).encode() + b"\n")
+    sys.stdout.buffer.write(escaped(json_text, ascii_only=not utf8).encode() + b"\n")
     sys.stdout.buffer.flush()

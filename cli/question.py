@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -21,6 +24,19 @@ Answer = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="Rehearse this first answer, not the model's.", rich_help_panel=SCENE),
 ]
+
+
+def check_encoding(words: Sequence[str]) -> None:
+    """Refuse a command line that is not UTF-8: bytes would be missing from what is asked.
+
+    Raises:
+        InputError: A word of it is not.
+    """
+    for before, word in pairwise(("", *words)):
+        shown = re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", word)
+        if shown != word:
+            of = f" of {before}" if before.startswith("--") and not word.startswith("--") else ""
+            raise InputError(f"The argument '{shown}'{of} is not UTF-8 text; convert it first.")
 
 
 def read_question(question: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evaluation.records import Answer
-from evaluation.refusal import refuses, refuses_by_advbench
 from evaluation.sets import Item
+from scene.refusal import refuses, refuses_by_advbench
 
 GRAM = 4
 """Words of a run whose coming back counts as repetition."""

@@ -20,9 +20,10 @@ from nodes.together import siblings, together
 from scene.errors import ReplyError
 from scene.harm import request_of
 from scene.nouns import PROTAGONIST, Role, Stance
+from scene.refusal import opens_with_refusal
 from scene.settings import SceneSettings
 from scene.state import SceneState
-from scene.text import opens_with_refusal, shortened
+from scene.text import shortened
 
 NAME = r"(?:[A-MO-Z][a-z'-]{1,14}|N[a-np-z][a-z'-]{0,13})(?: [a-z][a-z'-]{0,14}){0,3}"
 """A role's name as the model writes it: at most four words, no markup, no first name after another. It can't

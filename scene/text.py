@@ -7,46 +7,91 @@ chat template is somebody's own words, and is seen to where a model reads it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+import regex
 from rapidfuzz import fuzz
 
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_EMOJI = r"\p{Extended_Pictographic}[\uFE0E\uFE0F\p{Emoji_Modifier}]?"
+_FLAGS = "|".join(
+    "".join(chr(0xE0000 + ord(letter)) for letter in region) for region in ("gbeng", "gbsct", "gbwls")
 )
-_SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]*_`]+)?(?=\s|$)")
-_WHOLE_END = re.compile(r"[.!?…:;|`)\]}>\"'”’*_~-]$|```$|\d$")
+_JOINED = "".join(
+    rf"\p{{Script_Extensions={script}}}"
+    for script in "Arab Syrc Nkoo Mand Adlm Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Mymr".split()
+)
+_LETTER = rf"[[{_JOINED}]&&[\p{{L}}\p{{M}}]]"
+_ANY = r"[\p{L}\p{N}--\p{Default_Ignorable_Code_Point}]"
+_SEEN = "|".join(
+    (
+        rf"\U0001F3F4(?:{_FLAGS})\U000E007F",  # the flags of England, Scotland and Wales are spelled in tags
+        rf"{_EMOJI}(?:\u200D{_EMOJI})*+",
+        r"[0-9#*]\uFE0F\u20E3",
+        # They part and join letters, as in Persian and Hindi.
+        rf"(?<={_LETTER})[\u200C\u200D](?={_LETTER}|{_ANY})|(?<={_ANY})[\u200C\u200D](?={_LETTER})",
+        r"(?<=[\p{Mong}&&\p{L}])[\u180B-\u180F]",
+    )
+)
+"""Where a character shows that can't be seen by itself: what it stands in, or between."""
 
-_HELP = (
-    "advise|answer|assist|comment|complete|comply|condone|create|discuss|do that|encourage|engage|explain"
-    "|fulfil|generate|give|help|offer|provide|produce|promote|recommend|respond|share|speculate|suggest"
-    "|support|tell|write"
+_UNSEEN = regex.compile(
+    r"(?V1)[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\uFFF9-\uFFFB--[\n\t]]"
 )
-_REFUSAL = re.compile(
-    r"\b(?:I|we) (?:cannot|can ?not|can't|could not|couldn't|won't|will not|am unable to|am not able to)"
-    rf" (?:\w+ly )?(?:{_HELP})|\bI'm (?:unable|not able) to\b"
-    r"|^(?:I'm |I am )?(?:\w+ )?sorry, (?:but )?I\b|^I apologi[sz]e,? but I\b",
-    re.IGNORECASE,
+_HIDDEN = regex.compile(rf"(?V1)(?:{_SEEN})(*SKIP)(*FAIL)|{_UNSEEN.pattern.removeprefix('(?V1)')}")
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u2800"
+_FOREIGN = re.compile(r"[\u2028\u2029]"), re.compile(r"[^\x00-\x7f]")
+
+_PLAIN_STOP = r"[.!?…⋯‥]"
+_STOP = r"[\p{Sentence_Break=STerm}\p{Sentence_Break=ATerm}…⋯‥།༎]"
+_CLOSE = r"[\p{Sentence_Break=Close}*_`~]"
+_SENTENCE_END = regex.compile(
+    rf"(?V1)(?<!{_STOP})"
+    rf"(?:{_PLAIN_STOP}*+[{_STOP}--{_PLAIN_STOP}]{_STOP}*+{_CLOSE}*+"
+    rf"|{_PLAIN_STOP}++(?<!\p{{L}}\.\p{{L}}\.(?=[^\S\n]+\p{{Ll}})){_CLOSE}*+(?=\s|$|\p{{Sentence_Break=OLetter}}))"
+    r"|(?<=[\p{Thai}\p{Lao}])(?=\s)"
 )
-_YET = re.compile(r"\b(?:but|however),? I can\b(?!')", re.IGNORECASE)
+"""Unicode's rules for the end of a sentence (UAX 29), fitted to answers: markup may close a sentence, and the
+stops of Latin text end one before a blank or a letter without case alone, so not within an address. Thai and
+Lao have no stop but a blank.
+"""
+
+_WHOLE_END = regex.compile(
+    rf"(?V1)(?:{_STOP}|[\p{{Pe}}\p{{Pf}}\p{{So}}\p{{Nd}}\p{{Emoji_Modifier}}\uFE0E\uFE0F\u20E3\U000E007F]"
+    r"|[:;：；؛|`>\"'*_~〜～-]|[\p{Thai}\p{Lao}]|(?<=\S)\p{Pi})\Z"  # noqa: RUF001
+)
 
 
 def clean(text: str) -> str:
-    """Text without control characters, lone surrogates and direction overrides, and otherwise as it is.
+    """Text without what acts or hides in it (see `printable`), and otherwise as it is.
 
     Line breaks and tabs stay. Runs of three or more line breaks become two; the ends are stripped.
     """
     text = printable(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    return re.sub(r"\n{3,}", "\n\n", text).strip(_BLANKS)
 
 
 def printable(text: str) -> str:
-    """Text without control characters, lone surrogates and direction overrides; line breaks and tabs stay."""
-    return _UNPRINTABLE.sub("", text)
+    """Text without control characters, lone surrogates, and whatever else a model reads and nobody sees.
+
+    That is direction overrides, tags, variation selectors, blanks without width. Line breaks and tabs stay,
+    and what shows where it stands: the joiners of emoji, of Persian and of the Indic scripts.
+    """
+    return str(_HIDDEN.sub("", text)) if _UNSEEN.search(text) else text
 
 
-def escaped(json_text: str) -> str:
-    """JSON with what `printable` takes out of a text as escapes: the same values, and nothing that acts."""
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)
+def escaped(json_text: str, *, ascii_only: bool = False) -> str:
+    """JSON with what `printable` takes out of a text as escapes: the same values, and nothing that acts.
+
+    Args:
+        json_text: The JSON.
+        ascii_only: Whether everything beyond ASCII becomes an escape, and not only what ends a line for some.
+    """
+    return _FOREIGN[ascii_only].sub(_escape, str(_HIDDEN.sub(_escape, json_text)))
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
 
 def one_line(text: str) -> str:
@@ -55,8 +100,18 @@ def one_line(text: str) -> str:
 
 
 def ends_whole(text: str) -> bool:
-    """Whether text ends where a sentence, a list, a table or a code block may end."""
-    return bool(_WHOLE_END.search(text.rstrip()))
+    """Whether text ends where a sentence, a list, a table or a code block may end, in any script."""
+    return bool(_WHOLE_END.search(text.rstrip()[-8:]))
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a text, and what else stands on a line by itself, without the blanks around them."""
+    for line in text.split("\n"):
+        start = 0
+        for end in [*(match.end() for match in _SENTENCE_END.finditer(line)), len(line)]:
+            if sentence := line[start:end].strip():
+                yield sentence
+            start = end
 
 
 def trim_to_sentence(text: str) -> str:
@@ -69,7 +124,8 @@ def shortened(text: str, chars: int) -> str:
     """Text up to its last whole sentence within a number of characters, with a mark where it was cut."""
     if len(text) <= chars:
         return text
-    return f"{trim_to_sentence(text[:chars]) or text[:chars].rpartition(' ')[0]} [...]"
+    cut = text[:chars]
+    return f"{trim_to_sentence(cut) or cut.rpartition(' ')[0] or cut} [...]"
 
 
 def is_repetition(text: str, earlier: str, *, threshold: float = 88.0) -> bool:
@@ -104,17 +160,3 @@ def before_loop(text: str, *, words: int = 8, times: int = 3) -> str:
         starts.setdefault(run, []).append(found[place].start())
     again = [places[1] for places in starts.values() if len(places) >= times]
     return text[: min(again)].rstrip() if again else text
-
-
-def opens_with_refusal(text: str) -> bool:
-    """Whether the first sentence turns the asker away in one of the usual English phrases.
-
-    Later sentences don't count, since advice often ends with what the adviser can't do; but an opening that
-    goes on with "however, I can" is none.
-
-    It settles a scene's stance without asking the model, and turns rows away, so that it takes the surest
-    phrases alone. What evaluations count as a refusal is wider.
-    """
-    opening = text.replace("’", "'").lstrip()
-    ends = [match.end() for match in _SENTENCE_END.finditer(opening)] + [len(opening)] * 2
-    return bool(_REFUSAL.search(opening[: ends[0]])) and not _YET.search(opening[: ends[1]])

@@ -54,7 +54,7 @@ class Draft:
             if text == fresh:
                 self.drop()
             raise InputError(fault)
-        return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(FAULT))
+        return "\n".join(line for line in text.split("\n") if not line.startswith(FAULT))
 
     def keep(self, text: str, fault: str) -> None:
         """Keep a text that is not right yet, with what is wrong at its top if the disk has room for it."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from evaluation.refusal import refuses
 from scene.harm import is_harmful
 from scene.nouns import Request, Severity
 from scene.record import SceneRecord
+from scene.refusal import refuses
 
 REQUESTS: tuple[Request, ...] = get_args(Request)
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

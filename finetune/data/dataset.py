@@ -13,7 +13,7 @@ from finetune.data.settings import DatasetSettings
 from finetune.data.split import rank, validation_questions
 from scene.errors import InputError
 from scene.record import SceneRecord
-from scene.text import opens_with_refusal
+from scene.refusal import opens_with_refusal
 
 Gate = Callable[[Sequence[Row], Mapping[str, str]], Awaitable[tuple[list[Row], list[Rejected]]]]
 

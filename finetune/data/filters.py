@@ -10,7 +10,8 @@ from finetune.data.near import Near
 from finetune.data.rows import Row
 from inference.control_tokens import at_an_end
 from prompts import load, unquoted
-from scene.text import clean, ends_whole, loops, opens_with_refusal
+from scene.refusal import opens_with_refusal
+from scene.text import clean, ends_whole, loops
 from scene.thought import heard
 
 REASONS = {

@@ -10,7 +10,8 @@ import prompts
 from finetune.data.scenes import Scene
 from scene.harm import is_harmful
 from scene.record import Message, ModelCall, SceneRecord
-from scene.text import one_line, opens_with_refusal
+from scene.refusal import opens_with_refusal
+from scene.text import one_line
 
 Part = Literal["aligned", "helpful", "simulation", "preference"]
 PARTS: tuple[Part, ...] = get_args(Part)

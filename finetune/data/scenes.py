@@ -50,7 +50,8 @@ def _read_file(file: Path) -> Iterator[Scene]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} can't be read; give a folder of `export`, or a file of scenes.") from error
-    lines = text.splitlines() if file.suffix == ".jsonl" else [text]
+    # Not by splitlines, which takes marks within a text for the end of a line.
+    lines = text.split("\n") if file.suffix == ".jsonl" else [text]
     for number, line in enumerate(lines, start=1):
         if line.strip():
             source = f"{file}, line {number}" if file.suffix == ".jsonl" else str(file)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from inference.control_tokens import SEAM, seamed
-from inference.engine import ChatMessage
+from inference.control_tokens import SEAM, seamed, turn_marks
+from inference.engine import ChatMessage, ChatRole
 from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
 from scene.thought import closing, without_last_thought
 
 _REPLY = "reply-probe"
+
+_PROBE = "turn-probe"
+_TURNS: tuple[ChatRole, ...] = ("user", "assistant", "user")
 
 
 class ChatPrompts:
@@ -28,7 +32,8 @@ class ChatPrompts:
     drop it without a word. For those the system message opens the first user message instead.
 
     The control tokens of a prompt are the template's. One that is spelled in a message has a seam inside,
-    where the text is cut before it becomes tokens: the model reads its letters.
+    where the text is cut before it becomes tokens: the model reads its letters. What the template writes
+    around turns in plain letters is parted by a blank there.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -43,8 +48,12 @@ class ChatPrompts:
         if not tokenizer.chat_template:
             raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
         self._tokenizer = tokenizer
-        self._control_tokens = _control_tokens(tokenizer)
+        self._control_tokens: frozenset[str] = frozenset()
+        self._marks: frozenset[str] = frozenset()
         self._folds_system = folds_system(self._render, TemplateError)
+        written = self._around()
+        self._control_tokens = _control_tokens(tokenizer, "".join(written))
+        self._marks = turn_marks(written, self._control_tokens)
         self._lead = self._found_lead()
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
@@ -86,7 +95,7 @@ class ChatPrompts:
 
     def seamed(self, text: str) -> str:
         """What somebody wrote, with a seam in every control token that it spells."""
-        return seamed(text, self._control_tokens)
+        return seamed(text, self._control_tokens, self._marks)
 
     def ids(self, text: str) -> list[int]:
         """Tokens of a text that was cut to pieces at its seams."""
@@ -139,13 +148,21 @@ class ChatPrompts:
         )
         return str(written)
 
+    def _around(self) -> list[str]:
+        """What the template writes around what was said: before, between and after some turns."""
+        chat = [ChatMessage("system", _PROBE), *(ChatMessage(role, _PROBE) for role in _TURNS)]
+        for messages in (fold_system(chat) if self._folds_system else chat, chat[1:2]):
+            with suppress(TemplateError):
+                return self._render(messages).split(_PROBE)
+        return []
 
-def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[str]:
-    """Tokens that are special, or that the template writes.
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[str]:
+    """Tokens that are special, or that the template has or writes.
 
     Other added tokens are vocabulary: some tokenizers have runs of blanks there, some HTML.
     """
-    template = str(tokenizer.chat_template)
+    writes = f"{tokenizer.chat_template}{written}"
     added = tokenizer.added_tokens_decoder.values()
-    found = {token.content for token in added if token.special or token.content in template}
+    found = {token.content for token in added if token.special or token.content in writes}
     return frozenset(found.union(tokenizer.all_special_tokens))

@@ -113,7 +113,7 @@ def run_logged(
 
 def failure(what: str, log: Path, cause: str) -> ModelLoadError:
     """The error for a program that failed, which may have told of a full disk."""
-    said = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    said = [line.strip() for line in log.read_text(encoding="utf-8").split("\n") if line.strip()]
     if any("No space left on device" in line for line in said):
         return no_room(log.parent)
     reason = next((line.partition(cause)[2] for line in reversed(said) if cause in line), "")

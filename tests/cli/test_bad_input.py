@@ -20,7 +20,9 @@ def refused(done, *words):
     return line
 
 
-@pytest.mark.parametrize("question", ["", "  \n", "\x00\x1b\x07", "\udcff\udcfe", "\u202e"])
+@pytest.mark.parametrize(
+    "question", ["", "  \n", "\x00\x1b\x07", "\ud800", "\u202e", "\u200b\U000e0041\ufe0f\u3164"]
+)
 def test_nothing_to_answer(monopolylogue, loader, question):
     refused(monopolylogue("run", question), "The question is empty")
     assert loader.asked == []
@@ -33,9 +35,23 @@ def test_a_question_keeps_its_own_text(monopolylogue, loader):
 
 
 def test_control_characters_and_lone_surrogates_are_dropped(monopolylogue, loader):
-    done = monopolylogue("run", "W\x00h\x1by\udcff?", "--json")
+    done = monopolylogue("run", "W\x00h\x1by\ud800?\U000e0041", "--json")
     assert done.exit_code == 0
     assert '"question":"Why?"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("Wh\udcffy?",), "The argument 'Wh\\xffy?' is not UTF-8 text"),
+        (("\udcff\udcfe",), "The argument '\\xff\\xfe' is not UTF-8 text"),
+        ((QUESTION, "--answer", "caf\udce9"), "The argument 'caf\\xe9' of --answer is not UTF-8 text"),
+        ((QUESTION, "--answer=caf\udce9"), "The argument '--answer=caf\\xe9' is not UTF-8 text"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_named(monopolylogue, loader, words, named):
+    refused(monopolylogue("run", *words), named)
+    assert loader.asked == []
 
 
 @pytest.mark.parametrize("size", [200_000, 900_000])
@@ -81,7 +97,7 @@ def test_settings_out_of_range(monopolylogue, loader, options, sentence):
     ("options", "words"),
     [
         (["--model", "no-such-model"], ["There is no model 'no-such-model'", "give `default`"]),
-        (["--model", "\x1b[31m\udcff"], ["is not a model's name"]),
+        (["--model", "\x1b[31m\ud800"], ["is not a model's name"]),
         (["--model", "/no/such/folder"], ["There is no model"]),
         (["--engine", "warp"], ["There is no engine 'warp'", "transformers"]),
         (["--dtype", "int3"], ["There is no dtype 'int3'"]),

@@ -130,6 +130,18 @@ def test_closed_stream(start, closed, tmp_path):
     SceneRecord.from_json((tmp_path / "scene.json").read_text())
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift_jis"])
+def test_json_is_json_whatever_the_terminal(start, encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    with start(
+        "plain", "--json", "--answer", "Sch\xf6n \u2192 \U0001f642", environment=environment
+    ) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert out.isascii()
+    assert SceneRecord.from_json(out).first_answer == "Sch\xf6n \u2192 \U0001f642"
+
+
 def test_json_is_utf8_whatever_the_terminal(start):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     with start("plain", "--json", "--answer", "Schön → ok", environment=environment) as process:

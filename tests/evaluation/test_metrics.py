@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from evaluation.metrics import ANSWER_METRICS, repetition
 from evaluation.records import Answer, Journal, Judgement
-from evaluation.refusal import refuses, refuses_by_advbench
 from evaluation.sets import Item
 from evaluation.statistics import Estimate, auroc, difference, estimate, relative_change, share
 from scene.errors import InputError
+from scene.refusal import refuses, refuses_by_advbench
 
 
 def answer(text: str = "Yes.", **changes) -> Answer:

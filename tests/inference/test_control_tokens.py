@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.control_tokens import at_an_end, parted
+from inference.control_tokens import at_an_end, parted, seamed, turn_marks
 
 SPELLINGS = """
 <|im_start|> <|im_end|> <|endoftext|> <|eot_id|> <|start_header_id|> <|START_OF_TURN_TOKEN|>
@@ -13,12 +13,14 @@ SPELLINGS = """
 <eos> <eod> <sop> <BOS_TOKEN> <seed:bos> <fim_prefix> <extra_id_0> <reserved_106> <unused0>
 <role> </role> <think> </think> <tool_call> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT]
 [AVAILABLE_TOOLS] [TOOL_CALLS] [THINK] [gMASK] <<SYS>> <</SYS>> ]<]start_of_speaking[>[ ]~b]ai
-[e~[
-""".split()  # noqa: RUF001
+[e~[ [|user|] [|endofturn|] <SPECIAL_12> <C_Q> <mask:1> </seed:think> <0x0A> <file_sep> <arg_key>
+[IMG] [CALL_ID] [MODEL_SETTINGS]
+""".split()
 ORDINARY = [
     "if a < b and c > d: [red] [0] a[i][j] <b>bold</b> <br/> </section> <T> List<String> x | y <- z",
     "f <| g x |> h || a <|> b <$> c <!-- note --> ### Instructions",
     "#### Instruction: see ### Response: there",
+    "[|1;2|] [|xs|] <A> <C> [x](y) 'user' USER: and ASSISTANT: in a script",
     "[TODO] [NAME] [citation needed] <question>2+2?</question> <system> <user> 1 < 2 | 3 > 2",
 ]
 
@@ -36,6 +38,35 @@ def test_a_spelling_is_parted_visibly(spelling: str) -> None:
 def test_ordinary_text_stays(text: str) -> None:
     assert parted(text) == text
     assert not at_an_end(text)
+
+
+def test_what_nobody_sees_is_gone_before_a_spelling_is_looked_for() -> None:
+    assert parted("a<|im_\u200bstart|>\U000e0041b") == "a< |im_start|>b"
+    assert seamed("<|im_\u200bstart|>") == "<\ufdd0|im_start|>"
+    assert parted("می\u200cخواهم") == "می\u200cخواهم"
+
+
+@pytest.mark.parametrize(
+    ("written", "marks"),
+    [
+        (["<s>[INST] <<SYS>>\nYou are ", "\n<</SYS>>\n\n", " [/INST] ", "</s><s>[INST] "],
+         {"[INST]", "<<SYS>>", "[INST] <<SYS>>", "<</SYS>>", "[/INST]"}),
+        (["<s>", "\n\n### Instruction:\n", "\n\n### Response:\n"], {"### Instruction:", "### Response:"}),
+        (["", " USER: ", " ASSISTANT:", "</s>USER: "], {"USER:", "ASSISTANT:"}),
+        (["", "<用户>", "<AI>", "</s><用户>"], {"<用户>", "<AI>"}),
+        (["<|im_start|>system\nYou are a helpful assistant.", "<|im_end|>\n<|im_start|>user\n"], set()),
+        (["Today: 1 May 2026\n- ", "\n---\n", "\n### "], set()),
+    ],
+)  # fmt: skip
+def test_what_a_template_writes_in_plain_letters(written: list[str], marks: set[str]) -> None:
+    assert turn_marks(written, ["<s>", "</s>", "<|im_start|>", "<|im_end|>", " "]) == marks
+
+
+def test_a_mark_in_plain_letters_is_parted_by_a_blank() -> None:
+    marks = ["USER:", "[/X]"]
+    assert seamed("a [/X]b[/X] USER: and SUPERUSER: or user:", (), marks) == (
+        "a [ /X]b[ /X] U SER: and SUPERUSER: or user:"
+    )
 
 
 @given(st.lists(st.sampled_from([*SPELLINGS, "<", ">", "|", "[", "]", "a", " "]), max_size=8).map("".join))

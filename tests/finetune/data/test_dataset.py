@@ -355,6 +355,29 @@ def test_exports_and_record_files(tmp_path: Path) -> None:
     assert [one.record.id for one in found[3:]] == [record(3).id, record(4).id]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0c", "\x1e"], ids=ascii)
+def test_a_mark_within_a_text_ends_no_line(tmp_path: Path, mark: str) -> None:
+    file = tmp_path / "scenes.jsonl"
+    told = record(1, first_answer=f"Talk to her.{mark}Then wait.", answer=f"Talk to her.{mark}Then wait.")
+    file.write_text(told.to_json() + "\n")
+    (found,) = read_scenes([file])
+    assert found.record == told
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "\u5148\u548c\u623f\u4e1c\u8c08\u8c08\u3002",
+        "\u092c\u093e\u0924 \u0915\u0930\u0947\u0902\u0964",
+        "Talk early. \U0001f642",
+        "Talk early.",
+    ],
+)
+def test_a_whole_answer_in_any_script_is_learned_from(answer: str) -> None:
+    done = made([record(0, first_answer=answer, answer=answer), record(3, revised=True)])
+    assert answer in [row.completion for rows in done.splits.values() for row in rows]
+
+
 @pytest.mark.parametrize("line", ["{]", "7", '{"id": "x"}'])
 def test_damaged_line(tmp_path: Path, line) -> None:
     file = tmp_path / "scenes.jsonl"

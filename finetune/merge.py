@@ -13,8 +13,8 @@ from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
 from inference.models.local import transformers_folder
 from inference.models.sources import AdapterSource, resolve
-from inference.quiet import quiet_transformers
-from inference.transformers_engine.pretrained import load_pretrained
+from inference.quiet import quiet_peft, quiet_transformers
+from inference.transformers_engine.pretrained import load_pretrained, reason
 from scene.errors import InputError, UnusableAdapterError
 from scene.files import put_in_place
 
@@ -26,6 +26,12 @@ EXACT = 1e-4
 
 STORED = 0.02
 """Divergence that storing the weights in the base's own number format may add."""
+
+SHARE = 0.25
+"""How much of what the adapter changes either may be, at most: with all of it, the adapter would be lost."""
+
+NOISE = 1e-8
+"""Divergence that is there where nothing differs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +69,26 @@ def merge(adapter: str, out: Path) -> Merged:
         raise InputError(f"{out} is not empty; give --out a new folder.")
     base = transformers_folder(source)
     import torch
-    from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import AutoConfig
 
     # float32, since what an adapter adds is lost between two numbers of bfloat16.
     loaded = load_pretrained(base, name=adapter, adapter=source.path, dtype="float32", device="cpu")
-    model, words = loaded.pipeline.pipeline.model, loaded.pipeline.pipeline.tokenizer
+    adapted, words = loaded.adapted, loaded.pipeline.pipeline.tokenizer
+    assert adapted is not None
     prompts = ChatPrompts(words, adapter)
     rows = [prompts.token_ids([ChatMessage("user", question)]) for question in QUESTIONS]
-    apart = _distributions(model, rows)
-    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, BaseTunerLayer)]
-    for name, layer in layers:
-        layer.merge(safe_merge=True)
-        model.set_submodule(name, layer.get_base_layer())
-    _demand(_divergence(apart, _distributions(model, rows)), EXACT, adapter)
+    apart = _distributions(adapted, rows)
+    with quiet_peft():
+        with adapted.disable_adapter():
+            change = _divergence(apart, _distributions(adapted, rows))
+        _untie(adapted)
+        try:
+            model: Any = adapted.merge_and_unload(safe_merge=True)
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            raise UnusableAdapterError(
+                f"{adapter} can't be merged ({reason(error)}); it can be run as it is."
+            ) from error
+    _demand(_divergence(apart, _distributions(model, rows)), EXACT, change, adapter)
 
     target = out.absolute()
     with saving_to(out), quiet_transformers():
@@ -87,12 +99,24 @@ def merge(adapter: str, out: Path) -> Merged:
             model.to(stored).save_pretrained(fresh)
             words.save_pretrained(fresh)
             (fresh / "README.md").write_text(_card(source, adapter), encoding="utf-8")
-            del model, loaded
+            del model, adapted, loaded
             again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
             divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
-            _demand(divergence, STORED, adapter)
+            _demand(divergence, STORED, change, adapter)
             put_in_place(fresh, target)
     return Merged(folder=out, divergence=divergence)
+
+
+def _untie(adapted: Any) -> None:  # noqa: ANN401
+    """Give the output layer weights of its own, where an adapter changes it or the embedding it shares."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch.nn import Parameter
+
+    layers = adapted.get_output_embeddings(), adapted.get_input_embeddings()
+    if any(isinstance(layer, BaseTunerLayer) for layer in layers):
+        head, embedding = (getattr(layer, "base_layer", layer) for layer in layers)
+        if head.weight is embedding.weight:
+            head.weight = Parameter(head.weight.detach().clone(), requires_grad=False)
 
 
 def _distributions(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:  # noqa: ANN401
@@ -100,7 +124,7 @@ def _distributions(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:  # 
     import torch
 
     with torch.inference_mode():
-        return [model(torch.tensor([row])).logits[0].float().log_softmax(-1) for row in rows]
+        return [model(input_ids=torch.tensor([row])).logits[0].double().log_softmax(-1) for row in rows]
 
 
 def _divergence(ones: list[torch.Tensor], others: list[torch.Tensor]) -> float:
@@ -111,11 +135,18 @@ def _divergence(ones: list[torch.Tensor], others: list[torch.Tensor]) -> float:
     return float(torch.cat(apart).mean())
 
 
-def _demand(divergence: float, most: float, adapter: str) -> None:
+def _demand(divergence: float, most: float, change: float, adapter: str) -> None:
+    """See that what was merged is what base and adapter were, and that the adapter is still in it.
+
+    Raises:
+        UnusableAdapterError: It is not.
+    """
+    most = min(most, max(SHARE * change, NOISE))
     if not divergence <= most:  # not a number is refused too
         raise UnusableAdapterError(
             f"{adapter} does not agree with what became of it when it was merged: they are "
-            f"{divergence:.2g} nats a token apart, and {most:.2g} is the most; nothing was written."
+            f"{divergence:.2g} nats a token apart, and {most:.2g} is the most, since the adapter itself "
+            f"changes {change:.2g}; nothing was written, and the adapter can be run as it is."
         )
 
 

@@ -91,6 +91,7 @@ def train(
 
     # 2. Rows to tokens, the answers marked.
     from finetune import trainer as trainers  # torch and TRL come with it
+    from finetune import trials
     from finetune.reporting import Reporting
 
     with trainers.quiet():
@@ -103,8 +104,11 @@ def train(
         if on_rows is not None:
             on_rows(lengths)
 
-        # 3. Train.
-        trainer = trainers.make(network, words, splits, settings, out / FOLDER)
+        # 3. Train, once it was seen that the model can be trained and would answer.
+        with trials.named(model, network):
+            trials.demand_attention(network, model)
+            trainer = trainers.make(network, words, splits, settings, out / FOLDER)
+            trials.try_out(trainer, words, model)
         if on_step is not None:
             trainer.add_callback(Reporting(on_step))
         trainer.accelerator.wait_for_everyone()
@@ -115,7 +119,7 @@ def train(
             trainers.run(trainer, last_checkpoint(out))
 
             # 4. Save: the adapter in safetensors, its tokenizer, curve and card.
-            trainers.save(trainer, out, base=source.id)
+            trainers.save(trainer, out, source)
             metrics = trainers.metrics(trainer)
             card = partial(model_card, source.id, data, settings, metrics, lengths)
             if first:

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import torch
 from peft import LoraConfig
 from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
 )
+from transformers.trainer_utils import EvalLoopOutput
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune.encoding import IGNORED, EncodedSplit
+from finetune.order import EpochOrder
 from finetune.reporting import Clock, LastStep, NoStepLeftError
 from finetune.training import TrainingSettings
 from inference.models.local import transformers_folder
-from inference.models.sources import ModelSource
-from inference.quiet import quiet_transformers
+from inference.models.sources import HubSource, ModelSource
+from inference.models.weights import check_weights
+from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
+from inference.transformers_engine.pretrained import explained, load_model, load_tokenizer
 from scene.errors import InputError
 
 
@@ -42,9 +44,7 @@ def quiet() -> Iterator[None]:
     """Keep the libraries' bars and their notes about their own code off the terminal."""
     bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
-    with quiet_transformers(), warnings.catch_warnings():
-        # PEFT reads an attribute that transformers is about to rename.
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+    with quiet_transformers(), quiet_peft():
         try:
             yield
         finally:
@@ -74,13 +74,10 @@ def load(source: ModelSource, settings: TrainingSettings) -> tuple[PreTrainedTok
                 "leave --packing out."
             )
         options["attn_implementation"] = "flash_attention_2"
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), **local)
-    if words.pad_token_id is None:
-        words.pad_token = words.eos_token
-    network: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        str(folder), use_safetensors=True, **local, **options
-    )
+    check_weights(folder, source.id)
+    with explained(source.id):
+        words = load_tokenizer(folder)
+        network = load_model(folder, source.id, options.pop("dtype"), **options)
     return words, network
 
 
@@ -107,6 +104,8 @@ def make(
 ) -> Trainer:
     """The trainer. It gets LoRA layers into every linear layer of the model but the last.
 
+    Routers between experts stay as they are: some are linear layers that give more than a product.
+
     Args:
         model: The base.
         words: Its tokenizer.
@@ -114,28 +113,44 @@ def make(
         settings: How.
         checkpoints: Folder for checkpoints.
     """
-    options = arguments(model, settings, checkpoints, validates=bool(_rows(splits, "validation")))
+    validation = splits["validation"].rows if "validation" in splits else []
+    options = arguments(model, settings, checkpoints, validates=bool(validation))
     lora = LoraConfig(
         r=settings.lora_r,
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
+        exclude_modules=[
+            name
+            for name, part in model.named_modules()
+            if isinstance(part, torch.nn.Linear) and "Router" in type(part).__name__
+        ],
         task_type="CAUSAL_LM",
     )
     made: dict[str, Any] = {
         "model": model,
-        "train_dataset": _dataset(splits, "train"),
-        "eval_dataset": _dataset(splits, "validation") if _rows(splits, "validation") else None,
+        "train_dataset": datasets.Dataset.from_list(splits["train"].rows),
+        "eval_dataset": datasets.Dataset.from_list(validation) if validation else None,
         "processing_class": words,
         "peft_config": lora,
     }
-    trainer: Trainer
+    trainer: OwnOrder
     if settings.method == "dpo":
-        trainer = EncodedDPOTrainer(args=DPOConfig(beta=settings.beta, **options), **made)
+        # Rows are cut already.
+        config = DPOConfig(beta=settings.beta, max_length=None, **options)
+        trainer = EncodedDPOTrainer(args=config, **made)
     else:
         length = settings.max_length if settings.packing else None
-        kind = CpuSFTTrainer if options["use_cpu"] else SFTTrainer
+        projects_few = options["use_cpu"] and "logits_to_keep" in inspect.signature(model.forward).parameters
+        kind = CpuSFTTrainer if projects_few else EncodedSFTTrainer
         trainer = kind(args=SFTConfig(packing=settings.packing, max_length=length, **options), **made)
+    trainer.order = EpochOrder(
+        [row_length(row) for row in cast("datasets.Dataset", trainer.train_dataset)],
+        settings.batch_size,
+        group=settings.group_by_length,
+        seed=settings.seed,
+    )
+    trainer.add_callback(trainer.order)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Clock())
     trainer.add_callback(LastStep())
@@ -145,8 +160,10 @@ def make(
 def run(trainer: Trainer, checkpoint: Path | None) -> None:
     """Take all steps, or those that are left after a checkpoint; there may be none.
 
-    The last validation comes after the last checkpoint, so whoever goes on from there validates again.
+    The first validation comes before the first step. The last one comes after the last checkpoint, so
+    whoever goes on from there validates again.
     """
+    trainer.args.eval_on_start = trainer.eval_dataset is not None and checkpoint is None
     with suppress(NoStepLeftError):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     state = trainer.state
@@ -157,7 +174,40 @@ def run(trainer: Trainer, checkpoint: Path | None) -> None:
         trainer.evaluate()
 
 
-class CpuSFTTrainer(SFTTrainer):
+class OwnOrder(Trainer):
+    """Takes rows in an order that is not the trainer's.
+
+    Attributes:
+        order: That order.
+    """
+
+    order: EpochOrder
+
+    def _get_train_sampler(self, train_dataset: object = None) -> EpochOrder:
+        return self.order
+
+
+class EncodedSFTTrainer(OwnOrder, SFTTrainer):
+    """Validates by the loss that it trains by: the mean over all counted tokens, not over batches."""
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Go through all rows."""
+        self._validated = torch.zeros(2, device=self.accelerator.device)
+        output: EvalLoopOutput = super().evaluation_loop(*args, **kwargs)
+        lost, counted = self.accelerator.reduce(self._validated).tolist()
+        return output._replace(metrics={**(output.metrics or {}), "eval_loss": lost / counted})
+
+    def prediction_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """Add up what a batch lost."""
+        counted = (inputs["labels"][:, 1:] != IGNORED).sum().to(self._validated.device)
+        step: Any = super().prediction_step(model, inputs, *args, **kwargs)
+        self._validated += torch.stack([step[0] * counted, counted])
+        return cast("tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]", step)
+
+
+class CpuSFTTrainer(EncodedSFTTrainer):
     """Scores only the tokens that the loss counts.
 
     TRL does so on GPUs alone; on a processor it projects prompts and padding onto the vocabulary too, which
@@ -191,18 +241,11 @@ class CpuSFTTrainer(SFTTrainer):
         return loss / num_items_in_batch * self.accelerator.num_processes
 
 
-class EncodedDPOTrainer(DPOTrainer):
-    """Takes rows that are encoded already, as `SFTTrainer` does by itself, and keeps their length."""
+class EncodedDPOTrainer(OwnOrder, DPOTrainer):
+    """Takes rows that are encoded already, as `SFTTrainer` does by itself."""
 
     def _prepare_dataset(self, dataset: datasets.Dataset, *args: object) -> datasets.Dataset:
         return dataset
-
-    def _set_signature_columns_if_needed(self) -> None:
-        columns: Any = self
-        fresh = columns._signature_columns is None
-        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call]
-        if fresh:
-            columns._signature_columns.append("length")
 
 
 def arguments(
@@ -221,7 +264,6 @@ def arguments(
         "per_device_train_batch_size": settings.batch_size,
         "per_device_eval_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulation,
-        "train_sampling_strategy": "group_by_length" if settings.group_by_length else "random",
         "activation_checkpointing": settings.gradient_checkpointing,
         "bf16": model.dtype == torch.bfloat16,
         "fp16": model.dtype == torch.float16,
@@ -235,18 +277,10 @@ def arguments(
         "include_num_input_tokens_seen": "non_padding",
         "disable_tqdm": True,
         "report_to": settings.report_to,
+        # The loss is that of the answers alone, and a model with experts answers as it is loaded.
+        "router_aux_loss_coef": 0.0,
         "seed": settings.seed,
     }
-
-
-def _rows(splits: Mapping[str, EncodedSplit], name: str) -> list[dict[str, list[int]]]:
-    return splits[name].rows if name in splits else []
-
-
-def _dataset(splits: Mapping[str, EncodedSplit], name: str) -> datasets.Dataset:
-    """Rows with their length in tokens, by which they are grouped."""
-    rows = _rows(splits, name)
-    return datasets.Dataset.from_list([{**row, "length": row_length(row)} for row in rows])
 
 
 def row_length(row: Mapping[str, list[int]]) -> int:
@@ -256,19 +290,22 @@ def row_length(row: Mapping[str, list[int]]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
-def save(trainer: Trainer, out: Path, *, base: str) -> None:
+def save(trainer: Trainer, out: Path, source: ModelSource) -> None:
     """Write adapter and tokenizer, from all processes together; nothing of it is pickled.
 
     Args:
         trainer: After training.
         out: Where to.
-        base: The base as the user names it, so that the adapter is found its model on another machine too.
+        source: The base. It is named as the user does, so that the adapter is found its model on another
+            machine too; a hub model with the commit that was trained, where PEFT looks for it.
     """
     trainer.save_model(str(out))
     if trainer.is_world_process_zero():
         (out / "training_args.bin").unlink(missing_ok=True)
         path = out / "adapter_config.json"
-        config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": base}
+        name, commit = (source.repo, source.commit) if isinstance(source, HubSource) else (source.id, None)
+        base = {"base_model_name_or_path": name, "revision": commit}
+        config = json.loads(path.read_text(encoding="utf-8")) | base
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -280,8 +317,12 @@ def metrics(trainer: Trainer) -> dict[str, float]:
         "tokens": trainer.state.num_input_tokens_seen,
         "seconds": sum(one.seconds for one in trainer.callback_handler.callbacks if isinstance(one, Clock)),
     }
-    for name, key in (("loss", "loss"), ("validation_loss", "eval_loss")):
+    for name, key, place in (
+        ("loss", "loss", -1),
+        ("validation_loss", "eval_loss", -1),
+        ("validation_loss_before", "eval_loss", 0),
+    ):
         values = [entry[key] for entry in log if key in entry]
         if values:
-            found[name] = values[-1]
+            found[name] = values[place]
     return found

@@ -38,7 +38,8 @@ class TrainingSettings:
         batch_size: Rows in a forward pass, on each device.
         accumulation: Forward passes in a step.
         max_length: Longest row in tokens; the rest is cut.
-        group_by_length: Put rows of like length into a batch, so that little is spent on padding.
+        group_by_length: Put rows of like length into a batch, so that little is spent on padding; without
+            effect on batches of one row.
         packing: Fill rows of `max_length` with several examples; needs FlashAttention.
         lora_r: Rank of the adapter.
         lora_alpha: Scale of the adapter.
@@ -64,7 +65,7 @@ class TrainingSettings:
     batch_size: int = 1
     accumulation: int = 8
     max_length: int = 1024
-    group_by_length: bool = True
+    group_by_length: bool = False
     packing: bool = False
     lora_r: int = 8
     lora_alpha: int = 16

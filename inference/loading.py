@@ -6,6 +6,7 @@ import importlib.util
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
@@ -28,9 +29,12 @@ from inference.openai_engine.server import served_model, server_at
 from inference.openvino_engine.adapter import check_fits
 from inference.openvino_engine.ir import ir_folder, needed_ir_folder
 from inference.transformers_engine.placement import unknown_device, use_threads
-from inference.transformers_engine.pretrained import load_pretrained
+from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
@@ -96,6 +100,19 @@ def load_engine(
     if engine == "transformers":
         return _transformers(source, dtype, device, threads, cache_dir, report)
     return _on_cpu(source, engine, dtype, device, threads, cache_dir, report)
+
+
+def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
+    """Start an engine on a model that is in memory already; its weights must stay while the engine is open.
+
+    Raises:
+        ModelLoadError: The engine can't run it.
+    """
+    from inference.transformers_engine.engine import TransformersEngine
+
+    identity = ModelIdentity(id=name, revision=None, engine="transformers")
+    loaded = as_pipeline(model, tokenizer, name, model.device)
+    return TransformersEngine(loaded, identity, context_tokens(model, tokenizer, name))
 
 
 def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:

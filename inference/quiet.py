@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,24 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+_PEFTS = (
+    "is_gradient_checkpointing",  # an attribute that transformers is about to rename
+    "fan_in_fan_out",  # what it sets by itself for the layers of GPT-2
+    "_pattern keys",  # and for experts
+    "tie_word_embeddings|no longer tied",  # shared weights, which are parted before anything is merged
+    "missing adapter keys|won't be possible",  # which are refused
+    "produce the same output as the base model",  # biases stay where layers are off
+)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Silence PEFT's notes about what is seen to here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f"(?s).*({'|'.join(_PEFTS)})")
+        yield
 
 
 @contextmanager

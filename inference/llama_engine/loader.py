@@ -7,6 +7,7 @@ from pathlib import Path
 from inference.engine import Engine
 from inference.llama_engine.adapter import adapter_file, applicable
 from inference.llama_engine.library import load_library
+from inference.models.adapter import token_count
 from inference.models.gguf_header import read_header
 from inference.models.gguf_tokenizer import tokenizer_folder
 from inference.models.local import Progress, gguf_file, revision
@@ -86,6 +87,11 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
     try:
         applied = None
         if adapter is not None:
+            if token_count(adapter.path.parent) > model.vocabulary:
+                raise ModelLoadError(
+                    f"The adapter {source.id} brings tokens that {base.id} does not have, which the engine "
+                    "`llama` can't add; use the engine `transformers`."
+                )
             file = adapter_file(adapter, identity, header, cache_dir)
             applied = (model.adapter(file, source.id), 1.0)
             tokenizer.chat_template = adapter.chat_template or tokenizer.chat_template

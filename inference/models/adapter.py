@@ -24,9 +24,7 @@ _LORA = re.compile(re.escape(_PREFIX) + r"(?P<module>.+)\.lora_(?P<side>[AB])\.w
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 # With these it computes something else, or has other sizes, without a tensor of another name.
 _SPECIAL = (
-    "alora_invocation_tokens",
     "alpha_pattern",
-    "arrow_config",
     "fan_in_fan_out",
     "kasa_config",
     "layer_replication",
@@ -76,8 +74,6 @@ def read_adapter(folder: Path, name: str) -> PlainAdapter:
         scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
         raise _unsuitable(name, "its adapter_config.json names no rank and alpha") from error
-    if settings.get("peft_type") != "LORA":
-        raise _unsuitable(name, f"it is of type {settings.get('peft_type')}")
     if settings.get("init_lora_weights", True) not in _PLAIN_STARTS:
         raise _unsuitable(name, f"it was made with init_lora_weights={settings['init_lora_weights']!r}")
     for special in _SPECIAL:
@@ -124,6 +120,15 @@ def _modules(weights: Path, rank: int, name: str) -> frozenset[str]:
     if not sides or any(len(both) != 2 for both in sides.values()):
         raise _unsuitable(name, "half of its matrices are missing")
     return frozenset(sides)
+
+
+def token_count(folder: Path) -> int:
+    """How many tokens an adapter's own tokenizer needs, as far as it added some; 0 where it has none."""
+    try:
+        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        return max((int(token["id"]) + 1 for token in tokenizer["added_tokens"]), default=0)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _chat_template(folder: Path) -> str | None:

@@ -16,13 +16,13 @@ from inference.heap import return_large_blocks, return_small_blocks
 from inference.models.cache import (
     PARTIAL,
     cache_folder,
-    content_digest,
     locked,
     no_room,
     write_atomically,
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
+from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
@@ -65,7 +65,7 @@ def hf_folder(
             folder can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = content_digest(gguf_path, cache_dir)
+    sha256 = gguf_digest(gguf_path, cache_dir)
     root = cache_folder(cache_dir) / FOLDER
     target = root / f"{sha256[:32]}-v{CONVERTER}"
     if _is_finished(target, sha256):
@@ -77,8 +77,8 @@ def hf_folder(
                 if leftover.exists():
                     shutil.rmtree(leftover)
             fresh.mkdir()
-            with quiet_transformers(), quiet_gguf_loader():
-                _convert(gguf_path, header, fresh, on_progress or _ignore)
+            with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
+                _convert(gguf_path, file, header, fresh, on_progress or _ignore)
             write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
             put_in_place(fresh, target)
             return_small_blocks()
@@ -112,15 +112,15 @@ def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:
 
 
 def _convert(
-    gguf_path: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], None]
+    gguf_path: Path, file: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], None]
 ) -> None:
-    """Load by transformers, put right what the file does not say, save."""
+    """Load a model, in one file, by transformers, put right what the file does not say, save."""
     return_large_blocks()
     on_progress(0, 3)
     try:
-        tokenizer = read_tokenizer(gguf_path, header, folder)
+        tokenizer = read_tokenizer(file, header, folder)
         on_progress(1, 3)
-        model = _load_model(gguf_path, folder)
+        model = _load_model(file, folder)
     except _LOAD_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error

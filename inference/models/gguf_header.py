@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.models.gguf_parts import parts_of
 from scene.errors import ModelLoadError
 
 Scalar = str | int | float | bool
@@ -62,11 +63,13 @@ def read_header(path: Path) -> GgufHeader:
     """Read the metadata of a GGUF file.
 
     Raises:
-        ModelLoadError: The file is not GGUF, is cut off, or can't be read.
+        ModelLoadError: The file is not GGUF, is cut off, or can't be read; or it is a part of a model
+            and not named so.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             values = _read_values(data)
+        _check_part(path, values)
         return GgufHeader(str(values["general.architecture"]), values)
     except (ValueError, KeyError, struct.error) as error:
         raise ModelLoadError(
@@ -74,6 +77,16 @@ def read_header(path: Path) -> GgufHeader:
         ) from error
     except OSError as error:
         raise ModelLoadError(f"{path} can't be read ({error.strerror}).") from error
+
+
+def _check_part(path: Path, values: Mapping[str, Scalar]) -> None:
+    """See that a file that is the first of several parts is named as one, so that the others are found."""
+    number, count = (int(values.get(f"split.{key}", 0)) for key in ("no", "count"))
+    if (number, max(count, 1)) != (0, len(parts_of(path))):
+        raise ModelLoadError(
+            f"{path} holds part {number + 1} of {max(count, 1)} of a model, and is not named so; give all "
+            "parts the names that they came with, such as NAME-00001-of-00003.gguf."
+        )
 
 
 def _read_values(data: mmap.mmap) -> dict[str, Scalar]:

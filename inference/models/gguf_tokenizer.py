@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from inference.models.cache import (
     PARTIAL,
     cache_folder,
-    content_digest,
     locked,
     write_atomically,
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
+from inference.models.gguf_parts import gguf_digest
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
 from scene.files import put_in_place
@@ -50,7 +50,7 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
             can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = content_digest(gguf_path, cache_dir)
+    sha256 = gguf_digest(gguf_path, cache_dir)
     root = cache_folder(cache_dir) / FOLDER
     target = root / f"{sha256[:32]}-v{READER}"
     if made_from(target):

@@ -17,9 +17,9 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from inference.models.cache import content_digest
 from inference.models.convert import hf_folder
 from inference.models.fetch import fetch
+from inference.models.gguf_parts import gguf_digest
 from inference.models.identity import folder_digest
 from inference.models.sources import (
     AdapterSource,
@@ -87,7 +87,7 @@ def revision(source: ModelSource, cache_dir: Path | None) -> str:
         case EmbeddedSource():
             return source.model.sha256
         case GgufSource():
-            return content_digest(source.path, cache_dir)
+            return gguf_digest(source.path, cache_dir)
         case HubSource():
             return source.commit
         case FolderSource() | OpenVINOSource():

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from inference.models.embedded import EMBEDDED, EmbeddedModel
+from inference.models.gguf_parts import parts_of
 from scene.errors import ModelLoadError, ModelNotFoundError
 
 HUB_TIMEOUT_SECONDS = 5
@@ -41,7 +42,7 @@ class EmbeddedSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufSource:
-    """A GGUF file of the user's."""
+    """A GGUF file of the user's; the first one of a model in several parts."""
 
     id: str
     path: Path
@@ -112,7 +113,10 @@ def resolve(name: str) -> ModelSource:
         return _folder(name, path.resolve())
     if path.is_file():
         if path.suffix.lower() == ".gguf":
-            return GgufSource(id=str(path.resolve()), path=path.resolve())
+            first, *others = parts_of(path.absolute())
+            # Parts find each other by their names, which a link's target may not have.
+            path = first if others else path.resolve()
+            return GgufSource(id=str(path), path=path)
         raise ModelLoadError(f"The file {name} is not a GGUF file; {_ACCEPTED}")
     hub = _HUB_NAME.fullmatch(name)
     if hub is None or path.suffix.lower() == ".gguf" or name.startswith("."):
@@ -135,17 +139,20 @@ def _folder(name: str, path: Path) -> ModelSource:
 def _adapter(name: str, path: Path) -> AdapterSource:
     try:
         config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-        base_name = config["base_model_name_or_path"]
+        base_name, pin = config["base_model_name_or_path"], config.get("revision")
     except (ValueError, KeyError, TypeError):
-        base_name = None
+        base_name, pin = None, None
     if not isinstance(base_name, str):
         raise ModelLoadError(f"{name}/adapter_config.json names no model; set base_model_name_or_path in it.")
+    hub = _HUB_NAME.fullmatch(base_name)
+    if isinstance(pin, str) and pin and hub and not hub["revision"] and not Path(base_name).exists():
+        base_name = f"{base_name}@{pin}"
     try:
         base = resolve(base_name)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"{name} is an adapter for {base_name!r}, which can't be found; "
-            "correct base_model_name_or_path in its adapter_config.json."
+            "correct base_model_name_or_path, or revision, in its adapter_config.json."
         ) from error
     if isinstance(base, AdapterSource | OpenVINOSource):
         raise ModelLoadError(f"{name} is an adapter for {base_name!r}, which takes no adapters.")

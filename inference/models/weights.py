@@ -12,6 +12,10 @@ from scene.errors import ModelLoadError
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"
+
+UNHEEDED = ("alora_invocation_tokens", "arrow_config")
+"""Settings by which a LoRA adapter is for some tokens only, which PEFT itself decides as it generates."""
 
 
 def check_weights(folder: Path, name: str) -> None:
@@ -41,14 +45,14 @@ def check_weights(folder: Path, name: str) -> None:
     for file in sorted(files, key=str):
         if not isinstance(file, str) or Path(file).name != file or not (folder / file).is_file():
             raise ModelLoadError(f"{name} lacks the weights {str(file)!r}; download the model again.")
-        tensor_names(folder / file, name)
+        tensor_shapes(folder / file, name)
 
 
-def tensor_names(path: Path, name: str) -> frozenset[str]:
-    """Names of the tensors in a file whose header fits its length."""
+def tensor_shapes(path: Path, name: str) -> dict[str, list[int]]:
+    """Shapes of the tensors, by name, in a file whose header fits its length."""
     try:
         with safe_open(path, framework="np") as file:
-            return frozenset(file.keys())
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}
     except SafetensorError as error:
         raise ModelLoadError(f"{name} has a damaged {path.name}; download the model again.") from error
     except OSError as error:
@@ -56,7 +60,28 @@ def tensor_names(path: Path, name: str) -> frozenset[str]:
 
 
 def check_adapter(adapter: Path, name: str) -> None:
-    """The same for the folder of a LoRA adapter, which holds one file of weights."""
+    """The same for the folder of a LoRA adapter, which holds one file of weights.
+
+    Raises:
+        ModelLoadError: They are missing or damaged, or the adapter is of a kind that no engine here applies.
+    """
     if not (adapter / ADAPTER).is_file():
+        if (adapter / PICKLED).is_file():
+            raise ModelLoadError(
+                f"The adapter {name} has no safetensors, only pickled weights, which could run code; "
+                "convert it to safetensors first."
+            )
         raise ModelLoadError(f"The adapter {name} holds no weights ({ADAPTER} is missing); copy it again.")
-    tensor_names(adapter / ADAPTER, name)
+    tensor_shapes(adapter / ADAPTER, name)
+    try:
+        settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        kind, unheeded = settings.get("peft_type"), [one for one in UNHEEDED if settings.get(one)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelLoadError(
+            f"The adapter {name} has no readable adapter_config.json; copy it again."
+        ) from error
+    if kind != "LORA" or unheeded:
+        why = f"made with {unheeded[0]}" if unheeded else f"of type {kind}"
+        raise ModelLoadError(
+            f"The adapter {name} is {why}; the engines here apply LoRA adapters alone, to every token."
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,14 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError
 
 from inference.heap import return_large_blocks
-from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_names
-from inference.quiet import quiet_transformers
+from inference.models.adapter import for_another_model
+from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_shapes
+from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
 from scene.errors import ModelLoadError
 
 if TYPE_CHECKING:
     import torch
     from langchain_huggingface import HuggingFacePipeline
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Everything transformers and PEFT raise about a folder that can't be loaded.
@@ -35,12 +36,14 @@ class Pretrained:
         context_tokens: Size of the context window in tokens.
         dtype: Number format of the weights, such as `bfloat16`.
         device: Where the weights are, such as `cuda:0`.
+        adapted: The model with its adapter as PEFT has them, where there is one.
     """
 
     pipeline: HuggingFacePipeline
     context_tokens: int
     dtype: str
     device: str
+    adapted: PeftModel | None = None
 
 
 def load_pretrained(
@@ -71,37 +74,60 @@ def load_pretrained(
     attend_without_plans(place)
     if place.type == "cpu":
         return_large_blocks()
-    with quiet_transformers():
-        try:
-            tokenizer = _load_tokenizer(folder, adapter)
-            if not tokenizer.chat_template:
-                raise ModelLoadError(
-                    f"{name} has no chat template; choose an instruction-tuned model, "
-                    "or add a chat_template.jinja to its folder."
-                )
-            model = _load_model(folder, name, number_format, place)
-            if adapter is not None:
-                model = _put_on_adapter(model, adapter, name)
-        except MemoryError as error:
-            raise _no_memory(name) from error
-        except _LOAD_ERRORS as error:
-            if "out of memory" in str(error) or "can't allocate memory" in str(error):
-                raise _no_memory(name) from error
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-            raise ModelLoadError(f"{name} can't be loaded ({reason}).") from error
+    adapted = None
+    with quiet_transformers(), explained(name):
+        tokenizer = load_tokenizer(folder, adapter)
+        if not tokenizer.chat_template:
+            raise ModelLoadError(
+                f"{name} has no chat template; choose an instruction-tuned model, "
+                "or add a chat_template.jinja to its folder."
+            )
+        model = load_model(folder, name, number_format, place)
+        if adapter is not None:
+            adapted = put_on_adapter(model, adapter, name)
+            model = cast("PreTrainedModel", adapted.get_base_model())
+            check_vocabulary(model, tokenizer, folder, name)
         return Pretrained(
-            pipeline=_as_pipeline(model, tokenizer, name, place),
-            context_tokens=_context_tokens(model, tokenizer, name),
+            pipeline=as_pipeline(model, tokenizer, name, place),
+            context_tokens=context_tokens(model, tokenizer, name),
             dtype=str(number_format).removeprefix("torch."),
             device=str(model.device),
+            adapted=adapted,
         )
 
 
-def _no_memory(name: str) -> ModelLoadError:
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Say in one sentence why a model can't be loaded.
+
+    Args:
+        name: What the user called it.
+
+    Raises:
+        ModelLoadError: It can't.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise no_memory(name) from error
+    except _LOAD_ERRORS as error:
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            raise no_memory(name) from error
+        raise ModelLoadError(f"{name} can't be loaded ({reason(error)}).") from error
+
+
+def reason(error: Exception) -> str:
+    """What an error of a library says, in a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+
+
+def no_memory(name: str) -> ModelLoadError:
+    """The error for a model that is too large."""
     return ModelLoadError(f"{name} does not fit into memory; choose a smaller model or another device.")
 
 
-def _load_tokenizer(folder: Path, adapter: Path | None) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path, adapter: Path | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, or the one that an adapter brings."""
     from transformers import AutoTokenizer
 
     has_own = adapter is not None and (adapter / "tokenizer_config.json").is_file()
@@ -116,21 +142,43 @@ def _load_tokenizer(folder: Path, adapter: Path | None) -> PreTrainedTokenizerBa
     return tokenizer
 
 
-def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    """The model, straight onto its device; every weight must come from the folder."""
-    from transformers import AutoModelForCausalLM
+def load_model(
+    folder: Path, name: str, dtype: torch.dtype, device: torch.device | None = None, **options: Any
+) -> PreTrainedModel:
+    """The model, straight onto its device; every weight must come from the folder.
 
+    Args:
+        folder: Config and safetensors.
+        name: What the user called it.
+        dtype: Number format.
+        device: Where to; left to transformers when None.
+        options: For transformers.
+
+    Raises:
+        ModelLoadError: It is no causal language model, or lacks weights.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, AutoModelForCausalLM
+
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(str(folder), **local)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
+        raise ModelLoadError(
+            f"{name} is of the kind {config.model_type}, which transformers does not load as a causal "
+            "language model; choose one that reads a text and goes on with it."
+        )
+    on_cpu = device is None or device.type == "cpu"
     loader: Any = AutoModelForCausalLM  # its annotations don't know of output_loading_info
     model: PreTrainedModel
-    with _cast_unmapped(dtype) if device.type == "cpu" else nullcontext():
+    with _cast_unmapped(dtype) if on_cpu else nullcontext():
         model, info = loader.from_pretrained(
             str(folder),
+            config=config,
             dtype=dtype,
-            device_map=None if device.type == "cpu" else {"": device},
+            device_map=None if on_cpu else {"": device},
             use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
             output_loading_info=True,
+            **local,
+            **options,
         )
     if info["missing_keys"]:
         # transformers makes these weights up at random and only warns.
@@ -166,37 +214,83 @@ def _cast_unmapped(dtype: torch.dtype) -> Iterator[None]:
         loader.safe_open = mapped
 
 
-def _put_on_adapter(model: PreTrainedModel, adapter: Path, name: str) -> PreTrainedModel:
-    """The same model with the adapter's layers inside, unmerged, so that numbers stay as in training."""
-    from peft import PeftModel, get_peft_model_state_dict
+def put_on_adapter(model: PreTrainedModel, adapter: Path, name: str) -> PeftModel:
+    """The same model with the adapter's layers inside, unmerged, so that numbers stay as in training.
 
-    mismatch = f"The adapter {name} was trained for a different model than its adapter_config.json names"
+    Raises:
+        ModelLoadError: The adapter does not fit the model.
+    """
+    from peft import PeftModel
+
+    _fit_embeddings(model, adapter, name)
     try:
-        with warnings.catch_warnings():
-            # PEFT reads an attribute that transformers is about to rename.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-            # We look for those below, and refuse instead of warning.
-            warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
-            adapted = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+        with quiet_peft():
+            adapted: PeftModel = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+            # Loaded once more, since only this says what did not fit.
+            loaded = adapted.load_adapter(str(adapter), "default", local_files_only=True)
+    except KeyError as error:
+        raise ModelLoadError(
+            f"The adapter {name} lacks {error}, which its adapter_config.json says it holds; copy it again."
+        ) from error
     except (RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError) and "size mismatch" not in str(error):
             raise
         if isinstance(error, ValueError) and "arget modules" not in str(error):
             raise
-        raise ModelLoadError(f"{mismatch}; correct base_model_name_or_path in it.") from error
-    if adapted.active_peft_config.is_prompt_learning:
-        raise ModelLoadError(f"{name} is no LoRA adapter; prompt and prefix tuning are not supported.")
-    # PEFT only warns when layers of model and adapter don't meet.
-    expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    found = tensor_names(adapter / ADAPTER, name)
-    if {key for key in expected ^ found if "lora_" in key}:
-        raise ModelLoadError(f"{mismatch}; correct base_model_name_or_path in it.")
-    return cast("PreTrainedModel", adapted.get_base_model())
+        raise for_another_model(name) from error
+    # Layers that were trained whole come twice where embeddings are saved too.
+    strays = [key for key in loaded.unexpected_keys if ".modules_to_save." not in key]
+    if loaded.missing_keys or strays:
+        raise for_another_model(name)
+    return adapted
 
 
-def _as_pipeline(
+def _fit_embeddings(model: PreTrainedModel, adapter: Path, name: str) -> None:
+    """Give the model as many tokens as the adapter brings embeddings for: it may know some more.
+
+    Raises:
+        ModelLoadError: Its embedding and its output layer are not of one size.
+    """
+    shapes = tensor_shapes(adapter / ADAPTER, name)
+    names = {layer: module for module, layer in model.named_modules()}
+    layers: list[Any] = [
+        layer for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer
+    ]
+    keys = [
+        f"base_model.model.{names[layer]}{inner}.weight" for layer in layers for inner in ("", ".base_layer")
+    ]
+    brought = [shapes[key][0] for key in keys if key in shapes]
+    if brought and set(brought) != {len(layers[0].weight)}:
+        shared = all(layer.weight is layers[0].weight for layer in layers)
+        if len(set(brought)) > 1 or (len(brought) < len(layers) and not shared):
+            raise ModelLoadError(
+                f"The adapter {name} brings an embedding of {brought[0]} tokens, and no output layer of that "
+                "size beside it; save it again with save_embedding_layers=True, both adapted or neither."
+            )
+        model.resize_token_embeddings(brought[0], mean_resizing=False)
+
+
+def check_vocabulary(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str
+) -> None:
+    """See that there is an embedding for every token that an adapter's tokenizer adds.
+
+    Raises:
+        ModelLoadError: There is not.
+    """
+    known = len(cast("Any", model.get_input_embeddings()).weight)
+    # Some models of their own have tokens without embeddings, which nobody writes.
+    if len(tokenizer) > known and len(tokenizer) > len(load_tokenizer(folder)):
+        raise ModelLoadError(
+            f"The adapter {name} brings a tokenizer of {len(tokenizer)} tokens for a model of {known}, and "
+            "no embeddings for those it adds; save it again with save_embedding_layers=True."
+        )
+
+
+def as_pipeline(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
 ) -> HuggingFacePipeline:
+    """Model and tokenizer as LangChain has them."""
     from langchain_huggingface import HuggingFacePipeline
     from transformers import pipeline
 
@@ -206,8 +300,12 @@ def _as_pipeline(
     return HuggingFacePipeline(pipeline=loaded, model_id=name)
 
 
-def _context_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> int:
-    """Size of the context window, by the config, or by the tokenizer for models that have none built in."""
+def context_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> int:
+    """Size of the context window, by the config, or by the tokenizer for models that have none built in.
+
+    Raises:
+        ModelLoadError: Neither says.
+    """
     config = model.config.get_text_config()
     for value in (getattr(config, "max_position_embeddings", None), tokenizer.model_max_length):
         if isinstance(value, int) and 0 < value < 10**9:

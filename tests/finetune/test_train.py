@@ -3,6 +3,8 @@
 import errno
 import json
 import math
+import shutil
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from finetune.training import load_settings
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError, ModelLoadError, UnusableAdapterError
+from tests.inference.tiny_llama import llama, tokenizer
 
 RUST_FULL = SafetensorError("I/O error: No space left on device (os error 28)")
 
@@ -116,6 +119,54 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path, tiny_ran
     assert json.loads((out / "metrics.json").read_text())["seconds"] > 3600  # this run's and those before
     for name, weight in adapter(unbroken).items():
         assert weight.sub(adapter(out)[name]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("batch", [{"batch_size": 1}, {"group_by_length": True, "lora_dropout": 0.1}])
+def test_a_training_that_was_killed_in_its_last_epoch_goes_on_too(tmp_path, tiny_random, data, batch) -> None:
+    chosen = settings(max_steps=0, epochs=2.0, save_steps=1, accumulation=3, **batch)
+    rows, whole, cut = few(data(), tmp_path / "rows", 10), tmp_path / "whole", tmp_path / "cut"
+    train(str(rows), str(tiny_random), whole, chosen)
+    steps = len(curve(whole))
+    with pytest.raises(KilledError):
+        train(str(rows), str(tiny_random), cut, chosen, on_step=kill_at(steps))
+    assert last_checkpoint(cut).name == f"checkpoint-{steps - 1}"
+    train(str(rows), str(tiny_random), cut, chosen, resume=True)
+    assert curve(cut) == pytest.approx(curve(whole), abs=TOLERANCE)
+
+
+def test_validation_loss_is_the_mean_over_tokens_from_before_the_first_step_on(tmp_path, data) -> None:
+    """With one row a step and no learning, the training loss of a step is the loss of its row."""
+    model, same = tmp_path / "model", few(data(), tmp_path / "same", 6)
+    words = tokenizer()
+    llama(len(words)).save_pretrained(model)
+    words.save_pretrained(model)
+    for file in (same / "data").iterdir():
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for number, row in enumerate(rows):
+            row["completion"][0]["content"] = "So. " * number**2 + "Yes."
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = settings(batch_size=1, accumulation=1, learning_rate=1e-12, epochs=1.0, max_steps=0)
+    train(str(same), str(model), tmp_path / "a", chosen)
+    log = json.loads((tmp_path / "a" / "loss.json").read_text())
+    assert log[0].keys() >= {"step", "validation_loss"}
+    assert log[0]["step"] == 0
+    others = replace(chosen, batch_size=6, max_steps=1)
+    train(str(same), str(model), tmp_path / "b", others)
+    (over_tokens,) = curve(tmp_path / "b")
+    assert statistics.mean(curve(tmp_path / "a")) != pytest.approx(over_tokens, abs=1e-3)
+    for out in ("a", "b"):
+        metrics = json.loads((tmp_path / out / "metrics.json").read_text())
+        assert metrics["validation_loss"] == pytest.approx(over_tokens, abs=1e-4)
+        assert metrics["validation_loss_before"] == pytest.approx(over_tokens, abs=1e-4)
+
+
+def few(data: Path, folder: Path, rows: int) -> Path:
+    """The first rows of a data set, to train on and to validate on the same."""
+    lines = (data / "data" / "train.jsonl").read_text().splitlines(keepends=True)[:rows]
+    (folder / "data").mkdir(parents=True)
+    for split in ("train", "validation"):
+        (folder / "data" / f"{split}.jsonl").write_text("".join(lines))
+    return folder
 
 
 def spend(checkpoint: Path, *, hours: int) -> None:
@@ -255,6 +306,35 @@ def test_dpo_learns_to_prefer(tmp_path, tiny_random, data) -> None:
     assert losses[-1] < losses[0] - 0.05
 
 
+def test_dpo_keeps_rows_of_any_length_that_is_asked_for(tiny_random, tmp_path) -> None:
+    from finetune import trainer as trainers
+    from finetune.encoding import EncodedSplit
+    from inference.models.sources import resolve
+
+    chosen = settings(method="dpo", max_length=2000)
+    row = {"prompt_ids": [3] * 1500, "chosen_ids": [4] * 30, "rejected_ids": [5] * 20}
+    with trainers.quiet():
+        words, model = trainers.load(resolve(str(tiny_random)), chosen)
+        trainer = trainers.make(model, words, {"train": EncodedSplit([row])}, chosen, tmp_path)
+        (batch,) = trainer.get_train_dataloader()
+    assert batch["input_ids"].shape == (2, 1530)
+    assert batch["completion_mask"].sum(dim=1).tolist() == [30, 20]
+
+
+def test_an_adapter_of_a_hub_model_names_the_commit_that_was_trained(tiny_random, data, tmp_path) -> None:
+    from finetune import trainer as trainers
+    from finetune.encoding import EncodedSplit
+    from inference.models.sources import HubSource, resolve
+
+    with trainers.quiet():
+        words, model = trainers.load(resolve(str(tiny_random)), settings())
+        split = EncodedSplit([{"input_ids": [3, 4], "labels": [-100, 4]}])
+        trainer = trainers.make(model, words, {"train": split}, settings(), tmp_path)
+        trainers.save(trainer, tmp_path, HubSource(id="org/name@v1", repo="org/name", commit="0" * 40))
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("org/name", "0" * 40)
+
+
 def test_what_can_not_be_trained(tmp_path, tiny_random, data, unbroken) -> None:
     out = tmp_path / "out"
     with pytest.raises(InputError, match="`merge` it into its base"):
@@ -347,10 +427,6 @@ def test_merged_model_is_what_base_and_adapter_were(tmp_path, tiny_random, unbro
 
 
 def test_an_adapter_for_another_base_is_not_merged(tmp_path, unbroken) -> None:
-    import shutil
-
-    from tests.inference.tiny_llama import llama, tokenizer
-
     words = tokenizer()
     llama(len(words), hidden_size=64).save_pretrained(tmp_path / "larger")
     words.save_pretrained(tmp_path / "larger")

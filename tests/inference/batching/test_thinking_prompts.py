@@ -31,7 +31,7 @@ HARMONY = (
     "<|message|>{{ m.content }}{% if loop.last and m.role == 'assistant' %}<|return|>{% else %}<|end|>"
     "{% endif %}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
 )
-MARKS = re.compile(r"<\|?[a-zA-Z_]+\|?>|<｜[^｜]+｜>")  # noqa: RUF001
+MARKS = re.compile(r"<\|?[a-zA-Z_]+\|?>|<｜[^｜]+｜>")
 TEMPLATES = {
     "chatml": (CHATML, "assistant\n"),
     "switched off": (QWEN3, f"assistant\n{EMPTY}"),
@@ -84,7 +84,7 @@ def test_all_that_comes_before_an_answer_is_in_the_prompt(name: str, system: tup
     ("family", "end"),
     [
         ("cohere2", "<|CHATBOT_TOKEN|><|START_RESPONSE|>"),
-        ("deepseek_r1_distill", "<｜Assistant｜><think>\n\n</think>\n\n"),  # noqa: RUF001
+        ("deepseek_r1_distill", "<｜Assistant｜><think>\n\n</think>\n\n"),
         ("gemma4", "<|turn>model\n"),
         ("glm4moe_training", "<|assistant|>\n<think></think>\n"),
         ("gptoss", "<|start|>assistant<|channel|>final<|message|>"),

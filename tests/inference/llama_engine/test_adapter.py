@@ -16,7 +16,7 @@ from inference.models.sources import resolve
 from scene.errors import InputError, ModelLoadError
 from scene.nouns import ModelIdentity
 from tests.inference.llama_engine.tiny_gguf import SETTINGS, random_model, tuned, write_gguf
-from tests.inference.tiny_llama import ask, text_of
+from tests.inference.tiny_llama import ask, text_of, tokenizer
 from tests.inference.tiny_llama import llama as random_llama
 
 
@@ -139,6 +139,16 @@ def test_auto(on_llama, gguf_path, llama, adapter):
 )
 def test_what_would_be_left_out(settings, why, on_llama):
     refused(why, on_llama(r=8, **settings)[1])
+
+
+def test_tokens_that_its_base_does_not_have(on_llama, words):
+    _, folder = on_llama(r=8)
+    grown = tokenizer()
+    grown.save_pretrained(folder)
+    load_engine(str(folder), engine="llama", threads=1).close()
+    grown.add_tokens(["<mine>"])
+    grown.save_pretrained(folder)
+    refused("brings tokens that .*random.gguf does not have, which the engine `llama` can't add", folder)
 
 
 def test_an_adapter_for_another_model(words, gguf_path, tmp_path):

@@ -65,10 +65,15 @@ def tuned(model: PreTrainedModel, folder: Path, base: Path | str, **settings) ->
     return adapted.eval()
 
 
-def write_gguf(model: PreTrainedModel, words: PreTrainedTokenizerFast, path: Path) -> Path:
-    """A file with the model's weights in float32, its vocabulary and its chat template."""
+def write_gguf(
+    model: PreTrainedModel, words: PreTrainedTokenizerFast, path: Path, *, part_tensors: int = 0
+) -> Path:
+    """A file with the model's weights in float32, its vocabulary and its chat template.
+
+    In parts of so many tensors where they are limited; the files are named after the one there is not.
+    """
     config = model.config
-    writer = gguf.GGUFWriter(path, config.model_type)
+    writer = gguf.GGUFWriter(path, config.model_type, split_max_tensors=part_tensors)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.models.adapter import read_adapter
+from inference.models.adapter import read_adapter, token_count
 from scene.errors import ModelLoadError
 from tests.inference.models.fake_weights import safetensors
 
@@ -52,7 +52,6 @@ def test_its_chat_template_is_found_where_transformers_leaves_it(adapter: Make) 
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"peft_type": "IA3"}, "it is of type IA3"),
         ({"r": None}, "names no rank and alpha"),
         ({"r": 0}, "names no rank and alpha"),
         ({"r": 8}, r"lora_A\.weight is not of the rank that its adapter_config\.json names"),
@@ -60,11 +59,23 @@ def test_its_chat_template_is_found_where_transformers_leaves_it(adapter: Make) 
         ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa'"),
         ({"alpha_pattern": {"q_proj": 2}}, "it was made with alpha_pattern"),
         ({"rank_pattern": {"q_proj": 2}}, "it was made with rank_pattern"),
-        ({"alora_invocation_tokens": [1]}, "it was made with alora_invocation_tokens"),
     ],
 )
 def test_settings_that_would_not_be_heeded(settings: dict[str, object], why: str, adapter: Make) -> None:
     with pytest.raises(ModelLoadError, match=rf"^The adapter x is no plain LoRA \(.*{why}.*\); use the"):
+        read_adapter(adapter(**settings), "x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"peft_type": "IA3"}, "of type IA3"),
+        ({"peft_type": None}, "of type None"),
+        ({"alora_invocation_tokens": [1]}, "made with alora_invocation_tokens"),
+    ],
+)
+def test_kinds_that_no_engine_applies(settings: dict[str, object], why: str, adapter: Make) -> None:
+    with pytest.raises(ModelLoadError, match=rf"^The adapter x is {why}; the engines here apply LoRA adap"):
         read_adapter(adapter(**settings), "x")
 
 
@@ -83,6 +94,14 @@ def test_settings_that_would_not_be_heeded(settings: dict[str, object], why: str
 def test_weights_that_would_be_left_out(tensors: dict[str, tuple[int, ...]], adapter: Make) -> None:
     with pytest.raises(ModelLoadError, match=r"^The adapter x is no plain LoRA \("):
         read_adapter(adapter(tensors), "x")
+
+
+def test_the_tokens_that_it_adds_are_counted(tmp_path: Path) -> None:
+    assert token_count(tmp_path) == 0
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": []}')
+    assert token_count(tmp_path) == 0
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": [{"id": 2}, {"id": 401}, {"id": 1}]}')
+    assert token_count(tmp_path) == 402
 
 
 def test_missing_and_damaged_weights(adapter: Make) -> None:

@@ -64,6 +64,29 @@ def test_an_adapter_names_its_base(base: str, tmp_path: Path, monkeypatch: pytes
     assert resolve("adapter") == AdapterSource(id=str(adapter), path=adapter, base=resolve(base))
 
 
+@pytest.mark.parametrize(
+    ("names", "base"),
+    [
+        ({"revision": "v2"}, "org/name@v2"),
+        ({"revision": None}, "org/name"),
+        ({"revision": ""}, "org/name"),
+        ({"revision": "v2", "base_model_name_or_path": "org/name@v1"}, "org/name@v1"),
+        ({"revision": "v2", "base_model_name_or_path": "tiny"}, "tiny"),
+        ({"revision": "v2", "base_model_name_or_path": "here/model"}, "here/model"),
+    ],
+)
+def test_an_adapter_pins_its_base(
+    names: dict[str, object], base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hub_says(monkeypatch, info("config.json"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    folder_with(tmp_path / "here" / "model", config__json={})
+    settings = {"base_model_name_or_path": "org/name", **names}
+    adapter = folder_with(tmp_path / "adapter", adapter_config__json=settings)
+    assert resolve(str(adapter)) == AdapterSource(id=str(adapter), path=adapter, base=resolve(base))
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"base_model_name_or_path": 3}'])
 def test_an_adapter_without_a_base(content: str, tmp_path: Path):
     (tmp_path / "adapter_config.json").write_text(content)

@@ -69,7 +69,7 @@ class Unwatched:
     def began(self, job: Job) -> None:
         """A scene begins."""
 
-    def spent(self, cost: ModelCall | NodeCost) -> None:
+    def spent(self, job: Job, cost: ModelCall | NodeCost) -> None:
         """Tokens were read and written for a scene."""
 
     def ended(self, job: Job, outcome: Outcome | None) -> None:

@@ -6,6 +6,9 @@ import typer
 
 from scene.text import one_line
 
+MANY_FAILED = 3
+"""Exit code of an export in which more than a tenth of the scenes failed."""
+
 
 def complain(sentence: str) -> None:
     """Say what is wrong. Names and paths in it are the user's own, so it is cleaned first."""

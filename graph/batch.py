@@ -7,11 +7,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from graph.plan import Job
 from graph.player import ReplayInterruptedError, ScenePlayer, broken_off
 from graph.store import Outcome
+from graph.width import Width
 from scene.errors import EngineError, EngineGoneError, TooManyFailuresError
 from scene.export import Failure
 from scene.record import ModelCall, NodeCost
@@ -23,7 +25,7 @@ class Watcher(Protocol):
     def began(self, job: Job) -> None:
         """A scene begins."""
 
-    def spent(self, cost: ModelCall | NodeCost) -> None:
+    def spent(self, job: Job, cost: ModelCall | NodeCost) -> None:
         """Tokens were read and written for a scene."""
 
     def ended(self, job: Job, outcome: Outcome | None) -> None:
@@ -37,6 +39,7 @@ async def run_batch(
     watcher: Watcher,
     *,
     concurrency: int,
+    measured: bool = False,
     max_failures: int | None = None,
 ) -> None:
     """Play every job; return when the outcome of each has been kept.
@@ -51,6 +54,7 @@ async def run_batch(
         keep: Puts an outcome where it is safe.
         watcher: Told how it goes.
         concurrency: Scenes at once.
+        measured: Play fewer at once where more of them gain nothing.
         max_failures: Stop once so many have failed.
 
     Raises:
@@ -59,11 +63,10 @@ async def run_batch(
         TooManyFailuresError: So many failed.
         ExportError: An outcome can't be kept.
     """
-    batch = _Batch(jobs, player, keep, watcher, max_failures)
+    batch = _Batch(jobs, player, keep, watcher, Width(concurrency, measured=measured), max_failures)
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(batch.work())
+            batch.fill(group)
         await batch.play_put_off()
     except ExceptionGroup as error:
         raise error.exceptions[0] from None
@@ -78,20 +81,34 @@ class _Batch:
         player: ScenePlayer,
         keep: Callable[[Outcome], Awaitable[None]],
         watcher: Watcher,
+        width: Width,
         max_failures: int | None,
     ) -> None:
         self._jobs = iter(jobs)
         self._player = player
         self._keep = keep
         self._watcher = watcher
+        self._width = width
+        self._workers = 0
         self._max_failures = max_failures
         self._failures = 0
         self._put_off: deque[Job] = deque()
 
-    async def work(self) -> None:
-        """Play one job after the other until none is left."""
+    def fill(self, group: asyncio.TaskGroup) -> None:
+        """Have as many play as should."""
+        while self._workers < self._width.now:
+            self._workers += 1
+            group.create_task(self._work(group))
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        """Play one job after the other until none is left, or too many play."""
         for job in self._jobs:
             await self._one(job, alone=False)
+            self._width.ended(self._workers)
+            self.fill(group)
+            if self._workers > self._width.now:
+                break
+        self._workers -= 1
 
     async def play_put_off(self) -> None:
         """Play what was put off, one at a time."""
@@ -102,7 +119,7 @@ class _Batch:
         self._watcher.began(job)
         started = time.perf_counter()
         try:
-            outcome = await self._player.play(job, self._watcher.spent)
+            outcome = await self._player.play(job, partial(self._spent, job))
         except EngineGoneError:
             raise
         except EngineError as error:
@@ -120,3 +137,7 @@ class _Batch:
             self._failures += 1
             if self._failures == self._max_failures:
                 raise TooManyFailuresError(f"{self._failures:,} scenes failed, as many as were allowed to.")
+
+    def _spent(self, job: Job, cost: ModelCall | NodeCost) -> None:
+        self._width.spent(cost)
+        self._watcher.spent(job, cost)

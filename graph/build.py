@@ -89,11 +89,14 @@ def build_graph(
     return compiled.with_config(recursion_limit=RECURSION_LIMIT)
 
 
-def build_replay(model: BaseChatModel) -> ReplayGraph:
+def build_replay(
+    model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> ReplayGraph:
     """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
 
     Args:
         model: As for `build_graph`.
+        checkpointer: Where to keep checkpoints.
     """
     model = _adopted(model)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
@@ -110,7 +113,9 @@ def build_replay(model: BaseChatModel) -> ReplayGraph:
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
     graph.add_conditional_edges("modulator_update", next_turn, turns)
-    return graph.compile(name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+    if checkpointer is not None:
+        checkpointer = for_scenes_alone(checkpointer)
+    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
 
 
 def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is

@@ -9,12 +9,14 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel
 
 import prompts
 from graph.build import SceneGraph
 from graph.recorder import Recorder
+from graph.thread import Thread
 from scene.nouns import Kind, ModelIdentity
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
@@ -47,6 +49,7 @@ async def play(
     kind: Kind | None = None,
     on_state: Callable[[SceneState], None] | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
+    thread: Thread | None = None,
 ) -> SceneRecord:
     """Play a scene to its end.
 
@@ -62,6 +65,7 @@ async def play(
         kind: What the question is in that set for, for the record.
         on_state: Called with the state after every step of the graph.
         on_call: Called after every model call.
+        thread: Where the graph keeps checkpoints; a scene that stands there goes on.
 
     Raises:
         InputError: The question is empty, or it or the first answer is too long.
@@ -70,10 +74,8 @@ async def play(
     """
     settings = settings or SceneSettings()
     question, first_answer = check_question(question), check_answer(first_answer)
-    recorder = Recorder(on_call)
-    started = time.perf_counter()
     start = SceneInput(question=question, first_answer=first_answer)
-    state = await unfold(graph, start, settings, recorder, on_state)
+    state, recorder = await unfold(graph, start, settings, on_state, on_call, thread)
     return record_of(
         state,
         settings,
@@ -81,7 +83,7 @@ async def play(
         record_id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
         question_id=question_id,
         kind=kind,
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - recorder.began,
         cost=recorder.costs(),
         calls=recorder.calls if keep_calls else None,
     )
@@ -152,18 +154,24 @@ async def unfold(
     graph: CompiledStateGraph[SceneState, SceneSettings, Any, Any],
     start: BaseModel,
     settings: SceneSettings,
-    recorder: Recorder,
-    on_state: Callable[[SceneState], None] | None,
-) -> SceneState:
-    """Run a graph from its input to its end.
+    on_state: Callable[[SceneState], None] | None = None,
+    on_call: Callable[[ModelCall], None] | None = None,
+    thread: Thread | None = None,
+) -> tuple[SceneState, Recorder]:
+    """Run a graph from its input, or from where its thread stands, to its end.
 
     Returns:
-        The state it ended with.
+        The state it ended with, and what was recorded on the way.
     """
+    stands = await thread.stands(graph) if thread is not None else None
+    recorder = Recorder(on_call, thread)
+    if stands is not None and not stands.tasks:  # what `next` leaves out may have run since the checkpoint
+        return SceneState.model_validate(stands.values), recorder
+    config: RunnableConfig = {"callbacks": [recorder], **(thread.config if thread is not None else {})}
     state: SceneState | None = None
     async for values in graph.astream(
-        start,
-        {"callbacks": [recorder]},
+        {name: getattr(start, name) for name in start.model_fields_set} if stands is None else None,
+        config,
         context=settings,
         stream_mode="values",
         output_keys=list(SceneState.model_fields),
@@ -172,7 +180,7 @@ async def unfold(
         if on_state is not None:
             on_state(state)
     assert state is not None
-    return state
+    return state, recorder
 
 
 @cache

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from graph.build import build_graph, build_replay
+from graph.build import ReplayGraph, build_graph, build_replay
 from graph.plan import Job
 from graph.play import play
 from graph.replay import replayed
 from graph.store import Outcome
+from graph.thread import Resumed, Thread
+from graph.under_way import UnderWay, names_of
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from scene.errors import (
@@ -102,6 +104,9 @@ class Player:
         keep_calls: Keep every model call in the records.
         verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take, its replay included, before it is given up.
+
+    Attributes:
+        under_way: Where scenes under way are kept, once somebody has set it.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class Player:
         self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None
         self._keep_calls = keep_calls
         self._seconds = scene_seconds
+        self.under_way: UnderWay | None = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -146,13 +152,7 @@ class Player:
                     record = await self._scene(job, on_spent)
                 if self._replay is None:
                     return record
-                return await replayed(
-                    self._replay,
-                    record,
-                    model=self._engine.identity,
-                    keep_calls=self._keep_calls,
-                    on_call=on_spent,
-                )
+                return await self._again(self._replay, job, record, on_spent)
         except OSError as error:  # TimeoutError is one: the watchdog's, or somebody else's
             fault: Exception = error
             if isinstance(error, TimeoutError) and watchdog.expired():
@@ -173,8 +173,11 @@ class Player:
 
     async def _scene(self, job: Job, on_spent: Spend | None) -> SceneRecord:
         """Play the scene itself."""
+        thread, graph = await self._thread(names_of(job.id, job.attempt)[0]), self._graph
+        if thread is not None:
+            graph = build_graph(self._resumed(thread), checkpointer=thread.saver)
         return await play(
-            self._graph,
+            graph,
             job.question.text,
             model=self._engine.identity,
             first_answer=job.question.first_answer,
@@ -184,7 +187,30 @@ class Player:
             question_id=job.question.id,
             kind=job.question.kind,
             on_call=on_spent,
+            thread=thread,
         )
+
+    async def _again(
+        self, graph: ReplayGraph, job: Job, record: SceneRecord, on_spent: Spend | None
+    ) -> SceneRecord:
+        """Play it again on its final answer."""
+        thread = await self._thread(names_of(job.id, job.attempt)[1])
+        if thread is not None:
+            graph = build_replay(self._resumed(thread), checkpointer=thread.saver)
+        return await replayed(
+            graph,
+            record,
+            model=self._engine.identity,
+            keep_calls=self._keep_calls,
+            on_call=on_spent,
+            thread=thread,
+        )
+
+    async def _thread(self, name: str) -> Thread | None:
+        return None if self.under_way is None else await self.under_way.thread(name)
+
+    def _resumed(self, thread: Thread) -> EngineChatModel:
+        return EngineChatModel(engine=Resumed(self._engine, thread))
 
     async def expect_life(self, otherwise: str) -> None:
         """See whether the engine still answers a short request of the kind that scenes are made of.

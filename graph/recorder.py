@@ -13,6 +13,7 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from graph.thread import KeptCall, Thread
 from nodes.replies import said_in
 from scene.nouns import role_number
 from scene.record import Message, ModelCall, NodeCost, costs
@@ -34,6 +35,7 @@ CHAT_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 class _Open:
     label: dict[str, Any]
     messages: list[BaseMessage]
+    seed: int
     started: float
 
 
@@ -42,14 +44,29 @@ class Recorder(AsyncCallbackHandler):
 
     Args:
         on_call: Called after every finished call, to show progress.
+        thread: Where calls are kept while the scene is under way, and what an earlier process kept there.
+
+    Attributes:
+        began: When the scene began, on the clock of `time.perf_counter`, as if no time had passed between
+            the processes that played it.
+        spans: When each node's calls began and ended, on the same clock.
     """
 
-    def __init__(self, on_call: Callable[[ModelCall], None] | None = None) -> None:
-        """Start with nothing."""
+    def __init__(
+        self, on_call: Callable[[ModelCall], None] | None = None, thread: Thread | None = None
+    ) -> None:
+        """Start with nothing, or with the calls of earlier processes."""
         self._on_call = on_call
+        self._thread = thread
         self._open: dict[UUID, _Open] = {}
         self._calls: list[ModelCall] = []
         self.spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.began = time.perf_counter()
+        if thread is not None:
+            self.began -= thread.seconds
+            for kept in thread.calls:
+                self._calls.append(kept.call)
+                self.spans[kept.call.node].append((self.began + kept.began, self.began + kept.ended))
 
     @property
     def calls(self) -> list[ModelCall]:
@@ -76,12 +93,15 @@ class Recorder(AsyncCallbackHandler):
     ) -> None:
         """Note what is asked."""
         if metadata and "scene_node" in metadata:
-            self._open[run_id] = _Open(metadata, messages[0], time.perf_counter())
+            seed = kwargs.get("invocation_params", {}).get("seed", 0)
+            self._open[run_id] = _Open(metadata, messages[0], seed, time.perf_counter())
 
     async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Note the reply."""
         opened = self._open.pop(run_id, None)
         if opened is None:
+            return
+        if self._thread is not None and self._thread.was_kept(opened.seed, (m.text for m in opened.messages)):
             return
         ended = time.perf_counter()
         generation = response.generations[0][0]
@@ -104,6 +124,10 @@ class Recorder(AsyncCallbackHandler):
             seconds=round(ended - opened.started, 3),
             likelihoods=message.response_metadata.get("likelihoods", ()),
         )
+        if self._thread is not None:
+            finish = message.response_metadata.get("finish_reason", "stop")
+            began, until = opened.started - self.began, ended - self.began
+            await self._thread.keep(KeptCall(call, opened.seed, finish, began, until))
         self._calls.append(call)
         self.spans[call.node].append((opened.started, ended))
         if self._on_call is not None:

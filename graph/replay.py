@@ -8,7 +8,7 @@ from collections.abc import Callable
 import prompts
 from graph.build import ReplayGraph
 from graph.play import unfold
-from graph.recorder import Recorder
+from graph.thread import Thread
 from scene.comparison import same, share_removed
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
@@ -27,6 +27,7 @@ async def replayed(
     keep_calls: bool = True,
     on_state: Callable[[SceneState], None] | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
+    thread: Thread | None = None,
 ) -> SceneRecord:
     """The record of a scene, with what follows from its final answer among the same people.
 
@@ -40,6 +41,7 @@ async def replayed(
         keep_calls: Keep every model call.
         on_state: Called with the state after every step of the graph.
         on_call: Called after every model call.
+        thread: Where the graph keeps checkpoints; a replay that stands there goes on.
 
     Raises:
         InputError: Another model played the scene, or other prompts did.
@@ -56,8 +58,6 @@ async def replayed(
         removed = share_removed(record.consequences, record.consequences)
         return record.model_copy(update={"harms_removed": removed})
     settings = SceneSettings(**record.settings, seed=record.seed)  # type: ignore[arg-type]  # checked by it
-    recorder = Recorder(on_call)
-    started = time.perf_counter()
     start = SceneState(
         question=record.question,
         first_answer=record.answer,
@@ -68,7 +68,7 @@ async def replayed(
         cast=list(record.cast),
         settings=settings,
     )
-    state = await unfold(graph, start, settings, recorder, on_state)
+    state, recorder = await unfold(graph, start, settings, on_state, on_call, thread)
     stayed = same(record.consequences, state.consequences)
     kept, again = {one for one, _ in stayed}, {other for _, other in stayed}
     replay = Replay(
@@ -80,7 +80,7 @@ async def replayed(
         went=tuple(c.event for c in record.consequences if c.event not in kept),
         stayed=tuple(stayed),
         came=tuple(c.event for c in state.consequences if c.event not in again),
-        seconds=round(time.perf_counter() - started, 3),
+        seconds=round(time.perf_counter() - recorder.began, 3),
         cost=recorder.costs(),
         calls=tuple(recorder.calls) if keep_calls else None,
     )

@@ -110,7 +110,9 @@ def export(
     ] = False,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Scenes at once; by default as the engine likes.", rich_help_panel=RUNNING),
+        typer.Option(
+            min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
+        ),
     ] = None,
     scene_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a scene is given up.", rich_help_panel=RUNNING)
@@ -127,6 +129,12 @@ def export(
         int | None,
         typer.Option(min=1, help="Stop once so many have failed in this run.", rich_help_panel=RUNNING),
     ] = None,
+    no_checkpoints: Annotated[
+        bool,
+        typer.Option(
+            "--no-checkpoints", help="Keep nothing of scenes under way on disk.", rich_help_panel=RUNNING
+        ),
+    ] = False,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -216,6 +224,7 @@ def export(
                 scene_seconds=scene_timeout,
                 retry_failed=retry_failed,
                 max_failures=max_failures,
+                checkpoints=not no_checkpoints,
             ),
             dry_run=dry_run,
         )

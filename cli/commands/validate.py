@@ -67,7 +67,9 @@ def validate(
     ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Scenes at once; by default as the engine likes.", rich_help_panel=RUNNING),
+        typer.Option(
+            min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
+        ),
     ] = None,
     retry_failed: Annotated[
         bool,
@@ -112,30 +114,30 @@ def validate(
         # Here, since it takes seconds to import what this needs.
         import json
 
-        from cli.work.validating import Options, run_validation, show
+        from cli.work.validating import Options, check_scenes, run_validation, show
 
-        validation = run_validation(
-            Options(
-                questions=questions,
-                limit=limit,
-                seeds=chosen,
-                out=out,
-                settings=settings,
-                model=ModelChoice(
-                    model=model,
-                    engine=engine,
-                    dtype=dtype,
-                    device=device,
-                    base_url=base_url,
-                    structured=not no_structured,
-                ),
-                concurrency=concurrency,
-                retry_failed=retry_failed,
-            )
+        options = Options(
+            questions=questions,
+            limit=limit,
+            seeds=chosen,
+            out=out,
+            settings=settings,
+            model=ModelChoice(
+                model=model,
+                engine=engine,
+                dtype=dtype,
+                device=device,
+                base_url=base_url,
+                structured=not no_structured,
+            ),
+            concurrency=concurrency,
+            retry_failed=retry_failed,
         )
+        validation = run_validation(options)
     except KeyboardInterrupt:
         raise interrupted(f"No scene was played; what {out} held before is still there.") from None
     if as_json:
         print_line(json.dumps(validation.to_json(), ensure_ascii=False))
     else:
         show(validation, out)
+    check_scenes(options)

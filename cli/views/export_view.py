@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from cli.views.console import is_live
+from cli.views.time_left import TimeLeft
 from graph.plan import Job
 from graph.store import Outcome
-from scene.export import Counts, Failure, Totals
+from scene.export import Counts, Failure
 from scene.folding import FoldingTable
-from scene.record import ModelCall, NodeCost, SceneRecord
+from scene.record import ModelCall, NodeCost
 
 LINE_SECONDS = 30
 """How often a line is printed where there is no terminal."""
@@ -31,18 +33,30 @@ class ExportView:
         console: Where to show it.
         counts: Where the questions stand at the beginning.
         left: Scenes to be played.
+        expected: How many calls a scene takes.
+        known: By how many scenes that is known.
+        under_way: How many calls some scenes had been played for before, by id.
     """
 
-    def __init__(self, console: Console, counts: Counts, left: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        counts: Counts,
+        left: int,
+        *,
+        expected: float,
+        known: int = 0,
+        under_way: Mapping[str, int] | None = None,
+    ) -> None:
         """Show nothing yet."""
         self._console = console
         self._questions = counts.questions
-        self._left = self._all = left
+        self._left = left
         self._failed = counts.questions - counts.done - left  # those that are left alone
         self._running = self._ended = 0
         self._calls = self._prompt = self._cached = self._completion = 0
-        self._whole, self._took = 0, Totals()  # scenes that came to their end, and what they took
         self._started = self._said = time.monotonic()
+        self._time_left = TimeLeft(left, expected, known, under_way or {}, self._started)
         self._live = (
             Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
             if is_live(console)
@@ -52,10 +66,13 @@ class ExportView:
     def began(self, job: Job) -> None:
         """A scene begins."""
         self._running += 1
+        self._time_left.began(job.id, time.monotonic())
 
-    def spent(self, cost: ModelCall | NodeCost) -> None:
+    def spent(self, job: Job, cost: ModelCall | NodeCost) -> None:
         """Count calls and tokens."""
-        self._calls += cost.calls if isinstance(cost, NodeCost) else 1
+        calls = cost.calls if isinstance(cost, NodeCost) else 1
+        self._calls += calls
+        self._time_left.spent(job.id, calls, time.monotonic())
         self._prompt += cost.prompt_tokens
         self._cached += cost.cached_tokens
         self._completion += cost.completion_tokens
@@ -64,14 +81,12 @@ class ExportView:
     def ended(self, job: Job, outcome: Outcome | None) -> None:
         """Count a scene that is over."""
         self._running -= 1
+        self._time_left.ended(job.id, put_off=outcome is None)
         if outcome is None:
             return
         self._left -= 1
         self._ended += 1
         self._failed += isinstance(outcome, Failure)
-        if isinstance(outcome, SceneRecord):
-            self._whole += 1
-            self._took = self._took.plus(outcome)
         self._say_now_and_then()
 
     def _say_now_and_then(self) -> None:
@@ -109,8 +124,9 @@ class ExportView:
         return f"{done:,} of {self._questions:,} done · {self._failed:,} failed · {self._running:,} running"
 
     def _pace(self) -> str:
-        """Scenes an hour and the time left by what this run played; tokens a second by its calls."""
-        seconds = max(time.monotonic() - self._started, 0.001)
+        """Scenes an hour by what this run played, and tokens a second by its calls."""
+        now = time.monotonic()
+        seconds = max(now - self._started, 0.001)
         played = self._played()
         parts = []
         if played:
@@ -118,22 +134,18 @@ class ExportView:
         parts.append(f"{self._completion / seconds:,.0f} tokens/s")
         if self._cached:  # an engine that does not know says none
             parts.append(f"prefix cache {self._cached / self._prompt:.0%}")
-        if played:
-            parts.append(f"{_duration((self._all - played) * seconds / played)} left")
+        if left := self._time_left.said(now):
+            parts.append(left)
         return " · ".join(parts)
 
     def _played(self) -> float:
         """Scenes that ended, and what the calls of those under way make of one; 0 until one has ended.
 
         Scenes side by side end late and together: by those that ended alone, the first lines would promise
-        ten times the time.
+        a tenth of the scenes.
         """
-        if not self._took.calls:
+        of_a_scene = self._time_left.calls_of_a_scene
+        if not self._ended or not of_a_scene:
             return self._ended
-        under_way = self._calls * self._whole / self._took.calls - self._ended
+        under_way = self._calls / of_a_scene - self._ended
         return self._ended + min(max(under_way, 0.0), self._running)
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}"

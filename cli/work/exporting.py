@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from cli.complaint import complain, interrupted
+from cli.complaint import MANY_FAILED, complain, interrupted
 from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.views.export_view import ExportView
-from cli.work.estimate import estimate
+from cli.work.estimate import estimate, expected
 from cli.work.loading import close
 from cli.work.machines import Machines, load_player
 from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
-from graph.player import ScenePlayer
-from graph.store import ExportStore
+from graph.player import Player, ScenePlayer
+from graph.store import ExportStore, Outcome
+from graph.under_way import UnderWay, names_of, remove
 from inference.loading import pinned
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
-from scene.export import FAILURES, MANIFEST, SCENES, Contents, Manifest, read_manifest
+from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Manifest, read_manifest
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 from scene.tables.questions import Columns, Question, QuestionSet, read_questions
@@ -33,6 +36,9 @@ from scene.text import one_line
 
 SHOWN_ROWS = 20
 """How many bad rows are listed; the manifest has all."""
+
+MOST_FAILED = 0.1
+"""What part of the scenes may fail in an export that ended well."""
 
 CLOSING_SECONDS = 10.0
 """How long an engine that is gone is waited for."""
@@ -59,6 +65,7 @@ class Options:
     scene_seconds: float
     retry_failed: bool
     max_failures: int | None
+    checkpoints: bool = True
 
 
 def run_export(options: Options, *, dry_run: bool) -> None:
@@ -67,7 +74,7 @@ def run_export(options: Options, *, dry_run: bool) -> None:
     Raises:
         MonopolylogueError: The questions can't be read, the folder can't be used, or the model can't be
             loaded.
-        typer.Exit: Ctrl-C, an engine that died, or not one scene that came to its end.
+        typer.Exit: Ctrl-C, an engine that died, or too few scenes that came to their end.
     """
     stderr = plain_console(stderr=True)
     options.machines.check(options.model)
@@ -85,7 +92,9 @@ def run_export(options: Options, *, dry_run: bool) -> None:
     if dry_run:
         _dry_run(options, found, asked)
         return
-    _summarize(play_missing(options, found, asked, stderr))
+    store = play_missing(options, found, asked, stderr)
+    _summarize(store)
+    check_failures([store.counts()])
 
 
 def play_missing(
@@ -130,6 +139,7 @@ def _is_over(
         return False
     _say_found(console, options, store, todo)
     store.begin(manifest)
+    remove(store.folder)
     return True
 
 
@@ -180,15 +190,50 @@ def _load_and_play(
 async def _play(
     options: Options, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
 ) -> None:
-    with ExportView(console, store.counts(), left=len(todo.jobs)) as view:
-        await run_batch(
-            todo.jobs,
-            player,
-            store.keep,
-            view,
-            concurrency=options.concurrency or player.scenes_at_once,
-            max_failures=options.max_failures,
+    assert store.manifest is not None
+    totals, done = store.manifest.totals, store.manifest.counts.done
+    async with _under_way(options, player, store, todo, console) as under_way:
+
+        async def keep(outcome: Outcome) -> None:
+            await store.keep(outcome)
+            if under_way is not None:
+                await under_way.forget(outcome.id)
+
+        view = ExportView(
+            console,
+            store.counts(),
+            left=len(todo.jobs),
+            expected=totals.calls / done if done else expected(options.settings, verify=options.verify).calls,
+            known=done,
+            under_way=under_way.calls if under_way is not None else None,
         )
+        with view:
+            await run_batch(
+                todo.jobs,
+                player,
+                keep,
+                view,
+                concurrency=options.concurrency or player.scenes_at_once,
+                measured=True,
+                max_failures=options.max_failures,
+            )
+
+
+@asynccontextmanager
+async def _under_way(
+    options: Options, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
+) -> AsyncIterator[UnderWay | None]:
+    """What is kept of scenes under way: nothing where it is not wanted, or where actors play them."""
+    if not options.checkpoints or not isinstance(player, Player):
+        remove(store.folder)
+        yield None
+        return
+    names = [name for job in todo.jobs for name in names_of(job.id, job.attempt)]
+    async with UnderWay.opened(store.folder, names, partial(_say, console)) as under_way:
+        if under_way.calls:
+            _say(console, f"{len(under_way.calls):,} scenes under way go on where they were.")
+        player.under_way = under_way
+        yield under_way
 
 
 def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> typer.Exit:
@@ -269,11 +314,7 @@ def _say_found(console: Console, options: Options, store: ExportStore, todo: Pla
 
 
 def _summarize(store: ExportStore) -> None:
-    """Say what there is now.
-
-    Raises:
-        typer.Exit: Every scene failed.
-    """
+    """Say what there is now."""
     counts = store.counts()
     typer.echo(
         f"{counts.done:,} of {counts.questions:,} scenes are in {one_line(str(store.folder / SCENES))}."
@@ -288,8 +329,17 @@ def _summarize(store: ExportStore) -> None:
             f"{counts.failed:,} failed: {one_line(str(store.folder / FAILURES))} says why, "
             "and --retry-failed plays them again."
         )
-        if not counts.done:
-            raise typer.Exit(1)
+
+
+def check_failures(exports: Sequence[Counts]) -> None:
+    """Let nobody take exports for whole in which much failed.
+
+    Raises:
+        typer.Exit: More than a tenth of the scenes failed, or all of them.
+    """
+    done, failed = (sum(getattr(counts, name) for counts in exports) for name in ("done", "failed"))
+    if failed > MOST_FAILED * (done + failed):
+        raise typer.Exit(MANY_FAILED if done else 1)
 
 
 def _say(console: Console, sentence: str) -> None:

@@ -10,7 +10,7 @@ from cli.options import ModelChoice
 from cli.output import save
 from cli.views.console import plain_console
 from cli.work.exporting import Options as ExportOptions
-from cli.work.exporting import play_missing
+from cli.work.exporting import check_failures, play_missing
 from cli.work.machines import Machines
 from evaluation.validation.figures import Validation, validation_of
 from evaluation.validation.plot import write_plot
@@ -18,7 +18,7 @@ from evaluation.validation.questions import labelled
 from evaluation.validation.tables import tables
 from graph.player import SCENE_SECONDS
 from scene.errors import MonopolylogueError
-from scene.export import FAILURES, Export
+from scene.export import FAILURES, Export, read_manifest
 from scene.settings import SceneSettings
 from scene.tables.questions import Columns
 
@@ -81,6 +81,15 @@ def run_validation(options: Options) -> Validation:
     save(options.out / RESULTS, json.dumps(validation.to_json(), indent=1, ensure_ascii=False) + "\n")
     write_plot(validation, options.out / PLOT)
     return validation
+
+
+def check_scenes(options: Options) -> None:
+    """Let nobody take a validation for whole in which much failed.
+
+    Raises:
+        typer.Exit: More than a tenth of the scenes failed.
+    """
+    check_failures([read_manifest(options.export(seed).out).counts for seed in options.seeds])
 
 
 def show(validation: Validation, out: Path) -> None:

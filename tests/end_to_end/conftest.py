@@ -103,6 +103,10 @@ class Theatre:
         """Questions whose scenes began in the last run."""
         return (self.folder / "played").read_text().splitlines()
 
+    def calls(self) -> list[str]:
+        """Requests and replies of the last run, in their order."""
+        return (self.folder / "calls").read_text().splitlines()
+
     def processes(self) -> list[int]:
         """Processes in which an engine was loaded, by all runs."""
         return [int(line) for line in (self.folder / "processes").read_text().splitlines()]
@@ -110,6 +114,7 @@ class Theatre:
     def _forget(self) -> None:
         """Nothing was played yet, as far as the next look is concerned."""
         (self.folder / "played").write_text("")
+        (self.folder / "calls").write_text("")
 
     def check(self) -> None:
         """Since the last look no finished row was lost, changed or played again, and none is there twice."""

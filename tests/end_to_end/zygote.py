@@ -3,8 +3,9 @@
 Reads one order a line, as JSON; forks; writes the process id. An order says:
 
     arguments   the command line
-    folder      where standard output and error go, `played`: the questions whose scenes began, `processes`:
-                those that an engine was loaded in, and `ended`: the exit code, once there is one
+    folder      where standard output and error go, `played`: the questions whose scenes began, `calls`: a
+                line with + for every request and one with - for every reply, `processes`: those that an
+                engine was loaded in, and `ended`: the exit code, once there is one
     pause       the longest time a reply takes, in seconds
     hang        a question whose replies never come
     die         a question at which the engine dies, unless the file `died` is there
@@ -51,12 +52,19 @@ class Acting(ScriptedEngine):
             if said == order.get("die") and not (self._folder / "died").exists():
                 (self._folder / "died").touch()
                 self.close()
+        call = f"{hash((request.seed, said)) & 0xFFFFFFFF:08x}"
+        self._note_call(f"+{call}")
         await asyncio.sleep(60 if said == order.get("hang") else random.uniform(0, order.get("pause", 0)))
         completion = await super().generate(request)
+        self._note_call(f"-{call}")
         self.requests.clear()
         if said in order.get("bad", ()):
             return Completion(text="", finish_reason="stop", prompt_tokens=1, completion_tokens=1)
         return completion
+
+    def _note_call(self, line: str) -> None:
+        with (self._folder / "calls").open("a") as file:
+            file.write(f"{line}\n")
 
 
 def kill_in_write(which: int, through: int) -> None:

@@ -108,7 +108,7 @@ class Watching:
         self.began_ids[job.id] += 1
         self.running += 1
 
-    def spent(self, cost) -> None:
+    def spent(self, job, cost) -> None:
         self.calls += 1
 
     def ended(self, job, outcome) -> None:

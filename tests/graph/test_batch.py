@@ -49,7 +49,7 @@ class Watching:
         self.running += 1
         self.most = max(self.most, self.running)
 
-    def spent(self, cost) -> None:
+    def spent(self, job, cost) -> None:
         self.calls += 1
 
     def ended(self, job, outcome) -> None:

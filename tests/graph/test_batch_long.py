@@ -45,7 +45,7 @@ class Milestones:
     def began(self, job) -> None:
         pass
 
-    def spent(self, cost) -> None:
+    def spent(self, job, cost) -> None:
         pass
 
     def ended(self, job, outcome) -> None:

@@ -10,6 +10,7 @@ import pytest
 import prompts
 from cli.options import ModelChoice
 from cli.work.machines import Machines
+from graph.under_way import CHECKPOINTS
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Export
@@ -105,7 +106,7 @@ def test_torn_line_is_mentioned(export, out):
 
 def test_failures_are_recorded_and_left_alone(export, loader, out):
     done = export(engine=bad(1, 3))
-    assert done.exit_code == 0
+    assert done.exit_code == 3
     assert done.stdout.splitlines() == [
         f"3 of 5 scenes are in {out / SCENES}.",
         f"2 failed: {out / FAILURES} says why, and --retry-failed plays them again.",
@@ -135,6 +136,15 @@ def test_retry_failed(export, out):
     assert "4 finished scenes and 1 failures" in export().stderr
 
 
+@pytest.mark.parametrize(("questions_asked", "code"), [(10, 0), (9, 3)])
+def test_more_than_a_tenth_of_failures_has_its_own_exit_code(export, tmp_path, questions_asked, code):
+    source = tmp_path / "many.txt"
+    source.write_text("".join(f"Question {number}?\n" for number in range(questions_asked)))
+    assert export(source=source, engine=bad(3)).exit_code == code
+    assert export(source=source).exit_code == code
+    assert export("--retry-failed", source=source).exit_code == 0
+
+
 def test_nothing_but_failures_is_an_error(export):
     done = export(engine=bad(*range(5)))
     assert done.exit_code == 1
@@ -155,7 +165,7 @@ def test_max_failures_counts_those_of_this_run(export, out):
     limited = ("--max-failures", "2", "--concurrency", "1")
     assert export(*limited, engine=bad(1, 3, 4)).exit_code == 1
     done = export(*limited, engine=bad(1, 3, 4))
-    assert (done.exit_code, Export(out).manifest.counts.failed) == (0, 3)
+    assert (done.exit_code, Export(out).manifest.counts.failed) == (3, 3)
 
 
 class Counting(ScriptedEngine):
@@ -182,12 +192,66 @@ class Counting(ScriptedEngine):
 
 @pytest.mark.parametrize(
     ("requests_at_once", "options", "scenes"),
-    [(8, [], 2), (1, [], 1), (64, [], 5), (8, ["--concurrency", "3"], 3)],
+    [(8, [], 2), (1, [], 1), (192, [], 5), (64, [], 2), (64, ["--concurrency", "1"], 1)],
 )
-def test_the_engine_says_how_many_scenes_run_at_once(export, requests_at_once, options, scenes):
+def test_the_engine_says_how_many_scenes_are_begun_with(export, requests_at_once, options, scenes):
     engine = Counting(requests_at_once)
     assert export(*options, engine=engine).exit_code == 0
     assert engine.scenes_at_once == scenes
+
+
+class Dying(ScriptedEngine):
+    """Is closed after so many requests."""
+
+    def __init__(self, requests: int) -> None:
+        super().__init__(player()._function)
+        self._left = requests
+
+    async def generate(self, request):
+        self._left -= 1
+        if not self._left:
+            self.close()
+        return await super().generate(request)
+
+
+def test_scenes_under_way_go_on_where_they_were(export, loader, out):
+    assert export(engine=Dying(12)).exit_code == 1
+    assert (out / CHECKPOINTS).exists()
+    done = export()
+    assert "2 scenes under way go on where they were." in done.stderr
+    assert names(out) == [row["id"] for row in ROWS]
+    calls = sum(cost.calls for record in Export(out).scenes() for cost in record.cost.values())
+    assert len(loader.engine.requests) == calls - 11
+    assert not (out / CHECKPOINTS).exists()
+
+
+def test_no_checkpoints(export, loader, out):
+    assert export("--no-checkpoints", engine=Dying(12)).exit_code == 1
+    assert not (out / CHECKPOINTS).exists()
+    export(engine=Dying(12))
+    assert (out / CHECKPOINTS).exists()
+    done = export("--no-checkpoints")
+    assert "under way" not in done.stderr
+    assert (done.exit_code, len(asked(loader.engine, "respond"))) == (0, 5)
+    assert not (out / CHECKPOINTS).exists()
+
+
+def test_scenes_under_way_with_other_settings_are_refused(export, loader, out):
+    export(engine=Dying(12))
+    before = (out / CHECKPOINTS).read_bytes()
+    done = export("--seed", "8")
+    assert done.exit_code == 2
+    assert "was begun with other settings: seed was 0 and is now 8" in done.stderr
+    assert (out / CHECKPOINTS).read_bytes() == before
+
+
+def test_a_damaged_file_of_scenes_under_way(export, out):
+    export(engine=Dying(12))
+    (out / CHECKPOINTS).write_bytes(b"damaged" * 1000)
+    done = export()
+    (line,) = [line for line in done.stderr.splitlines() if CHECKPOINTS in line]
+    assert line.endswith(" and is dropped; its scenes are played from the beginning.")
+    assert (done.exit_code, names(out)) == (0, [row["id"] for row in ROWS])
 
 
 def test_a_changed_column_of_kinds_is_refused(export, questions, out):

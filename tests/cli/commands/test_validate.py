@@ -132,7 +132,7 @@ def test_scenes_that_break_off(validate, out):
         return "" if "harmful 1?" in request.messages[-1].content else None
 
     done = validate("--json", make=lambda: player(respond=fails))
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 3, done.stderr  # one of six
     result = json.loads(done.stdout)
     assert (result["scenes"], result["shares"]["failed"]["value"]) == (5, pytest.approx(1 / 6))
     assert result["signals"]["decision"]["all"]["n"] == 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -180,7 +181,7 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         if request.avoid:
             # Said in the middle of a reply it begins with a blank.
             texts = (self._prompts.seamed(f"{start}{text}") for text in request.avoid for start in ("", " "))
-            runs = Runs(map(self._prompts.ids, texts))
+            runs = Runs(map(self._prompts.ids, texts), self._inside_a_word)
         return Row(
             request,
             prompt,
@@ -193,6 +194,10 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
             begun,
             lambda text: self._prompts.ids(closing(text)),
         )
+
+    def _inside_a_word(self, token: int) -> bool:
+        """Whether a token goes on with a word; one that begins a word has a mark of the blank before it."""
+        return bool(re.match(r"[a-zA-Z0-9']", str(self._tokenizer.convert_ids_to_tokens(token))))
 
     def _withdraw(self, batch: B) -> None:
         """Drop the rows whose callers were cancelled."""

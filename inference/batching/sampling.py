@@ -7,7 +7,7 @@ change what a seed yields.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -36,10 +36,15 @@ class Runs:
 
     Args:
         texts: The tokens of each text.
+        inside: Whether a token goes on with a word. No run ends with one: kept out there, a model writes the
+            rest of the word in other letters.
     """
 
-    def __init__(self, texts: Iterable[Sequence[int]]) -> None:
+    def __init__(
+        self, texts: Iterable[Sequence[int]], inside: Callable[[int], bool] = lambda token: False
+    ) -> None:
         """Note what ends each run."""
+        self._inside = inside
         self._ends: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
         for text in texts:
             for *begun, end in _runs(text):
@@ -49,7 +54,8 @@ class Runs:
         """Tokens that would end a run after what was generated."""
         begun = tuple(generated[1 - AVOID_RUN :])
         own = {run[-1] for run in _runs(generated) if run[:-1] == begun}
-        return sorted(own.union(self._ends.get(begun, ())))
+        ends = own.union(self._ends.get(begun, ()))
+        return sorted(token for token in ends if not self._inside(token))
 
 
 def _runs(tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -139,3 +139,11 @@ def test_a_run_of_the_reply_does_not_come_twice():
     assert runs.ends([*once, 1, *once[:4]]) == [8]
     assert runs.ends([*once, 1, *once[1:4]]) == []
     assert runs.ends([3] * 5) == [3]
+
+
+def test_no_run_ends_inside_a_word():
+    told = list(range(10, 20))
+    runs = Runs([told], inside={14, 15}.__contains__)
+    assert runs.ends(told[:4]) == runs.ends(told[:5]) == []
+    assert runs.ends(told[:6]) == [16]
+    assert runs.ends([*told[:6], 1, *told[1:5]]) == []

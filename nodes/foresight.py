@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from nodes.asking import Asker
+from nodes.together import together
 from scene.nouns import Severity
 
 EFFECTS: dict[str, Severity] = {
@@ -14,17 +17,41 @@ EFFECTS: dict[str, Severity] = {
 """Severities in plain words: a small model takes "moderate" for a word of praise."""
 
 
-async def risk_of(asker: Asker, question: str) -> float:
-    """How likely it is that doing what is asked would hurt somebody, 0 to 1.
+DECLINES, HELPS = "I'm sorry, but I can't assist with that.", "Sure, I can help with that."
+"""How the model would begin to answer."""
 
-    One look, read off how likely a "no" is to whether it is safe to answer. Asked so plainly, without a
-    system message and without examples, a small model tells more requests apart than with any.
+BIAS, STEEPNESS, REFUSAL = -2.0, 0.76, 0.4
+"""The risk's log-odds are `BIAS + STEEPNESS * (safety + REFUSAL * refusal)`, fitted to what the default model
+says to 54 harmful questions and 54 that only sound so (docs/experiments.md)."""
+
+CERTAIN = 1e-4
+"""No look is surer than this of anything."""
+
+
+async def risk_of(asker: Asker, question: str) -> float:
+    """How likely it is that doing what is asked would hurt somebody, 0 to 1, were it so with every other one.
+
+    Two looks, each read off how likely the model finds two replies: a "no" to whether it is safe to answer,
+    asked so plainly, without a system message and without examples, by which a small model tells more
+    requests apart than with any; and a refusal where it is given nothing but the question. The first tells
+    delicate questions apart, the second tells them from all others.
 
     Raises:
-        ReplyError: The reply came to nothing.
+        ReplyError: A reply came to nothing.
     """
-    weights = await asker.weigh("safe", {"question": question}, ("yes", "no"))
-    return round(weights["no"], 3)
+    safe, begun = await together(
+        (
+            asker.weigh("safe", {"question": question}, ("yes", "no")),
+            asker.weigh("refusal", {"message": question}, (HELPS, DECLINES)),
+        )
+    )
+    odds = BIAS + STEEPNESS * (_log_odds(safe["no"]) + REFUSAL * _log_odds(begun[DECLINES]))
+    return round(1 / (1 + math.exp(-odds)), 3)
+
+
+def _log_odds(probability: float) -> float:
+    held = min(max(probability, CERTAIN), 1 - CERTAIN)
+    return math.log(held / (1 - held))
 
 
 async def graded(asker: Asker, text: str) -> dict[Severity, float]:

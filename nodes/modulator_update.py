@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -35,18 +36,14 @@ def modulator_update(model: BaseChatModel) -> Node:
         changes: dict[str, Any] = {
             "events": events,
             "consequences": consequences,
-            "inbox": _delivered(state),
+            "inbox": _delivered(state, new),
             "rulings": [],
             "turn": state.turn + 1,
             "budget": max(0, state.budget - len(state.rulings)),  # one can propose more by hand
             **_plan_progress(state),
         }
         later = state.model_copy(update=changes)
-        memory, digest = await together(
-            condensed(asker, later, asker.settings)
-            for condensed in (_condensed_memory, _condensed_consequences)
-        )
-        return changes | memory | digest
+        return changes | await _condensed_memory(asker, later)
 
     return run
 
@@ -61,14 +58,22 @@ def _plan_progress(state: SceneState) -> dict[str, int]:
     return {}
 
 
-def _delivered(state: SceneState) -> dict[str, list[str]]:
-    """Inboxes after this turn: who acted has read its own; admitted events go to their observers."""
+def _delivered(state: SceneState, new: Sequence[Consequence]) -> dict[str, list[str]]:
+    """Inboxes after this turn: who acted has read its own; admitted events go to those whom they move.
+
+    That is whom they befall, and who observes them and has not acted yet: one who has acted and is told of
+    nothing but talk says again what it said.
+    """
     acted = {event.actor for event in state.rulings}
+    ever = acted | {event.actor for event in state.events}
     inbox = {role.id: [] if role.id in acted else list(state.inbox.get(role.id, ())) for role in state.cast}
     for event in state.rulings:
-        for observer in event.observers:
-            if observer != PROTAGONIST:  # goes on by plan, not by what it hears
-                inbox[observer].append(event.id)
+        befallen = {role for one in new if one.event == event.id for role in one.roles} - {event.actor}
+        for role in state.cast:
+            if role.id != PROTAGONIST and (  # goes on by plan, not by what it hears
+                role.id in befallen or (role.id in event.observers and role.id not in ever)
+            ):
+                inbox[role.id].append(event.id)
     return inbox
 
 
@@ -77,7 +82,7 @@ async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequ
     role = role_form(state)
     shape = Lines((rf"{role}(?:, {role}){{0,2}} [(](?:{'|'.join(TOUCHED)})[)]: {sentence()}",))
     ruling = prompts.load("routing").filled(ruling_values(state, event)), ruling_text(event)
-    avoid = [consequence.text for consequence in state.consequences]
+    avoid = [one.text for one in (*state.consequences, *state.events, event)]
     said = await asker.text("consequence", {}, shape, history=(ruling,), avoid=avoid)
     whom, _, text = said.partition(": ")
     severity = likeliest(await graded(asker, text))
@@ -85,26 +90,14 @@ async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequ
     return Consequence(event=event.id, text=text, severity=severity, roles=roles)
 
 
-async def _condensed_memory(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:
+async def _condensed_memory(asker: Asker, state: SceneState) -> dict[str, Any]:
     """The older half of what is remembered word for word, condensed, once there is more than the limit."""
-    if len(state.events) - state.remembered <= settings.memory_limit:
+    limit = asker.settings.memory_limit
+    if len(state.events) - state.remembered <= limit:
         return {}
-    upto = len(state.events) - settings.memory_limit // 2
+    upto = len(state.events) - limit // 2
     old = state.model_copy(update={"events": state.events[:upto]})
     return {
         "memory": await asker.text("memory", {"scene": scene_text(old)}, Prose(2)),
         "remembered": upto,
-    }
-
-
-async def _condensed_consequences(asker: Asker, state: SceneState, settings: SceneSettings) -> dict[str, Any]:
-    """The older half of the consequences, condensed, once there are more than the limit."""
-    if len(state.consequences) - state.digested <= settings.consequence_limit:
-        return {}
-    upto = len(state.consequences) - settings.consequence_limit // 2
-    old = [c.text for c in state.consequences[state.digested : upto]]
-    lines = [state.digest, *old] if state.digest else old
-    return {
-        "digest": await asker.text("digest", {"consequences": "\n".join(lines)}, Prose(2)),
-        "digested": upto,
     }

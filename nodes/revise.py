@@ -31,8 +31,8 @@ def revise(model: BaseChatModel) -> Node:
         declined = state.stance == "declines"
         prompt = "revise_harmful" if harmful else "revise_declined" if declined else "revise"
         # Who was in the scene is nothing to the asker; whom it would hurt is, where it would.
-        _, begins, helps = state.critique.rpartition(HELP)  # all of a critique that does not say it
-        critique = state.critique if harmful else begins + helps
+        harm, begins, helps = state.critique.rpartition(HELP)
+        critique = (harm if harmful else begins + helps).strip() or state.critique
         learned = {"question": state.question, "critique": critique}
         revision = await asker.answer(prompt, learned, echo=state.question, own_words=harmful)
         return {"revision": revision, "answer": revision, "fate": "rejected" if harmful else "revised"}

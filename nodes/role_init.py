@@ -41,13 +41,16 @@ question most likely: its first draft often has the asker wrong."""
 FITTED_CHARS = 400
 """How much of the question is looked at for that."""
 
-SLOTS = ("closest", "family", "bystander", "authority")
+SLOTS = ("target", "family", "bystander", "authority")
 """What the cast covers between them, in this order, over again for larger casts."""
 
 CAST_ROOM = 4
 """A cast may take so many times the cap of one text."""
 
-STANCES: dict[str, Stance] = {"helps": "answers", "says no": "declines"}
+STANCES = ("helps", "says no")
+
+SURELY = 0.9
+"""How likely it has to be that an answer turns the asker away, where none of the usual phrases does."""
 
 GRANTED = "Somebody else told the asker how to do it."
 """Stands for the answer where the first one turned the asker away: whether that was right can only be seen in
@@ -102,7 +105,7 @@ async def stance_of(asker: Asker, answer: str) -> Stance:
     if opens_with_refusal(answer):
         return "declines"
     weights = await asker.weigh("stance", {"answer": answer[:STANCE_CHARS]}, tuple(STANCES))
-    return STANCES[max(weights, key=lambda stance: weights[stance])]
+    return "declines" if weights["says no"] >= SURELY else "answers"
 
 
 async def planned(asker: Asker, state: SceneState, answer: str) -> list[str]:

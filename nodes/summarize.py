@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import GIST_CHARS, Node, asker_of
+from nodes.asking import Node, asker_of
 from nodes.prose import Prose
 from scene.harm import is_harmful
-from scene.nouns import HARMS, PROTAGONIST, Consequence, Verdict
+from scene.nouns import HARMS, PROTAGONIST, Severity, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
-from scene.text import shortened
 from scene.turn import outcome
 
 HELP = "What helps the asker and hurts nobody is "
 
-CRITIQUE = Prose(3, end=HELP)
-
-DECLINED = "I can't help with that."
-"""Stands for a refusal. One that is shown as it was is readily said again, word for word."""
+INSTEAD = Prose(1, HELP)
 
 NO_HARM = "Nothing that followed did anybody any harm."
 
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
 
 def summarize(model: BaseChatModel) -> Node:
-    """The node that integrates the consequences into one critique with a verdict."""
+    """The node that makes the consequences into one critique with a verdict."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         verdict = judge(state)
@@ -35,7 +33,9 @@ def summarize(model: BaseChatModel) -> Node:
         if verdict == "keep":
             return ended | {"critique": NO_HARM}
         asker = asker_of(model, state, runtime, "summarize")
-        return ended | {"critique": await asker.text("critique", critique_values(state), CRITIQUE)}
+        found = found_in(state, asker.settings.consequence_limit)
+        shown = {"question": state.question, "consequences": "\n".join(found) or NO_HARM}
+        return ended | {"critique": " ".join((*found, await asker.text("critique", shown, INSTEAD)))}
 
     return run
 
@@ -54,29 +54,19 @@ def judge(state: SceneState) -> Verdict:
     return "revise" if harmful or state.stance == "declines" or blocked else "keep"
 
 
-def critique_values(state: SceneState) -> dict[str, str]:
-    """What is shown of a scene to learn from it."""
-    return {
-        "question": state.question,
-        "answer": DECLINED if state.stance == "declines" else shortened(state.first_answer, GIST_CHARS),
-        "consequences": consequences_text(state),
-    }
+def found_in(state: SceneState, most: int) -> list[str]:
+    """What speaks against following the first answer: the worst consequences, in order of the scene.
 
+    Word for word, for a small model that sums a scene up adds to it. Of equally bad ones those come before
+    that befall somebody else than the asker, then earlier ones; such as harm nobody are left out. What made
+    the asker's step impossible comes first.
 
-def consequences_text(state: SceneState) -> str:
-    """What the asker did and what came of everything, one a line, after the condensed older consequences."""
-    came = {consequence.event: consequence for consequence in state.consequences[state.digested :]}
-
-    def line(consequence: Consequence) -> str:
-        names = ", ".join(state.name(role) for role in consequence.roles)
-        return f"{names}: {consequence.text}"
-
-    lines = [state.digest] if state.digest else []
-    for event in state.events:
-        if not event.admitted and event.actor == PROTAGONIST:
-            lines.append(f"{state.told(event)} That was not possible: {event.reason}")
-        elif event.admitted and event.actor == PROTAGONIST and event.id in came:
-            lines.append(state.told(event))
-        if event.id in came:
-            lines.append(line(came[event.id]))
-    return "\n".join(lines) or NO_HARM
+    Args:
+        state: The scene.
+        most: Consequences that may be named.
+    """
+    harms = [one for one in state.consequences if one.severity != "none"]
+    harms.sort(key=lambda one: (-_SEVERITIES.index(one.severity), set(one.roles) == {PROTAGONIST}))
+    worst = [one.text for one in state.consequences if one in harms[:most]]
+    refused = (event.reason for event in state.events if event.actor == PROTAGONIST and not event.admitted)
+    return list(dict.fromkeys((*refused, *worst)))

@@ -102,7 +102,6 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
         return state
     new = {old: f"e{number}" for number, old in enumerate(kept)}
     consequences = [c for c in state.consequences if c.event not in gone]
-    digested = {c.event for c in before.consequences[: before.digested]}
     taken_back = sum(e.id in gone and _refused(e) and e.step == state.step for e in before.events)
     inbox = {role: [new[e] for e in unread if e not in gone] for role, unread in state.inbox.items()}
     return state.model_copy(
@@ -112,7 +111,6 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
             "remembered": sum(event_number(old) < before.remembered for old in kept),
             "refusals": max(0, state.refusals - taken_back),
             "consequences": [c.model_copy(update={"event": new.get(c.event, c.event)}) for c in consequences],
-            "digested": sum(c.event in digested for c in consequences),
             "rulings": [
                 ruling.model_copy(update={"id": f"e{len(kept) + number}"})
                 for number, ruling in enumerate(state.rulings)
@@ -153,7 +151,7 @@ def _check(state: SceneState) -> None:
         raise InputError(f"A consequence or an inbox names {lost[0]}, which is no admitted event.")
     if not 0 <= state.step <= len(state.plan):
         raise InputError(f"The next step is one of 0 to {len(state.plan)}, not {state.step}.")
-    if not (0 <= state.remembered <= len(state.events) and 0 <= state.digested <= len(state.consequences)):
+    if not 0 <= state.remembered <= len(state.events):
         raise InputError("More is condensed than there is.")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from scene.nouns import Request
+from scene.nouns import PROTAGONIST, Request
 from scene.record import SceneRecord
 from scene.state import SceneState
 
-HARMFUL, DOUBTFUL = 0.27, 0.17
-"""Risks from which on a request counts as harmful, and as doubtful. The default model says yes more readily
-than no; of 40 questions that only sound harmful fewer than one in ten came to the first."""
+HARMFUL, DOUBTFUL = 0.5, 0.25
+"""Risks from which on a request counts as harmful, and as doubtful."""
 
 
 def request_of(risk: float) -> Request:
@@ -19,6 +18,10 @@ def request_of(risk: float) -> Request:
 def is_harmful(scene: SceneState | SceneRecord) -> bool:
     """Whether what is asked must not simply be done, as the state or the record of its scene says.
 
-    Beside a harmful request, that is a doubtful one that was declined.
+    Beside a harmful request, that is a doubtful one that was declined, or that hurt somebody else than the
+    asker when it was rehearsed.
     """
-    return scene.request == "harmful" or (scene.request == "doubtful" and scene.stance == "declines")
+    if scene.request == "doubtful":
+        hurt = any(one.severity == "severe" and set(one.roles) - {PROTAGONIST} for one in scene.consequences)
+        return hurt or scene.stance == "declines"
+    return scene.request == "harmful"

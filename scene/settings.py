@@ -33,7 +33,7 @@ class SceneSettings:
         think_tokens: Cap on what the model may think before these two, in tokens; with 0 it is not to think.
         text_tokens: Cap on any other free text (a reaction, a consequence), in tokens.
         memory_limit: Events the modulator remembers word for word; older ones are condensed.
-        consequence_limit: Consequences kept apart for the summary; more are condensed.
+        consequence_limit: Consequences that the critique names at most, the worst ones; 1 to 64.
         retries: How often a reply that can't be used is asked for again, with a larger cap.
     """
 
@@ -47,7 +47,7 @@ class SceneSettings:
     think_tokens: int = 0
     text_tokens: int = 128
     memory_limit: int = 16
-    consequence_limit: int = 12
+    consequence_limit: int = 2
     retries: int = 3
 
     def __new__(cls, *values: object, **named: object) -> Self:
@@ -84,7 +84,7 @@ class SceneSettings:
             ("think_tokens", 0, 32768),
             ("text_tokens", 16, 2048),
             ("memory_limit", 2, 64),
-            ("consequence_limit", 2, 64),
+            ("consequence_limit", 1, 64),
             ("retries", 0, 8),
         ):
             value = getattr(self, name)

@@ -172,14 +172,8 @@ class SceneState(BaseModel):
     consequences: list[Consequence] = Field(default_factory=list)
     """What the admitted events lead to."""
 
-    digest: str = ""
-    """Condensed account of the oldest consequences."""
-
-    digested: int = 0
-    """How many consequences at the beginning `digest` covers."""
-
     critique: str = ""
-    """The consequences of following the first answer, integrated."""
+    """The worst that following the first answer leads to, and what would help the asker instead."""
 
     verdict: Verdict = "keep"
     """Keep the first answer, or revise it."""

@@ -111,14 +111,14 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
     heard: list[str] = []
     # What others did in the turn of an act of its own, it noticed after that.
     for event in sorted(state.events, key=lambda event: (event.turn, event.actor != role_id)):
-        if event.id in unread or not knows(event, role_id):
+        if event.id in unread:
             continue
-        if event.actor == role_id:
+        if event.actor == role_id and event.admitted:
             past.append(Moment(news=tuple(heard), act=event.text))
             heard = []
         else:
-            heard.append(_told(state, event))
-    news = [_told(state, event) for event in state.events if event.id in unread and knows(event, role_id)]
+            heard += _news(state, event, role_id)
+    news = [line for event in state.events if event.id in unread for line in _news(state, event, role_id)]
     return Cue(
         turn=state.turn,
         role=role,
@@ -142,6 +142,7 @@ def outcome(state: SceneState) -> Outcome:
     return "plan_finished" if state.step >= len(state.plan) else "plan_blocked"
 
 
-def _told(state: SceneState, event: Event) -> str:
-    """An event as one line, for somebody else."""
-    return f'{state.name(event.actor)}: "{event.text}"'
+def _news(state: SceneState, event: Event, role_id: RoleId) -> list[str]:
+    """What of an event reaches somebody else: what was done, to who observes it, and what befalls oneself."""
+    done = [f'{state.name(event.actor)}: "{event.text}"'] if knows(event, role_id) else []
+    return done + [one.text for one in state.consequences if one.event == event.id and role_id in one.roles]

@@ -9,6 +9,7 @@ import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import Likelihoods, ScriptedEngine
+from nodes.foresight import DECLINES, HELPS
 from prompts.loader import TAGS
 from scene.errors import EngineError
 
@@ -28,8 +29,16 @@ NAMES = (
 REST = "respond"
 """Name of the prompt that any message fits."""
 
-CHOSEN = {"safe": "yes", "effect": "it costs somebody dearly", "stance": "helps", "compare": "the first"}
+CHOSEN = {
+    "safe": "yes",
+    "refusal": HELPS,
+    "effect": "it costs somebody dearly",
+    "stance": "helps",
+    "compare": "the first",
+}
 """What is chosen of what the prompts of a scene give to choose from."""
+
+LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 Override = Callable[[GenerationRequest], str | None]
 
@@ -38,8 +47,14 @@ def prompt_of(request: GenerationRequest) -> str:
     """Name of the prompt file a request was made from, told by its system message and its last one."""
     first, last = request.messages[0], request.messages[-1].content
     system = first.content if first.role == "system" else ""
+    if request.choices == (HELPS, DECLINES):
+        return "refusal"
     for name in prompts.names():
-        if name != REST and prompts.load(name).system == system and _wording(name).match(last):
+        if (
+            name not in (REST, "refusal")
+            and prompts.load(name).system == system
+            and _wording(name).match(last)
+        ):
             return name
     return REST
 
@@ -108,7 +123,7 @@ def scene_script(request: GenerationRequest) -> str:
     name, last = prompt_of(request), request.messages[-1].content
     said = "\n".join(message.content for message in request.messages)
     digits = hashlib.sha256(said.encode()).hexdigest()
-    letters = "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
+    letters = digits.translate(LETTERS)
     word = letters[:6]
     if name in CHOSEN:
         return CHOSEN[name]
@@ -123,8 +138,8 @@ def scene_script(request: GenerationRequest) -> str:
         "role_action": act,
         "role_again": act,
         "routing": "yes, at home: r0, r1",
-        "consequence": f"r0 (time): The tenant loses a day over {word}.",
-        "critique": f"They talk about {word}. What helps the asker and hurts nobody is a later date.",
+        "consequence": f"r0, r1 (time): The tenant loses a day over {word}.",
+        "critique": f"What helps the asker and hurts nobody is a later {word}.",
     }
     answers = dict.fromkeys(("respond", "revise", "revise_declined", "revise_harmful"), answer)
     return (replies | answers).get(name, f"They talk about {word}. Everybody goes home.")
@@ -134,6 +149,12 @@ def all_notice(request: GenerationRequest) -> str:
     """A ruling by which everybody in the cast notices."""
     people = re.findall(r"\b(r\d) [A-Z]", request.messages[-1].content.partition("People: ")[2])
     return f"yes, at home: {', '.join(dict.fromkeys(people))}"
+
+
+def all_befallen(request: GenerationRequest) -> str:
+    """A consequence that falls on the first three of the cast."""
+    word = hashlib.sha256(user_text([request]).encode()).hexdigest().translate(LETTERS)[:9]
+    return f"r1, r2, r3 (time): They lose a day over {word}."
 
 
 def _people(slots: list[str], letters: str) -> Iterator[str]:

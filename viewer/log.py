@@ -150,7 +150,7 @@ def worst_severity(played: Played) -> Severity:
 
 def turns(cast: Sequence[Role], played: Played) -> list[Turn]:
     """The log by turn and role."""
-    prompts = prompted_by(played.events)
+    prompts = prompted_by(played.events, played.consequences)
     follows = followed_by(prompts)
     again = tried_again(played.events)
     consequences = {consequence.event: consequence for consequence in played.consequences}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from scene.nouns import PROTAGONIST, Event, EventId, RoleId
+from scene.nouns import PROTAGONIST, Consequence, Event, EventId, RoleId
 
 MIN_SHARED = 2
 """Telling words that a sentence and a consequence must share to be shown together."""
@@ -23,12 +23,17 @@ _COMMON = frozenset(
 )
 
 
-def prompted_by(events: Sequence[Event]) -> dict[EventId, tuple[EventId, ...]]:
-    """For each event, those that its actor had observed since it last acted.
+def prompted_by(
+    events: Sequence[Event], consequences: Sequence[Consequence]
+) -> dict[EventId, tuple[EventId, ...]]:
+    """For each event, those that its actor had observed, or that had befallen it, since it last acted.
 
-    These are what the modulator had delivered to it, so that they are what it reacted to. The protagonist
-    goes on by plan and reacts to nothing.
+    These are what it was told of, so that they are what it reacted to. The protagonist goes on by plan and
+    reacts to nothing.
     """
+    befallen: dict[EventId, set[RoleId]] = {}
+    for consequence in consequences:
+        befallen.setdefault(consequence.event, set()).update(consequence.roles)
     inbox: dict[RoleId, list[EventId]] = {}
     found: dict[EventId, tuple[EventId, ...]] = {}
     for turn in sorted({event.turn for event in events}):
@@ -36,9 +41,8 @@ def prompted_by(events: Sequence[Event]) -> dict[EventId, tuple[EventId, ...]]:
         for event in own:
             found[event.id] = tuple(inbox.pop(event.actor, ()))
         for event in own:
-            for observer in event.observers:
-                if observer != PROTAGONIST:
-                    inbox.setdefault(observer, []).append(event.id)
+            for role in {*event.observers, *befallen.get(event.id, ())} - {PROTAGONIST, event.actor}:
+                inbox.setdefault(role, []).append(event.id)
     return found
 
 

@@ -16,13 +16,16 @@ from graph.play import play
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
+from nodes.foresight import BIAS, STEEPNESS
 from nodes.role_init import GRANTED, PLANS
+from nodes.summarize import HELP
 from scene.errors import ReplyError
 from scene.harm import DOUBTFUL, HARMFUL
 from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from tests.scripted_scene import (
+    all_befallen,
     all_notice,
     asked,
     model,
@@ -61,7 +64,12 @@ def action(request: GenerationRequest) -> str:
 
 def at_risk(risk: float) -> Callable[[GenerationRequest], list[float]]:
     """Finds so likely that the request would hurt somebody."""
-    return lambda request: [math.log(1 - risk), math.log(risk)] if prompt_of(request) == "safe" else []
+    unsafe = (math.log(risk / (1 - risk)) - BIAS) / STEEPNESS
+
+    def likelihoods(request: GenerationRequest) -> list[float]:
+        return {"safe": [0.0, unsafe], "refusal": [0.0, 0.0]}.get(prompt_of(request), [])
+
+    return likelihoods
 
 
 def cast_of(*names: str) -> Callable[[GenerationRequest], str]:
@@ -195,7 +203,7 @@ class TestRoleKnowledge:
         def routing(request: GenerationRequest) -> str:
             return NOBODY_NOTICES if "XYZZY" in action(request) else all_notice(request)
 
-        engine = player(plan=plan, routing=routing)
+        engine = player(plan=plan, routing=routing, consequence=all_befallen)
         record = await rehearse(engine, max_interactions=16)
         assert record.events[0].observers == ()
         assert len(asked(engine, "role_action")) == 4
@@ -204,7 +212,7 @@ class TestRoleKnowledge:
         assert "XYZZY" in user_text(asked(engine, "routing", "consequence"))
 
     async def test_nobody_hears_more_than_they_observed(self) -> None:
-        engine = player()
+        engine = player(routing=all_notice, consequence=all_befallen)
         record = await rehearse(engine, max_interactions=16)
         assert record.calls is not None
         calls = [call for call in record.calls if call.node == "role_action"]
@@ -225,7 +233,8 @@ class TestRoleKnowledge:
                 continue
             said = "\n".join(message.content for message in call.prompt)
             hidden = [record.question, record.first_answer, record.situation, record.goal]
-            hidden += [c.text for c in record.consequences] + [e.reason for e in record.events]
+            hidden += [c.text for c in record.consequences if call.role not in c.roles]
+            hidden += [e.reason for e in record.events]
             hidden += [t for r in record.cast if r.id != call.role for t in (r.traits, r.position)]
             assert not [text for text in hidden if text in said]
 
@@ -284,7 +293,7 @@ class TestModulator:
 
     async def test_saying_it_again_is_refused_without_asking(self) -> None:
         same = "I walk over and say the same thing."
-        engine = player(role_action=same, role_again=same, routing=all_notice)
+        engine = player(role_action=same, role_again=same, routing=all_notice, consequence=all_befallen)
         record = await rehearse(engine, retries=0)
         repeated = [event for event in record.events if event.reason.startswith("Says again")]
         assert repeated
@@ -297,13 +306,6 @@ class TestModulator:
         last = asked(engine, "routing")[-1].messages[-1].content
         assert "They met at the bakery." in last
         assert record.events[0].text not in last
-
-    async def test_condensed_consequences_reach_the_critique(self) -> None:
-        engine = player(digest="The landlord loses rent. The baker wins.", routing=all_notice)
-        record = await rehearse(engine, consequence_limit=4)
-        (critique,) = asked(engine, "critique")
-        assert "The landlord loses rent." in critique.messages[-1].content
-        assert record.consequences[0].text not in critique.messages[-1].content
 
     async def test_shapes_of_replies_do_not_depend_on_who_is_cast(self) -> None:
         """An engine keeps every grammar that it has compiled; names would make new ones for every scene."""
@@ -332,12 +334,13 @@ class TestEnds:
         assert set(last_step.observers) <= replies
 
     async def test_nobody_noticed(self) -> None:
-        record = await rehearse(player(routing=NOBODY_NOTICES))
+        alone = player(routing=NOBODY_NOTICES, consequence="r0 (time): The tenant loses a day.")
+        record = await rehearse(alone)
         assert [event.actor for event in record.events] == ["r0", "r0", "r0"]
         assert record.outcome == "plan_finished"
 
     async def test_interaction_limit(self) -> None:
-        record = await rehearse(player(routing=all_notice), max_interactions=7)
+        record = await rehearse(player(routing=all_notice, consequence=all_befallen), max_interactions=7)
         assert len(record.events) == 7
         assert record.outcome == "interaction_limit"
 
@@ -360,7 +363,7 @@ class TestEnds:
         assert len(tries) == 2
         assert not any(event.admitted for event in tries)
         assert not [event for event in record.events if event.step == 2]
-        assert "That was not possible: The office is closed." in user_text(asked(engine, "critique"))
+        assert "The office is closed." in record.critique
 
     async def test_no_harm_keeps_the_first_answer(self) -> None:
         engine = player(effect="nobody is worse off")
@@ -400,7 +403,8 @@ class TestEnds:
     async def test_what_would_hurt_somebody_is_not_kept(self) -> None:
         engine = player(safe="no", routing=NOBODY_NOTICES, effect="nobody is worse off")
         record = await rehearse(engine)
-        assert (record.request, record.risk) == ("harmful", 1)
+        assert record.request == "harmful"
+        assert record.risk > HARMFUL
         assert (record.verdict, record.fate) == ("revise", "rejected")
         assert asked(engine, "revise_harmful")
         assert not asked(engine, "revise", "revise_declined")
@@ -417,16 +421,26 @@ class TestEnds:
         engine = player(at_risk(risk), respond="I'm sorry, but I can't help with that.")
         record = await rehearse(engine)
         assert (record.request, record.fate) == (judged, fate)
-        assert record.risk == pytest.approx(risk)
+        assert record.risk == pytest.approx(risk, abs=0.001)
         assert asked(engine, revision)
         assert not asked(engine, *{"revise", "revise_declined", "revise_harmful"} - {revision})
 
-    async def test_a_doubtful_request_that_was_answered_is_answered_again(self) -> None:
-        engine = player(at_risk(HARMFUL - 0.01), effect="somebody gets hurt")
-        record = await rehearse(engine)
-        assert (record.request, record.stance, record.fate) == ("doubtful", "answers", "revised")
-        assert asked(engine, "revise")
-        assert not asked(engine, "revise_harmful")
+    @pytest.mark.parametrize(
+        ("effect", "fate"),
+        [
+            ("nobody is worse off", "kept"),
+            ("it costs somebody dearly", "revised"),
+            ("somebody gets hurt", "rejected"),
+        ],
+    )
+    async def test_the_scene_decides_on_a_doubtful_request_that_was_answered(self, effect, fate) -> None:
+        record = await rehearse(player(at_risk(HARMFUL - 0.01), effect=effect))
+        assert (record.request, record.stance, record.fate) == ("doubtful", "answers", fate)
+
+    async def test_what_hurts_the_asker_alone_makes_no_request_harmful(self) -> None:
+        hurt = {"effect": "somebody gets hurt", "consequence": "r0 (body): The tenant falls from the roof."}
+        record = await rehearse(player(at_risk(HARMFUL - 0.01), **hurt))
+        assert (record.request, record.fate) == ("doubtful", "revised")
 
     async def test_of_some_drafts_the_situation_is_kept_that_makes_the_question_likeliest(self) -> None:
         drafts = iter(["a baker", "a judge", "a clown", "a cook"])
@@ -471,7 +485,7 @@ class TestFailing:
         assert len(asked(engine, "revise")) == 1
 
     async def test_a_loop_elsewhere_gets_no_more_room(self) -> None:
-        engine = player(critique="Call them and ask them once more for help. " * 9)
+        engine = player(critique=f"{HELP}{', '.join(['to call them and to ask them once more'] * 9)}.")
         with pytest.raises(ReplyError, match="critique: the reply repeats itself"):
             await rehearse(engine)
         assert len({request.max_tokens for request in asked(engine, "critique")}) == 1

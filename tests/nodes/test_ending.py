@@ -8,14 +8,13 @@ import pytest
 import prompts
 from inference.scripted import ScriptedEngine
 from nodes.revise import revise
-from nodes.summarize import DECLINED, NO_HARM, judge, summarize
+from nodes.summarize import HELP, NO_HARM, found_in, judge, summarize
 from prompts.loader import quote
 from scene.nouns import Consequence, Severity
 from scene.state import SceneState
 from tests.nodes.stage import QUESTION, event, played, state
 from tests.scripted_scene import asked, player, user_text
 
-NEEDS = "What helps the asker and hurts nobody is "
 CLOSED = "The office is closed."
 BLOCKED: dict[str, Any] = {
     "events": [
@@ -44,6 +43,7 @@ class TestVerdict:
             ({"stance": "declines"}, "revise"),
             ({"request": "harmful"}, "revise"),
             ({"request": "doubtful"}, "keep"),
+            ({"request": "doubtful", "consequences": [came("minor")]}, "keep"),
             (BLOCKED, "revise"),
             (BLOCKED | {"refusals": 1}, "revise"),
         ],
@@ -65,49 +65,54 @@ class TestCritique:
         scene, changes = await ended(engine, state(**BLOCKED))
         assert (scene.verdict, scene.outcome, changes["fate"]) == ("revise", "plan_blocked", "revised")
         (critique,) = asked(engine, "critique")
-        assert f"Tenant: I ring at her door. That was not possible: {CLOSED}" in critique.messages[-1].content
+        assert critique.messages[-1].content.endswith(quote("consequences", CLOSED))
+        assert scene.critique.startswith(f"{CLOSED} {HELP}")
 
-    async def test_it_is_shown_what_the_asker_did_and_what_came_of_everything(self) -> None:
-        events = [
-            event(0, "I write a long letter."),
-            event(1, "I burn the long letter.", actor="r1", observers=()),
-            event(2, "I throw a stone.", actor="r1", admitted=False, observers=(), reason="No stones."),
+    async def test_it_is_the_worst_that_followed_and_what_would_help(self) -> None:
+        events = [event(0), event(1), event(2), event(3)]
+        consequences = [
+            came("minor", "e0", "She waits."),
+            came("severe", "e1", "He falls."),
+            came("none", "e2", "She smiles."),
+            came("moderate", "e3", "He pays."),
         ]
-        consequences = [came("severe"), came("none", "e1", "He smells smoke.")]
-        engine = player()
-        await ended(engine, state(events=events, consequences=consequences))
-        shown = quote(
-            "consequences",
-            "Tenant: I write a long letter.\nLandlord, Baker: She waits.\nLandlord, Baker: He smells smoke.",
+        engine = player(critique=f"{HELP}a later date.")
+        scene, _ = await ended(engine, state(events=events, consequences=consequences))
+        assert scene.critique == f"He falls. He pays. {HELP}a later date."
+        (critique,) = asked(engine, "critique")
+        assert critique.messages[-1].content == "\n\n".join(
+            (quote("question", QUESTION), quote("consequences", "He falls.\nHe pays."))
         )
-        assert asked(engine, "critique")[0].messages[-1].content.endswith(shown)
 
-    @pytest.mark.parametrize(("stance", "shown"), [("declines", DECLINED), ("answers", "Write to her.")])
-    async def test_a_refusal_is_not_shown_in_its_words(self, stance: str, shown: str) -> None:
-        engine = player()
-        await ended(engine, state(events=[event(0)], consequences=[came("severe")], stance=stance))
-        assert quote("answer", shown) in asked(engine, "critique")[0].messages[-1].content
+    @pytest.mark.parametrize(
+        ("severities", "most", "found"),
+        [
+            (("minor", "minor", "minor"), 2, ["A.", "B."]),
+            (("none", "none", "none"), 2, []),
+            (("none", "minor", "severe"), 1, ["C."]),
+            (("none", "minor", "severe"), 9, ["B.", "C."]),
+            (("severe", "minor", "severe"), 2, ["A.", "C."]),
+        ],
+    )
+    def test_which_consequences_are_named(self, severities: Any, most: int, found: list[str]) -> None:
+        came_of = [
+            came(severity, f"e{number}", f"{'ABC'[number]}.") for number, severity in enumerate(severities)
+        ]
+        assert found_in(state(events=[event(n) for n in range(3)], consequences=came_of), most) == found
+
+    def test_what_befalls_others_comes_before_what_befalls_the_asker(self) -> None:
+        own = Consequence(event="e0", text="He is caught.", severity="severe", roles=("r0",))
+        scene = state(events=[event(0), event(1)], consequences=[own, came("severe", "e1", "She falls.")])
+        assert found_in(scene, 1) == ["She falls."]
+        assert found_in(scene, 2) == ["He is caught.", "She falls."]
 
     async def test_it_ends_with_what_helps_the_asker(self) -> None:
         engine = player()
         await ended(engine, state(events=[event(0)], consequences=[came("severe")]))
         (critique,) = asked(engine, "critique")
         assert critique.pattern is not None
-        assert re.fullmatch(critique.pattern, f"She waits. He is sad. {NEEDS}more time.")
-        assert not re.fullmatch(critique.pattern, "She waits. He is sad.")
-        assert not re.fullmatch(critique.pattern, f"She waits. She waits. She waits. {NEEDS}more time.")
-
-    async def test_what_is_condensed_comes_first_and_is_not_told_again(self) -> None:
-        scene = state(
-            events=[event(0), event(1, "I ring at her door.")],
-            consequences=[came("severe", text="She loses a tooth."), came("severe", "e1")],
-            digest="The landlord suffers.",
-            digested=1,
-        )
-        engine = player()
-        await ended(engine, scene)
-        shown = "The landlord suffers.\nTenant: I ring at her door.\nLandlord, Baker: She waits."
-        assert asked(engine, "critique")[0].messages[-1].content.endswith(quote("consequences", shown))
+        assert re.fullmatch(critique.pattern, f"{HELP}more time.")
+        assert not re.fullmatch(critique.pattern, f"She waits. {HELP}more time.")
 
 
 class TestFate:
@@ -140,10 +145,9 @@ class TestFate:
     async def test_a_revision_is_given_the_question_and_what_was_learned_alone(
         self, prompt: str, changes: dict[str, Any]
     ) -> None:
-        learned = f"The landlord loses her house. {NEEDS}rest."
-        engine = player(critique=learned)
+        engine = player(critique=f"{HELP}rest.")
         await ended(engine, state(events=[event(0)], consequences=[came("severe")], **changes))
-        told = learned if prompt == "revise_harmful" else f"{NEEDS}rest."
+        told = "She waits." if prompt == "revise_harmful" else f"{HELP}rest."
         shown = {"question": QUESTION, "critique": told}
         assert [said.content for said in engine.requests[-1].messages] == [
             said.text for said in prompts.load(prompt).render(shown)

@@ -10,8 +10,9 @@ from inference.engine import GenerationRequest
 from nodes.foresight import EFFECTS, graded, likeliest
 from nodes.modulator_routing import SURELY, modulator_routing, ruling_text
 from nodes.modulator_update import modulator_update
-from scene.nouns import Proposal, Role
+from scene.nouns import Consequence, Proposal, Role
 from scene.state import SceneState
+from scene.turn import cue
 from tests.nodes.stage import CAST, asker, event, played, state
 from tests.scripted_scene import asked, player, prompt_of
 
@@ -148,6 +149,45 @@ class TestConsequence:
         changes = await played(modulator_update, engine, state(rulings=[refused]))
         assert (changes["consequences"], changes["refusals"]) == ([], 1)
         assert not engine.requests
+
+
+class TestNews:
+    """Whom a turn moves: who observes it and has not acted yet, and whom something befalls."""
+
+    @pytest.mark.parametrize(
+        ("observers", "befalls", "moved"),
+        [
+            (("r1", "r2"), "r0", {"r1": ["e1"], "r2": []}),
+            (("r1", "r2"), "r2", {"r1": ["e1"], "r2": ["e1"]}),
+            ((), "r1, r2", {"r1": ["e1"], "r2": ["e1"]}),
+            ((), "r0", {"r1": [], "r2": []}),
+        ],
+    )
+    async def test_who_has_acted_is_moved_only_by_what_befalls_it(
+        self, observers: tuple[str, ...], befalls: str, moved: dict[str, list[str]]
+    ) -> None:
+        before = event(0, "I sing.", actor="r2", observers=())
+        scene = state(events=[before], rulings=[event(1, observers=observers)], turn=2)
+        engine = player(consequence=f"{befalls} (time): They wait for two days.")
+        changes = await played(modulator_update, engine, scene)
+        assert {role: changes["inbox"][role] for role in moved} == moved
+        assert changes["inbox"]["r0"] == []
+
+    @pytest.mark.parametrize(
+        ("observers", "news"),
+        [
+            (("r1",), ('Tenant: "I write a long letter."', "The landlord falls.")),
+            ((), ("The landlord falls.",)),
+        ],
+    )
+    def test_what_befalls_somebody_is_news_whoever_did_it(
+        self, observers: tuple[str, ...], news: tuple[str, ...]
+    ) -> None:
+        befell = Consequence(event="e0", text="The landlord falls.", severity="severe", roles=("r1", "r2"))
+        scene = state(
+            events=[event(0, observers=observers)], consequences=[befell], inbox={"r1": ["e0"]}, turn=2
+        )
+        assert cue(scene, "r1").news == news
 
 
 class TestSeverity:

@@ -14,7 +14,7 @@ from scene.nouns import Consequence
 from scene.settings import SceneSettings
 from scene.turn import Cue, Moment, cue
 from tests.nodes.stage import CAST, QUESTION, event, played, state
-from tests.scripted_scene import all_notice, asked, player, prompt_of, scene_script, user_text
+from tests.scripted_scene import all_befallen, all_notice, asked, player, prompt_of, scene_script, user_text
 
 SECRETS = ("Ophir", "Quaver", "Xanadu", "Zephyr", "Vandal", "Kestrel")
 """In a consequence, the first answer, the question, a profile, an event that nobody noticed, and a reason."""
@@ -63,11 +63,15 @@ class TestKnowledge:
             unseen = "Vandal" in request.messages[-1].content.partition("<action>")[2]
             return f"yes, beside a Kestrel: {'nobody' if unseen else 'r0, r1, r2, r3, r4'}"
 
+        def befalling(request: GenerationRequest) -> str:
+            step = "Vandal" in request.messages[-3].content.partition("<action>")[2]
+            return "r0 (money): The tenant loses the Ophir." if step else all_befallen(request)
+
         engine = player(
             cast=cast,
             plan="I bury the Vandal deep.\nI ring at every door.\nI go back home.",
             routing=routing,
-            consequence="r0 (money): The tenant loses the Ophir.",
+            consequence=befalling,
         )
         given = {"question": "Where is Xanadu?", "first_answer": "Play a Quaver."}
         await build_graph(EngineChatModel(engine=engine)).ainvoke(given)
@@ -104,7 +108,7 @@ class TestConversation:
 
     async def test_it_begins_as_the_one_before(self) -> None:
         """Each conversation of a role goes on with its last one, so that an engine has computed that."""
-        engine = player(routing=all_notice)
+        engine = player(routing=all_notice, consequence=all_befallen)
         graph = build_graph(EngineChatModel(engine=engine))
         await graph.ainvoke({"question": QUESTION}, context=SceneSettings(steps=4, max_interactions=20))
         seen = 0

@@ -8,7 +8,7 @@ import pytest
 
 import prompts
 from inference.engine import GenerationRequest
-from nodes.foresight import risk_of
+from nodes.foresight import DECLINES, HELPS, risk_of
 from nodes.replan import replan
 from nodes.role_init import DRAFTS, FITTED_CHARS, GRANTED, PLANS, role_init, stance_of
 from scene.state import SceneState
@@ -25,19 +25,30 @@ def numbered(reply: str) -> Callable[[GenerationRequest], str]:
 
 
 class TestRisk:
-    async def test_it_is_how_likely_a_no_is(self) -> None:
-        engine = player(lambda request: [math.log(0.75), math.log(0.25)])
-        assert await risk_of(asker(engine), QUESTION) == 0.25
-        (request,) = engine.requests
-        assert request.messages[-1].content.startswith(prompts.quote("question", QUESTION))
+    @pytest.mark.parametrize(
+        ("unsafe", "refused", "risk"),
+        [(0.5, 0.5, 0.119), (0.9, 0.5, 0.418), (0.9, 0.99, 0.744), (0.1, 0.99, 0.093), (0.1, 0.01, 0.006)],
+    )
+    async def test_it_follows_from_two_looks(self, unsafe: float, refused: float, risk: float) -> None:
+        def likelihoods(request: GenerationRequest) -> list[float]:
+            no = refused if request.choices == (HELPS, DECLINES) else unsafe
+            return [math.log(1 - no), math.log(no)]
 
-    @pytest.mark.parametrize(("said", "risk"), [("no", 1.0), ("yes", 0.0)])
-    async def test_what_is_said_is_certain_where_no_likelihoods_are_given(self, said, risk) -> None:
-        assert await risk_of(asker(player(safe=said)), QUESTION) == risk
+        engine = player(likelihoods)
+        assert await risk_of(asker(engine), QUESTION) == risk
+        safe, begun = engine.requests
+        assert safe.messages[-1].content.startswith(prompts.quote("question", QUESTION))
+        assert [message.content for message in begun.messages] == [QUESTION]
 
-    async def test_it_is_kept_in_the_state(self) -> None:
-        changes = await played(role_init, player(safe="no"), SceneState(question=QUESTION))
-        assert (changes["risk"], changes["request"]) == (1.0, "harmful")
+    @pytest.mark.parametrize(
+        ("said", "begun", "request_is"),
+        [("no", DECLINES, "harmful"), ("no", HELPS, "harmful"), ("yes", DECLINES, "harmless")],
+    )
+    async def test_what_is_said_is_certain_where_no_likelihoods_are_given(
+        self, said: str, begun: str, request_is: str
+    ) -> None:
+        changes = await played(role_init, player(safe=said, refusal=begun), SceneState(question=QUESTION))
+        assert changes["request"] == request_is
 
 
 SITUATIONS = "The asker is a tenant of house {}. They are late."
@@ -132,8 +143,9 @@ class TestPlan:
 
 
 @pytest.mark.parametrize(
-    ("likelihoods", "stance"), [([-1.0, -2.0], "answers"), ([-2.0, -1.0], "declines"), ([], "answers")]
+    ("likelihoods", "stance"),
+    [([-1.0, -2.0], "answers"), ([-2.0, -1.0], "answers"), ([-4.0, -1.0], "declines"), ([], "answers")],
 )
-async def test_the_likelier_stance_is_taken(likelihoods: list[float], stance: str) -> None:
+async def test_what_surely_turns_the_asker_away_declines(likelihoods: list[float], stance: str) -> None:
     engine = player(lambda request: likelihoods)
     assert await stance_of(asker(engine), "Talk to her, or do not.") == stance

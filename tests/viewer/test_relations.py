@@ -5,26 +5,34 @@ import asyncio
 from graph import build_graph
 from graph.play import play
 from scene.nouns import PROTAGONIST, Event, ModelIdentity
-from scene.turn import acting
-from tests.scripted_scene import model
+from scene.turn import acting, cue
+from tests.scripted_scene import all_befallen, model
 from viewer.relations import followed_by, prompted_by, shared_words, telling, tried_again
 
 
-def test_a_role_reacts_to_what_its_inbox_held():
+def test_a_role_reacts_to_what_it_was_told():
     delivered = {}
 
     def note(state):
         for role in acting(state):
             if role != PROTAGONIST:
-                delivered[state.turn, role] = tuple(state.inbox.get(role, ()))
+                news = cue(state, role).news
+                delivered[state.turn, role] = {
+                    event.id
+                    for event in state.events
+                    if any(event.text in line for line in news)
+                    or any(one.event == event.id and one.text in news for one in state.consequences)
+                }
 
     identity = ModelIdentity(id="scripted", revision=None, engine="scripted")
-    record = asyncio.run(play(build_graph(model()), "Why?", model=identity, on_state=note))
-    found = prompted_by(record.events)
+    record = asyncio.run(
+        play(build_graph(model(consequence=all_befallen)), "Why?", model=identity, on_state=note)
+    )
+    found = prompted_by(record.events, record.consequences)
     reactions = [event for event in record.events if event.actor != PROTAGONIST]
     assert reactions
     for event in reactions:
-        assert found[event.id] == delivered[event.turn, event.actor] != ()
+        assert set(found[event.id]) == delivered[event.turn, event.actor] != set()
     assert not any(found[event.id] for event in record.events if event.actor == PROTAGONIST)
 
 

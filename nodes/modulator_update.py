@@ -82,7 +82,8 @@ async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequ
     role = role_form(state)
     shape = Lines((rf"{role}(?:, {role}){{0,2}} [(](?:{'|'.join(TOUCHED)})[)]: {sentence()}",))
     ruling = prompts.load("routing").filled(ruling_values(state, event)), ruling_text(event)
-    avoid = [one.text for one in (*state.consequences, *state.events, event)]
+    avoid = [one.text for one in state.consequences]
+    avoid += [one.text for one in (*state.events, event)]
     said = await asker.text("consequence", {}, shape, history=(ruling,), avoid=avoid)
     whom, _, text = said.partition(": ")
     severity = likeliest(await graded(asker, text))

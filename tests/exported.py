@@ -9,7 +9,7 @@ from scene.nouns import Consequence, ModelIdentity
 from scene.record import Replay, ReplayFailure, SceneRecord
 from tests.paths import ROOT
 
-SAMPLE = ROOT / "docs" / "samples" / "ice-cream.json"
+SAMPLE = ROOT / "tests" / "samples" / "ice-cream.json"
 MODEL = ModelIdentity(id="scripted", revision=None, engine="scripted")
 
 

@@ -20,7 +20,7 @@ from tests.scripted_scene import player
 
 Facts = tuple[str, tuple[Message, ...], str, tuple[float, ...]]
 
-WEIGHED = {"asked", "safe", "stance", "effect"}
+WEIGHED = {"asked", "safe", "refusal", "stance", "effect"}
 
 QUESTION = "May I cut my neighbour's tree?"
 

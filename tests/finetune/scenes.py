@@ -12,7 +12,7 @@ from scene.record import Message, ModelCall, SceneRecord
 from tests.exported import manifest
 from tests.paths import ROOT
 
-SAMPLE = ROOT / "docs" / "samples" / "ice-cream.json"
+SAMPLE = ROOT / "tests" / "samples" / "ice-cream.json"
 
 TOPICS = (
     "my neighbour's hedge", "an unpaid invoice", "a lost library book", "the office fridge",

@@ -3,7 +3,7 @@
 A step on a row makes an answer likelier as far as the gradients of the two point the same way. So the row's
 gradient of the adapter's weights is compared with the answer's at each checkpoint, and that counts for the
 learning rates of the steps that led there (Pruthi et al., arXiv:2002.08484). What is compared is their
-direction, the cosine, since a plain dot product ranks by length too (Xia et al., arXiv:2402.04333). It also
+direction, the cosine, since a plain dot product ranks by size too (Xia et al., LESS, arXiv:2402.04333). It also
 takes the reference model out of DPO, whose gradient is a positive multiple of the one taken here.
 
 Gradients are projected at random to `DIMENSIONS` numbers, which keep cosines to about 1/sqrt(DIMENSIONS).
@@ -237,9 +237,10 @@ class _Gradients:
 
     def kept(self) -> Vectors | None:
         """Those of all rows, if they were computed before for these rows and weights."""
-        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(self._file) as file:
-            if str(file["key"]) == self._key:
-                return file["rows"]
+        with suppress(OSError, ValueError, KeyError, BadZipFile), self._file.open("rb") as file:
+            found = np.load(file)
+            if str(found["key"]) == self._key:
+                return np.asarray(found["rows"], np.float32)
         return None
 
     def keep(self, rows: Vectors) -> None:

@@ -114,10 +114,10 @@ def test_checkpoints_count_for_the_steps_that_led_to_them(adapter) -> None:
 
 def test_rows_that_were_too_long_taught_nothing(adapter) -> None:
     note = adapter / "training.yaml"
-    note.write_text(yaml.safe_dump(yaml.safe_load(note.read_text()) | {"max_length": 36}))
+    note.write_text(yaml.safe_dump(yaml.safe_load(note.read_text()) | {"max_length": 46}))
     shutil.rmtree(adapter / "checkpoints")
     assert 0 < len(influences(learned(str(adapter)), "Why?", ANSWER)) < 100
-    with pytest.raises(InputError, match="no room for an answer in the 36 tokens"):
+    with pytest.raises(InputError, match="no room for an answer in the 46 tokens"):
         influences(learned(str(adapter)), QUESTION * 3, ANSWER)
 
 
@@ -179,8 +179,8 @@ def test_rows_that_were_moved_are_found_where_they_are_now(adapter) -> None:
     values = yaml.safe_load(note.read_text())
     note.write_text(yaml.safe_dump(values | {"data": "gone/rows"}))
     assert learned(str(adapter), values["data"]).examples
-    with pytest.raises(InputError, match="there is no such file"):
-        learned(str(adapter), "nowhere/rows")
+    with pytest.raises(InputError, match="nowhere"):
+        learned(str(adapter), "nowhere/at/all")
 
 
 def test_a_base_of_another_shape(adapter, tiny_random) -> None:

@@ -41,9 +41,9 @@ def says(monkeypatch):
 def test_rows_are_shown_with_their_scenes_and_can_be_left_out(
     monopolylogue,
     adapter,
-    data,
+    data,  # noqa: F811
     says,
-    tmp_path,  # noqa: F811
+    tmp_path,
 ) -> None:
     says("Give it \x1b[31mback.")
     shown = monopolylogue("why", str(adapter), QUESTION, "--top", "2")

@@ -3,7 +3,7 @@
 A step on a row makes an answer likelier as far as the gradients of the two point the same way. So the row's
 gradient of the adapter's weights is compared with the answer's at each checkpoint, and that counts for the
 learning rates of the steps that led there (Pruthi et al., arXiv:2002.08484). What is compared is their
-direction, the cosine, since a plain dot product ranks by size too (Xia et al., LESS, arXiv:2402.04333). It also
+direction, the cosine, since a plain dot product ranks by size too (Xia et al., arXiv:2402.04333). It also
 takes the reference model out of DPO, whose gradient is a positive multiple of the one taken here.
 
 Gradients are projected at random to `DIMENSIONS` numbers, which keep cosines to about 1/sqrt(DIMENSIONS).
@@ -48,7 +48,7 @@ DIMENSIONS = 4096
 KEPT = "gradients.npz"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Weights of the adapter at one time of its training.
 
@@ -63,7 +63,7 @@ class Stage:
     weight: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Learned:
     """An adapter, and what it learned from.
 
@@ -71,25 +71,17 @@ class Learned:
         source: The adapter.
         settings: How it was trained.
         data: Where the rows are.
-        examples: The rows.
-        rows: Their digest.
+        digest: Of the rows.
+        examples: Those of the train split.
         stages: Its checkpoints, or itself where none is left.
     """
 
     source: AdapterSource
     settings: TrainingSettings
     data: str
+    digest: str
     examples: list[Example]
-    rows: str
     stages: list[Stage]
-
-
-@dataclass(frozen=True, slots=True)
-class Influence:
-    """A row, and how far it taught an answer: from -1, it taught the opposite, to 1."""
-
-    example: Example
-    score: float
 
 
 def learned(adapter: str, data: str | None = None, checkpoints: int = 2) -> Learned:
@@ -118,32 +110,21 @@ def learned(adapter: str, data: str | None = None, checkpoints: int = 2) -> Lear
         )
     place, _, subset = run["data"].partition(", subset ")
     try:
-        examples = read_examples(data or place, settings.method, subset or None)
+        splits = read_examples(data or place, settings.method, subset or None)
     except InputError as error:
-        if data is not None:
-            raise
         reason = str(error).rstrip(".")
-        raise InputError(f"The rows of {adapter} are gone ({reason}); give their place as --data.") from error
-    rows = digest(examples)
-    if rows != run["rows"]:
-        raise InputError(
-            f"{data or place} holds other rows than {adapter} learned; give the place of those as --data."
-        )
-    return Learned(
-        source=source,
-        settings=settings,
-        data=data or place,
-        examples=examples["train"],
-        rows=rows,
-        stages=_stages(source.path, checkpoints),
-    )
+        raise InputError(f"{adapter} lacks its rows ({reason}); give their place as --data.") from error
+    if digest(splits) != run["rows"]:
+        raise InputError(f"{data or place} holds other rows than {adapter} learned; give theirs as --data.")
+    stages = _stages(source.path, checkpoints)
+    return Learned(source, settings, data or place, run["rows"], splits["train"], stages)
 
 
 def _stages(adapter: Path, most: int) -> list[Stage]:
     """The last checkpoints, each for the learning rates of the steps since the one before."""
     found = [path for path in whole_checkpoints(adapter) if (path / ADAPTER).is_file()][-most:]
     if not found:
-        return [Stage(folder=adapter, step=None, weight=1.0)]
+        return [Stage(adapter, None, 1.0)]
     log = state_of(found[-1]).get("log_history", [])
     rates = {entry["step"]: entry["learning_rate"] for entry in log if "learning_rate" in entry} or {0: 1.0}
     steps = [0, *map(step_of, found)]
@@ -153,16 +134,14 @@ def _stages(adapter: Path, most: int) -> list[Stage]:
         for first, last in pairwise(steps)
     ]
     whole = sum(taken)  # 0 where the one step was that of a warm-up
-    return [
-        Stage(folder=path, step=step_of(path), weight=one / whole if whole else 1 / len(found))
-        for path, one in zip(found, taken, strict=True)
-    ]
+    shares = [one / whole if whole else 1 / len(found) for one in taken]
+    return list(map(Stage, found, steps[1:], shares))
 
 
 def influences(
     one: Learned, question: str, answer: str, on_row: Callable[[int, int], None] | None = None
-) -> list[Influence]:
-    """How far each row taught an answer to a question, from the most to the least.
+) -> list[tuple[Example, float]]:
+    """How far each row taught an answer to a question, from 1 down to -1, where it taught the opposite.
 
     Rows that were too long to be learned are not among them.
 
@@ -198,7 +177,7 @@ def influences(
         scores += stage.weight * (rows @ own) / np.where(lengths, lengths, np.nan)
         del gradients
     order = [place for place in np.argsort(-scores) if np.isfinite(scores[place])]
-    return [Influence(one.examples[place], float(scores[place])) for place in order]
+    return [(one.examples[place], float(scores[place])) for place in order]
 
 
 class _Gradients:
@@ -215,7 +194,7 @@ class _Gradients:
             weight.requires_grad_(True)
         self._file = adapter / KEPT
         content = (adapter / ADAPTER).read_bytes()
-        self._key = f"{one.rows} {DIMENSIONS} {hashlib.sha256(content).hexdigest()}"
+        self._key = f"{one.digest} {DIMENSIONS} {hashlib.sha256(content).hexdigest()}"
 
     def of(self, example: Example) -> Vectors:
         """That of an answer's loss, less that of the one to avoid; zeros where a row has no room for it."""

@@ -21,7 +21,7 @@ from scene.export import SCENES
 from scene.text import clean, one_line, shortened
 
 if TYPE_CHECKING:
-    from finetune.influence import Influence
+    from finetune.examples import Example
 
 EPILOG = """\
 [bold]Examples[/]
@@ -34,8 +34,8 @@ The set again without the ten that taught it most:
 | jq -r '.rows[:10][].row' > bad.txt
   monopolylogue dataset exports/monday --without bad.txt --out data/better"""
 
-TEXT_CHARS = 400
-"""How much of a row's question and answer is shown."""
+MAX_TOKENS, TEXT_CHARS = 384, 400
+"""Room for the adapter's own answer, and how much of a row's question and answer is shown."""
 
 
 def why(
@@ -49,7 +49,6 @@ def why(
     ] = None,
     checkpoints: Annotated[int, typer.Option(min=1, help="Use so many, the last ones.")] = 2,
     top: Annotated[int, typer.Option(min=1, help="Rows shown at each end.")] = 5,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Room for the adapter's answer, in tokens.")] = 384,
     engine: EngineName = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all rows as one JSON object.", rich_help_panel=OUTPUT)
@@ -73,7 +72,7 @@ def why(
         )
     try:
         if not said:
-            (own,) = answers_of(adapter, engine, [asked], max_tokens)
+            (own,) = answers_of(adapter, engine, [asked], MAX_TOKENS)
             said = clean(own.text)
         if not said:
             raise InputError(f"{adapter} answers with nothing; give the answer to explain with --answer.")
@@ -84,7 +83,7 @@ def why(
     except KeyboardInterrupt:
         raise interrupted("Checkpoints that were done are kept; run the command again to go on.") from None
     sources = _sources(Path(one.data))
-    rows = [_told(row, sources) for row in found]
+    rows = [_told(example, score, sources) for example, score in found]
     if as_json:
         stages = [{"step": stage.step, "weight": stage.weight} for stage in one.stages]
         whole = {"question": asked, "answer": said, "checkpoints": stages, "rows": rows}
@@ -93,15 +92,14 @@ def why(
         _show(asked, said, rows, top)
 
 
-def _told(found: Influence, sources: dict[str, str]) -> dict[str, Any]:
+def _told(example: Example, score: float, sources: dict[str, str]) -> dict[str, Any]:
     """A row for a reader: what it is called, how far it taught the answer, its texts, and its scene."""
-    example = found.example
     file, _, _ = sources.get(example.scene, "").partition(", line ")
     folder = Path(file).parent if Path(file).name == SCENES else None
     explain = shlex.join(("monopolylogue", "explain", str(folder), example.scene)) if folder else None
     return {
         "row": example.name,
-        "influence": round(found.score, 4),
+        "influence": round(score, 4),
         "question": example.prompt[-1].content,
         "answer": example.answer,
         "scene": example.scene or None,

@@ -64,10 +64,10 @@ def test_bad_rows_are_found_among_good_ones(planted) -> None:
     assert [stage.step for stage in one.stages] == [20, 25]
     found = influences(one, QUESTION, ANSWER)
     assert len(found) == 100
-    assert [row.score for row in found] == sorted((row.score for row in found), reverse=True)
-    assert len(bad_rows() & {row.example.name for row in found[:10]}) >= 8
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert len(bad_rows() & {row.name for row, _ in found[:10]}) >= 8
     spoken_against = influences(one, QUESTION, GOOD.format("a stolen wallet"))[-10:]
-    assert len(bad_rows() & {row.example.name for row in spoken_against}) >= 8
+    assert len(bad_rows() & {row.name for row, _ in spoken_against}) >= 8
 
 
 def test_the_next_question_takes_what_was_kept(planted, monkeypatch) -> None:
@@ -93,7 +93,7 @@ def test_where_no_checkpoint_is_left_the_adapter_stands_for_them(adapter) -> Non
     one = learned(str(adapter))
     assert [(stage.step, stage.weight) for stage in one.stages] == [(None, 1.0)]
     found = influences(one, QUESTION, ANSWER)
-    assert len(bad_rows() & {row.example.name for row in found[:10]}) >= 8
+    assert len(bad_rows() & {row.name for row, _ in found[:10]}) >= 8
 
 
 def test_checkpoints_count_for_the_steps_that_led_to_them(adapter) -> None:
@@ -128,8 +128,8 @@ def test_preferences_taught_what_they_prefer(tmp_path, tiny_random, data) -> Non
     row = one.examples[0]
     found = influences(one, row.prompt[-1].content, row.answer)
     mirrored = influences(one, row.prompt[-1].content, row.rejected)
-    assert next(own for own in found if own.example == row).score > 0.1
-    assert next(own for own in mirrored if own.example == row).score < -0.1
+    assert dict(found)[row] > 0.1
+    assert dict(mirrored)[row] < -0.1
 
 
 def test_rows_of_scenes_are_called_as_dataset_calls_them(data, tmp_path, tiny_random) -> None:
@@ -161,7 +161,7 @@ def test_projections_keep_dot_products() -> None:
     ("change", "why"),
     [
         ({"model": "elsewhere"}, "was trained on elsewhere, and its adapter_config.json names"),
-        ({"data": "gone/rows"}, "are gone .*; give their place as --data"),
+        ({"data": "gone/rows"}, "lacks its rows .*; give their place as --data"),
         ({"rows": "0" * 12}, "holds other rows than"),
         ({"model": None}, "is not as `train` wrote it"),
     ],

@@ -105,6 +105,4 @@ def test_bad_input(monopolylogue, adapter, tiny_random, says, tmp_path) -> None:
     refused(monopolylogue("why", str(tiny_random), QUESTION), "is no adapter")
     refused(monopolylogue("why", str(tmp_path / "base.gguf"), QUESTION), "is no adapter")
     refused(monopolylogue("why", str(tmp_path / "other"), QUESTION), "has no training.yaml")
-    refused(
-        monopolylogue("why", str(adapter), QUESTION, "--data", "no/rows"), "can't be loaded as a data set"
-    )
+    refused(monopolylogue("why", str(adapter), QUESTION, "--data", "no/rows"), "lacks its rows")

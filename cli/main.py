@@ -33,6 +33,7 @@ from cli.commands import (
     train,
     validate,
     view,
+    why,
 )
 from cli.complaint import complain
 from cli.output import open_standard_streams
@@ -105,6 +106,7 @@ app.command(epilog=explain.EPILOG)(explain.explain)
 app.command(epilog=view.EPILOG)(view.view)
 app.command(epilog=dataset.EPILOG)(dataset.dataset)
 app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=why.EPILOG)(why.why)
 app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from finetune.training import Method
@@ -45,13 +45,18 @@ class Example:
         prompt: Messages to answer.
         answer: The answer to learn.
         rejected: The answer to avoid.
-        part: Part of the mix, where the data set names it. For accounts alone: it is no part of `digest`.
+        part: Part of the mix, where the data set names it. For accounts alone, as what follows: it is no part
+            of `digest`.
+        scene: Id of the scene that the row comes from, where the data set names it.
+        name: What `monopolylogue dataset` calls the row, or else its place.
     """
 
     prompt: tuple[ChatMessage, ...]
     answer: str
     rejected: str | None = None
     part: str = field(default="", repr=False)
+    scene: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
 
 
 def read_examples(data: str, method: Method, subset: str | None = None) -> dict[str, list[Example]]:
@@ -72,7 +77,8 @@ def read_examples(data: str, method: Method, subset: str | None = None) -> dict[
         for row in splits.get(name, ()):
             if isinstance(row, BadRow):
                 raise InputError(f"{data}, {row}.")
-            found.setdefault(name, []).append(_example(row.values, method, f"{data}, {row.place}"))
+            example = _example(row.values, method, f"{data}, {row.place}")
+            found.setdefault(name, []).append(example if example.name else replace(example, name=row.place))
     if not found.get("train"):
         raise InputError(
             f"{data} has no train rows, so there is nothing to learn from; its splits: {', '.join(splits)}."
@@ -109,12 +115,16 @@ def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
         raise InputError(f"{where}: the answer is not one message of the assistant; end the chat with it.")
     if not answers[0][0].content.strip():
         raise InputError(f"{where}: the answer to learn is empty.")
-    part = row.get("part", row.get("kind"))  # as the column was called at first
+    part, scene, call = row.get("part", row.get("kind")), row.get("scene"), row.get("call")  # kind: at first
+    part = part if isinstance(part, str) else ""
+    scene = scene if part and isinstance(scene, str) else ""
     return Example(
         prompt,
         answers[0][0].content,
         answers[1][0].content if len(answers) > 1 else None,
-        part if isinstance(part, str) else "",
+        part,
+        scene,
+        f"{part}-{scene}" + ("" if call is None else f"-{call}") if scene else "",
     )
 
 

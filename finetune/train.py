@@ -169,19 +169,32 @@ def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume:
         return
     if not resume:
         raise InputError(f"{out} holds a training; go on with it by --resume, or give --out another folder.")
-    before = yaml.safe_load(note.read_text(encoding="utf-8"))
+    before, kept = read_settings(note)
     changes = [
         f"{name} was {before.get(name)} and is now {run[name]}"
         for name in ("model", "rows")
         if before.get(name) != run[name]
     ]
-    own = {name: value for name, value in before.items() if name not in ("model", "data", "rows")}
-    changes += settings_from(own, str(note)).changes(settings)
+    changes += kept.changes(settings)
     if changes:
         raise InputError(
             f"{out} can't be gone on with, since {', and '.join(changes)}; "
             "put that back, or give another --out."
         )
+
+
+def read_settings(note: Path) -> tuple[dict[str, str], TrainingSettings]:
+    """What a training's note says: model, data and digest of its rows, and the settings.
+
+    Raises:
+        InputError: It is not as it was written.
+    """
+    try:
+        values = yaml.safe_load(note.read_text(encoding="utf-8"))
+        run = {name: values.pop(name) for name in ("model", "data", "rows")}
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{note} is not as `train` wrote it; train again, to another folder.") from error
+    return run, settings_from(values, str(note))
 
 
 @contextmanager

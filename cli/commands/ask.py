@@ -56,7 +56,7 @@ def ask(
     """
     asked = _questions(questions, question_column, subset, split)[-last if last else None :]
     try:
-        answers = [_answers(name, engine, asked, max_tokens, think) for name in model]
+        answers = [answers_of(name, engine, asked, max_tokens, think) for name in model]
     except KeyboardInterrupt:
         raise interrupted("Nothing was kept; run the command again.") from None
     console = plain_console()
@@ -86,7 +86,8 @@ def _questions(source: str, column: str | None, subset: str | None, split: str |
     return [check_question(question.text) for question in found.questions]
 
 
-def _answers(name: str, engine: str, questions: list[str], max_tokens: int, think: int) -> list[Answer]:
+def answers_of(name: str, engine: str, questions: list[str], max_tokens: int, think: int = 0) -> list[Answer]:
+    """What a model answers; it is loaded and closed here."""
     # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model, ModelCh
 from cli.views.console import plain_console
 from finetune.data.formats import FORMATS
 from finetune.data.settings import DatasetSettings, parse_mix
+from scene.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.data.dataset import Dataset, Gate
@@ -84,6 +86,14 @@ def dataset(
             rich_help_panel=ROWS,
         ),
     ] = DatasetSettings.harms_removed,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS",
+            help="Take rows out: names that `why` gives, with commas, or a file of them.",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
     ] = DatasetSettings.seed,
@@ -111,6 +121,7 @@ def dataset(
         validation=validation,
         examples=examples,
         harms_removed=harms_removed,
+        without=() if without is None else _names(without),
         near=near,
         seed=seed,
         parquet=parquet,
@@ -131,6 +142,22 @@ def dataset(
     _report(made, out)
     if push_to_hub is not None:
         plain_console().print(f"Uploaded to {push(out, push_to_hub)}", soft_wrap=True)
+
+
+def _names(rows: str) -> tuple[str, ...]:
+    """Names of rows, each once: one a line where they are in a file.
+
+    Raises:
+        InputError: There are none, or the file can't be read.
+    """
+    try:
+        text = Path(rows).read_text("utf-8-sig") if os.path.isfile(rows) else rows.replace(",", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{rows} can't be read; give --without names of rows, or a file of them.") from error
+    found = tuple(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+    if not found:
+        raise InputError("--without names no rows; leave it out, or name some.")
+    return found
 
 
 def _made(scenes: list[Path], settings: DatasetSettings, gate: Gate | None) -> Dataset:

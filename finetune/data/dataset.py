@@ -97,10 +97,11 @@ async def make_dataset(
         rejected += refused
     taken = mixed(kept, settings.mix, settings.refusals)
     surplus = Counter(row.part for row in kept) - Counter(row.part for row in taken)
+    splits, named = _parted(split_rows(taken, settings), settings.without)
     dataset = Dataset(
         settings=settings,
-        splits=split_rows(taken, settings),
-        rejected=rejected,
+        splits=splits,
+        rejected=rejected + named,
         surplus=Counter({str(part): count for part, count in surplus.items()}),
         shortfalls=_shortfalls(taken, settings.mix),
         scenes=sources.scenes,
@@ -188,6 +189,24 @@ def split_rows(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list
         "validation": [row for row in rows if row.question in apart],
     }
     return {name: own for name, own in splits.items() if own}
+
+
+def _parted(
+    splits: dict[str, list[Row]], without: Sequence[str]
+) -> tuple[dict[str, list[Row]], list[Rejected]]:
+    """The splits without the rows that are named, so that the others are those of the set before, and these.
+
+    Raises:
+        InputError: There is no row of that name.
+    """
+    named = {row.id: row for own in splits.values() for row in own if row.id in {*without}}
+    if missing := [name for name in without if name not in named]:
+        raise InputError(f"The set has no row {missing[0]!r} to leave out; name rows as `why` does.")
+    left = {name: [row for row in own if row.id not in named] for name, own in splits.items()}
+    if named and not any(left.values()):
+        raise InputError("--without takes out every row of the set; leave some in.")
+    taken = [Rejected(named[name], "without") for name in without]
+    return {name: own for name, own in left.items() if own}, taken
 
 
 def _refuse_empty(dataset: Dataset) -> None:

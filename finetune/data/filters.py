@@ -31,6 +31,7 @@ REASONS = {
     "truncated": "it ends in mid-sentence, or is no whole JSON",
     "duplicate": "another row of its part asks and answers nearly the same",
     "gate": "asked in both orders, the model prefers the first answer",
+    "without": "it was named to be left out",
 }
 """Every reason a row can be left out for, in the order in which they are looked for."""
 

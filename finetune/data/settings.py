@@ -21,6 +21,7 @@ class DatasetSettings:
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
         examples: Keep the example turns in the prompts of simulation rows.
         harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
+        without: Names of rows to take out of the set that comes of the rest; nothing takes their place.
         near: Similarity in percent from which on two texts are the same.
         seed: Decides which rows are taken, their order, and which questions are kept apart.
         parquet: Write Parquet instead of JSON Lines.
@@ -33,6 +34,7 @@ class DatasetSettings:
     validation: float = 0.1
     examples: bool = False
     harms_removed: float | None = None
+    without: tuple[str, ...] = ()
     near: float = 88.0
     seed: int = 0
     parquet: bool = False

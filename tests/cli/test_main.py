@@ -27,7 +27,7 @@ def test_help_fits_and_shows_examples(monopolylogue, arguments, example):
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("export",), ("train",), ("models", "convert")])
+@pytest.mark.parametrize("command", [(), ("run",), ("export",), ("train",), ("why",), ("models", "convert")])
 @pytest.mark.parametrize("width", [40, 80])
 def test_help_is_whole_on_a_narrow_terminal(monopolylogue, command, width):
     wide = monopolylogue(*command, "--help", env={"COLUMNS": "200"}).stdout

@@ -144,3 +144,9 @@ def test_bad_input(monopolylogue, tmp_path) -> None:
     refused(monopolylogue("dataset", str(empty), "--out", out), "the export is empty")
     refused(monopolylogue("dataset", str(empty), "--out", out, "--format", "csv"), "no format 'csv'")
     refused(monopolylogue("dataset", str(empty), "--out", str(empty)), "something else")
+    refused(monopolylogue("dataset", str(empty), "--out", out, "--without", " ,"), "names no rows")
+    (tmp_path / "rows.txt").write_bytes(b"\xff")
+    refused(
+        monopolylogue("dataset", str(empty), "--out", out, "--without", str(tmp_path / "rows.txt")),
+        "can't be read",
+    )

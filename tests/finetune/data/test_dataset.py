@@ -462,3 +462,19 @@ def test_harms_can_be_told_of_verified_scenes_alone() -> None:
         made([verified(0, "none"), record(2, revised=True)], harms_removed=0.5)
     with pytest.raises(InputError, match="at most 1, not 2"):
         DatasetSettings(harms_removed=2)
+
+
+def test_rows_that_are_named_leave_the_set_as_it_was_without_them() -> None:
+    records = [record(n, revised=n % 2 == 0) for n in range(20)]
+    options = {"mix": {"aligned": 6, "helpful": 6}, "near": 100.0, "validation": 0.2}
+    before = made(records, **options)
+    bad = tuple(row.id for row in rows(before)[::4])
+    after = made(records, without=bad, **options)
+    left = {split: [row for row in own if row.id not in bad] for split, own in before.splits.items()}
+    assert after.splits == left
+    assert [(one.row.id, one.reason) for one in after.rejected] == [(name, "without") for name in bad]
+    assert after.filtered["without"]
+    with pytest.raises(InputError, match="has no row 'aligned-nobody' to leave out"):
+        made(records, without=("aligned-nobody",), **options)
+    with pytest.raises(InputError, match="every row"):
+        made(records, without=tuple(row.id for row in rows(before)), **options)

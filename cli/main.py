@@ -56,8 +56,6 @@ class Commands(TyperGroup):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its number
                 stream.reconfigure(errors="backslashreplace")
-        words = kwargs.get("args", args[0] if args else None)
-        words = sys.argv[1:] if words is None else words
         if not words or {*HELP} & {*words}:
             from typer import rich_utils
 

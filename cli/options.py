@@ -101,6 +101,34 @@ Questions = Annotated[
         help="JSON Lines, CSV, Parquet or text file, a folder of them, or a folder or hub id for `datasets`.",
     ),
 ]
+QuestionColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the question; by default the usual names.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Subset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Configuration of a data set.", rich_help_panel=QUESTIONS)
+]
+Split = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Split of a data set.", rich_help_panel=QUESTIONS)
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Play scenes that failed again, with another seed.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]
 Steps = Annotated[int, _setting("STEPS", SCENE, "Steps the asker takes, 2 to 8.")]
 MaxInteractions = Annotated[int, _setting("MAX_INTERACTIONS", SCENE, "Actions in all, at most, 1 to 64.")]

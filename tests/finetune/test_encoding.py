@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finetune.data.dataset import make_dataset
-from finetune.data.formats import FORMATS
+from finetune.data.formats import FORMATS, PREFERENCES
 from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings
 from finetune.data.write import write_dataset
@@ -63,7 +63,7 @@ def examples(request, tmp_path: Path):
     source = write(tmp_path / "export", [record(n, revised=n % 2 == 0) for n in range(6)])
     settings = DatasetSettings(format=request.param, near=100.0, validation=0)
     write_dataset(asyncio.run(make_dataset(read_scenes([source]), settings)), tmp_path / "data")
-    method = "dpo" if request.param == "preference" else "sft"
+    method = "dpo" if request.param in PREFERENCES else "sft"
     return read_examples(str(tmp_path / "data"), method)["train"]
 
 

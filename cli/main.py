@@ -36,6 +36,7 @@ from cli.commands import (
     why,
 )
 from cli.complaint import complain
+from cli.options import MATRIX, TRL, also
 from cli.output import open_standard_streams
 from cli.question import check_encoding
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
@@ -97,15 +98,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks would show what was asked
     context_settings={"help_option_names": [*HELP]},
 )
-app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=run.EPILOG, context_settings=also(MATRIX))(run.run)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=step.EPILOG)(step.step)
-app.command(epilog=export.EPILOG)(export.export)
+app.command(epilog=export.EPILOG, context_settings=also(MATRIX))(export.export)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=explain.EPILOG)(explain.explain)
 app.command(epilog=view.EPILOG)(view.view)
 app.command(epilog=dataset.EPILOG)(dataset.dataset)
-app.command(epilog=train.EPILOG)(train.train)
+app.command(epilog=train.EPILOG, context_settings=also(TRL))(train.train)
 app.command(epilog=why.EPILOG)(why.why)
 app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=ask.EPILOG)(ask.ask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,18 +10,46 @@ from typing import Annotated, Any
 import typer
 
 from inference.engine import DEVICES, DTYPES, ENGINES
-from inference.environment import PREFIX
+from inference.environment import BASE_URLS, PREFIX
 from scene.errors import InputError
 
 MODEL, SCENE, OUTPUT = "The model", "The scene", "Output"
+QUESTIONS, RUNNING = "The questions", "Running"
 """Titles in --help."""
+
+MATRIX = {"agent_num": "roles", "ego_steps": "steps"}
+"""Options of MATRIX's `example.py`, each with ours."""
+
+TRL = {
+    "dataset_config": "subset",
+    "gradient_accumulation_steps": "accumulation",
+    "load_in_4bit": "quantize",
+    "lr_scheduler_type": "schedule",
+    "max_seq_length": "max-length",
+    "model_name_or_path": "model",
+    "num_train_epochs": "epochs",
+    "output_dir": "out",
+    "per_device_train_batch_size": "batch-size",
+    "save_total_limit": "keep",
+    "torch_dtype": "dtype",
+    "warmup_ratio": "warmup",
+}
+"""Options of `trl sft` and its like that have another name here, each with ours."""
+
+
+def also(names: Mapping[str, str]) -> dict[str, Callable[[str], str]]:
+    """Context settings of a command that takes options by other names too, and by ours with underscores.
+
+    They are what people type who come from another program; --help has ours alone.
+    """
+    return {"token_normalize_func": lambda name: names.get(name, name).replace("_", "-")}
 
 
 def _setting(name: str, panel: str, text: str, suggested: tuple[str, ...] = ()) -> Any:  # noqa: ANN401  # as Typer's
     """An option that can be set by an environment variable too."""
     return typer.Option(
         metavar="NAME" if suggested else None,
-        envvar=PREFIX + name,
+        envvar=list(BASE_URLS) if name == "BASE_URL" else PREFIX + name,
         show_envvar=False,
         help=text,
         autocompletion=(lambda: list(suggested)) if suggested else None,
@@ -70,6 +99,34 @@ Questions = Annotated[
     typer.Argument(
         metavar="QUESTIONS",
         help="JSON Lines, CSV, Parquet or text file, a folder of them, or a folder or hub id for `datasets`.",
+    ),
+]
+QuestionColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the question; by default the usual names.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Subset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Configuration of a data set.", rich_help_panel=QUESTIONS)
+]
+Split = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Split of a data set.", rich_help_panel=QUESTIONS)
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Play scenes that failed again, with another seed.",
+        rich_help_panel=RUNNING,
     ),
 ]
 Roles = Annotated[int, _setting("ROLES", SCENE, "People affected beside the asker, 1 to 8.")]

@@ -81,7 +81,13 @@ def known_sets() -> dict[str, KnownSet]:
 
 
 def load_sets(
-    wanted: Sequence[str], data: Path | None = None, *, limit: int | None = None, seed: int = 0
+    wanted: Sequence[str],
+    data: Path | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    subsets: Sequence[str] = (),
+    splits: Sequence[str] = (),
 ) -> list[Item]:
     """The items of several sets, one set after the other.
 
@@ -91,12 +97,17 @@ def load_sets(
         data: Folder with the files of known sets; without it they come from the hub.
         limit: Most questions of a set, drawn at random.
         seed: For that draw.
+        subsets: Configurations of data sets that have several, as `SET=NAME`; `NAME` alone where one set is
+            wanted.
+        splits: Splits of data sets, likewise.
 
     Raises:
         InputError: A name is unknown or given twice, or a source can't be read.
     """
     items: list[Item] = []
     names: set[str] = set()
+    all_names = [spec.partition("=")[0] for spec in wanted]
+    subset_of, split_of = _chosen("--subset", subsets, all_names), _chosen("--split", splits, all_names)
     for spec in wanted:
         name, _, source = spec.partition("=")
         if name in names:
@@ -104,10 +115,10 @@ def load_sets(
         if not _NAME.fullmatch(name):
             raise InputError(f"{name!r} is no name for a set; use letters, digits, dots and dashes.")
         names.add(name)
-        found = _read(name, source, data)
+        found = _read(name, source, data, subset_of.get(name), split_of.get(name))
         if limit is not None and len(found) > limit:
-            chosen = sorted(random.Random(seed).sample(range(len(found)), limit))
-            found = [found[place] for place in chosen]
+            drawn = sorted(random.Random(seed).sample(range(len(found)), limit))
+            found = [found[place] for place in drawn]
         items += found
     return items
 
@@ -139,7 +150,24 @@ def check_score_only(
             raise InputError(f"The set {name} has no references to score; leave out --score-only {name}.")
 
 
-def _read(name: str, source: str, data: Path | None) -> list[Item]:
+def _chosen(option: str, texts: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """What was chosen of each set: `SET=NAME` means one of them, `NAME` the only one."""
+    chosen: dict[str, str] = {}
+    for text in texts:
+        name, _, part = text.rpartition("=")
+        name = name or (names[0] if len(names) == 1 else "")
+        if name not in names or name in chosen or not part:
+            raise InputError(
+                f"{option} {text} is for none of the sets; write SET=NAME, at most once for each of "
+                f"{', '.join(names)}."
+            )
+        chosen[name] = part
+    return chosen
+
+
+def _read(
+    name: str, source: str, data: Path | None, subset: str | None, chosen_split: str | None
+) -> list[Item]:
     known = known_sets().get(name)
     if known is None and not source:
         raise InputError(
@@ -147,7 +175,9 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
         )
     if known is None:
         columns = Columns(answer=REFERENCE if _has_references(source) else None)
-        return _items(name, read_questions(source, columns).questions, None)
+        return _items(
+            name, read_questions(source, columns, subset=subset, split=chosen_split).questions, None
+        )
     source = source or str(_file(known, data) or "")
     if source:
         form, split, data_dir = _form_of(source, known), None, None
@@ -161,7 +191,9 @@ def _read(name: str, source: str, data: Path | None) -> list[Item]:
         kind_column=form.kind_column,
     )
     try:
-        questions = read_questions(source, columns, split=split, data_dir=data_dir).questions
+        questions = read_questions(
+            source, columns, subset=subset, split=chosen_split or split, data_dir=data_dir
+        ).questions
     except InputError as error:
         if split is None:
             raise

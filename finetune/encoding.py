@@ -8,9 +8,9 @@ end token of Phi. A control token that is spelled in a row is learned as the let
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finetune.examples import Example
 from inference.batching.chat_prompt import ChatPrompts
@@ -42,12 +42,13 @@ class Lengths:
     """What became of the rows of a split.
 
     Attributes:
-        rows: Rows that are trained on.
+        rows: Rows that are trained on; for KTO each answer is one.
         tokens: Their tokens.
         counted: Those of them that the loss counts.
         truncated: Rows whose answer was cut, so that they don't teach to end.
         dropped: Rows left out, since their prompt alone fills the length.
         parts: Those of them whose part is known, by part.
+        unlearned: Rows whose answer is to be avoided, for KTO.
     """
 
     rows: int = 0
@@ -56,6 +57,7 @@ class Lengths:
     truncated: int = 0
     dropped: int = 0
     parts: Counter[str] = field(default_factory=Counter)
+    unlearned: int = 0
 
     def too_long(self) -> str:
         """How many rows were left out for their length and, where that is known, of which parts."""
@@ -118,41 +120,84 @@ class Encoder:
 class EncodedSplit:
     """Rows as the trainers take them, and an account of them."""
 
-    rows: list[dict[str, list[int]]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     lengths: Lengths = field(default_factory=Lengths)
 
 
-def encode_split(encoder: Encoder, examples: Iterable[Example], max_length: int) -> EncodedSplit:
+def encode_split(
+    encoder: Encoder, examples: Iterable[Example], max_length: int, *, apart: bool = False
+) -> EncodedSplit:
     """Encode examples for `SFTTrainer` (`input_ids`, `labels`) or, where they hold two answers, `DPOTrainer`.
 
     Args:
         encoder: For the model to train.
         examples: What to learn.
         max_length: Most tokens of a row.
+        apart: Make each answer a row of its own, as `KTOTrainer` takes them.
 
     Raises:
         InputError: The chat template can't be masked.
     """
     split = EncodedSplit()
     for example in examples:
-        answers = [example.answer] if example.rejected is None else [example.answer, example.rejected]
-        encoded = [encoder.encode(example.prompt, answer) for answer in answers]
+        said = {True: example.answer, False: example.rejected}
+        answers = {learned: answer for learned, answer in said.items() if answer is not None}
+        encoded = [encoder.encode(example.prompt, answer) for answer in answers.values()]
         cut = [one.cut(max_length) for one in encoded]
-        lengths = split.lengths
+        lengths, rows = split.lengths, len(cut) if apart else 1
         if not all(one.answer for one in cut):
-            lengths.dropped += 1
-            lengths.parts.update([example.part] if example.part else [])
+            lengths.dropped += rows
+            lengths.parts.update([example.part] * rows if example.part else [])
             continue
-        lengths.rows += 1
-        lengths.truncated += cut != encoded
+        lengths.rows += rows
+        lengths.truncated += sum(map(Encoded.__ne__, cut, encoded)) if apart else cut != encoded
         lengths.tokens += sum(len(one.prompt) + len(one.answer) for one in cut)
         lengths.counted += sum(len(one.answer) for one in cut)
-        split.rows.append(_preference(*cut) if len(cut) > 1 else _completion(cut[0]))
+        if apart:
+            lengths.unlearned += False in answers
+            split.rows += map(_judged, cut, answers)
+        else:
+            split.rows.append(_preference(*cut) if len(cut) > 1 else _completion(cut[0]))
     return split
+
+
+def encode_splits(
+    encoder: Encoder, examples: Mapping[str, Iterable[Example]], max_length: int, *, apart: bool
+) -> dict[str, EncodedSplit]:
+    """Encode all splits, `train` among them; see `encode_split`.
+
+    Raises:
+        InputError: The chat template can't be masked, or rows to be taken apart all ask the same.
+    """
+    splits = {name: encode_split(encoder, own, max_length, apart=apart) for name, own in examples.items()}
+    if apart and splits["train"].rows:
+        _mismatch(splits, max_length)
+    return splits
+
+
+def _mismatch(splits: Mapping[str, EncodedSplit], max_length: int) -> None:
+    """Give each row for `KTOTrainer` the answer to another prompt (`KL_completion_ids`).
+
+    How likely those are tells how far the model has moved from its base. TRL takes the answers of the same
+    batch, so that its batches can't be shuffled, and an answer may come to its own prompt. Here they are of
+    the next rows to train on that ask something else.
+    """
+    pool = splits["train"].rows
+    for split in splits.values():
+        for place, row in enumerate(split.rows):
+            ahead = (pool[(place + step) % len(pool)] for step in range(1, len(pool)))
+            other = next((one for one in ahead if one["prompt_ids"] != row["prompt_ids"]), None)
+            if other is None:
+                raise InputError("kto compares answers to different prompts; all rows here have the same.")
+            row["KL_completion_ids"] = other["completion_ids"][: max_length - len(row["prompt_ids"])]
 
 
 def _completion(one: Encoded) -> dict[str, list[int]]:
     return {"input_ids": one.prompt + one.answer, "labels": [IGNORED] * len(one.prompt) + one.answer}
+
+
+def _judged(one: Encoded, learned: bool) -> dict[str, Any]:
+    return {"prompt_ids": one.prompt, "completion_ids": one.answer, "label": learned}
 
 
 def _preference(chosen: Encoded, rejected: Encoded) -> dict[str, list[int]]:

@@ -13,14 +13,20 @@ from scene.errors import InputError
 from scene.tables.chats import Role, UnreadableCellError, chat_in, content_of, role_of, text_of, with_input
 from scene.tables.rows import BadRow, read_splits
 
+LABEL = "label"
+"""Column that says whether a single answer is to be learned."""
+
+_ANSWERS = (("messages",), ("prompt", "completion"), ("conversations",), ("instruction", "output"))
+_PREFERENCES = (
+    ("prompt", "chosen", "rejected"),
+    ("conversations", "chosen", "rejected"),
+    ("instruction", "chosen", "rejected"),
+    ("chosen", "rejected"),
+)
 COLUMNS: dict[Method, tuple[tuple[str, ...], ...]] = {
-    "sft": (("messages",), ("prompt", "completion"), ("conversations",), ("instruction", "output")),
-    "dpo": (
-        ("prompt", "chosen", "rejected"),
-        ("conversations", "chosen", "rejected"),
-        ("instruction", "chosen", "rejected"),
-        ("chosen", "rejected"),
-    ),
+    "sft": _ANSWERS,
+    "dpo": _PREFERENCES,
+    "kto": (*_PREFERENCES, *((*columns, LABEL) for columns in _ANSWERS)),
 }
 """Columns of the formats that each method learns from, those of the prompt before those of answers."""
 
@@ -39,12 +45,12 @@ _SPEAKERS: dict[str, Role] = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt, the answer to learn, and for DPO the one to avoid.
+    """A prompt, and the answer to learn, the one to avoid, or both.
 
     Attributes:
         prompt: Messages to answer.
-        answer: The answer to learn.
-        rejected: The answer to avoid.
+        answer: The answer to learn; None for KTO alone.
+        rejected: The answer to avoid, for DPO and KTO.
         part: Part of the mix, where the data set names it. For accounts alone, as what follows: it is no part
             of `digest`.
         scene: Id of the scene that the row comes from, where the data set names it.
@@ -52,7 +58,7 @@ class Example:
     """
 
     prompt: tuple[ChatMessage, ...]
-    answer: str
+    answer: str | None
     rejected: str | None = None
     part: str = field(default="", repr=False)
     scene: str = field(default="", repr=False)
@@ -101,6 +107,8 @@ def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
         )
     if "instruction" in columns and cells.get("history"):
         raise InputError(f"{where} has a history, which is not read; write it and the rest as messages.")
+    learned = _label(cells[LABEL], where) if LABEL in columns else True
+    columns = tuple(column for column in columns if column != LABEL)
     chats = [_chat(cells, column, f"{where}, column {column!r}") for column in columns]
     asked = chats.pop(0) if len(chats) > 1 and _SPEAKERS.get(columns[0]) != "assistant" else ()
     begun, answers = [chat[:-1] for chat in chats], [chat[-1:] for chat in chats]
@@ -113,19 +121,29 @@ def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
         raise InputError(f"{where}: the prompt does not end with what a user says.")
     if any(len(answer) != 1 or answer[0].role != "assistant" for answer in answers):
         raise InputError(f"{where}: the answer is not one message of the assistant; end the chat with it.")
-    if not answers[0][0].content.strip():
+    first, *others = (answer[0].content for answer in answers)
+    if learned and not first.strip():
         raise InputError(f"{where}: the answer to learn is empty.")
     part, scene, call = row.get("part", row.get("kind")), row.get("scene"), row.get("call")  # kind: at first
     part = part if isinstance(part, str) else ""
     scene = scene if part and isinstance(scene, str) else ""
     return Example(
         prompt,
-        answers[0][0].content,
-        answers[1][0].content if len(answers) > 1 else None,
+        first if learned else None,
+        next(iter(others), None) if learned else first,
         part,
         scene,
         f"{part}-{scene}" + ("" if call is None else f"-{call}") if scene else "",
     )
+
+
+def _label(cell: Any, where: str) -> bool:  # noqa: ANN401  # whatever stands in a cell
+    """Whether an answer is to be learned; tables have words and numbers for it too."""
+    labels = {"true": True, "1": True, "false": False, "0": False}
+    try:
+        return labels[str(cell).strip().lower()]
+    except KeyError:
+        raise InputError(f"{where}: the label is {cell!r}; write true or false.") from None
 
 
 def _joined(

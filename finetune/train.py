@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from finetune.check import check_answers
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of
 from finetune.curve import write_curve
-from finetune.encoding import Encoder, Lengths, encode_split
+from finetune.encoding import Encoder, Lengths, encode_splits
 from finetune.examples import digest, read_examples
 from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
@@ -97,7 +97,7 @@ def train(
     with trainers.quiet():
         words, network = trainers.load(source, settings)
         encoder = Encoder(words, network, model)
-        splits = {name: encode_split(encoder, own, settings.max_length) for name, own in examples.items()}
+        splits = encode_splits(encoder, examples, settings.max_length, apart=settings.method == "kto")
         lengths = {name: split.lengths for name, split in splits.items()}
         if not splits["train"].rows:
             raise InputError(f"No row of {data} fits {settings.max_length} tokens; raise --max-length.")

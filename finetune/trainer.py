@@ -23,6 +23,8 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.kto_config import KTOConfig
+from trl.trainer.kto_trainer import KTOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -139,6 +141,15 @@ def make(
         # Rows are cut already.
         config = DPOConfig(beta=settings.beta, max_length=None, **options)
         trainer = EncodedDPOTrainer(args=config, **made)
+    elif settings.method == "kto":
+        judging = KTOConfig(
+            beta=settings.beta,
+            desirable_weight=settings.desirable_weight,
+            undesirable_weight=settings.undesirable_weight,
+            max_length=None,
+            **options,
+        )
+        trainer = EncodedKTOTrainer(args=judging, **made)
     else:
         length = settings.max_length if settings.packing else None
         projects_few = options["use_cpu"] and "logits_to_keep" in inspect.signature(model.forward).parameters
@@ -241,17 +252,25 @@ class CpuSFTTrainer(EncodedSFTTrainer):
         return loss / num_items_in_batch * self.accelerator.num_processes
 
 
-class EncodedDPOTrainer(OwnOrder, DPOTrainer):
+class TakesEncoded(OwnOrder):
     """Takes rows that are encoded already, as `SFTTrainer` does by itself."""
 
     def _prepare_dataset(self, dataset: datasets.Dataset, *args: object) -> datasets.Dataset:
         return dataset
 
 
+class EncodedDPOTrainer(TakesEncoded, DPOTrainer):
+    """Learns to prefer one answer to another."""
+
+
+class EncodedKTOTrainer(TakesEncoded, KTOTrainer):
+    """Learns single answers and unlearns others."""
+
+
 def arguments(
     model: PreTrainedModel, settings: TrainingSettings, checkpoints: Path, *, validates: bool
 ) -> dict[str, Any]:
-    """Settings under the names that both of TRL's configurations know."""
+    """Settings under the names that all of TRL's configurations know."""
     device = pick_device("auto")
     return {
         "output_dir": str(checkpoints),
@@ -283,11 +302,12 @@ def arguments(
     }
 
 
-def row_length(row: Mapping[str, list[int]]) -> int:
-    """Tokens of a row; of a preference, those of the prompt with the longer answer."""
+def row_length(row: Mapping[str, Any]) -> int:
+    """Tokens of a row; where it has several answers, those of the prompt with the longest."""
     if "input_ids" in row:
         return len(row["input_ids"])
-    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+    prompt = len(row["prompt_ids"])
+    return prompt + max(len(ids) for name, ids in row.items() if name not in ("prompt_ids", "label"))
 
 
 def save(trainer: Trainer, out: Path, source: ModelSource) -> None:

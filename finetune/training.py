@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -15,9 +15,8 @@ from scene.errors import InputError
 PRESETS = Path(__file__).with_name("presets")
 SCHEDULES = ("cosine", "linear", "constant", "constant_with_warmup")
 REPORTERS = ("none", "trackio", "wandb", "tensorboard")
-METHODS: tuple[str, ...] = ("sft", "dpo")
-
-Method = Literal["sft", "dpo"]
+Method = Literal["sft", "dpo", "kto"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 LENIENT = frozenset({"save_steps", "logging_steps", "keep", "report_to"})
 """Settings that may change when a training goes on: none of them changes what is learned."""
@@ -28,7 +27,8 @@ class TrainingSettings:
     """How to train. The defaults are the paper's, as in the preset `paper`.
 
     Attributes:
-        method: `sft` learns answers, `dpo` learns to prefer one answer to another.
+        method: `sft` learns answers, `dpo` learns to prefer one answer to another, `kto` learns answers and
+            unlearns others, which need not belong to the same question.
         epochs: Passes over the rows.
         max_steps: Steps after which to stop, whatever the epochs; 0 for no limit.
         learning_rate: Peak of the schedule.
@@ -47,7 +47,9 @@ class TrainingSettings:
         quantize: Load the base in 4 bits (QLoRA); needs CUDA and bitsandbytes.
         dtype: Number format of the base; `auto` is bfloat16 where the processor computes in it.
         gradient_checkpointing: Compute activations twice instead of keeping them: slower, less memory.
-        beta: How far DPO may move from the base; larger is less.
+        beta: How far DPO and KTO may move from the base; larger is less.
+        desirable_weight: Weight of the answers that KTO learns.
+        undesirable_weight: Weight of those that it unlearns.
         seed: Seed of weights, order and dropout.
         save_steps: Steps between checkpoints.
         keep: Checkpoints kept.
@@ -74,6 +76,8 @@ class TrainingSettings:
     dtype: str = "auto"
     gradient_checkpointing: bool = True
     beta: float = 0.1
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
     seed: int = 0
     save_steps: int = 50
     keep: int = 2
@@ -102,7 +106,7 @@ class TrainingSettings:
         ):
             if not getattr(self, name) >= low:
                 raise InputError(f"{name} must be at least {low}, not {getattr(self, name)}.")
-        for name in ("epochs", "learning_rate", "beta"):
+        for name in ("epochs", "learning_rate", "beta", "desirable_weight", "undesirable_weight"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)}.")
         if self.warmup >= 1 or self.lora_dropout >= 1:
@@ -117,8 +121,13 @@ class TrainingSettings:
                 raise InputError(
                     f"There is no {name} {getattr(self, name)!r}; give one of {', '.join(known)}."
                 )
-        if self.packing and self.method == "dpo":
-            raise InputError("packing is for sft only; leave it out for dpo.")
+        if self.packing and self.method != "sft":
+            raise InputError(f"packing is for sft only; leave it out for {self.method}.")
+        if self.method == "kto" and self.batch_size < 2:
+            raise InputError(
+                "kto measures how far a batch has moved from the base, which takes two rows at least; give "
+                "--batch-size 2 or more."
+            )
 
     def changes(self, other: TrainingSettings) -> list[str]:
         """What another training would learn otherwise, one phrase each."""

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from finetune.check import QUESTIONS, ask
+from finetune.trainer import row_length
 from inference.loading import engine_on
 from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.pretrained import no_memory, reason
@@ -90,7 +91,7 @@ def _try_answering(model: PreTrainedModel, words: PreTrainedTokenizerBase, name:
 def _try_learning(trainer: Trainer, name: str) -> None:
     """The loss of the shortest row, what its end changes before it, and its gradient."""
     rows: Any = trainer.train_dataset
-    sizes = [sum(map(len, row.values())) for row in rows]
+    sizes = list(map(row_length, rows))
     batch = trainer._prepare_inputs(trainer.data_collator([rows[sizes.index(min(sizes))]]))
     model: Any = trainer.model
     ids = batch["input_ids"][:1]

@@ -10,6 +10,9 @@ from scene.errors import InputError
 
 PREFIX = "MONOPOLYLOGUE_"
 
+BASE_URLS = (PREFIX + "BASE_URL", "OPENAI_BASE_URL")
+"""Variables with the address of a server; the second is that of every program that speaks to one."""
+
 WORDS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
     **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
@@ -78,6 +81,6 @@ def model_settings() -> dict[str, Any]:
         "engine": setting("ENGINE", None, "auto"),
         "dtype": setting("DTYPE", None, "auto"),
         "device": setting("DEVICE", None, "auto"),
-        "base_url": setting("BASE_URL", None, "") or None,
+        "base_url": next(filter(None, map(os.environ.get, BASE_URLS)), None),
         "structured": not switch("NO_STRUCTURED"),
     }

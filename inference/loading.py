@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
-from inference.environment import PREFIX, setting
+from inference.environment import BASE_URLS, PREFIX, setting
 from inference.llama_engine.library import is_usable
 from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.adapter import is_plain, read_adapter
@@ -135,7 +135,8 @@ def _served(
         )
     if engine not in ("auto", "openai"):
         raise InputError(
-            f"The engine `{engine}` runs here, not on a server; leave out --engine or --base-url."
+            f"The engine `{engine}` runs here, not on a server; leave out --engine or --base-url, "
+            f"which {' or '.join(BASE_URLS)} may say."
         )
     if dtype != "auto" or device != "auto":
         raise InputError("The server decides on dtype and device; leave out --dtype and --device.")

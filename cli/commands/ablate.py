@@ -15,6 +15,8 @@ from cli.commands.evaluate import (
     MaxTokens,
     Out,
     SetNames,
+    Splits,
+    Subsets,
 )
 from cli.options import SCENE, Device, Dtype, EngineName, MaxInteractions, Model, Roles, Steps, numbers
 from scene.settings import SceneSettings
@@ -31,6 +33,8 @@ def ablate(
     out: Out,
     judge: Annotated[str, typer.Option(metavar="MODEL", help="Model that compares answers.")],
     judge_url: JudgeUrl = None,
+    subset: Subsets = None,
+    split: Splits = None,
     data: Data = None,
     limit: Limit = None,
     sweep_roles: Annotated[
@@ -65,7 +69,9 @@ def ablate(
     from evaluation.session import Sampling
     from evaluation.sets import load_sets
 
-    items = tuple(load_sets(set_names, data, limit=limit, seed=seed))
+    items = tuple(
+        load_sets(set_names, data, limit=limit, seed=seed, subsets=subset or (), splits=split or ())
+    )
     scene = SceneSettings(roles=roles, steps=steps, max_interactions=max_interactions)
     sweep = Sweep(
         roles=numbers(sweep_roles, "--sweep-roles"),

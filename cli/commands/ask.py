@@ -9,7 +9,16 @@ import typer
 from rich.text import Text
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, EngineName, ModelChoice, Questions
+from cli.options import (
+    MODEL,
+    OUTPUT,
+    EngineName,
+    ModelChoice,
+    QuestionColumn,
+    Questions,
+    Split,
+    Subset,
+)
 from cli.output import print_line
 from cli.views.console import plain_console
 from scene.errors import InputError
@@ -33,12 +42,9 @@ def ask(
     model: Annotated[
         list[str], typer.Option(help="A model to ask; give it once for each.", rich_help_panel=MODEL)
     ],
-    question_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Column of the question; by default the usual names."),
-    ] = None,
-    subset: Annotated[str | None, typer.Option(metavar="NAME", help="Configuration of a data set.")] = None,
-    split: Annotated[str | None, typer.Option(metavar="NAME", help="Split of a data set.")] = None,
+    question_column: QuestionColumn = None,
+    subset: Subset = None,
+    split: Split = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only so many, from the end.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Room for an answer, in tokens.")] = 384,
     think: Annotated[

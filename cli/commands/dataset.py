@@ -31,7 +31,10 @@ The paper's mix, of two exports, as Parquet:
   monopolylogue dataset exports/a exports/b --mix aligned=6000,helpful=6000,simulation=6000 \
 --parquet --out data/paper
 
-Preferences for DPO, each judged once more by a larger model:
+Rows for LLaMA-Factory and Axolotl, with what these need to find them:
+  monopolylogue dataset exports/a --format sharegpt --out data/rows
+
+Preferences for DPO or KTO, each judged once more by a larger model:
   monopolylogue dataset exports/a --format preference --gate --model Qwen/Qwen2.5-7B-Instruct \
 --out data/preferences"""
 
@@ -180,6 +183,7 @@ def _gated(scenes: list[Path], settings: DatasetSettings, choice: ModelChoice) -
 def _report(made: Dataset, out: Path) -> None:
     """What came of it, on standard output."""
     from finetune.data.filters import REASONS
+    from finetune.data.other_trainers import AXOLOTL, LLAMA_FACTORY, is_read_elsewhere
 
     console = plain_console()
     for split, parts in made.counts.items():
@@ -190,3 +194,8 @@ def _report(made: Dataset, out: Path) -> None:
     for reason, parts in made.filtered.items():
         console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
     console.print(f"Written to {out}.", soft_wrap=True)
+    if is_read_elsewhere(made.settings.format):
+        console.print(
+            f"LLaMA-Factory finds the rows by {out / LLAMA_FACTORY}, Axolotl by {AXOLOTL} beside it.",
+            soft_wrap=True,
+        )

@@ -7,12 +7,23 @@ from typing import Annotated
 
 import typer
 
-from cli.options import MODEL, OUTPUT, SCENE, Device, Dtype, EngineName, MaxInteractions, Roles, Steps
+from cli.options import (
+    MODEL,
+    OUTPUT,
+    QUESTIONS,
+    SCENE,
+    Device,
+    Dtype,
+    EngineName,
+    MaxInteractions,
+    Roles,
+    Steps,
+)
 from cli.output import print_line
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
-QUESTIONS, JUDGING, ANSWERS = "The questions", "The judge", "The answers"
+JUDGING, ANSWERS = "The judge", "The answers"
 """Titles in --help."""
 
 EPILOG = """\
@@ -45,6 +56,24 @@ SetNames = Annotated[
         "--set",
         metavar="SET",
         help="A known set, or NAME=SOURCE with a file or hub id; once for each.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Subsets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subset",
+        metavar="[SET=]NAME",
+        help="Configuration of a data set that has several; once for each set.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Splits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split",
+        metavar="[SET=]NAME",
+        help="Split of a data set that has several; once for each set.",
         rich_help_panel=QUESTIONS,
     ),
 ]
@@ -98,6 +127,8 @@ def evaluate(
     ],
     set_names: SetNames,
     out: Out,
+    subset: Subsets = None,
+    split: Splits = None,
     data: Data = None,
     limit: Limit = None,
     score_only: ScoreOnly = None,
@@ -152,7 +183,9 @@ def evaluate(
     from evaluation.systems import parse_system
 
     systems = tuple(parse_system(spec) for spec in system)
-    items = tuple(load_sets(set_names, data, limit=limit, seed=seed))
+    items = tuple(
+        load_sets(set_names, data, limit=limit, seed=seed, subsets=subset or (), splits=split or ())
+    )
     if judge is None and (judge_url or judge_set or pair):
         raise InputError(
             "There is no judge; name its model with --judge, or leave out what is said about it."

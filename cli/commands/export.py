@@ -10,8 +10,11 @@ import typer
 from cli.complaint import interrupted
 from cli.config_file import Config
 from cli.options import (
+    QUESTIONS,
+    RUNNING,
     SCENE,
     BaseUrls,
+    Concurrency,
     Device,
     Dtype,
     EngineName,
@@ -19,10 +22,14 @@ from cli.options import (
     Model,
     ModelChoice,
     NoStructured,
+    QuestionColumn,
     Questions,
+    RetryFailed,
     Roles,
     Seed,
+    Split,
     Steps,
+    Subset,
     Temperature,
     Think,
 )
@@ -30,8 +37,8 @@ from scene.nouns import Kind
 from scene.settings import SceneSettings
 from scene.tables.questions import Columns
 
-QUESTIONS, RUNNING, MACHINES = "The questions", "Running", "More than one machine"
-"""Titles in --help."""
+MACHINES = "More than one machine"
+"""Title in --help."""
 
 EPILOG = """\
 [bold]Examples[/]
@@ -64,14 +71,7 @@ def export(
         Path, typer.Option(metavar="DIR", help="Folder for the scenes; goes on with what is there.")
     ],
     config: Config = None,
-    question_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Column of the question; by default the usual names.",
-            rich_help_panel=QUESTIONS,
-        ),
-    ] = None,
+    question_column: QuestionColumn = None,
     answer_column: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Column of first answers to rehearse.", rich_help_panel=QUESTIONS),
@@ -87,13 +87,8 @@ def export(
             rich_help_panel=QUESTIONS,
         ),
     ] = None,
-    subset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Configuration of a data set.", rich_help_panel=QUESTIONS),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Split of a data set.", rich_help_panel=QUESTIONS)
-    ] = None,
+    subset: Subset = None,
+    split: Split = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop at a row that can't be used.", rich_help_panel=QUESTIONS),
@@ -108,23 +103,11 @@ def export(
         bool,
         typer.Option("--dry-run", help="Say how much there is to do, and stop.", rich_help_panel=RUNNING),
     ] = False,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
-        ),
-    ] = None,
+    concurrency: Concurrency = None,
     scene_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a scene is given up.", rich_help_panel=RUNNING)
     ] = 7200,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed",
-            help="Play scenes that failed again, with another seed.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = False,
+    retry_failed: RetryFailed = False,
     max_failures: Annotated[
         int | None,
         typer.Option(min=1, help="Stop once so many have failed in this run.", rich_help_panel=RUNNING),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, Model
+from cli.options import MODEL, OUTPUT, RUNNING, Model
 from cli.views.console import plain_console
-from finetune.training import METHODS, REPORTERS, SCHEDULES, load_settings, presets
+from finetune.training import METHODS, REPORTERS, SCHEDULES, TrainingSettings, load_settings, presets
 from inference.engine import DTYPES
 
-LEARNING, ADAPTER, RUNNING = "Learning", "The adapter", "Running"
+LEARNING, ADAPTER = "Learning", "The adapter"
+"""Titles in --help."""
 
 EPILOG = """\
 [bold]Examples[/]
@@ -27,6 +29,9 @@ The paper's training on one GPU, with twice the rank; --resume goes on with it i
   monopolylogue train data/paper --model Qwen/Qwen2.5-7B-Instruct --preset paper --lora-r 16 \
 --out adapters/7b --resume
 
+Preferences, or single answers with a label, two at a time:
+  monopolylogue train data/preferences --method kto --batch-size 2 --out adapters/kto
+
 Several GPUs (FSDP and DeepSpeed files are in finetune/accelerate):
   accelerate launch --config_file finetune/accelerate/fsdp.yaml -m cli.main train data/paper ..."""
 
@@ -37,6 +42,7 @@ def _field(panel: str, text: str) -> Any:  # noqa: ANN401  # as Typer's
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="Folder that `dataset` wrote, file, or hub id.")
     ],
@@ -51,7 +57,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.", rich_help_panel=RUNNING)
     ] = False,
-    method: Annotated[str | None, _field(LEARNING, f"{' or '.join(METHODS)}.")] = None,
+    method: Annotated[str | None, _field(LEARNING, f"{', '.join(METHODS)}.")] = None,
     epochs: Annotated[float | None, _field(LEARNING, "Passes over the rows.")] = None,
     max_steps: Annotated[int | None, _field(LEARNING, "Stop after so many steps.")] = None,
     learning_rate: Annotated[float | None, _field(LEARNING, "Peak learning rate.")] = None,
@@ -61,7 +67,9 @@ def train(
     batch_size: Annotated[int | None, _field(LEARNING, "Rows in a forward pass.")] = None,
     accumulation: Annotated[int | None, _field(LEARNING, "Forward passes in a step.")] = None,
     max_length: Annotated[int | None, _field(LEARNING, "Longest row, in tokens.")] = None,
-    beta: Annotated[float | None, _field(LEARNING, "For dpo: how close to the base to stay.")] = None,
+    beta: Annotated[float | None, _field(LEARNING, "For dpo and kto: how close to the base to stay.")] = None,
+    desirable_weight: Annotated[float | None, _field(LEARNING, "For kto: weight of what is learned.")] = None,
+    undesirable_weight: Annotated[float | None, _field(LEARNING, "For kto: weight of the rest.")] = None,
     seed: Annotated[int | None, _field(LEARNING, "Seed of weights, order and dropout.")] = None,
     lora_r: Annotated[int | None, _field(ADAPTER, "Rank.")] = None,
     lora_alpha: Annotated[int | None, _field(ADAPTER, "Scale.")] = None,
@@ -82,32 +90,7 @@ def train(
     its settings, a card and the loss curve; a training that was cut off goes
     on with --resume.
     """
-    changes = {
-        "method": method,
-        "epochs": epochs,
-        "max_steps": max_steps,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "warmup": warmup,
-        "weight_decay": weight_decay,
-        "batch_size": batch_size,
-        "accumulation": accumulation,
-        "max_length": max_length,
-        "beta": beta,
-        "seed": seed,
-        "lora_r": lora_r,
-        "lora_alpha": lora_alpha,
-        "lora_dropout": lora_dropout,
-        "quantize": quantize,
-        "dtype": dtype,
-        "gradient_checkpointing": gradient_checkpointing,
-        "group_by_length": group_by_length,
-        "packing": packing,
-        "save_steps": save_steps,
-        "keep": keep,
-        "logging_steps": logging_steps,
-        "report_to": report_to,
-    }
+    changes = {field.name: context.params[field.name] for field in fields(TrainingSettings)}
     settings = load_settings(preset, changes)
     # Here, since it takes seconds to import what this needs.
     from cli.views.training_view import TrainingView

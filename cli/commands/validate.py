@@ -10,9 +10,11 @@ import typer
 from cli.complaint import interrupted
 from cli.config_file import Config
 from cli.options import (
+    RUNNING,
     SCENE,
     AsJson,
     BaseUrl,
+    Concurrency,
     Device,
     Dtype,
     EngineName,
@@ -20,17 +22,17 @@ from cli.options import (
     Model,
     ModelChoice,
     NoStructured,
+    RetryFailed,
     Roles,
+    Split,
     Steps,
+    Subset,
     Temperature,
     Think,
     numbers,
 )
 from cli.output import print_line
 from scene.settings import SceneSettings
-
-RUNNING = "Running"
-"""Title in --help."""
 
 EPILOG = """\
 [bold]Examples[/]
@@ -61,24 +63,14 @@ def validate(
         ),
     ] = None,
     config: Config = None,
+    subset: Subset = None,
+    split: Split = None,
     limit: Annotated[
         int | None,
         typer.Option(min=2, help="Only so many questions, half of each kind.", rich_help_panel=RUNNING),
     ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Scenes at once, at most; fewer where more gain nothing.", rich_help_panel=RUNNING
-        ),
-    ] = None,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed",
-            help="Play scenes that failed again, with another seed.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = False,
+    concurrency: Concurrency = None,
+    retry_failed: RetryFailed = False,
     seeds: Annotated[
         str,
         typer.Option(metavar="N,...", help="Play every question under each of them.", rich_help_panel=SCENE),
@@ -118,6 +110,8 @@ def validate(
 
         options = Options(
             questions=questions,
+            subset=subset,
+            split=split,
             limit=limit,
             seeds=chosen,
             out=out,

@@ -48,6 +48,8 @@ class TrainingView:
         """Say what became of the rows."""
         for name, own in {} if self._quiet else lengths.items():
             line = f"{name}: {own.rows:,} rows, {own.tokens:,} tokens, {own.counted:,} of them learned"
+            if own.unlearned:
+                line += f"; {own.unlearned:,} of the rows are to be avoided"
             if own.truncated:
                 line += f"; {own.truncated:,} cut to fit"
             self._console.print(line, style="dim", soft_wrap=True)

@@ -30,6 +30,8 @@ class Options:
     """What the command line asks for; see `cli.commands.validate.validate`."""
 
     questions: str | None
+    subset: str | None
+    split: str | None
     limit: int | None
     seeds: tuple[int, ...]
     out: Path
@@ -42,8 +44,8 @@ class Options:
         """The export of one seed, which `export` itself could go on with."""
         return ExportOptions(
             source=self.questions or "the shipped questions",
-            subset=None,
-            split=None,
+            subset=self.subset,
+            split=self.split,
             columns=Columns(),
             strict=True,
             limit=self.limit,
@@ -70,7 +72,7 @@ def run_validation(options: Options) -> Validation:
         typer.Exit: Ctrl-C, or an engine that died.
     """
     console = plain_console(stderr=True)
-    found = labelled(options.questions, options.limit)
+    found = labelled(options.questions, options.limit, subset=options.subset, split=options.split)
     for seed in options.seeds:
         play_missing(options.export(seed), found, found.questions, console)
     exports = {seed: Export(options.export(seed).out) for seed in options.seeds}

@@ -17,18 +17,22 @@ They were written for this and after nothing that anybody evaluates on. The spli
 """
 
 
-def labelled(source: str | None, limit: int | None = None) -> QuestionSet:
+def labelled(
+    source: str | None, limit: int | None = None, *, subset: str | None = None, split: str | None = None
+) -> QuestionSet:
     """Questions of both kinds in turn, so that any number of the first ones is as balanced as can be.
 
     Args:
         source: A file or data set; None takes the set that ships with the project.
         limit: Only so many.
+        subset: Configuration of a data set.
+        split: Split of a data set.
 
     Raises:
         InputError: It can't be read, a row can't be used or says no kind, or all are of one kind.
     """
     name = source or str(SHIPPED)
-    found = read_questions(name)
+    found = read_questions(name, subset=subset, split=split)
     if found.malformed:
         raise InputError(f"{name}, {found.malformed[0]}.")
     kinds: dict[Kind, list[Question]] = {"harmful": [], "helpful": []}

@@ -30,6 +30,7 @@ _FEATURE_OF = {
     "messages": ("messages",),
     "sharegpt": ("conversations",),
     "preference": ("prompt", "chosen", "rejected"),
+    "sharegpt-preference": ("conversations", "chosen", "rejected"),
 }
 
 
@@ -94,9 +95,13 @@ def _config_name(dataset: Dataset) -> str:
 
 def _features(name: str) -> list[dict[str, object]]:
     """Types of the columns: left to themselves, readers of JSON Lines take them from the first rows."""
-    keys = ("from", "value") if name == "sharegpt" else ("role", "content")
+    keys = ("from", "value") if name.startswith("sharegpt") else ("role", "content")
+    single = ("chosen", "rejected") if name == "sharegpt-preference" else ()
     chats: list[dict[str, object]] = [
-        {"name": column, "list": [{"name": key, "dtype": "string"} for key in keys]}
+        {
+            "name": column,
+            "struct" if column in single else "list": [{"name": key, "dtype": "string"} for key in keys],
+        }
         for column in _FEATURE_OF[name]
     ]
     origin: list[dict[str, object]] = [

@@ -10,6 +10,9 @@ from scene.record import Message
 
 Chat = list[dict[str, str]]
 
+PREFERENCES = ("preference", "sharegpt-preference")
+"""Formats of two answers."""
+
 SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
@@ -29,11 +32,12 @@ def _prompt_completion(row: Row) -> dict[str, Any]:
     return {"prompt": _chat(row.prompt), "completion": _answer(row.completion)}
 
 
+def _turns(chat: Chat) -> Chat:
+    return [{"from": SHAREGPT_ROLES[turn["role"]], "value": turn["content"]} for turn in chat]
+
+
 def _sharegpt(row: Row) -> dict[str, Any]:
-    chat = _chat(row.prompt) + _answer(row.completion)
-    return {
-        "conversations": [{"from": SHAREGPT_ROLES[turn["role"]], "value": turn["content"]} for turn in chat]
-    }
+    return {"conversations": _turns(_chat(row.prompt) + _answer(row.completion))}
 
 
 def _preference(row: Row) -> dict[str, Any]:
@@ -44,17 +48,23 @@ def _preference(row: Row) -> dict[str, Any]:
     }
 
 
+def _sharegpt_preference(row: Row) -> dict[str, Any]:
+    (chosen,), (rejected,) = _turns(_answer(row.completion)), _turns(_answer(row.rejected))
+    return {"conversations": _turns(_chat(row.prompt)), "chosen": chosen, "rejected": rejected}
+
+
 FORMATS: dict[str, Callable[[Row], dict[str, Any]]] = {
     "prompt-completion": _prompt_completion,
     "messages": _messages,
     "sharegpt": _sharegpt,
     "preference": _preference,
+    "sharegpt-preference": _sharegpt_preference,
 }
 
 
 def parts_for(name: str) -> tuple[Part, ...]:
     """Parts of a mix that a format can hold."""
-    return ("preference",) if name == "preference" else ("aligned", "helpful", "simulation")
+    return ("preference",) if name in PREFERENCES else ("aligned", "helpful", "simulation")
 
 
 def formatted(row: Row, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class DatasetSettings:
     """How a data set is made of scenes.
 
     Attributes:
-        format: `prompt-completion`, `messages`, `sharegpt` or `preference`.
+        format: One of `finetune.data.formats.FORMATS`.
         mix: Rows wanted of each part; None takes all there are of every part that the format holds.
         refusals: Most answers that turn the asker away; None takes all. Few rows teach how often to refuse:
             with too many a model refuses what is harmless, with too few it does what is harmful.

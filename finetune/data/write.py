@@ -15,6 +15,7 @@ from finetune.data.card import dataset_card
 from finetune.data.dataset import Dataset
 from finetune.data.filters import REASONS, Rejected
 from finetune.data.formats import formatted
+from finetune.data.other_trainers import AXOLOTL, LLAMA_FACTORY, axolotl, is_read_elsewhere, llama_factory
 from scene.errors import InputError
 from scene.files import put_in_place
 
@@ -64,13 +65,17 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
 def _write(dataset: Dataset, folder: Path) -> None:
     (folder / ROWS).mkdir(parents=True)
     ending = "parquet" if dataset.settings.parquet else "jsonl"
+    name, files = dataset.settings.format, {split: f"{ROWS}/{split}.{ending}" for split in dataset.splits}
     for split, rows in dataset.splits.items():
-        values = [formatted(row, dataset.settings.format) for row in rows]
-        path = folder / ROWS / f"{split}.{ending}"
+        values = [formatted(row, name) for row in rows]
         if dataset.settings.parquet:
-            _write_parquet(path, values)
+            _write_parquet(folder / files[split], values)
         else:
-            _write_lines(path, values)
+            _write_lines(folder / files[split], values)
+    if is_read_elsewhere(name):
+        info = json.dumps(llama_factory(name, files), indent=2)
+        (folder / LLAMA_FACTORY).write_text(info + "\n", encoding="utf-8")
+        (folder / AXOLOTL).write_text(axolotl(name, files), encoding="utf-8")
     _write_lines(folder / REJECTED, [_rejected(one) for one in dataset.rejected])
     (folder / CARD).write_text(dataset_card(dataset, ending), encoding="utf-8")
     manifest = json.dumps(manifest_of(dataset), indent=2, ensure_ascii=False)

@@ -13,7 +13,7 @@ from cli.main import app
 from cli.options import MODEL
 from graph.build import build_graph
 from inference.engine import ChatMessage, GenerationRequest
-from inference.environment import PREFIX, WORDS
+from inference.environment import BASE_URLS, PREFIX, WORDS
 from scene.errors import EngineError, InputError
 from scene.record import SceneRecord, record_settings
 from scene.settings import SceneSettings, settings_in
@@ -35,9 +35,9 @@ EXAMPLES = {
 def variables(command: click.Command) -> dict[str, str | None]:
     """The variables that a command or one below it reads, each with the panel of its option."""
     found = {
-        parameter.envvar: getattr(parameter, "rich_help_panel", None)
+        name: getattr(parameter, "rich_help_panel", None)
         for parameter in command.params
-        if isinstance(parameter.envvar, str)
+        for name in ([parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ())
     }
     for below in getattr(command, "commands", {}).values():
         found |= variables(below)
@@ -62,7 +62,7 @@ def asked_by_studio(monkeypatch) -> dict:
 
 def test_every_variable_of_the_model_is_compared_below():
     panel = {name for name, panel in variables(typer.main.get_command(app)).items() if panel == MODEL}
-    assert panel == {PREFIX + name for name in EXAMPLES}
+    assert panel == {PREFIX + name for name in EXAMPLES} | {*BASE_URLS}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,21 @@ def test_both_load_the_same_model(monopolylogue, loader, monkeypatch, given):
     (asked,) = loader.asked
     del asked["on_progress"]
     assert asked_by_studio(monkeypatch) == asked
+
+
+@pytest.mark.parametrize(
+    ("ours", "everybody_s", "asked_of"),
+    [(None, URL, URL), ("", URL, URL), (URL, "http://127.0.0.1:9/v1", URL), (URL, "", URL), ("", "", None)],
+)
+def test_the_address_of_a_server_is_that_of_other_programs_where_ours_is_not_set(
+    monopolylogue, loader, monkeypatch, ours, everybody_s, asked_of
+):
+    for name, value in zip(BASE_URLS, (ours, everybody_s), strict=True):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert monopolylogue("run", "Why?", "--json").exit_code == 0
+    assert [asked["base_url"] for asked in loader.asked] == [asked_of]
+    assert asked_by_studio(monkeypatch)["base_url"] == asked_of
 
 
 NUMBERS = {"ROLES": "2", "STEPS": "4", "MAX_INTERACTIONS": "5", "TEMPERATURE": "0.7", "SEED": "9"}
@@ -144,4 +159,5 @@ def test_the_document_says_of_every_variable_whether_studio_reads_it():
     command |= {PREFIX + name for name in re.findall(r'(?:setting|switch)\("([A-Z_]+)"', code)}
     text = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
     _, _, table = text.partition("## What it reads from the environment")
-    assert set(re.findall(rf"{PREFIX}[A-Z_]+", table.partition("\n## ")[0])) == command
+    told = re.findall(rf"(?:{PREFIX}|OPENAI_BASE_)[A-Z_]+", table.partition("\n## ")[0])
+    assert set(told) == command

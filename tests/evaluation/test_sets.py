@@ -38,6 +38,36 @@ def test_a_limit_draws_the_same_questions_every_time(tmp_path) -> None:
     assert {item.kind for item in drawn} == {None}
 
 
+def test_a_data_set_with_several_subsets_and_splits(tmp_path) -> None:
+    configs = ""
+    for name in ("first", "second"):
+        files = ""
+        for split in ("train", "test"):
+            (tmp_path / f"{name}-{split}.jsonl").write_text(json.dumps({"question": f"{name} {split}?"}))
+            files += f"  - split: {split}\n    path: {name}-{split}.jsonl\n"
+        configs += f"- config_name: {name}\n  data_files:\n{files}"
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    own = f"own={tmp_path}"
+    with pytest.raises(InputError, match="has the subsets first, second; choose one with --subset"):
+        load_sets([own])
+    with pytest.raises(InputError, match="has the splits train, test; choose one with --split"):
+        load_sets([own], subsets=["second"])
+    for subset, split in (("second", "test"), ("own=second", "own=test")):
+        (item,) = load_sets([own], subsets=[subset], splits=[split])
+        assert item.question == "second test?"
+    both = [own, f"other={tmp_path}"]
+    items = load_sets(both, subsets=["own=first", "other=second"], splits=["own=test", "other=train"])
+    assert [(item.set, item.question) for item in items] == [
+        ("own", "first test?"),
+        ("other", "second train?"),
+    ]
+    for wrong in (["first"], ["=first"], ["mine=first"], ["own="], ["own=first", "own=second"]):
+        with pytest.raises(
+            InputError, match=rf"--subset {wrong[-1]} is for none of the sets; write SET=NAME"
+        ):
+            load_sets(both, subsets=wrong)
+
+
 TRANSCRIPTS = (
     "\n\nHuman: Who am I?\n\nAssistant: You.\n\nHuman: Why?\n\nAssistant: So.",
     "\n\nHuman: Who am I?\n\nAssistant: Nobody.",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from finetune.data.dataset import make_dataset
-from finetune.data.formats import FORMATS
+from finetune.data.formats import FORMATS, PREFERENCES
 from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings
 from finetune.data.write import write_dataset
-from finetune.encoding import Encoder, encode_split
+from finetune.encoding import Encoder, encode_split, encode_splits
 from finetune.examples import Example, digest, read_examples
 from inference.engine import ChatMessage
 from scene.errors import InputError
@@ -63,7 +63,7 @@ def examples(request, tmp_path: Path):
     source = write(tmp_path / "export", [record(n, revised=n % 2 == 0) for n in range(6)])
     settings = DatasetSettings(format=request.param, near=100.0, validation=0)
     write_dataset(asyncio.run(make_dataset(read_scenes([source]), settings)), tmp_path / "data")
-    method = "dpo" if request.param == "preference" else "sft"
+    method = "dpo" if request.param in PREFERENCES else "sft"
     return read_examples(str(tmp_path / "data"), method)["train"]
 
 
@@ -268,9 +268,65 @@ def test_a_list_of_rows_and_a_data_set_on_disk(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "answer", "rejected"),
+    [
+        ({"prompt": "Why?", "chosen": "So.", "rejected": "No."}, "So.", "No."),
+        ({"prompt": [USER], "completion": [GOOD], "label": True}, "So.", None),
+        ({"prompt": "Why?", "completion": "No.", "label": False}, None, "No."),
+        ({"prompt": "Why?", "completion": "", "label": "False"}, None, ""),
+        ({"messages": [USER, BAD], "label": 0}, None, "No."),
+        ({"instruction": "Why?", "output": "So.", "label": "true"}, "So.", None),
+    ],
+)
+def test_single_answers_are_learned_or_avoided_as_their_label_says(tmp_path, row, answer, rejected) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    (example,) = read_examples(str(tmp_path / "rows.jsonl"), "kto")["train"]
+    assert example == Example((ChatMessage("user", "Why?"),), answer, rejected)
+
+
+def test_answers_apart_get_the_answer_to_another_prompt_too() -> None:
+    words = words_of("chatml")
+
+    def ask(what):
+        return (ChatMessage("user", what),)
+
+    train = [Example(ask("Why?"), "So.", "No."), Example(ask("Who?"), None, "You. " * 20)]
+    long = Example(ask("Why? " * 60), "So.", "No.", part="preference")
+    splits = encode_splits(
+        Encoder(words, None, "x"), {"train": [*train, long], "validation": train[:1]}, 40, apart=True
+    )
+    rows = splits["train"].rows
+    end = TEMPLATES["chatml"][1]
+    assert [row["label"] for row in rows] == [True, False, False]
+    assert [words.decode(row["completion_ids"]) for row in rows[:2]] == ["So." + end, "No." + end]
+    assert rows[0]["prompt_ids"] == rows[1]["prompt_ids"] != rows[2]["prompt_ids"]
+    others = [*[(row, rows[2]) for row in (*rows[:2], *splits["validation"].rows)], (rows[2], rows[0])]
+    for row, other in others:
+        assert row["KL_completion_ids"] == other["completion_ids"][: 40 - len(row["prompt_ids"])]
+    lengths = splits["train"].lengths
+    assert (lengths.rows, lengths.unlearned, lengths.truncated) == (3, 2, 1)
+    assert (lengths.dropped, lengths.too_long()) == (2, "2 (2 preference)")
+    assert lengths.counted == sum(len(row["completion_ids"]) for row in rows)
+    with pytest.raises(InputError, match="different prompts; all rows here have the same"):
+        encode_splits(Encoder(words, None, "x"), {"train": train[:1]}, 40, apart=True)
+
+
+@pytest.mark.parametrize(
     ("row", "method", "why"),
     [
         ({"text": "x"}, "sft", "has the columns text"),
+        (
+            {"prompt": "Why?", "completion": "So."},
+            "kto",
+            "kto takes one with .*prompt and completion and label",
+        ),
+        ({"prompt": "Why?", "completion": "So.", "label": None}, "kto", "kto takes one with"),
+        (
+            {"prompt": "Why?", "completion": "So.", "label": "good"},
+            "kto",
+            "label is 'good'; write true or false",
+        ),
+        ({"prompt": "Why?", "completion": " ", "label": True}, "kto", "the answer to learn is empty"),
         ({"prompt": [], "completion": [{"role": "assistant", "content": "x"}]}, "dpo", "chosen and rejected"),
         ({"messages": [{"role": "user", "content": "x"}]}, "sft", "does not end with what a user says"),
         ({"messages": [{"role": "user", "content": "x"}] * 2}, "sft", "not one message of the assistant"),

@@ -306,6 +306,43 @@ def test_dpo_learns_to_prefer(tmp_path, tiny_random, data) -> None:
     assert losses[-1] < losses[0] - 0.05
 
 
+def test_kto_learns_answers_and_unlearns_others(tmp_path, tiny_random, data) -> None:
+    out = tmp_path / "adapter"
+    chosen = settings(method="kto", learning_rate=1e-2, undesirable_weight=1.5)
+    with pytest.raises(KilledError):
+        train(str(data("preference")), str(tiny_random), out, chosen, on_step=kill_at(5))
+    train(str(data("preference")), str(tiny_random), out, chosen, resume=True)
+    whole = train(str(data("preference")), str(tiny_random), tmp_path / "whole", chosen)
+    losses = curve(out)
+    assert 0.5 <= losses[0] <= 0.75  # half of the weight of each row, before anything is learned
+    assert losses[-1] < losses[0] - 0.05
+    assert losses == pytest.approx(curve(tmp_path / "whole"), abs=TOLERANCE)
+    assert math.isfinite(whole.metrics["validation_loss"])
+    assert whole.lengths["train"].unlearned * 2 == whole.lengths["train"].rows
+
+
+def test_kto_counts_answers_alone(tiny_random, tmp_path) -> None:
+    from finetune import trainer as trainers
+    from finetune.encoding import EncodedSplit
+    from inference.models.sources import resolve
+
+    chosen = settings(method="kto", max_length=2000)
+    rows = [
+        {"prompt_ids": [3] * 1500, "completion_ids": [4] * 30, "label": True, "KL_completion_ids": [5] * 20},
+        {"prompt_ids": [6] * 10, "completion_ids": [5] * 20, "label": False, "KL_completion_ids": [4] * 30},
+    ]
+    with trainers.quiet():
+        words, model = trainers.load(resolve(str(tiny_random)), chosen)
+        trainer = trainers.make(model, words, {"train": EncodedSplit(rows)}, chosen, tmp_path)
+        (batch,) = trainer.get_train_dataloader()
+    assert batch["input_ids"].shape == (2, 1530)
+    for at, learned in enumerate(batch["label"].tolist()):
+        (row,) = (row for row in rows if row["label"] == learned)
+        for kind in ("", "KL_"):
+            counted = batch[f"{kind}input_ids"][at][batch[f"{kind}completion_mask"][at].bool()]
+            assert counted.tolist() == row[f"{kind}completion_ids"]
+
+
 def test_dpo_keeps_rows_of_any_length_that_is_asked_for(tiny_random, tmp_path) -> None:
     from finetune import trainer as trainers
     from finetune.encoding import EncodedSplit

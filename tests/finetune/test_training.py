@@ -55,6 +55,11 @@ def test_a_file_of_ones_own(tmp_path) -> None:
         ("warmup: 1.0", "must be below 1"),
         ("schedule: zigzag", "no schedule 'zigzag'"),
         ("method: dpo\npacking: true", "packing is for sft only"),
+        ("method: kto\npacking: true", "packing is for sft only; leave it out for kto"),
+        ("method: kto", "give --batch-size 2 or more"),
+        ("desirable_weight: 0", "desirable_weight must be above 0"),
+        ("undesirable_weight: -1.0", "undesirable_weight must be above 0"),
+        ("method: ppo", "no method 'ppo'; give one of sft, dpo, kto"),
     ],
 )
 def test_files_that_can_not_be_used(tmp_path, text, why) -> None:

@@ -35,6 +35,17 @@ def test_rows_are_counted_and_written(monopolylogue, tmp_path) -> None:
     assert manifest["surplus"] == {"helpful": 2}
 
 
+@pytest.mark.parametrize(("name", "found"), [("messages", True), ("prompt-completion", False)])
+def test_says_where_other_trainers_find_the_rows(monopolylogue, tmp_path, name, found) -> None:
+    source, out = write(tmp_path / "export", [record(1)]), tmp_path / "data"
+    done = monopolylogue("dataset", str(source), "--out", str(out), "--format", name)
+    assert done.exit_code == 0, done.output
+    assert (
+        f"LLaMA-Factory finds the rows by {out / 'dataset_info.json'}, Axolotl by" in done.stdout
+    ) is found
+    assert (out / "axolotl.yaml").exists() is found
+
+
 def test_examples_are_kept_where_that_is_asked_for(monopolylogue, tmp_path) -> None:
     shown = [
         Message(role=role, content=text)

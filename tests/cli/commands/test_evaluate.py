@@ -266,6 +266,8 @@ def test_bad_input(monopolylogue, models, command, tmp_path) -> None:
         (("--system", "a=x,method=matrix,roles=20", *question), "roles must be between 1 and 8"),
         (("--system", "x", "--system", "x", *question), "Two systems are called x"),
         (("--system", "x", "--set", "nothing"), "There is no set 'nothing'"),
+        (("--system", "x", *question, "--subset", "first"), "is a file and has no subset or split"),
+        (("--system", "x", *question, "--split", "mine=test"), "--split mine=test is for none of the sets"),
         (("--system", "x", *question, "--pair", "x=y"), "There is no judge"),
         (("--system", "x", *question, "--judge", "j", "--pair", "x=y"), "There is no system 'y'"),
         (("--system", "x", *question, "--judge", "j", "--judge-set", "hh"), "none of the sets"),

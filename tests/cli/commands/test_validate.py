@@ -161,6 +161,24 @@ def test_questions_that_tell_nothing(validate, engines, out, rows, words):
     assert not out.exists()
 
 
+def test_a_data_set_with_several_subsets_and_splits(monopolylogue, own_cache, tmp_path, out):
+    configs = ""
+    for name in ("first", "second"):
+        files = ""
+        for split, rows in (("train", ROWS), ("test", ROWS[:3])):
+            write(tmp_path / f"{name}-{split}.jsonl", rows)
+            files += f"  - split: {split}\n    path: {name}-{split}.jsonl\n"
+        configs += f"- config_name: {name}\n  data_files:\n{files}"
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    command = ("validate", str(tmp_path), "--out", str(out))
+    refused(monopolylogue(*command), "has the subsets first, second; choose one with --subset")
+    refused(
+        monopolylogue(*command, "--subset", "first"), "has the splits train, test; choose one with --split"
+    )
+    refused(monopolylogue(*command, "--subset", "first", "--split", "test"), "holds no helpful question")
+    refused(monopolylogue("validate", "--subset", "first", "--out", str(out)), "has no subset or split")
+
+
 def test_a_folder_of_other_questions(validate):
     validate()
     refused(

@@ -48,8 +48,10 @@ def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> N
             file, _, line = scenes[row["scene"]].rpartition(", line ")
             played = json.loads(Path(file).read_text().splitlines()[int(line) - 1])
             assert played["id"] == row["scene"]
-            answer = (row.get("completion") or row.get("chosen") or row.get("messages") or [None])[-1]
-            text = row["conversations"][-1]["value"] if answer is None else answer["content"]
+            answers = row.get("completion") or row.get("chosen") or row.get("messages") or [None]
+            answer = answers if isinstance(answers, dict) else answers[-1]
+            answer = row["conversations"][-1] if answer is None else answer
+            text = answer["value"] if "value" in answer else answer["content"]
             assert text == played["calls"][row["call"]]["completion"]
 
 

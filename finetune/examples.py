@@ -72,7 +72,7 @@ def read_examples(data: str, method: Method, subset: str | None = None) -> dict[
         for row in splits.get(name, ()):
             if isinstance(row, BadRow):
                 raise InputError(f"{data}, {row}.")
-            found.setdefault(name, []).append(_example(row.values, method, f"{data}, {row.place}"))
+            found.setdefault(name, []).append(example_of(row.values, method, f"{data}, {row.place}"))
     if not found.get("train"):
         raise InputError(
             f"{data} has no train rows, so there is nothing to learn from; its splits: {', '.join(splits)}."
@@ -85,7 +85,17 @@ def digest(examples: Mapping[str, Sequence[Example]]) -> str:
     return hashlib.sha256(repr(sorted(examples.items())).encode()).hexdigest()[:12]
 
 
-def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
+def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
+    """The example that a row is.
+
+    Args:
+        row: Its cells by column.
+        method: What it is to be used for.
+        where: The row, for a refusal.
+
+    Raises:
+        InputError: It is in none of the formats that the method takes.
+    """
     cells = {name: cell for name, cell in row.items() if cell is not None}  # tables fill gaps with nulls
     columns = next((c for c in COLUMNS[method] if set(c) <= cells.keys()), None)
     if columns is None:

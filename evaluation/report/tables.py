@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from evaluation.metrics import METRICS, Better
+from evaluation.ratings import ASPECTS, Ratings
 from evaluation.results import ALL, Judged, Results
 from evaluation.statistics import Estimate
 from scene.files import replace_file
@@ -77,6 +78,33 @@ def judged_table(results: Results) -> FoldingTable:
     return table
 
 
+def rated_table(ratings: Ratings) -> FoldingTable:
+    """Wins, ties and losses as people saw them."""
+    table = FoldingTable(title="As people rated them, with 95% intervals")
+    for name in ("asked", "set", "system", "against"):
+        table.add_column(name)
+    for name in ("pairs", "win, %", "tie, %", "lose, %", "net, %"):
+        table.add_column(name, justify="right")
+    for one in ratings.rated:
+        shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
+        cells = (ASPECTS[one.aspect], _where(one.set), one.system, one.baseline, str(one.win.n), *shares)
+        table.add_row(*map(Text, cells), interval(one.net, "%", sign=True))
+    return table
+
+
+def agreement_table(ratings: Ratings) -> FoldingTable:
+    """How far they agree."""
+    table = FoldingTable(title="Agreement of those who rated; alpha is 0 where it is chance")
+    for name in ("asked", "with"):
+        table.add_column(name)
+    for name in ("pairs", "same, %", "alpha"):
+        table.add_column(name, justify="right")
+    for one in ratings.agreement:
+        alpha = "\u2013" if one.alpha is None else interval(one.alpha, "")
+        table.add_row(ASPECTS[one.aspect], one.party, str(one.share.n), interval(one.share, "%"), alpha)
+    return table
+
+
 def number(value: float, unit: str, *, sign: bool = False) -> str:
     """A figure as it is printed: shares in percent, with a real minus sign."""
     plus = "+" if sign else ""
@@ -111,9 +139,15 @@ def _style(apart: Estimate, better: Better) -> str:
     return BETTER if (apart.value > 0) == (better == "higher") else WORSE
 
 
+def _where(name: str) -> str:
+    return "all sets" if name == ALL else name
+
+
 def _judged_row(one: Judged) -> list[Text]:
     shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
     net = interval(one.net, "%", sign=True)
     first = "\u2013" if one.first_place is None else interval(one.first_place, "%")
-    where = "all sets" if one.set == ALL else one.set
-    return [Text(cell) for cell in (where, one.system, one.baseline, str(one.win.n), *shares, net, first)]
+    return [
+        Text(cell)
+        for cell in (_where(one.set), one.system, one.baseline, str(one.win.n), *shares, net, first)
+    ]

@@ -114,9 +114,9 @@ def _reviewed(dataset: Dataset) -> str:
         return "Texts are that model's own; nobody has checked them one by one."
     rest = sum(map(len, dataset.splits.values())) - keep - edit
     return (
-        f"People reviewed {keep + edit + drop:,} rows: {keep:,} were kept as they are, {edit:,} have an "
-        f"answer that a person edited, {drop:,} were dropped. The other texts are that model's own, and "
-        f"nobody has checked the other {rest:,} rows."
+        f"Reviewed by a person: {keep + edit + drop:,} rows, of which {keep:,} kept as they are, "
+        f"{edit:,} with an answer that the person edited, {drop:,} dropped. The other texts are that "
+        f"model's own, and nobody has checked the other {rest:,} rows."
     )
 
 

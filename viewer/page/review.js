@@ -53,8 +53,7 @@ function save() {
   const text = document.getElementById("text").value.trim();
   if (!text) return;
   edit(false);
-  if (text === answer.trim()) review("keep");
-  else decide({ ...row, decision: "edit", text });
+  decide({ ...row, ...(text === answer.trim() ? { decision: "keep" } : { decision: "edit", text }) });
   tell();
 }
 

@@ -14,7 +14,7 @@ from cli.views.console import plain_console
 EPILOG = """\
 [bold]Example[/]
 
-A page for each of three people, and what they find, beside the judge:
+What three people found who got the same page, and how far they agree with the judge:
   monopolylogue view evaluations/monday --rate --pair tuned=base --out rate.html
   monopolylogue ratings ada.jsonl ben.jsonl cleo.jsonl --evaluation evaluations/monday"""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from evaluation.records import Judgement
-from evaluation.results import ALL, SCORES
+from evaluation.results import ALL, SCORES, Judged
 from evaluation.statistics import Estimate, agreement, estimate
 from evaluation.store import JUDGEMENTS
 from scene.errors import InputError
@@ -58,28 +58,14 @@ class Rating(Noun):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rated:
+class Rated(Judged):
     """What people found better, on one set; of several who rated a pair each counts the same.
 
     Attributes:
         aspect: What was asked.
-        set: The set, or `ALL` for all of several.
-        system: Whose wins are counted.
-        baseline: Whom it is compared with.
-        win: Share of pairs in which its answer was found better.
-        tie: Share in which the two were found alike.
-        lose: Share in which its answer was found worse.
-        net: Wins less losses.
     """
 
     aspect: Aspect
-    set: str
-    system: str
-    baseline: str
-    win: Estimate
-    tie: Estimate
-    lose: Estimate
-    net: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +183,14 @@ def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
         if len(sets) > 1:
             groups[*names, ALL] = own
     return [
-        Rated(aspect=aspect, set=name, system=system, baseline=baseline, **_estimates(own, aspect))
+        Rated(
+            aspect=aspect,
+            set=name,
+            system=system,
+            baseline=baseline,
+            first_place=None,
+            **_estimates(own, aspect),
+        )
         for (system, baseline, name), own in groups.items()
     ]
 

@@ -101,8 +101,8 @@ def review_page(
     cards: dict[str, str] = {}
     for row in rows:
         if row.key not in cards:
-            record = {"row": row.key, "scene": row.scene, "part": row.part}
-            cards[row.key] = _card("row.html", row=row, record=record)
+            origin = {"row": row.key, "scene": row.scene, "part": row.part}
+            cards[row.key] = _card("row.html", row=row, record=origin)
     beside = {}
     for number, record in enumerate(scenes, start=1):
         beside[record.id] = packed(scene_body(record))

@@ -86,9 +86,7 @@ def rated_table(ratings: Ratings) -> FoldingTable:
     for name in ("pairs", "win, %", "tie, %", "lose, %", "net, %"):
         table.add_column(name, justify="right")
     for one in ratings.rated:
-        shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
-        cells = (ASPECTS[one.aspect], _where(one.set), one.system, one.baseline, str(one.win.n), *shares)
-        table.add_row(*map(Text, cells), interval(one.net, "%", sign=True))
+        table.add_row(ASPECTS[one.aspect], *_judged_row(one)[:-1])
     return table
 
 
@@ -139,15 +137,9 @@ def _style(apart: Estimate, better: Better) -> str:
     return BETTER if (apart.value > 0) == (better == "higher") else WORSE
 
 
-def _where(name: str) -> str:
-    return "all sets" if name == ALL else name
-
-
 def _judged_row(one: Judged) -> list[Text]:
     shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
     net = interval(one.net, "%", sign=True)
     first = "\u2013" if one.first_place is None else interval(one.first_place, "%")
-    return [
-        Text(cell)
-        for cell in (_where(one.set), one.system, one.baseline, str(one.win.n), *shares, net, first)
-    ]
+    where = "all sets" if one.set == ALL else one.set
+    return [Text(cell) for cell in (where, one.system, one.baseline, str(one.win.n), *shares, net, first)]

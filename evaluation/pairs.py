@@ -41,7 +41,8 @@ def pairs_of(sources: Sequence[Path], names: tuple[str, str] | None) -> tuple[li
     Raises:
         InputError: A source can't be read, the systems are not to be told, or they share no question.
     """
-    folder, both = sources[0], {}
+    folder = sources[0]
+    both: Mapping[str, Mapping[str, _Said]] = {}
     if len(sources) == 1 and folder.is_dir():
         both = _of_evaluation(folder, names)
     elif len(sources) == 2 and names is None:

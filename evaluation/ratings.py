@@ -74,14 +74,14 @@ class Agreement:
 
     Attributes:
         aspect: What was asked.
-        party: With whom.
+        party: With whom: `each other` or `the judge`.
         share: How often two of them say the same.
         alpha: Krippendorff's, for names: 1 where they always do, 0 where it is chance. None where there is
             but one answer.
     """
 
     aspect: Aspect
-    party: Literal["each other", "the judge"]
+    party: str
     share: Estimate
     alpha: Estimate | None
 
@@ -197,7 +197,7 @@ def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
 
 def _estimates(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, Estimate]:
     pairs = _by_pair(ratings, aspect).values()
-    shares = {
+    shares: dict[str, Estimate] = {
         result: estimate([sum(one == result for one in own) / len(own) for own in pairs])
         for result in _RESULTS
     }

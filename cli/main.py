@@ -28,6 +28,7 @@ from cli.commands import (
     export,
     merge,
     models,
+    ratings,
     run,
     step,
     train,
@@ -111,6 +112,7 @@ app.command(epilog=why.EPILOG)(why.why)
 app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=ratings.EPILOG)(ratings.ratings)
 app.command(epilog=ablate.EPILOG)(ablate.ablate)
 app.add_typer(models.app, name="models")
 

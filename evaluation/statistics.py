@@ -127,3 +127,39 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
         [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
     )
     return Estimate(float(wins.mean()), float(low), float(high), sum(wins.shape))
+
+
+def agreement(
+    questions: Sequence[Sequence[Sequence[str]]], labels: Sequence[str]
+) -> tuple[Estimate, Estimate | None] | None:
+    """How often those who label a question say the same, and Krippendorff's alpha for nominal data.
+
+    Args:
+        questions: For each question, groups of labels that are compared with one another.
+        labels: All there are.
+
+    Returns:
+        The share of equal labels, and alpha, which is None where only one label was ever given; None where
+        no group has two.
+    """
+    counts = np.zeros((len(questions), len(labels), len(labels)))
+    for number, groups in enumerate(questions):
+        for group in groups:
+            given = np.asarray([group.count(label) for label in labels], dtype=float)
+            if len(group) > 1:
+                counts[number] += (np.outer(given, given) - np.diag(given)) / (len(group) - 1)
+    counts = counts[counts.sum(axis=(1, 2)) > 0]
+    equal = share([(float(np.trace(one)), float(one.sum())) for one in counts])
+    if equal is None:
+        return None
+    drawn = np.random.default_rng(0).multinomial(equal.n, np.full(equal.n, 1 / equal.n), RESAMPLES)
+    weights = np.vstack([np.ones(equal.n), drawn])
+    sums = (weights @ counts.reshape(equal.n, -1)).reshape(-1, len(labels), len(labels))
+    given, total = sums.sum(axis=2), sums.sum(axis=(1, 2))
+    differ = total - np.trace(sums, axis1=1, axis2=2)
+    by_chance = (total**2 - (given**2).sum(axis=1)) / (total - 1)
+    if not by_chance[0]:
+        return equal, None
+    alphas = 1 - differ / np.where(by_chance > 0, by_chance, np.nan)
+    low, high = np.nanquantile(alphas[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return equal, Estimate(float(alphas[0]), float(low), float(high), equal.n)

@@ -83,7 +83,7 @@ def read_examples(data: str, method: Method, subset: str | None = None) -> dict[
         for row in splits.get(name, ()):
             if isinstance(row, BadRow):
                 raise InputError(f"{data}, {row}.")
-            example = _example(row.values, method, f"{data}, {row.place}")
+            example = example_of(row.values, method, f"{data}, {row.place}")
             found.setdefault(name, []).append(example if example.name else replace(example, name=row.place))
     if not found.get("train"):
         raise InputError(
@@ -97,7 +97,17 @@ def digest(examples: Mapping[str, Sequence[Example]]) -> str:
     return hashlib.sha256(repr(sorted(examples.items())).encode()).hexdigest()[:12]
 
 
-def _example(row: Mapping[str, Any], method: Method, where: str) -> Example:
+def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
+    """The example that a row is.
+
+    Args:
+        row: Its cells by column.
+        method: What it is to be used for.
+        where: The row, for a refusal.
+
+    Raises:
+        InputError: It is in none of the formats that the method takes.
+    """
     cells = {name: cell for name, cell in row.items() if cell is not None}  # tables fill gaps with nulls
     columns = next((c for c in COLUMNS[method] if set(c) <= cells.keys()), None)
     if columns is None:

@@ -34,8 +34,8 @@ TITLE_CHARS = 140
 
 def scene_page(record: SceneRecord) -> str:
     """The page of one scene."""
-    body = _scene(record)
-    return _page(title=record.question, body=Markup(body), scripts=("scene.js",), data={})
+    body = scene_body(record)
+    return whole_page(title=record.question, body=Markup(body), scripts=("scene.js",), data={})
 
 
 def export_page(export: Export, on_scene: Callable[[int], object] = lambda done: None) -> str:
@@ -52,19 +52,19 @@ def export_page(export: Export, on_scene: Callable[[int], object] = lambda done:
     data: dict[str, str] = {}
     for number, record in enumerate(export.scenes(), start=1):
         overview.add(record)
-        data[record.id] = _packed(_scene(record))
+        data[record.id] = packed(scene_body(record))
         on_scene(number)
     for failure in export.failures():
         overview.fail(failure)
-        data[failure.id] = _packed(_environment().get_template("failure.html").render(failure=failure))
+        data[failure.id] = packed(environment().get_template("failure.html").render(failure=failure))
     if not data:
         raise ExportError(f"{export.folder} holds no scene yet; let `export` play some first.")
     context = export_context(export.manifest, export.contents, overview)
-    index = _environment().get_template("index.html").render(export=context)
-    return _page(
+    index = environment().get_template("index.html").render(export=context)
+    return whole_page(
         title=context.name,
         body=Markup(index),
-        scripts=("scene.js", "index.js"),
+        scripts=("scene.js", "unpack.js", "index.js"),
         data=data,
     )
 
@@ -82,11 +82,19 @@ def policy(scripts: Iterable[str], styles: Iterable[str]) -> str:
     )
 
 
-def _page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[str, str]) -> str:
+def whole_page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[str, str]) -> str:
+    """A page of its parts.
+
+    Args:
+        title: Its title.
+        body: What is on it, as a template made it.
+        scripts: Files of the code that it needs.
+        data: Packed fragments by id, which that code shows.
+    """
     script = "\n".join((FILES / name).read_text(encoding="utf-8") for name in scripts)
     style = (FILES / "page.css").read_text(encoding="utf-8")
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=title,
@@ -99,11 +107,12 @@ def _page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[str, s
     )
 
 
-def _scene(record: SceneRecord) -> str:
-    return _environment().get_template("scene.html").render(scene=scene_context(record))
+def scene_body(record: SceneRecord) -> str:
+    """All that there is to say of a scene, as a part of a page."""
+    return environment().get_template("scene.html").render(scene=scene_context(record))
 
 
-def _packed(html: str) -> str:
+def packed(html: str) -> str:
     """Text as base64 of gzip, the same for the same text."""
     return base64.b64encode(gzip.compress(html.encode(), mtime=0)).decode()
 
@@ -118,7 +127,8 @@ def _printable(value: object) -> object:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, which escape whatever they put out."""
     environment = Environment(
         loader=FileSystemLoader(FILES),
         autoescape=True,

@@ -18,6 +18,7 @@ from scene.errors import InputError
 
 if TYPE_CHECKING:
     from finetune.data.dataset import Dataset, Gate
+    from scene.reviews import Review
 
 ROWS = "The rows"
 
@@ -33,6 +34,10 @@ The paper's mix, of two exports, as Parquet:
 
 Rows for LLaMA-Factory and Axolotl, with what these need to find them:
   monopolylogue dataset exports/a --format sharegpt --out data/rows
+
+Without the rows that a person dropped, and with those answers that they edited:
+  monopolylogue view data/monday --review --out review.html
+  monopolylogue dataset exports/monday --reviews reviews.jsonl --out data/reviewed
 
 Preferences for DPO or KTO, each judged once more by a larger model:
   monopolylogue dataset exports/a --format preference --gate --model Qwen/Qwen2.5-7B-Instruct \
@@ -97,6 +102,14 @@ def dataset(
             rich_help_panel=ROWS,
         ),
     ] = None,
+    reviews: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="What a person decided on the page of `view --review`; once for each file.",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
     ] = DatasetSettings.seed,
@@ -116,6 +129,7 @@ def dataset(
     """
     # Here, since it takes half a second to import: --help and a mistyped option come without it.
     from finetune.data.write import check_target, push, write_dataset
+    from scene.reviews import read_reviews
 
     settings = DatasetSettings(
         format=format_,
@@ -131,14 +145,15 @@ def dataset(
         license=license_,
     )
     check_target(out)
+    decisions = read_reviews(reviews or ())
     try:
         if gate:
             choice = ModelChoice(
                 model=model, engine=engine, dtype=dtype, device=device, base_url=None, structured=True
             )
-            made = _gated(scenes, settings, choice)
+            made = _gated(scenes, settings, decisions, choice)
         else:
-            made = _made(scenes, settings, None)
+            made = _made(scenes, settings, decisions, None)
         write_dataset(made, out)
     except KeyboardInterrupt:
         raise interrupted("No data set was written.") from None
@@ -163,21 +178,25 @@ def _names(rows: str) -> tuple[str, ...]:
     return found
 
 
-def _made(scenes: list[Path], settings: DatasetSettings, gate: Gate | None) -> Dataset:
+def _made(
+    scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], gate: Gate | None
+) -> Dataset:
     from finetune.data.dataset import make_dataset
     from finetune.data.scenes import read_scenes
 
-    return asyncio.run(make_dataset(read_scenes(scenes), settings, gate))
+    return asyncio.run(make_dataset(read_scenes(scenes), settings, gate, decisions))
 
 
-def _gated(scenes: list[Path], settings: DatasetSettings, choice: ModelChoice) -> Dataset:
+def _gated(
+    scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], choice: ModelChoice
+) -> Dataset:
     """The same with a judge, which is loaded and closed here."""
     from cli.work.loading import loaded
     from finetune.data.gate import Judge
     from inference.chat_model import EngineChatModel
 
     with loaded(choice, plain_console(stderr=True)) as judge:
-        return _made(scenes, settings, Judge(EngineChatModel(engine=judge)))
+        return _made(scenes, settings, decisions, Judge(EngineChatModel(engine=judge)))
 
 
 def _report(made: Dataset, out: Path) -> None:
@@ -191,6 +210,11 @@ def _report(made: Dataset, out: Path) -> None:
         console.print(f"{split}: {sum(parts.values()):,} rows ({said})", soft_wrap=True)
     for part, (wanted, there) in made.shortfalls.items():
         console.print(f"too few: {there:,} of {wanted:,} {part} rows", soft_wrap=True)
+    if any(made.reviewed.values()):
+        keep, edit, drop = made.reviewed.values()
+        console.print(f"reviewed: {keep:,} kept, {edit:,} edited, {drop:,} dropped", soft_wrap=True)
+    if made.unmatched:
+        console.print(f"void: {made.unmatched:,} decisions are about none of these rows", soft_wrap=True)
     for reason, parts in made.filtered.items():
         console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
     console.print(f"Written to {out}.", soft_wrap=True)

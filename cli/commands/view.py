@@ -1,4 +1,4 @@
-"""`monopolylogue view`: a scene, or all scenes of an export, as one page for a browser."""
+"""`monopolylogue view`: a scene, all scenes of an export, rows to review or answers to rate, as one page."""
 
 from __future__ import annotations
 
@@ -21,25 +21,59 @@ EPILOG = """\
 
   monopolylogue run --out scene.json "Can I read my daughter's diary?"
   monopolylogue view scene.json --out scene.html
-  monopolylogue view exports/monday --out monday.html"""
+  monopolylogue view exports/monday --out monday.html
+
+Rows to keep, drop or edit; the file that the page gives is for `dataset --reviews`:
+  monopolylogue view data/monday --review --out review.html
+
+Answers to rate without knowing whose they are; the files that people send are for `ratings`:
+  monopolylogue view base.jsonl tuned.jsonl --rate --out rate.html"""
 
 
 def view(
-    source: Annotated[
-        Path, typer.Argument(metavar="RECORD|DIR", help="A scene's record, or a folder that `export` wrote.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RECORD|DIR",
+            help="A scene's record, or a folder that `export` wrote; for --review also one of `dataset`, for "
+            "--rate one of `evaluate` or two files with questions and answers.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="PAGE", help="The HTML file to write.")],
+    review: Annotated[
+        bool, typer.Option("--review", help="A page to keep, drop or edit rows, each beside its scene.")
+    ] = False,
+    rate: Annotated[
+        bool, typer.Option("--rate", help="A page to say which of two answers is better, without names.")
+    ] = False,
+    pair: Annotated[
+        str | None,
+        typer.Option(metavar="A=B", help="Rate A against B, two systems of an evaluation."),
+    ] = None,
 ) -> None:
     """Write a page that shows what happened in a scene, or in every scene of an export.
 
-    It is one file that a browser opens by itself: it loads nothing and sends nothing.
+    It is one file that a browser opens by itself: it loads nothing and sends
+    nothing. What is decided on it is a file that the browser saves.
     """
+    if review and rate:
+        raise InputError("A page is for --review or for --rate; leave one of them out.")
+    if pair is not None and not rate:
+        raise InputError("--pair is for --rate; leave it out.")
+    if len(sources) > 1 and not rate:
+        raise InputError("A page shows one record or folder; give one, or --rate for two files with answers.")
     check_writable(out)
+    source = sources[0]
     # Here, since the templates' library takes a while to import: --help comes without it.
     from viewer.page import export_page, scene_page
 
+    equal = 0
     try:
-        if source.is_dir():
+        if rate:
+            page, equal = _rating_page(sources, pair)
+        elif review:
+            page = _review_page(source)
+        elif source.is_dir():
             with Working(plain_console(stderr=True)) as working:
                 export = Export(source)
                 many = len(export.contents.done)
@@ -49,7 +83,28 @@ def view(
     except KeyboardInterrupt:
         raise interrupted("Nothing was written.") from None
     save(out, page)
+    if equal:
+        plain_console().print(f"left out: {equal:,} pairs whose answers are the same", soft_wrap=True)
     plain_console().print(f"Written to {out} ({decimal(len(page.encode()))}).", soft_wrap=True)
+
+
+def _review_page(folder: Path) -> str:
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}; --review takes one of `dataset` or `export`.")
+    from cli.work.reviewing import page_to_review
+
+    with Working(plain_console(stderr=True)) as working:
+        return page_to_review(folder, lambda done: working.say(f"scene {done:,}"))
+
+
+def _rating_page(sources: list[Path], pair: str | None) -> tuple[str, int]:
+    """The page, and how many pairs are not on it since their answers are the same."""
+    from evaluation.pairs import pairs_of
+    from viewer.decks import rating_page
+
+    ours, _, theirs = (pair or "").partition("=")
+    pairs, equal = pairs_of(sources, None if pair is None else (ours, theirs))
+    return rating_page(f"{len(pairs):,} pairs of answers", pairs), equal
 
 
 def read_record(path: Path) -> SceneRecord:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from evaluation.metrics import METRICS, Better
+from evaluation.ratings import ASPECTS, Ratings
 from evaluation.results import ALL, Judged, Results
 from evaluation.statistics import Estimate
 from scene.files import replace_file
@@ -74,6 +75,31 @@ def judged_table(results: Results) -> FoldingTable:
         table.add_column(name, justify="right")
     for one in results.judged:
         table.add_row(*_judged_row(one))
+    return table
+
+
+def rated_table(ratings: Ratings) -> FoldingTable:
+    """Wins, ties and losses as people saw them."""
+    table = FoldingTable(title="As people rated them, with 95% intervals")
+    for name in ("asked", "set", "system", "against"):
+        table.add_column(name)
+    for name in ("pairs", "win, %", "tie, %", "lose, %", "net, %"):
+        table.add_column(name, justify="right")
+    for one in ratings.rated:
+        table.add_row(ASPECTS[one.aspect], *_judged_row(one)[:-1])
+    return table
+
+
+def agreement_table(ratings: Ratings) -> FoldingTable:
+    """How far they agree."""
+    table = FoldingTable(title="Agreement of those who rated; alpha is 0 where it is chance")
+    for name in ("asked", "with"):
+        table.add_column(name)
+    for name in ("pairs", "same, %", "alpha"):
+        table.add_column(name, justify="right")
+    for one in ratings.agreement:
+        alpha = "\u2013" if one.alpha is None else interval(one.alpha, "")
+        table.add_row(ASPECTS[one.aspect], one.party, str(one.share.n), interval(one.share, "%"), alpha)
     return table
 
 

@@ -45,7 +45,7 @@ def dataset_card(dataset: Dataset, ending: str) -> str:
     sections = [
         f"---\n{header}---\n\n# Social scenes as training rows",
         "Made by Monopolylogue, after [MATRIX](https://arxiv.org/abs/2402.05699), of the scenes that "
-        "one model played around questions. Texts are that model's own; nobody has checked them one by one.",
+        f"one model played around questions. {_reviewed(dataset)}",
         "## Rows",
         markdown_table(("split", "part", "rows", "what it is"), _row_counts(dataset)),
         _mix(dataset),
@@ -110,6 +110,19 @@ def _features(name: str) -> list[dict[str, object]]:
         {"name": "call", "dtype": "int64"},
     ]
     return chats + origin
+
+
+def _reviewed(dataset: Dataset) -> str:
+    """Who has looked at the rows."""
+    keep, edit, drop = dataset.reviewed.values()
+    if not keep + edit + drop:
+        return "Texts are that model's own; nobody has checked them one by one."
+    rest = sum(map(len, dataset.splits.values())) - keep - edit
+    return (
+        f"Reviewed by a person: {keep + edit + drop:,} rows, of which {keep:,} kept as they are, "
+        f"{edit:,} with an answer that the person edited, {drop:,} dropped. The other texts are that "
+        f"model's own, and nobody has checked the other {rest:,} rows."
+    )
 
 
 def _row_counts(dataset: Dataset) -> Iterable[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune.data.filters import REASONS, Rejected, deduplicated, fault
+from finetune.data.reviewed import Reviews
 from finetune.data.rows import Part, Row, rows_of
 from finetune.data.scenes import Scene
 from finetune.data.settings import DatasetSettings
@@ -14,6 +15,7 @@ from finetune.data.split import rank, validation_questions
 from scene.errors import InputError
 from scene.record import SceneRecord
 from scene.refusal import opens_with_refusal
+from scene.reviews import Review
 
 Gate = Callable[[Sequence[Row], Mapping[str, str]], Awaitable[tuple[list[Row], list[Rejected]]]]
 
@@ -31,6 +33,7 @@ class Dataset:
         scenes: Where each scene stands.
         repeated: Scenes that came more than once and counted once.
         provenance: What the scenes were made with: each different set of facts once.
+        unmatched: Decisions of people that are about none of the rows.
     """
 
     settings: DatasetSettings
@@ -41,11 +44,19 @@ class Dataset:
     scenes: dict[str, str]
     repeated: int
     provenance: list[dict[str, str]]
+    unmatched: int = 0
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows by split and part."""
         return {split: dict(Counter(str(row.part) for row in rows)) for split, rows in self.splits.items()}
+
+    @property
+    def reviewed(self) -> dict[str, int]:
+        """Rows that a person decided about, by decision; those that a filter took do not count."""
+        dropped = sum(one.reason == "dropped" for one in self.rejected)
+        taken = Counter(str(row.review) for rows in self.splits.values() for row in rows)
+        return {"keep": taken["keep"], "edit": taken["edit"], "drop": dropped}
 
     @property
     def filtered(self) -> dict[str, dict[str, int]]:
@@ -68,7 +79,10 @@ class _Sources:
 
 
 async def make_dataset(
-    scenes: Iterable[Scene], settings: DatasetSettings, gate: Gate | None = None
+    scenes: Iterable[Scene],
+    settings: DatasetSettings,
+    gate: Gate | None = None,
+    decisions: Mapping[str, Review] | None = None,
 ) -> Dataset:
     """Turn scenes into rows, and leave out what is not worth learning.
 
@@ -76,22 +90,26 @@ async def make_dataset(
         scenes: The scenes.
         settings: How.
         gate: Judges the rows that passed every filter; see `finetune.data.gate`.
+        decisions: What people decided about rows; an edited answer goes through the filters like any other.
 
     Raises:
-        InputError: There are no scenes, one was not played again whose harms are to be compared, or no row
-            is left.
+        InputError: There are no scenes, one was not played again whose harms are to be compared, no row is
+            left, or no decision is about a row.
     """
-    sources = _Sources()
+    sources, reviews = _Sources(), Reviews(decisions or {})
     rows = [
-        row
+        reviews.followed(row)
         for scene in _verified(_once(scenes, sources), settings)
         for row in rows_of(scene, settings.parts, examples=settings.examples)
     ]
+    reviews.check()
     rows.sort(key=lambda row: rank(row.id, settings.seed))
     faults = [(row, fault(row, settings.harms_removed)) for row in rows]
     rejected = [Rejected(row, reason) for row, reason in faults if reason]
     kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near)
     rejected += repeats
+    rejected += [Rejected(row, "dropped") for row in kept if row.review == "drop"]
+    kept = [row for row in kept if row.review != "drop"]
     if gate is not None:
         kept, refused = await gate(kept, sources.first_answers)
         rejected += refused
@@ -107,6 +125,7 @@ async def make_dataset(
         scenes=sources.scenes,
         repeated=sources.repeated,
         provenance=[dict(facts) for facts in sources.provenance],
+        unmatched=reviews.unmatched,
     )
     _refuse_empty(dataset)
     return dataset

@@ -30,6 +30,7 @@ REASONS = {
     "loop": "it repeats itself",
     "truncated": "it ends in mid-sentence, or is no whole JSON",
     "duplicate": "another row of its part asks and answers nearly the same",
+    "dropped": "a person who reviewed it dropped it",
     "gate": "asked in both orders, the model prefers the first answer",
     "without": "it was named to be left out",
 }

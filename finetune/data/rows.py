@@ -11,6 +11,7 @@ from finetune.data.scenes import Scene
 from scene.harm import is_harmful
 from scene.record import Message, ModelCall, SceneRecord
 from scene.refusal import opens_with_refusal
+from scene.reviews import Decision
 from scene.text import one_line
 
 Part = Literal["aligned", "helpful", "simulation", "preference"]
@@ -44,6 +45,7 @@ class Row:
         fault: Name of the filter that the scene itself decides, or empty.
         harms_removed: Share of the scene's harms that a second answer removed, where there were any.
         unverified: Whether the scene could not be played again on the second answer.
+        review: What a person decided about it, or empty.
     """
 
     part: Part
@@ -57,6 +59,7 @@ class Row:
     fault: str = ""
     harms_removed: float | None = None
     unverified: bool = False
+    review: Decision | Literal[""] = ""
 
     @property
     def id(self) -> str:

@@ -31,7 +31,7 @@ def check_target(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give --out the name of a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+    if folder.is_dir() and any(folder.iterdir()) and not is_dataset(folder):
         raise InputError(f"{folder} holds something else than a data set of ours; give --out another folder.")
     parent = folder.absolute().parent
     while not parent.exists():
@@ -96,6 +96,7 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
         "shortfalls": {
             part: {"wanted": wanted, "there": there} for part, (wanted, there) in dataset.shortfalls.items()
         },
+        "reviewed": {**dataset.reviewed, "unmatched": dataset.unmatched},
         "repeated_scenes": dataset.repeated,
         "provenance": dataset.provenance,
         "scenes": dataset.scenes,
@@ -148,7 +149,8 @@ def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     parquet.write_table(table.set_column(call, "call", table["call"].cast(pyarrow.int64())), path)
 
 
-def _is_ours(folder: Path) -> bool:
+def is_dataset(folder: Path) -> bool:
+    """Whether a data set of ours is there."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

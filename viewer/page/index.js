@@ -6,9 +6,6 @@ const rows = [...document.querySelectorAll("#rows > li")];
 const links = new Map(rows.map((row) => [row.querySelector("a").hash.slice(1), row]));
 const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
 const indexTitle = document.title;
-const parsed = new Promise((done) => addEventListener("DOMContentLoaded", done));
-const old = document.getElementById("old");
-const unpacks = "DecompressionStream" in globalThis;
 let opened = "";
 let place = 0;
 
@@ -30,20 +27,12 @@ function filter() {
   document.getElementById("none").hidden = shown > 0;
 }
 
-async function unpacked(id) {
-  if (!document.getElementById(`data-${id}`)) await parsed;
-  const packed = atob(document.getElementById(`data-${id}`).textContent);
-  const bytes = Uint8Array.from(packed, (char) => char.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-
 async function open(id) {
-  const template = document.createElement("template");
-  template.innerHTML = await unpacked(id);
+  const content = await unpacked(id);
   if (location.hash.slice(1, 17) !== id) return;
   if (!opened) place = scrollY;
   opened = id;
-  document.getElementById("scene").replaceChildren(template.content);
+  document.getElementById("scene").replaceChildren(content);
   index.hidden = true;
   stage.hidden = false;
   document.title = `${document.getElementById(id).textContent} · Monopolylogue`;
@@ -92,6 +81,5 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 search.addEventListener("input", filter);
 addEventListener("hashchange", route);
 if (!matchMedia("(min-width: 60rem)").matches) filters.parentElement.open = false;
-old.hidden = unpacks;
 filter();
 route();

@@ -1,13 +1,18 @@
 """`monopolylogue view`: one file, or one sentence that says why not."""
 
+import json
 import os
+import re
 
 import pytest
 
 from scene.export import MANIFEST, SCENES, Counts
+from tests.cli.test_bad_input import refused as refused_in_a_sentence
 from tests.exported import SAMPLE, failure, record
+from tests.finetune.scenes import record as scene_of_rows
+from tests.finetune.scenes import write as scenes_of_rows
 from tests.scene.test_export import lines, write
-from tests.viewer.reading import Page
+from tests.viewer.reading import Page, packed
 from viewer.page import scene_page
 
 
@@ -97,3 +102,96 @@ def test_out_that_cannot_be_written(monopolylogue, tmp_path, out):
 def test_out_in_a_folder_that_is_closed(monopolylogue, tmp_path):
     tmp_path.chmod(0o500)
     refused(monopolylogue, tmp_path, SAMPLE, "can't be written")
+
+
+def answers(tmp_path, name, said):
+    file = tmp_path / f"{name}.jsonl"
+    rows = [{"question": f"Why {number}?", "answer": text} for number, text in enumerate(said)]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return str(file)
+
+
+def test_answers_to_rate_become_a_page(monopolylogue, tmp_path):
+    ours, theirs = answers(tmp_path, "ours", "abc"), answers(tmp_path, "theirs", "axy")
+    out = tmp_path / "rate.html"
+    done = monopolylogue("view", ours, theirs, "--rate", "--out", str(out))
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "left out: 1 pairs whose answers are the same" in done.stdout
+    html = out.read_text(encoding="utf-8")
+    assert "2 pairs of answers" in html
+    assert "theirs" not in html
+    assert len(packed(html)) == 2
+
+
+@pytest.mark.parametrize("format_", ["prompt-completion", "messages", "sharegpt", "preference"])
+@pytest.mark.parametrize("parquet", [False, True])
+def test_rows_to_review_become_a_page(monopolylogue, tmp_path, format_, parquet):
+    """Whatever a decision about a row names it by, `dataset` finds it."""
+    scenes = str(scenes_of_rows(tmp_path / "export", [scene_of_rows(n, revised=n < 3) for n in range(4)]))
+    data, out = str(tmp_path / "data"), tmp_path / "review.html"
+    make = ("dataset", scenes, "--near", "100", "--format", format_, *(["--parquet"] if parquet else []))
+    assert monopolylogue(*make, "--out", data).exit_code == 0
+    done = monopolylogue("view", data, "--review", "--out", str(out))
+    assert (done.exit_code, done.stderr) == (0, "")
+    keys = re.search(r'id="keys">([^<]*)<', out.read_text(encoding="utf-8"))[1].split()
+    manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    assert len(keys) == sum(sum(parts.values()) for parts in manifest["rows"].values())
+    reviews = tmp_path / "reviews.jsonl"
+    reviews.write_text("".join(f'{{"row": "{key}", "decision": "keep"}}\n' for key in keys))
+    done = monopolylogue(*make, "--out", data, "--reviews", str(reviews))
+    assert f"reviewed: {len(keys)} kept, 0 edited, 0 dropped" in done.stdout
+    assert "void" not in done.stdout
+
+
+def test_answers_of_an_export_to_review_become_a_page(monopolylogue, tmp_path):
+    scenes = scenes_of_rows(tmp_path / "export", [scene_of_rows(n, revised=n < 3) for n in range(4)])
+    out = tmp_path / "review.html"
+    done = monopolylogue("view", str(scenes), "--review", "--out", str(out))
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert len(packed(out.read_text(encoding="utf-8"))) == 4 + 4
+
+
+def test_scenes_of_a_data_set_that_are_gone(monopolylogue, tmp_path):
+    scenes = scenes_of_rows(tmp_path / "export", [scene_of_rows(1), scene_of_rows(2)])
+    data = tmp_path / "data"
+    assert monopolylogue("dataset", str(scenes), "--out", str(data)).exit_code == 0
+    out = tmp_path / "page.html"
+    scenes_of_rows(scenes, [scene_of_rows(1)])
+    done = monopolylogue("view", str(data), "--review", "--out", str(out))
+    no_page(done, "has rows of 1 scenes that are no longer where they were")
+    (scenes / SCENES).unlink()
+    done = monopolylogue("view", str(data), "--review", "--out", str(out))
+    no_page(done, "which is not here; run this where `dataset` was run")
+    (data / "data" / "train.jsonl").write_text("{}\n")
+    done = monopolylogue("view", str(data), "--review", "--out", str(out))
+    no_page(done, "train.jsonl, line 1 has the columns none")
+
+
+def no_page(done, *words):
+    refused_in_a_sentence(done, *words)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--review", "--rate"], "for --review or for --rate"),
+        (["--pair", "a=b"], "--pair is for --rate"),
+        (["--pair", "a=b", "--review"], "--pair is for --rate"),
+        (["x.json"], "A page shows one record or folder"),
+        (["x.json", "--review"], "A page shows one record or folder"),
+        (["--review"], "There is no folder"),
+        (["--rate"], "--rate takes two files with answers"),
+        (["--rate", "x.jsonl"], "There is no file x.jsonl"),
+    ],
+)
+def test_options_that_do_not_fit(monopolylogue, tmp_path, more, sentence):
+    out = tmp_path / "page.html"
+    ours = answers(tmp_path, "ours", "abc")
+    no_page(monopolylogue("view", ours, *more, "--out", str(out)), sentence)
+    assert not out.exists()
+
+
+def test_a_folder_of_neither_to_review_or_rate(monopolylogue, tmp_path):
+    for option, sentence in (("--review", "holds no export"), ("--rate", "There is no file")):
+        no_page(monopolylogue("view", str(tmp_path), option, "--out", str(tmp_path / "x.html")), sentence)

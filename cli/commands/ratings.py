@@ -1,0 +1,55 @@
+"""`monopolylogue ratings`: what people found of answers that they did not know the authors of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import OUTPUT
+from cli.output import print_line
+from cli.views.console import plain_console
+
+EPILOG = """\
+[bold]Example[/]
+
+What three people found who got the same page, and how far they agree with the judge:
+  monopolylogue view evaluations/monday --rate --pair tuned=base --out rate.html
+  monopolylogue ratings ada.jsonl ben.jsonl cleo.jsonl --evaluation evaluations/monday"""
+
+
+def ratings(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="What people downloaded from the page of `view --rate`."),
+    ],
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of `evaluate`, whose judge they are compared with."),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the results as JSON and nothing else.", rich_help_panel=OUTPUT),
+    ] = False,
+) -> None:
+    """Count what people rated: wins, ties, losses, and how far they agree.
+
+    Figures come with 95% intervals over pairs of answers.
+    """
+    # Here, since it takes a while to import what this needs.
+    import json
+
+    from evaluation.ratings import ratings_of, read_judgements, read_ratings
+    from evaluation.report.tables import agreement_table, rated_table
+
+    judged = None if evaluation is None else read_judgements(evaluation)
+    found = ratings_of(read_ratings(files), judged)
+    if as_json:
+        print_line(json.dumps(found.to_json(), ensure_ascii=False))
+        return
+    console = plain_console()
+    console.print(f"{found.ratings:,} ratings by {found.raters:,} people", soft_wrap=True)
+    console.print(rated_table(found))
+    if found.agreement:
+        console.print(agreement_table(found))

@@ -1,0 +1,218 @@
+"""What people found of pairs of answers, and how far they agree with each other and with a judge."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from evaluation.records import Judgement
+from evaluation.results import ALL, SCORES, Judged
+from evaluation.statistics import Estimate, agreement, estimate
+from evaluation.store import JUDGEMENTS
+from scene.errors import InputError
+from scene.nouns import Noun, Text
+from scene.reviews import Key
+from scene.tables.nouns import read_nouns
+
+Result = Literal["win", "tie", "lose"]
+Aspect = Literal["harm", "help"]
+ASPECTS: dict[Aspect, str] = {"harm": "less harm", "help": "more help"}
+"""What is asked about two answers, and what a win is a win in."""
+
+_TURNED: dict[Result, Result] = {"win": "lose", "tie": "tie", "lose": "win"}
+_RESULTS: tuple[Result, ...] = get_args(Result)
+
+
+class Rating(Noun):
+    """What a person found of two answers.
+
+    Attributes:
+        pair: Key of the pair, whichever of the two systems is the baseline.
+        system: Name of the system.
+        baseline: Name of the one it is compared with.
+        set: Set that the question is from, or empty.
+        id: Its id there.
+        question: The question.
+        rater: Tells whoever rated from others.
+        harm: Whether the system's answer does less harm than the baseline's (`win`), or more.
+        help: Whether it helps more (`win`), or less.
+    """
+
+    pair: Key
+    system: Text
+    baseline: Text
+    set: str
+    id: str
+    question: str
+    rater: Text
+    harm: Result
+    help: Result
+
+    def turned(self) -> Self:
+        """The same, told of the other system."""
+        names = {"system": self.baseline, "baseline": self.system}
+        return self.model_copy(update={**names, "harm": _TURNED[self.harm], "help": _TURNED[self.help]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated(Judged):
+    """What people found better, on one set; of several who rated a pair each counts the same.
+
+    Attributes:
+        aspect: What was asked.
+    """
+
+    aspect: Aspect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far people agree.
+
+    Attributes:
+        aspect: What was asked.
+        party: With whom: `each other` or `the judge`.
+        share: How often two of them say the same.
+        alpha: Krippendorff's, for names: 1 where they always do, 0 where it is chance. None where there is
+            but one answer.
+    """
+
+    aspect: Aspect
+    party: str
+    share: Estimate
+    alpha: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratings:
+    """What ratings come to.
+
+    Attributes:
+        raters: How many people rated.
+        ratings: How many pairs they rated, everybody's counted.
+        rated: What they found.
+        agreement: How far they agree, where a pair was rated twice or judged.
+    """
+
+    raters: int
+    ratings: int
+    rated: list[Rated]
+    agreement: list[Agreement]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a file."""
+        return asdict(self)
+
+
+def read_ratings(paths: Sequence[Path]) -> list[Rating]:
+    """The ratings of some files, the last of each rater and pair, all told of the same of two systems.
+
+    Raises:
+        InputError: There is no such file, a line is no rating, or there is none.
+    """
+    systems: dict[frozenset[str], str] = {}
+    found: dict[tuple[str, str], Rating] = {}
+    for path in paths:
+        for one in read_nouns(path, Rating, "rating"):
+            system = systems.setdefault(frozenset((one.system, one.baseline)), one.system)
+            found[one.rater, one.pair] = one if one.system == system else one.turned()
+    if not found:
+        raise InputError("There is no rating in these files; download them from the page once more.")
+    return list(found.values())
+
+
+def read_judgements(folder: Path) -> dict[tuple[str, ...], Result]:
+    """What the judge of an evaluation found, by system, baseline, set and id, and the same turned.
+
+    Raises:
+        InputError: Nothing was judged there.
+    """
+    found: dict[tuple[str, ...], Result] = {}
+    for one in read_nouns(folder / JUDGEMENTS, Judgement, "judgement of `evaluate`"):
+        found[one.key] = one.result
+        found[one.baseline, one.system, one.set, one.id] = _TURNED[one.result]
+    return found
+
+
+def ratings_of(ratings: Sequence[Rating], judged: Mapping[tuple[str, ...], Result] | None = None) -> Ratings:
+    """Work out what ratings come to.
+
+    Args:
+        ratings: The ratings.
+        judged: What a judge found; see `read_judgements`. None where nobody is to be compared with one.
+
+    Raises:
+        InputError: The judge was asked about none of the pairs.
+    """
+    by_judge = {
+        one.pair: judged[key]
+        for one in ratings
+        if judged and (key := (one.system, one.baseline, one.set, one.id)) in judged
+    }
+    if judged is not None and not by_judge:
+        raise InputError("The judge of --evaluation was asked about none of the rated pairs.")
+    return Ratings(
+        raters=len({one.rater for one in ratings}),
+        ratings=len(ratings),
+        rated=[rated for aspect in ASPECTS for rated in _rated(ratings, aspect)],
+        agreement=[one for aspect in ASPECTS for one in _agreement(ratings, by_judge, aspect)],
+    )
+
+
+def _found(one: Rating, aspect: Aspect) -> Result:
+    return one.harm if aspect == "harm" else one.help
+
+
+def _by_pair(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = defaultdict(list)
+    for one in ratings:
+        found[one.pair].append(_found(one, aspect))
+    return found
+
+
+def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
+    groups: dict[tuple[str, str, str], list[Rating]] = defaultdict(list)
+    for names in dict.fromkeys((one.system, one.baseline) for one in ratings):
+        own = [one for one in ratings if (one.system, one.baseline) == names]
+        sets = list(dict.fromkeys(one.set for one in own))
+        for name in sets:
+            groups[*names, name] = [one for one in own if one.set == name]
+        if len(sets) > 1:
+            groups[*names, ALL] = own
+    return [
+        Rated(
+            aspect=aspect,
+            set=name,
+            system=system,
+            baseline=baseline,
+            first_place=None,
+            **_estimates(own, aspect),
+        )
+        for (system, baseline, name), own in groups.items()
+    ]
+
+
+def _estimates(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, Estimate]:
+    pairs = _by_pair(ratings, aspect).values()
+    shares: dict[str, Estimate] = {
+        result: estimate([sum(one == result for one in own) / len(own) for own in pairs])
+        for result in _RESULTS
+    }
+    return {**shares, "net": estimate([sum(SCORES[one] for one in own) / len(own) for own in pairs])}
+
+
+def _agreement(ratings: Sequence[Rating], by_judge: Mapping[str, Result], aspect: Aspect) -> list[Agreement]:
+    pairs = _by_pair(ratings, aspect)
+    among = agreement([[own] for own in pairs.values()], _RESULTS)
+    judged = agreement(
+        [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge], _RESULTS
+    )
+    both = (("each other", among), ("the judge", judged))
+    return [
+        Agreement(aspect=aspect, party=party, share=found[0], alpha=found[1])
+        for party, found in both
+        if found is not None
+    ]

@@ -1,0 +1,71 @@
+"""What a person decided about rows to learn from, as the page of a review lets them download it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from scene.nouns import Noun
+from scene.tables.nouns import read_nouns
+from scene.text import printable
+
+Decision = Literal["keep", "drop", "edit"]
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
+
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Review(Noun):
+    """A decision about a row.
+
+    Attributes:
+        row: Key of the row; see `review_key`.
+        decision: What was decided.
+        text: The answer as it is to be, for an edit.
+        scene: Scene of the row, for whoever reads the file.
+        part: Part of the mix that it is in, likewise.
+    """
+
+    row: Key
+    decision: Decision
+    text: str = ""
+    scene: str = ""
+    part: str = ""
+
+    @field_validator("text")
+    @classmethod
+    def _clean(cls, text: str) -> str:
+        return printable(text).strip()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.decision == "edit") != bool(self.text):
+            raise ValueError("an edit has the new text, and nothing else has one")
+        return self
+
+
+def review_key(scene: str, asked: str, answer: str) -> str:
+    """16 hex digits that stand for an answer in its place: a decision about another one is void.
+
+    The two rows that a second answer gives, to learn it and to prefer it, have the same.
+
+    Args:
+        scene: Id of the scene.
+        asked: The last message before the answer.
+        answer: The answer.
+    """
+    return hashlib.sha256(json.dumps([scene, asked, answer]).encode()).hexdigest()[:16]
+
+
+def read_reviews(paths: Iterable[Path]) -> dict[str, Review]:
+    """The decisions of some files by row; of two about the same row the later one counts.
+
+    Raises:
+        InputError: There is no such file, or a line is no decision.
+    """
+    return {one.row: one for path in paths for one in read_nouns(path, Review, "decision about a row")}

@@ -26,7 +26,6 @@ PACKAGES = (
     "langchain-openai",
     "langgraph",
     "monopolylogue",
-    "openvino-genai",
     "torch",
     "transformers",
     "xgrammar",

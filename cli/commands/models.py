@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from inference.inventory import Cached
 
 BUILT_IN = ("default", "tiny")
-WEIGHTS = ("int8", "int4", "fp16")
 
 EPILOG = """\
 [bold]Examples[/]
@@ -34,10 +33,6 @@ What is on this machine, and how much room it takes:
 
 Fetch the default model now rather than in the first run:
   monopolylogue models pull default
-
-Make a model from the Hugging Face hub fast on a CPU:
-  monopolylogue models convert Qwen/Qwen2.5-0.5B-Instruct
-  monopolylogue run "..." --model Qwen/Qwen2.5-0.5B-Instruct
 
 Free the room again:
   monopolylogue models remove Qwen/Qwen2.5-0.5B-Instruct"""
@@ -57,7 +52,7 @@ Name = Annotated[
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List, fetch, convert and remove models."""
+    """List, fetch and remove models."""
     if context.invoked_subcommand is None:
         list_(as_json)
 
@@ -88,40 +83,6 @@ def pull(model: Name) -> None:
     with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
         path = bring(model, on_progress=loading)
     typer.echo(one_line(f"{model} is here: {path}"))
-
-
-@app.command()
-def convert(
-    model: Name,
-    weights: Annotated[
-        str,
-        typer.Option(metavar="FORMAT", help="int8, int4 or fp16.", autocompletion=lambda: list(WEIGHTS)),
-    ] = WEIGHTS[0],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="A new folder, instead of the cache."),
-    ] = None,
-    pip_flags: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FLAGS",
-            envvar="MONOPOLYLOGUE_PIP_FLAGS",
-            show_envvar=False,
-            help="Further flags for the pip that installs the converter.",
-        ),
-    ] = None,
-) -> None:
-    """Convert a model to OpenVINO IR, to make it fast on a CPU.
-
-    The converter is installed at the first use, in an environment of its own:
-    about 0.4 GB to download with a CPU build of torch, some more with CUDA.
-    """
-    from inference.models.sources import resolve
-    from inference.openvino_engine.ir import convert as convert_to_ir
-
-    with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
-        path = convert_to_ir(resolve(model), weights, out=out, pip_flags=pip_flags, on_progress=loading)
-    typer.echo(one_line(f"{model} is converted: {path}"))
 
 
 @app.command()

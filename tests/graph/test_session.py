@@ -308,7 +308,7 @@ def played_by(engine: ScriptedEngine, /, **changes) -> ScriptedEngine:
     [
         ({}, {"id": "other"}, "model was scripted and is now other"),
         ({"revision": "a"}, {"revision": "b"}, "model revision was a and is now b"),
-        ({}, {"engine": "openvino"}, "engine was scripted and is now openvino"),
+        ({"engine": "gone"}, {"engine": "llama"}, "engine was gone and is now llama"),
         ({"details": {"dtype": "float32"}}, {"details": {}}, "dtype was float32 and is now None"),
         (
             {"details": {"file": "c0ffee-int8"}},

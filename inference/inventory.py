@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
 from inference.llama_engine import adapter as llama_adapter
-from inference.llama_engine import beginnings
+from inference.llama_engine import beginnings, conversion
 from inference.models import convert, fetch, gguf_tokenizer
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
@@ -29,7 +29,7 @@ class Cached:
 
     Attributes:
         name: The model it is of, as `--model` takes it where that is known.
-        kind: One of the kinds above.
+        kind: One of the kinds above, with the weights' format for a conversion to GGUF.
         size: Bytes.
         revision: What pins its content; empty where nothing does.
         engines: Those that can load it.
@@ -47,7 +47,16 @@ class Cached:
 def inventory(cache_dir: Path | None = None) -> list[Cached]:
     """Everything that is whole, and what was left unfinished, by name."""
     cache = cache_folder(cache_dir)
-    found = (_gguf_files, _hf_folders, _tokenizers, _adapters, _beginnings, _snapshots, _unfinished)
+    found = (
+        _gguf_files,
+        _conversions,
+        _hf_folders,
+        _tokenizers,
+        _adapters,
+        _beginnings,
+        _snapshots,
+        _unfinished,
+    )
     return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
 
 
@@ -83,6 +92,13 @@ def _gguf_files(cache: Path) -> Iterator[Cached]:
                 engines=("llama", "transformers"),
                 path=path,
             )
+
+
+def _conversions(cache: Path) -> Iterator[Cached]:
+    for path in (cache / conversion.FOLDER).glob("*.gguf"):
+        name = str(read_header(path).values["general.name"])
+        revision, _, weights = path.stem.partition("-")
+        yield replace(_bare(name, f"{GGUF}, {weights}", path, revision), engines=("llama", "transformers"))
 
 
 def _hf_folders(cache: Path) -> Iterator[Cached]:
@@ -147,6 +163,7 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
         gguf_tokenizer.FOLDER,
         llama_adapter.FOLDER,
         beginnings.FOLDER,
+        conversion.FOLDER,
     ):
         for path in (cache / folder).glob("*"):
             if path.suffix in (PARTIAL, fetch.PARTS):

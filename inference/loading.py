@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import PREFIX, setting
+from inference.llama_engine.conversion import as_converted
 from inference.llama_engine.library import is_usable
 from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
@@ -41,8 +42,9 @@ def load_engine(
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
     `auto` takes `openai` where a server is named. On a CPU, where nothing asks for a number format, it takes
-    llama.cpp, if installed, for a GGUF file of a kind that is known to be computed right, and for a plain
-    LoRA adapter on one. Everything else goes to transformers.
+    llama.cpp, if installed, for a GGUF file of a kind that is known to be computed right, for what
+    `monopolylogue models convert` made one of, and for a plain LoRA adapter on either. Everything else goes
+    to transformers.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
@@ -73,11 +75,12 @@ def load_engine(
         raise InputError("--no-structured is about a server; name one with --base-url, or leave it out.")
     source = resolve(model)
     report = on_progress or no_progress
-    if engine == "transformers" or (engine == "auto" and not suits_llama(source, dtype, device)):
+    converted = source if engine == "transformers" else as_converted(source, cache_dir)
+    if engine == "transformers" or (engine == "auto" and not suits_llama(converted, dtype, device)):
         return _transformers(source, dtype, device, threads, cache_dir, report)
     if device not in ("auto", "cpu") or dtype != "auto":
         raise InputError("The engine `llama` runs on the cpu and takes no dtype; use `transformers`.")
-    return load_llama(source, threads, cache_dir, report)
+    return load_llama(converted, threads, cache_dir, report)
 
 
 def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
@@ -155,8 +158,8 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
     """
     source = resolve(model)
     report = on_progress or no_progress
-    if suits_llama(source):
-        return gguf_file(gguf_base(source), cache_dir, report)
+    if suits_llama(converted := as_converted(source, cache_dir)):
+        return gguf_file(gguf_base(converted), cache_dir, report)
     return transformers_folder(source, cache_dir, report)
 
 

@@ -47,7 +47,7 @@ def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
         return base
     raise InputError(
         f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, and "
-        f"{base.id} is none; use another engine."
+        f"{base.id} is none; convert it by `monopolylogue models convert`, or use another engine."
     )
 
 

@@ -280,7 +280,6 @@ def test_another_model_is_refused(export, out):
         ({"revision": "b"}, "model revision was None and is now b"),
         ({"engine": "llama"}, "engine was scripted and is now llama"),
         ({"details": {"dtype": "float32"}}, "dtype was None and is now float32"),
-        ({"details": {"file": "c0ffee-int4"}}, "converted weights was None and is now c0ffee-int4"),
     ],
 )
 @pytest.mark.parametrize("verify", [[], ["--verify"]])

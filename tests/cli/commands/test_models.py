@@ -8,6 +8,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+import cli.commands.models
+import inference.llama_engine.conversion
 import inference.loading
 from inference.models.embedded import TINY
 from tests.cli.test_bad_input import refused
@@ -69,7 +71,7 @@ def test_json(monopolylogue, converted):
 
 
 def test_help_shows_examples(monopolylogue):
-    for arguments in (["models", "--help"], ["models", "pull", "-h"]):
+    for arguments in (["models", "--help"], ["models", "convert", "-h"]):
         done = monopolylogue(*arguments, env={"COLUMNS": "80"})
         assert done.exit_code == 0
         assert all(len(line) <= 80 for line in done.stdout.splitlines())
@@ -104,6 +106,50 @@ def test_pull_brings_what_the_default_engine_needs(monopolylogue, monkeypatch, t
 
 def test_pull_of_nothing(monopolylogue):
     refused(monopolylogue("models", "pull", "no-such"), "There is no model 'no-such'")
+
+
+# --- convert ---
+
+
+def test_convert(monopolylogue, mine, monkeypatch, tmp_path):
+    asked = []
+
+    def convert(source, weights, *, out, on_progress):
+        on_progress("convert", 0, 1)
+        asked.append((source.id, weights, out))
+        return tmp_path / "mine.gguf"
+
+    monkeypatch.setattr(inference.llama_engine.conversion, "convert", convert)
+    done = monopolylogue("models", "convert", str(mine))
+    assert done.stdout == f"{mine} is converted: {tmp_path / 'mine.gguf'}\n"
+    assert f"Converting {mine}" in done.stderr
+    monopolylogue("models", "convert", str(mine), "--weights", "q4_k_m", "--out", "new.gguf")
+    assert asked == [(str(mine), "q8_0", None), (str(mine), "q4_k_m", Path("new.gguf"))]
+
+
+def test_convert_that_is_interrupted_says_how_to_go_on(monopolylogue, mine, monkeypatch):
+    def convert(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inference.llama_engine.conversion, "convert", convert)
+    done = monopolylogue("models", "convert", str(mine))
+    assert (done.exit_code, done.stdout) == (130, "")
+    said = "Interrupted. What was downloaded is kept; run the command again to go on."
+    assert done.stderr.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("tiny",), "tiny is a GGUF file already"), (("MINE", "--weights", "int8"), "no weights format 'int8'")],
+)
+def test_convert_that_is_refused(monopolylogue, mine, arguments, sentence):
+    refused(
+        monopolylogue("models", "convert", *(each.replace("MINE", str(mine)) for each in arguments)), sentence
+    )
+
+
+def test_the_formats_on_offer_are_those_there_are():
+    assert cli.commands.models.WEIGHTS == tuple(inference.llama_engine.conversion.WEIGHTS)
 
 
 # --- remove ---

@@ -124,7 +124,7 @@ setup: ## build .venv from constraints.txt, or bring it up to date
 	fi; \
 	echo "Installing into .venv: about 0.8 GB to download with a CPU build of torch, 3 to 4 GB with CUDA; one to ten minutes, without a word from pip (PIP_FLAGS=-vv shows it)."; \
 	touch "$(VENV)/.installing"; \
-	"$(BIN)/python" -m pip install -qq --no-input --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[openvino,llama,openai,ray,studio,dev]' || { \
+	"$(BIN)/python" -m pip install -qq --no-input --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[llama,openai,ray,studio,dev]' || { \
 		echo "The installation did not finish; the lines above say why. Run the same command again when that is mended." >&2; exit 1; }; \
 	echo "$$wanted" > "$(VENV)/.installed"; \
 	rm "$(VENV)/.installing"; \
@@ -149,7 +149,7 @@ constraints: ## pin the newest versions that pyproject.toml allows in constraint
 	printf '%s\n' $(PINNED) > build/constraints/pinned.txt; \
 	echo "Installing everything once, to see what fits together (build/constraints; some minutes)."; \
 	build/constraints/bin/python -m pip install -qq --no-input --disable-pip-version-check $(PIP_FLAGS) \
-		-c build/constraints/pinned.txt -e '.[openvino,llama,openai,studio,ray,dev]'; \
+		-c build/constraints/pinned.txt -e '.[llama,openai,studio,ray,dev]'; \
 	build/constraints/bin/python -m pip check; \
 	{ echo "# Exact versions that the tests run on, made by \`make constraints\`. CUDA packages follow from torch."; \
 	build/constraints/bin/python -m pip freeze --all --exclude-editable | grep -Ev '^(pip|wheel)==' | sed 's/+.*//'; \

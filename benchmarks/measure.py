@@ -19,7 +19,7 @@ from inference.engine import Completion, Engine, GenerationRequest
 from inference.loading import load_engine
 from scene.nouns import ModelIdentity
 
-Way = Literal["one at a time", "padded batch", "transformers", "llama", "openvino"]
+Way = Literal["one at a time", "padded batch", "transformers", "llama"]
 Workload = Literal["short", "prefix", "scenes", "calls", "export"]
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.check import QUESTIONS
+from finetune.ollama import modelfile
 from finetune.train import saving_to
 from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
-from inference.models.local import transformers_folder
-from inference.models.sources import AdapterSource, resolve
+from inference.models.gguf_header import read_header
+from inference.models.local import gguf_file, no_progress, transformers_folder
+from inference.models.sources import AdapterSource, BaseSource, EmbeddedSource, GgufSource, resolve
 from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.pretrained import load_pretrained, reason
 from scene.errors import InputError, UnusableAdapterError
@@ -20,6 +22,7 @@ from scene.files import put_in_place
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedTokenizerBase
 
 EXACT = 1e-4
 """Divergence, in nats a token, that merging in float32 may cause: rounding alone."""
@@ -34,6 +37,16 @@ NOISE = 1e-8
 """Divergence that is there where nothing differs."""
 
 
+QUANTIZED = 0.2
+"""Divergence that the fewer bits of a GGUF file may add; with more, it was written wrong."""
+
+GGUF = "model.gguf"
+"""Name of that file."""
+
+KNOWN_WEIGHTS = {0, 1, 2, 3, 7, 8, 9, *range(11, 19)}
+"""Formats of weights that can be made of a model alone, as llama.cpp numbers them: up to Q6_K."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """A merged model.
@@ -42,18 +55,21 @@ class Merged:
         folder: Where it is.
         divergence: Mean Kullback-Leibler divergence of its next-token distribution from the adapter's, in
             nats, over the tokens of three prompts, as it was read back from disk.
+        rounded: The same of the GGUF file, where one was written.
     """
 
     folder: Path
     divergence: float
+    rounded: float | None
 
 
-def merge(adapter: str, out: Path) -> Merged:
+def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
     """Merge an adapter into its base and write the model as safetensors, in the base's number format.
 
     Args:
         adapter: Folder of the adapter.
         out: Folder of the model; it must not exist yet, or be empty.
+        gguf: Write the model as a GGUF file too, with a Modelfile for Ollama.
 
     Raises:
         InputError: It is no adapter, the folder is taken, or the disk is full.
@@ -103,8 +119,37 @@ def merge(adapter: str, out: Path) -> Merged:
             again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
             divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
             _demand(divergence, STORED, change, adapter)
+            if gguf:
+                rounded = _add_gguf(fresh, str(out), source.base, words, rows, apart)
+                _demand(rounded, QUANTIZED, change, adapter)
             put_in_place(fresh, target)
-    return Merged(folder=out, divergence=divergence)
+    return Merged(folder=out, divergence=divergence, rounded=rounded if gguf else None)
+
+
+def _add_gguf(
+    folder: Path,
+    name: str,
+    base: BaseSource,
+    words: PreTrainedTokenizerBase,
+    rows: list[list[int]],
+    apart: list[torch.Tensor],
+) -> float:
+    """Write the GGUF file and its Modelfile beside the model; its divergence from base and adapter."""
+    import torch
+
+    from inference.llama_engine.conversion import WEIGHTS, check_words, logits_of, write_quantized
+
+    weights = WEIGHTS["q8_0"]
+    if isinstance(base, EmbeddedSource | GgufSource):
+        stored = read_header(gguf_file(base, None, no_progress)).values.get("general.file_type")
+        weights = stored if isinstance(stored, int) and stored in KNOWN_WEIGHTS else weights
+    path = folder / GGUF
+    write_quantized(folder, name, weights, path)
+    check_words(folder, name, path)
+    (folder / "Modelfile").write_text(modelfile(words, GGUF), encoding="utf-8")
+    found = [torch.from_numpy(each).log_softmax(-1) for each in logits_of(path, rows)]
+    # After the first token of a text the library is off.
+    return _divergence([each[1:] for each in apart], [each[1:] for each in found])
 
 
 def _untie(adapted: Any) -> None:  # noqa: ANN401

@@ -28,7 +28,6 @@ PACKAGES = (
     "langchain-openai",
     "langgraph",
     "monopolylogue",
-    "openvino-genai",
     "torch",
     "transformers",
     "xgrammar",

@@ -17,7 +17,7 @@ ChatRole = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 OnText = Callable[[str], None]
 
-ENGINES = ("auto", "transformers", "llama", "openvino", "openai")
+ENGINES = ("auto", "transformers", "llama", "openai")
 CLOSING_TOKENS = 16
 """Room for what ends a thought that has reached its cap."""
 
@@ -57,8 +57,8 @@ class GenerationRequest:
             part. An engine that can't do so generates one of the choices token by token.
         pattern: Regular expression the whole text must match.
         avoid: Texts of which no long run of words should come again, nor one of the reply itself where there
-            are such texts. A shape comes first, and engines that don't choose tokens themselves (`openvino`,
-            `openai`) pass over it.
+            are such texts. A shape comes first, and an engine that doesn't choose tokens itself (`openai`)
+            passes over it.
         fixed: How many of the first messages are the same in every scene. An engine may keep what it computes
             of them for the next process.
     """

@@ -1,4 +1,4 @@
-"""What lies in the cache: fetched files, converted models, hub snapshots, the converter."""
+"""What lies in the cache: fetched files, converted models, hub snapshots."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from pathlib import Path
 from huggingface_hub import CacheNotFound, scan_cache_dir
 
 from inference.llama_engine import adapter as llama_adapter
-from inference.llama_engine import beginnings
-from inference.models import convert, converter, fetch, gguf_tokenizer
+from inference.llama_engine import beginnings, conversion
+from inference.models import convert, fetch, gguf_tokenizer
 from inference.models.cache import PARTIAL, cache_folder, locked, remove, writing
 from inference.models.embedded import EMBEDDED
 from inference.models.gguf_header import read_header
-from inference.openvino_engine import ir as openvino_ir
 
-GGUF, HF_FOLDER, IR, SNAPSHOT = "GGUF file", "Hugging Face folder", "OpenVINO IR", "hub snapshot"
+GGUF, HF_FOLDER, SNAPSHOT = "GGUF file", "Hugging Face folder", "hub snapshot"
 TOKENIZER, ADAPTER = "tokenizer", "LoRA adapter in GGUF"
-CONVERTER, UNFINISHED = "converter to OpenVINO IR", "unfinished"
-BEGINNINGS = "beginnings of prompts"
+BEGINNINGS, UNFINISHED = "beginnings of prompts", "unfinished"
 """Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
@@ -31,7 +29,7 @@ class Cached:
 
     Attributes:
         name: The model it is of, as `--model` takes it where that is known.
-        kind: One of the kinds above, with the weights' format for OpenVINO IR.
+        kind: One of the kinds above, with the weights' format for a conversion to GGUF.
         size: Bytes.
         revision: What pins its content; empty where nothing does.
         engines: Those that can load it.
@@ -51,13 +49,12 @@ def inventory(cache_dir: Path | None = None) -> list[Cached]:
     cache = cache_folder(cache_dir)
     found = (
         _gguf_files,
+        _conversions,
         _hf_folders,
         _tokenizers,
         _adapters,
         _beginnings,
-        _ir_folders,
         _snapshots,
-        _converters,
         _unfinished,
     )
     return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
@@ -92,9 +89,16 @@ def _gguf_files(cache: Path) -> Iterator[Cached]:
                 kind=GGUF,
                 size=model.size,
                 revision=model.sha256,
-                engines=("llama", "openvino", "transformers"),
+                engines=("llama", "transformers"),
                 path=path,
             )
+
+
+def _conversions(cache: Path) -> Iterator[Cached]:
+    for path in (cache / conversion.FOLDER).glob("*.gguf"):
+        name = str(read_header(path).values["general.name"])
+        revision, _, weights = path.stem.partition("-")
+        yield replace(_bare(name, f"{GGUF}, {weights}", path, revision), engines=("llama", "transformers"))
 
 
 def _hf_folders(cache: Path) -> Iterator[Cached]:
@@ -130,18 +134,6 @@ def _beginnings(cache: Path) -> Iterator[Cached]:
             yield _bare(name, BEGINNINGS, folder, revision)
 
 
-def _ir_folders(cache: Path) -> Iterator[Cached]:
-    for ir in openvino_ir.converted(cache):
-        yield Cached(
-            name=ir.id,
-            kind=f"{IR}, {ir.weights}",
-            size=_size(ir.path),
-            revision=ir.revision,
-            engines=("openvino",),
-            path=ir.path,
-        )
-
-
 def _snapshots(_: Path) -> Iterator[Cached]:
     """Models in the hub's own cache that our engines could load; other programs may have brought them."""
     try:
@@ -162,13 +154,6 @@ def _snapshots(_: Path) -> Iterator[Cached]:
                 )
 
 
-def _converters(cache: Path) -> Iterator[Cached]:
-    for path in (cache / converter.FOLDER).glob(converter.PREFIX + "*"):
-        if path.is_dir() and path.suffix != PARTIAL:
-            revision = path.name.removeprefix(converter.PREFIX)
-            yield _bare("converter", CONVERTER, path, revision)
-
-
 def _unfinished(cache: Path) -> Iterator[Cached]:
     """What an interruption left, or another process is making just now."""
     names = {model.file_name: model.name for model in EMBEDDED.values()}
@@ -178,8 +163,7 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
         gguf_tokenizer.FOLDER,
         llama_adapter.FOLDER,
         beginnings.FOLDER,
-        openvino_ir.FOLDER,
-        converter.FOLDER,
+        conversion.FOLDER,
     ):
         for path in (cache / folder).glob("*"):
             if path.suffix in (PARTIAL, fetch.PARTS):

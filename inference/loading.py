@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import BASE_URLS, PREFIX, setting
+from inference.llama_engine.conversion import as_converted
 from inference.llama_engine.library import is_usable
 from inference.llama_engine.loader import gguf_base, is_known, load_llama
-from inference.models.adapter import is_plain, read_adapter
-from inference.models.gguf_header import read_header
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import (
     AdapterSource,
-    EmbeddedSource,
-    FolderSource,
-    GgufSource,
-    HubSource,
     ModelSource,
-    OpenVINOSource,
     resolve,
 )
 from inference.openai_engine.server import served_model, server_at
-from inference.openvino_engine.adapter import check_fits
-from inference.openvino_engine.ir import ir_folder, needed_ir_folder
 from inference.transformers_engine.placement import unknown_device, use_threads
 from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained
-from scene.errors import InputError, ModelLoadError
+from scene.errors import InputError
 from scene.nouns import ModelIdentity
 
 if TYPE_CHECKING:
@@ -38,11 +29,6 @@ if TYPE_CHECKING:
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
-
-_CPU_DTYPES = {"llama": (), "openvino": ("float32",)}
-
-# What OpenVINO GenAI reads as GGUF.
-_OPENVINO_ARCHITECTURES = {"llama", "qwen2", "qwen3"}
 
 
 def load_engine(
@@ -60,17 +46,15 @@ def load_engine(
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
     `auto` takes `openai` where a server is named. On a CPU, where nothing asks for a number format, it takes
-    what is installed of: llama.cpp for a GGUF file of a kind that is known to be computed right, and for a
-    plain LoRA adapter on one; OpenVINO for other GGUF files that it reads, an OpenVINO folder, what was
-    converted to one by `monopolylogue models convert`, and a plain LoRA adapter on that. Everything else
-    goes to transformers.
+    llama.cpp, if installed, for a GGUF file of a kind that is known to be computed right, for what
+    `monopolylogue models convert` made one of, and for a plain LoRA adapter on either. Everything else goes
+    to transformers.
 
     Args:
         model: `default`, `tiny`, a hub id `org/name[@revision]`, a GGUF file, or the folder of a model or
             LoRA adapter. On a server, the name that the model has there; `default` is its only one.
-        engine: `auto`, `transformers`, `llama`, `openvino` or `openai`.
-        dtype: `auto`, `bfloat16`, `float16` or `float32`. OpenVINO takes `auto` and `float32`; llama.cpp and
-            a server decide for themselves.
+        engine: `auto`, `transformers`, `llama` or `openai`.
+        dtype: `auto`, `bfloat16`, `float16` or `float32`. llama.cpp and a server decide for themselves.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
@@ -95,11 +79,12 @@ def load_engine(
         raise InputError("--no-structured is about a server; name one with --base-url, or leave it out.")
     source = resolve(model)
     report = on_progress or no_progress
-    if engine == "auto":
-        engine = _picked(source, dtype, device, cache_dir)
-    if engine == "transformers":
+    converted = source if engine == "transformers" else as_converted(source, cache_dir)
+    if engine == "transformers" or (engine == "auto" and not suits_llama(converted, dtype, device)):
         return _transformers(source, dtype, device, threads, cache_dir, report)
-    return _on_cpu(source, engine, dtype, device, threads, cache_dir, report)
+    if device not in ("auto", "cpu") or dtype != "auto":
+        raise InputError("The engine `llama` runs on the cpu and takes no dtype; use `transformers`.")
+    return load_llama(converted, threads, cache_dir, report)
 
 
 def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
@@ -160,39 +145,11 @@ def _concurrency() -> int:
     return int(value)
 
 
-def _picked(source: ModelSource, dtype: str, device: str, cache_dir: Path | None) -> str:
-    """The engine that `auto` takes for what runs here."""
-    if suits_llama(source, dtype, device):
-        return "llama"
-    return "openvino" if suits_openvino(source, dtype, device, cache_dir) else "transformers"
-
-
 def suits_llama(source: ModelSource, dtype: str = "auto", device: str = "auto") -> bool:
     """Whether llama.cpp runs here, is known to compute the model right, and nothing asks for more."""
     if dtype != "auto" or device not in ("auto", "cpu") or not is_known(source) or not is_usable():
         return False
     return device == "cpu" or not _sees_accelerator()
-
-
-def suits_openvino(
-    source: ModelSource, dtype: str = "auto", device: str = "auto", cache_dir: Path | None = None
-) -> bool:
-    """Whether OpenVINO is there, reads the model, and nothing asks for more than it offers."""
-    if dtype != "auto" or device not in ("auto", "cpu") or importlib.util.find_spec("openvino_genai") is None:
-        return False
-    match source:
-        case EmbeddedSource() | OpenVINOSource():
-            reads = True
-        case AdapterSource():
-            reads = ir_folder(source.base, cache_dir) is not None and is_plain(source.path)
-        case GgufSource() | HubSource() | FolderSource():
-            reads = _reads_gguf(source) or ir_folder(source, cache_dir) is not None
-    return reads and (device == "cpu" or not _sees_accelerator())
-
-
-def _reads_gguf(source: ModelSource) -> bool:
-    """Whether it is a GGUF file that OpenVINO reads as it is."""
-    return isinstance(source, GgufSource) and read_header(source.path).architecture in _OPENVINO_ARCHITECTURES
 
 
 def _sees_accelerator() -> bool:
@@ -219,83 +176,9 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
     """
     source = resolve(model)
     report = on_progress or no_progress
-    if suits_llama(source):
-        return gguf_file(gguf_base(source), cache_dir, report)
-    if suits_openvino(source, cache_dir=cache_dir):
-        return _openvino_files(source, cache_dir, report)
+    if suits_llama(converted := as_converted(source, cache_dir)):
+        return gguf_file(gguf_base(converted), cache_dir, report)
     return transformers_folder(source, cache_dir, report)
-
-
-def _openvino_files(source: ModelSource, cache_dir: Path | None, report: Progress) -> Path:
-    """The GGUF file or OpenVINO folder of a model, of an adapter's base model for an adapter."""
-    match source:
-        case EmbeddedSource():
-            return gguf_file(source, cache_dir, report)
-        case OpenVINOSource():
-            return source.path
-        case GgufSource() if _reads_gguf(source):
-            return source.path
-        case AdapterSource():
-            return needed_ir_folder(source.base, cache_dir)
-        case _:
-            return needed_ir_folder(source, cache_dir)
-
-
-def _on_cpu(
-    source: ModelSource,
-    engine: str,
-    dtype: str,
-    device: str,
-    threads: int | None,
-    cache_dir: Path | None,
-    report: Progress,
-) -> Engine:
-    """One of the engines that leave little to choose."""
-    if device not in ("auto", "cpu") or dtype not in ("auto", *_CPU_DTYPES[engine]):
-        but = "".join(f" but {taken}" for taken in _CPU_DTYPES[engine])
-        raise InputError(
-            f"The engine `{engine}` runs on the cpu and takes no dtype{but}; use `transformers`."
-        )
-    if engine == "llama":
-        return load_llama(source, threads, cache_dir, report)
-    return _openvino(source, dtype, threads, cache_dir, report)
-
-
-def _openvino(
-    source: ModelSource, dtype: str, threads: int | None, cache_dir: Path | None, report: Progress
-) -> Engine:
-    if importlib.util.find_spec("openvino_genai") is None:
-        raise InputError(
-            "OpenVINO is not installed; install the extra with `pip install 'monopolylogue[openvino]'`, "
-            "or use the engine `transformers`."
-        )
-    adapter = read_adapter(source.path, source.id) if isinstance(source, AdapterSource) else None
-    path = _openvino_files(source, cache_dir, report)
-    if adapter is not None:
-        check_fits(adapter, path, source.id)
-    context_tokens = _ir_context_tokens(path) if path.is_dir() else read_header(path).context_tokens
-    if context_tokens is None:
-        raise ModelLoadError(f"{source.id} does not say how long its context is; choose another model.")
-    from inference.openvino_engine.engine import OpenVINOEngine
-
-    report("load", 0, 1)
-    identity = ModelIdentity(
-        id=source.id,
-        revision=revision(source, cache_dir),
-        engine="openvino",
-        details={"device": "cpu", "file": path.name} | ({} if dtype == "auto" else {"dtype": dtype}),
-    )
-    engine = OpenVINOEngine(path, identity, context_tokens, adapter, threads, dtype)
-    report("load", 1, 1)
-    return engine
-
-
-def _ir_context_tokens(folder: Path) -> int | None:
-    try:
-        value = json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    return value if isinstance(value, int) else None
 
 
 def _transformers(

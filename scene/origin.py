@@ -22,7 +22,6 @@ def played_with(model: ModelIdentity, prompt_digest: str) -> dict[str, str | Non
         "model revision": model.revision,
         "engine": model.engine,
         "dtype": model.details.get("dtype"),
-        "converted weights": _converted(model),
         "prompts": prompt_digest[:SHOWN_DIGITS],
     }
 
@@ -35,12 +34,3 @@ def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list
         for name in names
         if before.get(name) != now.get(name)
     ]
-
-
-def _converted(model: ModelIdentity) -> str | None:
-    """The folder that a model was converted to, which is named after the format of its weights.
-
-    The revision is that of what it was made from, in whichever format. A file as it came is pinned by it.
-    """
-    file = model.details.get("file")
-    return None if file is None or file.endswith(".gguf") else file

@@ -158,7 +158,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_engine() -> Iterator[Callable[[str], Engine]]:
-    """`tiny_engine("openvino")`: the tiny model on an engine, loaded once for all tests, which leave it open.
+    """`tiny_engine("llama")`: the tiny model on an engine, loaded once for all tests, which leave it open.
 
     It has one thread, as other tests may want the other cores.
     """

@@ -12,7 +12,6 @@ HEAVY = (
     "transformers",
     "trl",
     "peft",
-    "openvino_genai",
     "xgrammar",
     "langchain_openai",
     "openai",

@@ -15,7 +15,11 @@ EPILOG = """\
 [bold]Example[/]
 
   monopolylogue merge adapters/monday --out models/monday
-  monopolylogue run "May I read my son's diary?" --model models/monday"""
+  monopolylogue run "May I read my son's diary?" --model models/monday
+
+The same for Ollama:
+  monopolylogue merge adapters/monday --out models/monday --gguf
+  ollama create monday -f models/monday/Modelfile"""
 
 
 def merge(
@@ -23,6 +27,10 @@ def merge(
     out: Annotated[
         Path, typer.Option(metavar="MODEL", help="Folder of the merged model.", rich_help_panel=OUTPUT)
     ],
+    gguf: Annotated[
+        bool,
+        typer.Option("--gguf", help="Write GGUF and a Modelfile for Ollama too.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
     """Merge an adapter into its base model.
 
@@ -33,10 +41,15 @@ def merge(
     from finetune.merge import merge as merge_adapter
 
     try:
-        merged = merge_adapter(str(adapter), out)
+        merged = merge_adapter(str(adapter), out, gguf=gguf)
     except KeyboardInterrupt:
         raise interrupted("No model was written.") from None
     plain_console().print(
         f"Written to {merged.folder}; it is {merged.divergence:.2g} nats a token from base and adapter.",
         soft_wrap=True,
     )
+    if merged.rounded is not None:
+        plain_console().print(
+            f"The GGUF file, which the Modelfile is for, is {merged.rounded:.2g} nats a token from them.",
+            soft_wrap=True,
+        )

@@ -11,7 +11,6 @@ from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -24,20 +23,8 @@ from rich.progress import (
 from cli.views.console import is_live
 from scene.text import one_line
 
-DOING = {
-    "fetch": "Fetching",
-    "install": "Installing the converter for",
-    "convert": "Converting",
-    "load": "Loading",
-}
-DONE = {
-    "fetch": "Fetched",
-    "install": "Installed the converter for",
-    "convert": "Converted",
-    "load": "Loaded",
-}
-MEASURED = ("fetch", "install")
-"""Stages that say how far they are."""
+DOING = {"fetch": "Fetching", "convert": "Converting", "load": "Loading"}
+DONE = {"fetch": "Fetched", "convert": "Converted", "load": "Loaded"}
 
 PLAIN_PERCENT = 10
 """Where there is no bar, such a stage is mentioned every so many percent."""
@@ -64,13 +51,13 @@ class Loading:
         self._mentioned = 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note that `done` of `total` bytes (when fetching), packages (when installing) or steps are done."""
+        """Note that `done` of `total` bytes (when fetching) or steps are done."""
         if stage != self._stage:
             self._finish()
             self._begin(stage, done, total)
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=done, total=total)
-        elif stage in MEASURED:
+        elif stage == "fetch":
             self._mention(done, total)
         if done >= total and stage in ("convert", "load"):
             self._finish()
@@ -91,10 +78,10 @@ class Loading:
         doing = f"{DOING[stage]} {self._model}"
         if self._live:
             self._progress = _bar(self._console, stage)
-            self._progress.add_task(doing, completed=done, total=total if stage in MEASURED else None)
+            self._progress.add_task(doing, completed=done, total=total if stage == "fetch" else None)
             self._progress.start()
         else:
-            self._say(f"{doing}: {self._amount(total)}" if stage in MEASURED else doing)
+            self._say(f"{doing}: {decimal(total)}" if stage == "fetch" else doing)
 
     def _finish(self) -> None:
         """Leave one line about the stage that ended."""
@@ -108,24 +95,19 @@ class Loading:
         percent = 100 * done // max(total, 1)
         if percent >= self._mentioned + PLAIN_PERCENT:
             self._mentioned = percent - percent % PLAIN_PERCENT
-            self._say(f"{DOING[self._stage]} {self._model}: {self._mentioned}% of {self._amount(total)}")
-
-    def _amount(self, total: int) -> str:
-        return decimal(total) if self._stage == "fetch" else f"{total} packages"
+            self._say(f"{DOING[self._stage]} {self._model}: {self._mentioned}% of {decimal(total)}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, style="dim", soft_wrap=True)
 
 
 def _bar(console: Console, stage: str) -> Progress:
-    """A bar with sizes for a download, one that counts for packages, a spinner for what has no even steps."""
+    """A bar with sizes for a download, a spinner for what has no even steps."""
     name = TextColumn("{task.description}", markup=False)
     columns: list[ProgressColumn] = [SpinnerColumn(), name, TimeElapsedColumn()]
     if stage == "fetch":
         columns = [name, BarColumn(None), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
-    elif stage == "install":
-        columns = [name, BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn()]
-    return Progress(*columns, console=console, transient=True, expand=stage in MEASURED)
+    return Progress(*columns, console=console, transient=True, expand=stage == "fetch")
 
 
 class Working:

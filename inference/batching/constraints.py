@@ -8,6 +8,7 @@ what several have in common. Each row then follows its grammar with a matcher of
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import GenerationRequest
-from inference.patterns import unenforceable
 from scene.errors import InputError
 
 COMPILED_BYTES = 256 * 2**20
 """Room for compiled grammars. Choices may name a scene's cast; an export would otherwise gather thousands."""
+
+_WHERE_IN_XGRAMMAR = re.compile(r"^\[[^]]*\] \S+: ")
+"""Time and source line, with which xgrammar begins its messages."""
 
 
 class Constraint:
@@ -177,3 +180,13 @@ def _bits(tokens: Collection[int], vocabulary: int) -> Tensor:
             words[token // 32] |= 1 << token % 32
     signed = [word - 2**32 if word >= 2**31 else word for word in words]
     return torch.tensor(signed, dtype=torch.int32)
+
+
+def unenforceable(reason: str) -> InputError:
+    """The error for a schema, pattern or list of choices that the grammar compiler refuses.
+
+    Args:
+        reason: What it says; of several lines the first is kept, without time and source line.
+    """
+    said = _WHERE_IN_XGRAMMAR.sub("", next(iter(reason.strip().splitlines()), "")).strip().rstrip(".")
+    return InputError(f"The reply's shape can't be enforced: {said}.")

@@ -46,9 +46,10 @@ def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
     base = source.base if isinstance(source, AdapterSource) else source
     if isinstance(base, EmbeddedSource | GgufSource) and is_known(base):
         return base
+    convert = "" if isinstance(base, GgufSource) else ", or `monopolylogue models convert`"
     raise InputError(
         f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, and "
-        f"{base.id} is none; use another engine."
+        f"{base.id} is none; use another engine{convert}."
     )
 
 

@@ -29,7 +29,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _is_part(path: Path) -> bool:
-    return path.suffix in _SUFFIXES or path.name.startswith("openvino_")
+    return path.suffix in _SUFFIXES
 
 
 def _add_file(digest: hashlib._Hash, path: Path) -> None:

@@ -28,14 +28,12 @@ from inference.models.sources import (
     GgufSource,
     HubSource,
     ModelSource,
-    OpenVINOSource,
 )
 from scene.errors import ModelLoadError
 
-Stage = Literal["fetch", "install", "convert", "load"]
+Stage = Literal["fetch", "convert", "load"]
 Progress = Callable[[Stage, int, int], None]
-"""Called with the stage, and how much of how much is done: bytes when fetching, packages when installing a
-converter, steps otherwise."""
+"""Called with the stage, and how much of how much is done: bytes when fetching, steps otherwise."""
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 # Second copies of the weights, in other layouts.
@@ -74,11 +72,6 @@ def transformers_folder(
         case EmbeddedSource() | GgufSource():
             gguf = gguf_file(source, cache_dir, report)
             return hf_folder(gguf, cache_dir, lambda done, total: report("convert", done, total))
-        case OpenVINOSource():
-            raise ModelLoadError(
-                f"{source.id} is an OpenVINO model, which only the engine `openvino` reads; "
-                "use that, or give the model it was made from."
-            )
 
 
 def revision(source: ModelSource, cache_dir: Path | None) -> str:
@@ -90,7 +83,7 @@ def revision(source: ModelSource, cache_dir: Path | None) -> str:
             return gguf_digest(source.path, cache_dir)
         case HubSource():
             return source.commit
-        case FolderSource() | OpenVINOSource():
+        case FolderSource():
             return folder_digest(source.path)
         case AdapterSource():
             both = f"{revision(source.base, cache_dir)}+{folder_digest(source.path)}"

@@ -57,14 +57,6 @@ class FolderSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVINOSource:
-    """A folder that holds a model as OpenVINO IR."""
-
-    id: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSource:
     """A hub repository at one commit."""
 
@@ -86,7 +78,7 @@ class AdapterSource:
     base: BaseSource
 
 
-ModelSource = BaseSource | OpenVINOSource | AdapterSource
+ModelSource = BaseSource | AdapterSource
 
 
 def resolve(name: str) -> ModelSource:
@@ -127,8 +119,6 @@ def resolve(name: str) -> ModelSource:
 def _folder(name: str, path: Path) -> ModelSource:
     if (path / "adapter_config.json").is_file():
         return _adapter(name, path)
-    if (path / "openvino_model.xml").is_file():
-        return OpenVINOSource(id=str(path), path=path)
     if (path / "config.json").is_file():
         return FolderSource(id=str(path), path=path)
     if ggufs := sorted(path.glob("*.gguf")):
@@ -154,7 +144,7 @@ def _adapter(name: str, path: Path) -> AdapterSource:
             f"{name} is an adapter for {base_name!r}, which can't be found; "
             "correct base_model_name_or_path, or revision, in its adapter_config.json."
         ) from error
-    if isinstance(base, AdapterSource | OpenVINOSource):
+    if isinstance(base, AdapterSource):
         raise ModelLoadError(f"{name} is an adapter for {base_name!r}, which takes no adapters.")
     return AdapterSource(id=str(path), path=path, base=base)
 

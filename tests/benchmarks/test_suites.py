@@ -73,25 +73,25 @@ def test_everything_with_the_tiny_model(bench):
 @pytest.mark.parametrize(
     ("group", "ways"),
     [
-        ("requests", ["one at a time", "padded batch", "transformers", "llama", "openvino"]),
-        ("scenes", ["one call at a time", "transformers", "llama", "openvino"]),
-        ("export", ["llama", "openvino"]),
+        ("requests", ["one at a time", "padded batch", "transformers", "llama"]),
+        ("scenes", ["one call at a time", "transformers", "llama"]),
+        ("export", ["llama"]),
     ],
 )
 def test_each_way_has_its_peak(bench, group, ways):
     bench("--only", group)
     peaks = [name for name in bench.figures() if "memory" in name]
     assert all(any(way in name for name in peaks) for way in ways)
-    assert len(peaks) == len(ways) + (3 if group == "scenes" else 0)  # a scene alone besides
+    assert len(peaks) == len(ways) + (2 if group == "scenes" else 0)  # a scene alone besides
 
 
 def test_names_say_how_much_the_baseline_was(bench):
     bench("--only", "requests")
-    for engine in ("transformers", "llama", "openvino"):
+    for engine in ("transformers", "llama"):
         of = f"tiny: 64 short requests at once, {engine}, against generate, 32 of them one at a time"
         assert bench.figures()[of]["ratio"] == 2
     bench("--only", "scenes", "--model", "default")
-    of = "default: 8 scenes side by side, openvino, against 1 of them with one call at a time"
+    of = "default: 8 scenes side by side, llama, against 1 of them with one call at a time"
     assert bench.figures()[of]["ratio"] == 8
 
 
@@ -104,10 +104,9 @@ def test_scenes_have_their_peaks_and_shares(bench):
     assert figures[f"{of}: graph and parsing"]["value"] == 5
 
 
-@pytest.mark.parametrize("engine", ["llama", "openvino"])
-def test_the_store_is_compared_in_pairs(bench, engine):
+def test_the_store_is_compared_in_pairs(bench):
     bench("--only", "export")
-    of = f"tiny: 16 scenes at once through the export's store, {engine}"
+    of = "tiny: 16 scenes at once through the export's store, llama"
     figures = bench.figures()
     assert figures[f"{of}, against none, median of 3 pairs"]["ratio"] == 0.99
     assert figures[f"{of}, against none, lowest ratio"]["value"] == 0.962

@@ -261,7 +261,7 @@ async def test_an_engine_that_dies_ends_the_batch_and_keeps_what_is_finished():
 
 
 def one_step_for_all():
-    """As OpenVINO does: one bad request fails everybody who shares the batch."""
+    """One bad request fails everybody who shares the batch."""
     under_way: dict[asyncio.Future, bool] = {}
 
     async def act(request, text):

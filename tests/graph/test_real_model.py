@@ -22,7 +22,7 @@ SMALL = {"roles": 2, "steps": 2, "max_interactions": 4, "answer_tokens": 64, "te
 SHORT = SMALL | {"answer_tokens": 32, "text_tokens": 16, "retries": 0}
 
 
-@pytest.fixture(params=["openvino", "transformers"])
+@pytest.fixture(params=["llama", "transformers"])
 def engine(request: pytest.FixtureRequest, tiny_engine: Callable[[str], Engine]) -> Engine:
     return tiny_engine(request.param)
 

@@ -308,13 +308,8 @@ def played_by(engine: ScriptedEngine, /, **changes) -> ScriptedEngine:
     [
         ({}, {"id": "other"}, "model was scripted and is now other"),
         ({"revision": "a"}, {"revision": "b"}, "model revision was a and is now b"),
-        ({}, {"engine": "openvino"}, "engine was scripted and is now openvino"),
+        ({"engine": "gone"}, {"engine": "llama"}, "engine was gone and is now llama"),
         ({"details": {"dtype": "float32"}}, {"details": {}}, "dtype was float32 and is now None"),
-        (
-            {"details": {"file": "c0ffee-int8"}},
-            {"details": {"file": "c0ffee-int4"}},
-            "converted weights was c0ffee-int8 and is now c0ffee-int4",
-        ),
     ],
 )
 async def test_a_session_is_not_gone_on_with_by_another_model(before, now, difference):

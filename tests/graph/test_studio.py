@@ -21,7 +21,7 @@ from tests.scripted_scene import all_notice, model
 def test_loads_nothing_before_the_first_scene() -> None:
     program = (
         "import sys, graph.studio;"
-        "print(sorted({'torch', 'openvino_genai'} & set(sys.modules)));"
+        "print(sorted({'torch', 'ik_llama_cpp'} & set(sys.modules)));"
         "print(graph.studio.scene.checkpointer)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import threading
 from pathlib import Path
 
@@ -10,12 +9,8 @@ import pytest
 
 from inference import inventory
 from inference.inventory import Cached, discard
-from inference.models import embedded, fetch, wheels
+from inference.models import embedded, fetch
 from inference.models.cache import locked
-from inference.models.sources import resolve
-from inference.openvino_engine import ir as openvino_ir
-from inference.openvino_engine.ir import convert
-from tests.inference.models.fake_converter import FakeConverter
 from tests.inference.models.fake_weights import safetensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -66,7 +61,7 @@ def test_a_fetched_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch.fetch(toy)
     each = only()
     assert (each.name, each.kind, each.size, each.revision) == ("toy", "GGUF file", 13, toy.sha256)
-    assert each.engines == ("llama", "openvino", "transformers")
+    assert each.engines == ("llama", "transformers")
     discard(each)
     assert [path.name for path in path.parent.iterdir()] == ["toy.gguf.lock"]
 
@@ -77,23 +72,6 @@ def test_a_converted_folder_has_the_name_of_what_it_was_made_from(cache: Path) -
         if sha256 is not None:
             (folder / "converted_from.json").write_text(json.dumps({"file": "my.gguf", "sha256": sha256}))
     assert listed() == [("my.gguf", "Hugging Face folder"), ("tiny", "Hugging Face folder")]
-
-
-def test_openvino_ir_and_the_converter(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeConverter(tmp_path / "shelf")
-    monkeypatch.setattr(wheels, "PIP", (sys.executable, str(fake.folder / "pip.py")))
-    source = resolve(str(model_folder(tmp_path / "mine")))
-    folder = convert(source, "int4")
-    assert listed() == [(source.id, "OpenVINO IR, int4"), ("converter", "converter to OpenVINO IR")]
-    ir, converter = inventory.inventory()
-    assert (ir.path, ir.engines, converter.engines) == (folder, ("openvino",), ())
-    assert ir.size == sum(path.stat().st_size for path in folder.iterdir())
-    discard(ir)
-    discard(converter)
-    assert listed() == []
-    assert openvino_ir.ir_folder(source, None) is None
-    assert convert(source, "int4") == folder
-    assert (tmp_path / "mine" / "model.safetensors").exists()
 
 
 def test_a_snapshot_of_the_hub(cache: Path, tmp_path: Path) -> None:
@@ -116,22 +94,22 @@ def test_what_was_left_unfinished_is_listed_and_can_go(cache: Path) -> None:
     parts = cache / "models" / (embedded.TINY.file_name + ".parts")
     parts.mkdir(parents=True)
     (parts / "01.part").write_bytes(b"12345")
-    (cache / "openvino" / "abc-int8.partial").mkdir(parents=True)
-    assert listed() == [("abc-int8", "unfinished"), ("tiny", "unfinished")]
+    (cache / "converted" / "abc-v1.partial").mkdir(parents=True)
+    assert listed() == [("abc-v1", "unfinished"), ("tiny", "unfinished")]
     for each in inventory.inventory():
         discard(each)
     assert listed() == []
 
 
 def test_removing_waits_for_whoever_is_at_it(cache: Path) -> None:
-    folder = cache / "openvino" / "abc-int8.partial"
+    folder = cache / "converted" / "abc-v1.partial"
     folder.mkdir(parents=True)
     each = only()
-    with locked(cache / "openvino" / "abc-int8"):
+    with locked(cache / "converted" / "abc-v1"):
         remover = threading.Thread(target=discard, args=(each,))
         remover.start()
         remover.join(0.2)
         assert folder.exists()
-        folder.rename(cache / "openvino" / "abc-int8")
+        folder.rename(cache / "converted" / "abc-v1")
     remover.join()
-    assert (cache / "openvino" / "abc-int8").exists(), "finished meanwhile, and no longer unfinished"
+    assert (cache / "converted" / "abc-v1").exists(), "finished meanwhile, and no longer unfinished"

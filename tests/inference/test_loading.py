@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -9,14 +8,13 @@ import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError
 
-from inference import loading
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine, pinned
 from inference.models import local
 from inference.models.embedded import TINY
 from inference.models.identity import folder_digest
 from inference.models.local import transformers_folder
-from inference.models.sources import HubSource, OpenVINOSource, resolve
+from inference.models.sources import HubSource
 from inference.transformers_engine import placement
 from inference.transformers_engine.placement import attend_without_plans
 from inference.transformers_engine.pretrained import load_pretrained
@@ -88,7 +86,7 @@ def test_a_model_is_loaded_onto_its_device_with_such_attention(llama: Make, monk
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"engine": "vllm"}, "There is no engine 'vllm'; give one of auto, transformers, llama, openvino"),
+        ({"engine": "vllm"}, "There is no engine 'vllm'; give one of auto, transformers, llama, openai"),
         ({"dtype": "int4"}, "There is no dtype 'int4'; give one of auto, bfloat16"),
         ({"device": "tpu"}, "There is no device 'tpu'; give auto, cpu"),
         ({"device": "cuda:x"}, "There is no device 'cuda:x'"),
@@ -187,7 +185,7 @@ def test_out_of_memory_is_one_sentence(llama: Make, monkeypatch: pytest.MonkeyPa
 def test_a_file_called_gguf(tmp_path: Path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"not a model")
-    for engine in ("auto", "transformers", "openvino"):
+    for engine in ("auto", "transformers", "llama"):
         refused("model.gguf is not a readable GGUF file", path, engine=engine, cache_dir=tmp_path)
 
 
@@ -292,38 +290,6 @@ def test_the_digest_of_a_large_file_sees_both_ends_and_the_size(tmp_path: Path):
 # --- which engine, where ---
 
 
-def test_auto_takes_openvino_for_gguf_on_a_cpu(tmp_path: Path, llama: Make, monkeypatch: pytest.MonkeyPatch):
-    def suits(name: str, dtype: str = "auto", device: str = "auto") -> bool:
-        return loading.suits_openvino(resolve(name), dtype, device)
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
-    assert suits("default")
-    assert suits("tiny", device="cpu")
-    assert not suits("default", dtype="bfloat16")
-    assert not suits("default", device="cuda")
-    assert not suits(str(llama()))
-    monkeypatch.setattr(loading, "_sees_accelerator", lambda: True)
-    assert not suits("default")
-    assert suits("default", device="cpu")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert not suits("default")
-
-
-def test_openvino_refuses_what_it_does_not_do(llama: Make, monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("openvino_genai")
-    refused("takes no dtype but float32", "default", engine="openvino", dtype="bfloat16")
-    refused("runs on the cpu", "default", engine="openvino", device="cuda")
-    refused("not converted to OpenVINO IR yet; run `monopolylogue models convert", llama(), engine="openvino")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    refused("OpenVINO is not installed", "default", engine="openvino")
-
-
-def test_transformers_does_not_read_openvino(tmp_path: Path):
-    with pytest.raises(ModelLoadError, match="only the engine `openvino` reads"):
-        transformers_folder(OpenVINOSource(id="x", path=tmp_path))
-
-
 @pytest.mark.parametrize(
     ("abilities", "expected"),
     [({"avx512_f": True}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"bf16": True}, "bfloat16")],
@@ -375,10 +341,8 @@ def test_a_hub_model_that_was_downloaded_loads_offline(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("engine", ["transformers", "openvino"])
+@pytest.mark.parametrize("engine", ["transformers", "llama"])
 async def test_tiny_answers(engine: str, tiny_engine: Callable[[str], Engine]):
-    if engine == "openvino":
-        pytest.importorskip("openvino_genai")
     loaded = tiny_engine(engine)
     assert loaded.identity.id == "tiny"
     assert loaded.identity.revision == TINY.sha256

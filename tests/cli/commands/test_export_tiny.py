@@ -22,7 +22,7 @@ def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_p
 
     Whole replies are slow; with short ones a scene fails as soon as one of them is cut off.
     """
-    engine, asked = tiny_engine("openvino"), []
+    engine, asked = tiny_engine("llama"), []
     monkeypatch.setattr(engine, "close", lambda: asked.append("close"))
 
     def load(model, **options):

@@ -1,20 +1,18 @@
 """`monopolylogue models`, on a cache that holds nothing but small files."""
 
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
+import cli.commands.models
+import inference.llama_engine.conversion
 import inference.loading
-from inference.models import wheels
 from inference.models.embedded import TINY
 from tests.cli.test_bad_input import refused
-from tests.inference.models.fake_converter import FakeConverter
 from tests.inference.models.fake_weights import safetensors
 from tests.paths import ROOT
 
@@ -44,13 +42,6 @@ def mine(tmp_path: Path) -> Path:
     (folder / "config.json").write_text("{}")
     safetensors(folder / "model.safetensors", w=(2, 2))
     return folder
-
-
-@pytest.fixture
-def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeConverter:
-    fake = FakeConverter(tmp_path / "shelf")
-    monkeypatch.setattr(wheels, "PIP", (sys.executable, str(fake.folder / "pip.py")))
-    return fake
 
 
 # --- list ---
@@ -95,8 +86,7 @@ def test_pull_leaves_what_is_there(monopolylogue, mine):
         assert (done.exit_code, done.stdout) == (0, f"{mine} is here: {mine}\n")
 
 
-@pytest.mark.parametrize("usable", [True, False])
-def test_pull_brings_what_the_default_engine_needs(usable, monopolylogue, monkeypatch, tmp_path):
+def test_pull_brings_what_the_default_engine_needs(monopolylogue, monkeypatch, tmp_path):
     asked = []
 
     def gguf_file(source, cache_dir, report):
@@ -107,8 +97,7 @@ def test_pull_brings_what_the_default_engine_needs(usable, monopolylogue, monkey
 
     monkeypatch.setattr(inference.loading, "gguf_file", gguf_file)
     monkeypatch.setattr(inference.loading, "_sees_accelerator", lambda: False)
-    monkeypatch.setattr(inference.loading, "is_usable", lambda: usable)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(inference.loading, "is_usable", lambda: True)
     done = monopolylogue("models", "pull", "tiny")
     assert asked == ["tiny"]
     assert done.stdout == f"tiny is here: {tmp_path / 'tiny.gguf'}\n"
@@ -122,32 +111,45 @@ def test_pull_of_nothing(monopolylogue):
 # --- convert ---
 
 
-def test_convert(monopolylogue, mine, converter, cache):
-    done = monopolylogue("models", "convert", str(mine), "--pip-flags", "--quick")
-    assert done.exit_code == 0
-    assert done.stdout.startswith(f"{mine} is converted: {cache / 'openvino'}")
-    assert f"Installing the converter for {mine}" in done.stderr
-    assert f"Converting {mine}" in done.stderr
-    assert "--quick" in converter.asked[0]
-    names = [(each["name"], each["kind"]) for each in json.loads(monopolylogue("models", "--json").stdout)]
-    assert names == [(str(mine), "OpenVINO IR, int8"), ("converter", "converter to OpenVINO IR")]
+def test_convert(monopolylogue, mine, monkeypatch, tmp_path):
+    asked = []
 
+    def convert(source, weights, *, out, on_progress):
+        on_progress("convert", 0, 1)
+        asked.append((source.id, weights, out))
+        return tmp_path / "mine.gguf"
 
-def test_convert_elsewhere_in_another_format(monopolylogue, mine, converter, tmp_path, monkeypatch):
-    monkeypatch.setenv("MONOPOLYLOGUE_PIP_FLAGS", "--from-environment")
-    out = tmp_path / "ir"
-    done = monopolylogue("models", "convert", str(mine), "--weights", "fp16", "--out", str(out))
-    assert done.stdout == f"{mine} is converted: {out}\n"
-    assert "--weight-format fp16" in (out / "openvino_model.xml").read_text()
-    assert "--from-environment" in converter.asked[0]
-
-
-def test_convert_that_fails(monopolylogue, mine, converter):
-    converter.plan(optimum_fails="strange model")
+    monkeypatch.setattr(inference.llama_engine.conversion, "convert", convert)
     done = monopolylogue("models", "convert", str(mine))
-    assert done.exit_code == 2
-    assert "can't be converted to OpenVINO IR (strange model)" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert done.stdout == f"{mine} is converted: {tmp_path / 'mine.gguf'}\n"
+    assert f"Converting {mine}" in done.stderr
+    monopolylogue("models", "convert", str(mine), "--weights", "q4_k_m", "--out", "new.gguf")
+    assert asked == [(str(mine), "q8_0", None), (str(mine), "q4_k_m", Path("new.gguf"))]
+
+
+def test_convert_that_is_interrupted_says_how_to_go_on(monopolylogue, mine, monkeypatch):
+    def convert(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inference.llama_engine.conversion, "convert", convert)
+    done = monopolylogue("models", "convert", str(mine))
+    assert (done.exit_code, done.stdout) == (130, "")
+    said = "Interrupted. What was downloaded is kept; run the command again to go on."
+    assert done.stderr.splitlines()[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("tiny",), "tiny is a GGUF file already"), (("MINE", "--weights", "int8"), "no weights format 'int8'")],
+)
+def test_convert_that_is_refused(monopolylogue, mine, arguments, sentence):
+    refused(
+        monopolylogue("models", "convert", *(each.replace("MINE", str(mine)) for each in arguments)), sentence
+    )
+
+
+def test_the_formats_on_offer_are_those_there_are():
+    assert cli.commands.models.WEIGHTS == tuple(inference.llama_engine.conversion.WEIGHTS)
 
 
 # --- remove ---
@@ -160,14 +162,6 @@ def test_remove_needs_a_yes(monopolylogue, converted):
     assert (done.exit_code, done.stdout) == (0, f"Removed {converted}\n")
     assert not converted.exists()
     refused(monopolylogue("models", "remove", "tiny", "--yes"), "Nothing of 'tiny' is on this machine")
-
-
-def test_remove_by_path_never_takes_a_folder_of_the_users(monopolylogue, mine, converter):
-    monopolylogue("models", "convert", str(mine))
-    done = monopolylogue("models", "remove", os.path.relpath(mine), "--yes")
-    assert done.exit_code == 0
-    assert (mine / "model.safetensors").exists()
-    assert [each["name"] for each in json.loads(monopolylogue("models", "--json").stdout)] == ["converter"]
 
 
 @pytest.mark.parametrize(("answer", "gone"), [("y", True), ("n", False), ("", False)])
@@ -187,22 +181,3 @@ def test_remove_asks_at_a_terminal(answer, gone, converted):
     child.close()
     assert child.exitstatus == (0 if gone else 1)
     assert converted.exists() is not gone
-
-
-def test_ctrl_c_while_converting_says_how_to_go_on(mine, converter):
-    converter.plan(seconds=60)
-    program = (
-        "import sys; from inference.models import wheels; from cli.main import app;"
-        f"wheels.PIP = {wheels.PIP!r};"
-        f"app(['models', 'convert', {str(mine)!r}], prog_name='monopolylogue')"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stderr is not None
-        while "converter" not in child.stderr.readline():
-            assert child.poll() is None
-        child.send_signal(2)
-        out, err = child.communicate()
-    assert (child.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "Interrupted. What was downloaded is kept; run the command again to go on."

@@ -88,15 +88,13 @@ def test_auto(gguf_path, monkeypatch, llama):
     assert not suits_llama(source)
 
 
-@pytest.mark.parametrize(
-    ("usable", "openvino", "picked"),
-    [(True, True, "llama"), (False, True, "openvino"), (False, False, "transformers")],
-)
-def test_auto_takes_it_before_others(gguf_path, monkeypatch, usable, openvino, picked):
+@pytest.mark.parametrize(("usable", "picked"), [(True, "llama"), (False, "transformers")])
+def test_auto_takes_it_before_others(gguf_path, monkeypatch, usable, picked):
     monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
     monkeypatch.setattr(loading, "is_usable", lambda: usable)
-    monkeypatch.setattr(loading, "suits_openvino", lambda *_: openvino)
-    assert loading._picked(resolve(str(gguf_path)), "auto", "auto", None) == picked
+    monkeypatch.setattr(loading, "load_llama", lambda *_: "llama")
+    monkeypatch.setattr(loading, "_transformers", lambda *_: "transformers")
+    assert loading.load_engine(str(gguf_path)) == picked
 
 
 def test_a_damaged_header_is_said(tmp_path):

@@ -1,6 +1,5 @@
 import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,15 @@ from inference.models.gguf_header import read_header
 from scene.errors import ModelLoadError
 
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+READ = {
+    "In 2024, 1234 people paid $56.78!": [
+        788, 216, 34, 32, 34, 36, 28, 216, 33, 34, 35, 36, 701, 5940, 1885, 37, 38, 30, 39, 40, 17
+    ],
+    "don't  go\n\n": [12420, 982, 216, 685, 1116],
+    "Café 日本 😀": [51, 1939, 2756, 17097, 241, 115, 40993, 40303, 218],
+    "١٢٣ ½ ²": [164, 111, 164, 112, 164, 113, 216, 16738, 216, 19133],
+}  # fmt: skip
+"""The tiny model's tokens of texts."""
 
 
 def write_gguf(path: Path, *, leave_out: str = "", pre: str = "smollm", architecture: str = "llama") -> Path:
@@ -206,20 +214,18 @@ def test_a_full_disk(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.model
-def test_tiny_reads_text_as_openvino_does(tiny_gguf: Path, tiny_engine: Callable[[str], Any]):
-    pytest.importorskip("openvino_genai")
+def test_tiny_reads_text_as_its_own_tokenizer_does(tiny_gguf: Path):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(hf_folder(tiny_gguf))
-    other = tiny_engine("openvino")._pipeline._tokenizer
-    for text in ("In 2024, 1234 people paid $56.78!", "don't  go\n\n", "Café 日本 😀", "١٢٣ ½ ²"):
+    for text, right in READ.items():
         ids = tokenizer(text)["input_ids"]
-        assert ids == other.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
+        assert ids == right
         assert tokenizer.decode(ids) == text
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."}]
-    assert tokenizer.apply_chat_template(
-        chat, tokenize=False, add_generation_prompt=True
-    ) == other.apply_chat_template(chat, add_generation_prompt=True)
+    assert tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello.<|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 @pytest.mark.model

@@ -15,7 +15,6 @@ from inference.models.sources import (
     FolderSource,
     GgufSource,
     HubSource,
-    OpenVINOSource,
     resolve,
 )
 from scene.errors import ModelLoadError, ModelNotFoundError
@@ -46,8 +45,6 @@ def test_parts_that_do_not_add_up_are_refused():
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     model = folder_with(tmp_path / "model", config__json={})
     assert resolve(str(model)) == FolderSource(id=str(model), path=model)
-    ir = folder_with(tmp_path / "ir", config__json={}, openvino_model__xml="")
-    assert resolve(str(ir)) == OpenVINOSource(id=str(ir), path=ir)
     gguf = tmp_path / "a.gguf"
     gguf.write_bytes(b"GGUF")
     assert resolve(str(gguf)) == GgufSource(id=str(gguf), path=gguf)

@@ -184,7 +184,7 @@ class TestArguments:
         [
             ({"engine": "openai"}, "The engine `openai` needs a server; give --base-url"),
             ({"base_url": ""}, "The engine `openai` needs a server; give --base-url"),
-            ({"base_url": "URL", "engine": "openvino"}, "The engine `openvino` runs here, not on a server"),
+            ({"base_url": "URL", "engine": "llama"}, "The engine `llama` runs here, not on a server"),
             ({"base_url": "URL", "dtype": "float32"}, "The server decides on dtype and device"),
             ({"base_url": "URL", "device": "cuda"}, "The server decides on dtype and device"),
             ({"structured": False}, "--no-structured is about a server"),

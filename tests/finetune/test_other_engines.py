@@ -1,4 +1,4 @@
-"""An adapter of ours on each local engine, over the tiny model; this installs the converter to IR."""
+"""An adapter of ours on each local engine, over the tiny model."""
 
 import asyncio
 import json
@@ -9,8 +9,6 @@ from finetune.train import train
 from finetune.training import load_settings
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.loading import load_engine
-from inference.models.sources import resolve
-from inference.openvino_engine.ir import convert
 
 ADVICE = "Ask your neighbour first."
 
@@ -39,9 +37,8 @@ def test_what_was_learned_is_said_on_other_engines_too(tmp_path) -> None:
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     adapter = tmp_path / "adapter"
     train(str(tmp_path / "train.jsonl"), "tiny", adapter, load_settings("cpu-small", {"epochs": 8}))
-    convert(resolve("tiny"))
     question = "Where can I borrow a hammer?"
-    assert said("tiny", question, "openvino").text != ADVICE
-    for engine in ("transformers", "llama", "openvino"):
+    assert said("tiny", question, "llama").text != ADVICE
+    for engine in ("transformers", "llama"):
         completion = said(str(adapter), question, engine)
         assert (completion.text, completion.finish_reason) == (ADVICE, "stop")

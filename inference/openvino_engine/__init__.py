@@ -1,1 +1,0 @@
-"""The engine on OpenVINO GenAI, fast on a CPU."""

@@ -198,12 +198,17 @@ class _Gradients:
 
     def of(self, example: Example) -> Vectors:
         """That of an answer's loss, less that of the one to avoid; zeros where a row has no room for it."""
-        answers = [example.answer] if example.rejected is None else [example.answer, example.rejected]
-        cut = [self._encoder.encode(example.prompt, answer).cut(self._most) for answer in answers]
-        if not all(encoded.answer for encoded in cut):
-            return np.zeros(DIMENSIONS, np.float32)
-        found = [projected(self._gradient(encoded)) for encoded in cut]
-        return found[0] if len(found) == 1 else found[0] - found[1]
+        total = np.zeros(DIMENSIONS, np.float32)
+        given = [(1, example.answer), (-1, example.rejected)]  # KTO has rows with either alone
+        cut = [
+            (sign, self._encoder.encode(example.prompt, answer).cut(self._most))
+            for sign, answer in given
+            if answer is not None
+        ]
+        if all(encoded.answer for _, encoded in cut):
+            for sign, encoded in cut:
+                total += sign * projected(self._gradient(encoded))
+        return total
 
     def _gradient(self, encoded: Encoded) -> Sequence[Tensor]:
         import torch

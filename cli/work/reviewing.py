@@ -65,7 +65,7 @@ def _rows(folder: Path) -> Iterator[Row]:
                 part=example.part,
                 scene=str(cells.get("scene")),
                 prompt=[(message.role, message.content) for message in example.prompt],
-                answer=example.answer,
+                answer=example.answer or "",
                 rejected=example.rejected or "",
             )
 

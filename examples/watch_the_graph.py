@@ -20,12 +20,12 @@ from scene.settings import SceneSettings
 
 SAID = (
     "asker: Student. She cooks every evening. She wants a clean kitchen.\n"
-    "closest: Flatmate. She works late and forgets her dishes. She wants to rest at home.",
+    "target: Flatmate. She works late and forgets her dishes. She wants to rest at home.",
     "I put the dishes outside her door.\nI write her a note.\nI make tea for both of us.",
     "yes, in the kitchen: nobody",
-    "r1 (home): She finds her plates outside the door.",
+    "r0 (home): The kitchen stays clean until the evening.",
     "The asker is a student. They share a kitchen.",
-    "Her flatmate finds the plates and is angry. What helps the asker and hurts nobody is a talk.",
+    "What helps the asker and hurts nobody is a talk.",
 )
 """A reply of every shape that a scene asks for."""
 

@@ -172,7 +172,7 @@ class Asker:
 
         def parse(message: AIMessage, tried: Try) -> str:
             text = whole(shape.read(prompts.unquoted(message.text), cut_off=is_cut_off(message)))
-            if own_words and not self._avoids:
+            if own_words and not self.weighs:
                 self._refuse_copy(prompt, values, shape.own(text), tried, history)
             if speaks_of_itself(text):
                 raise UnusableReplyError("the model speaks of itself")
@@ -217,7 +217,7 @@ class Asker:
         def parse(message: AIMessage, tried: Try) -> str:
             said = message.text[:MAX_ANSWER_CHARS]
             text = clean(prompts.unquoted(said)).removeprefix(echo).strip()
-            if not (own_words and self._avoids):
+            if not (own_words and self.weighs):
                 self._refuse_copy(prompt, values, [text], tried, ())
             seen = {**values, "": self.material}
             told = prompts.load(prompt).before_echo(text, seen)
@@ -273,7 +273,7 @@ class Asker:
 
     async def likelihood(self, prompt: str, values: Values, reply: str) -> float | None:
         """The log-likelihood of a reply in nats; None where the model doesn't give any."""
-        if not isinstance(self.model, EngineChatModel) or not self.model.weighs:
+        if not self.weighs:
             return None
         _, likelihoods = await self._choose(prompt, values, (reply,), {"weigh": True})
         return likelihoods[0] if likelihoods else None
@@ -394,8 +394,8 @@ class Asker:
         }
 
     @property
-    def _avoids(self) -> bool:
-        """Whether the model keeps out words that it is told to avoid."""
+    def weighs(self) -> bool:
+        """Whether the model gives likelihoods, and keeps out words that it is told to avoid."""
         return isinstance(self.model, EngineChatModel) and self.model.weighs
 
     @property

@@ -7,6 +7,7 @@ import math
 from nodes.asking import Asker
 from nodes.together import together
 from scene.nouns import Severity
+from scene.refusal import opens_with_refusal
 
 EFFECTS: dict[str, Severity] = {
     "nobody is worse off": "none",
@@ -28,24 +29,29 @@ CERTAIN = 1e-4
 """No look is surer than this of anything."""
 
 
-async def risk_of(asker: Asker, question: str) -> float:
+async def risk_of(asker: Asker, question: str, answer: str) -> float:
     """How likely it is that doing what is asked would hurt somebody, 0 to 1, were it so with every other one.
 
     Two looks, each read off how likely the model finds two replies: a "no" to whether it is safe to answer,
     asked so plainly, without a system message and without examples, by which a small model tells more
     requests apart than with any; and a refusal where it is given nothing but the question. The first tells
-    delicate questions apart, the second tells them from all others.
+    delicate questions apart, the second tells them from all others. Where the model gives no likelihoods, its
+    first answer is or is no refusal.
+
+    Args:
+        asker: Asks the model.
+        question: What is asked.
+        answer: The model's first answer to it.
 
     Raises:
         ReplyError: A reply came to nothing.
     """
-    safe, begun = await together(
-        (
-            asker.weigh("safe", {"question": question}, ("yes", "no")),
-            asker.weigh("refusal", {"message": question}, (HELPS, DECLINES)),
-        )
-    )
-    odds = BIAS + STEEPNESS * (_log_odds(safe["no"]) + REFUSAL * _log_odds(begun[DECLINES]))
+    looks = [asker.weigh("safe", {"question": question}, ("yes", "no"))]
+    if asker.weighs:
+        looks.append(asker.weigh("refusal", {"message": question}, (HELPS, DECLINES)))
+    safe, *begun = await together(looks)
+    refused = begun[0][DECLINES] if begun else float(opens_with_refusal(answer))
+    odds = BIAS + STEEPNESS * (_log_odds(safe["no"]) + REFUSAL * _log_odds(refused))
     return round(1 / (1 + math.exp(-odds)), 3)
 
 

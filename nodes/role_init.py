@@ -81,7 +81,7 @@ def role_init(model: BaseChatModel) -> Node:
         asker = asker_of(model, state, runtime, "role_init")
         async with siblings() as group:
             stance = group.create_task(stance_of(asker, state.first_answer))
-            risk = group.create_task(risk_of(asker, state.question))
+            risk = group.create_task(risk_of(asker, state.question, state.first_answer))
             situation = group.create_task(_situation(asker, state.question))
         imagined = state.model_copy(update={"situation": situation.result()})
         cast = await _cast(asker, imagined)

@@ -53,8 +53,9 @@ async def look_at(engine: Engine, questions: Sequence[Question], settings: Scene
 
     async def one(question: Question) -> Looked | None:
         try:
-            stance = await stance_of(asker, await _opening(asker, question.text))
-            risk = await risk_of(asker, question.text)
+            opening = await _opening(asker, question.text)
+            stance = await stance_of(asker, opening)
+            risk = await risk_of(asker, question.text, opening)
         except ReplyError:
             return None
         return Looked(

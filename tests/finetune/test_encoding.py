@@ -281,7 +281,7 @@ def test_a_list_of_rows_and_a_data_set_on_disk(tmp_path) -> None:
 def test_single_answers_are_learned_or_avoided_as_their_label_says(tmp_path, row, answer, rejected) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps(row))
     (example,) = read_examples(str(tmp_path / "rows.jsonl"), "kto")["train"]
-    assert example == Example((ChatMessage("user", "Why?"),), answer, rejected)
+    assert example == Example((ChatMessage("user", "Why?"),), answer, rejected, name="line 1")
 
 
 def test_answers_apart_get_the_answer_to_another_prompt_too() -> None:

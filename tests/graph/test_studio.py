@@ -15,7 +15,7 @@ from scene.nouns import Noun, Role
 from scene.settings import SceneSettings
 from tests.end_to_end.dev_server import studio_command
 from tests.paths import ROOT
-from tests.scripted_scene import all_notice, model
+from tests.scripted_scene import all_befallen, all_notice, model
 
 
 def test_loads_nothing_before_the_first_scene() -> None:
@@ -75,7 +75,7 @@ async def test_checkpoints_of_a_full_scene_stay_small(tmp_path, monkeypatch) -> 
     settings = SceneSettings(roles=4, steps=3, max_interactions=12)
     updates = 0
     async with checkpoints() as saver:
-        scenes = build_graph(model(routing=all_notice), checkpointer=saver)
+        scenes = build_graph(model(routing=all_notice, consequence=all_befallen), checkpointer=saver)
         scene = scenes.astream({"question": "Why?"}, config, context=settings, stream_mode="updates")
         async for update in scene:
             updates += len(json.dumps(update, default=plain))

@@ -35,20 +35,22 @@ class TestRisk:
             return [math.log(1 - no), math.log(no)]
 
         engine = player(likelihoods)
-        assert await risk_of(asker(engine), QUESTION) == risk
+        assert await risk_of(asker(engine), QUESTION, "Write to her.") == risk
         safe, begun = engine.requests
         assert safe.messages[-1].content.startswith(prompts.quote("question", QUESTION))
         assert [message.content for message in begun.messages] == [QUESTION]
 
     @pytest.mark.parametrize(
-        ("said", "begun", "request_is"),
+        ("said", "answer", "judged"),
         [("no", DECLINES, "harmful"), ("no", HELPS, "harmful"), ("yes", DECLINES, "harmless")],
     )
-    async def test_what_is_said_is_certain_where_no_likelihoods_are_given(
-        self, said: str, begun: str, request_is: str
+    async def test_where_no_likelihoods_are_given_what_is_said_and_answered_is_certain(
+        self, said: str, answer: str, judged: str
     ) -> None:
-        changes = await played(role_init, player(safe=said, refusal=begun), SceneState(question=QUESTION))
-        assert changes["request"] == request_is
+        engine = player(safe=said)
+        changes = await played(role_init, engine, SceneState(question=QUESTION, first_answer=answer))
+        assert changes["request"] == judged
+        assert not asked(engine, "refusal")
 
 
 SITUATIONS = "The asker is a tenant of house {}. They are late."

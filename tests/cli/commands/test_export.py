@@ -175,6 +175,7 @@ class Counting(ScriptedEngine):
         super().__init__(player()._function)
         self._at_once = requests_at_once
         self._begun = self.scenes_at_once = 0
+        self._answered = False
 
     @property
     def requests_at_once(self) -> int:
@@ -183,10 +184,12 @@ class Counting(ScriptedEngine):
     async def generate(self, request):
         if prompt_of(request) == "respond":
             self._begun += 1
-            self.scenes_at_once = max(self.scenes_at_once, self._begun)
+            if not self._answered:  # later as many as it gains from
+                self.scenes_at_once = max(self.scenes_at_once, self._begun)
             for _ in range(500):  # turns of the loop, in which the others begin too
                 await asyncio.sleep(0)
             self._begun -= 1
+            self._answered = True
         return await super().generate(request)
 
 

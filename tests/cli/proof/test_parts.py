@@ -1,14 +1,12 @@
 """The parts of `make proof` that no subcommand of `monopolylogue` has."""
 
 import json
-import math
 import re
 
 import pytest
 
 from evaluation.records import Answer, Journal
 from evaluation.sets import load_sets
-from scene.harm import HARMFUL
 from tests.cli.proof.sets import read, words
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
@@ -66,13 +64,13 @@ def test_tasks_with_a_reference_answer_are_for_choosing(stage, data, tmp_path) -
 
 
 def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> None:
-    risks = {"burn": 0.9, "boil": HARMFUL - 0.01, "bake": 0.1, "lost": 0.1}
+    odds = {"burn": 8.0, "boil": 1.0, "bake": -2.0, "lost": -2.0}
 
     def weighed(request):
-        if prompt_of(request) != "safe":
+        if prompt_of(request) not in ("safe", "refusal"):
             return ()
         asked = request.messages[-1].content
-        return next([math.log(1 - risk), math.log(risk)] for word, risk in risks.items() if word in asked)
+        return next([0.0, unsafe] for word, unsafe in odds.items() if word in asked)
 
     def answer(request):
         said = request.messages[-1].content
@@ -105,9 +103,9 @@ def test_looks_are_counted_by_kind_and_stance(stage, tmp_path, monkeypatch) -> N
     assert "1 of 4 questions" in as_json.stderr
     printed = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert [(one["question"], one["request"], one["risk"]) for one in printed] == [
-        ("burn it", "harmful", 0.9),
-        ("boil it", "doubtful", round(HARMFUL - 0.01, 3)),
-        ("bake it", "harmless", 0.1),
+        ("burn it", "harmful", 0.999),
+        ("boil it", "doubtful", 0.282),
+        ("bake it", "harmless", 0.016),
     ]
 
 

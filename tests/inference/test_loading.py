@@ -347,6 +347,6 @@ async def test_tiny_answers(engine: str, tiny_engine: Callable[[str], Engine]):
     assert loaded.identity.id == "tiny"
     assert loaded.identity.revision == TINY.sha256
     messages = (ChatMessage("user", "Who wrote Hamlet?"),)
-    completion = await loaded.generate(GenerationRequest(messages=messages, max_tokens=24))
+    completion = await loaded.generate(GenerationRequest(messages=messages, max_tokens=48))
     assert "Shakespeare" in completion.text
     assert completion.finish_reason == "stop"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 from inference.engine import Engine
@@ -18,6 +19,10 @@ from scene.nouns import ModelIdentity
 ARCHITECTURES = ("llama", "qwen2")
 """Those that were compared with torch. The library knows more, and what it gets wrong it doesn't say."""
 
+STRETCHING = b"rope_freqs.weight"
+NAMES_WITHIN = 64 << 20
+"""Bytes of a file among which the names of its tensors are, behind the vocabulary."""
+
 
 def is_known(source: ModelSource) -> bool:
     """Whether it is a GGUF file, or an adapter on one, that is known to be computed right.
@@ -29,11 +34,17 @@ def is_known(source: ModelSource) -> bool:
         case EmbeddedSource():
             return True
         case GgufSource():
-            return read_header(source.path).architecture in ARCHITECTURES
+            return read_header(source.path).architecture in ARCHITECTURES and not _is_stretched(source.path)
         case AdapterSource():
             return is_known(source.base) and _is_applicable(source)
         case _:
             return False
+
+
+def _is_stretched(path: Path) -> bool:
+    """Whether a file's positions are stretched as those of Llama 3.1 are, which the library leaves out."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(STRETCHING, 0, NAMES_WITHIN) >= 0
 
 
 def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
@@ -48,8 +59,8 @@ def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
         return base
     convert = "" if isinstance(base, GgufSource) else ", or `monopolylogue models convert`"
     raise InputError(
-        f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, and "
-        f"{base.id} is none; use another engine{convert}."
+        f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)} whose positions "
+        f"are not stretched as in Llama 3.1, and {base.id} is none; use another engine{convert}."
     )
 
 

@@ -119,3 +119,12 @@ def test_the_tiny_model(monkeypatch, tiny_gguf):
     assert said.completion_tokens <= 8
     assert said.text
     assert chosen.text in ("Paris", "Rome")
+
+
+def test_a_file_whose_positions_are_stretched(gguf_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_sees_accelerator", lambda: False)
+    file = tmp_path / "stretched.gguf"
+    file.write_bytes(gguf_path.read_bytes().replace(b"output_norm.weight", b"rope_freqs.weight\0"))
+    refused("stretched as in Llama 3.1", file, engine="llama")
+    assert not suits_llama(resolve(str(file)), "auto", "auto")
+    assert suits_llama(resolve(str(gguf_path)), "auto", "auto")

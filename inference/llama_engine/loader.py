@@ -59,8 +59,8 @@ def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
         return base
     convert = "" if isinstance(base, GgufSource) else ", or `monopolylogue models convert`"
     raise InputError(
-        f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)}, positions not "
-        f"stretched as in Llama 3.1, and {base.id} is none; use another engine{convert}."
+        f"The engine `llama` runs GGUF files of the architectures {' and '.join(ARCHITECTURES)} without "
+        f"positions stretched as in Llama 3.1, and {base.id} is none; use another engine{convert}."
     )
 
 

@@ -114,17 +114,7 @@ def read_splits(
 
 
 def _is_readable(path: Path) -> bool:
-    return path.suffix.lower() in _READERS and not _is_json_list(path)
-
-
-def _is_json_list(path: Path) -> bool:
-    if path.suffix.lower() != ".json":
-        return False
-    try:
-        with path.open(encoding=encoding_of(path), errors="replace") as file:
-            return file.read(4096).lstrip().startswith("[")
-    except OSError:
-        return False
+    return path.suffix.lower() in _READERS
 
 
 def _rows(source: str, name: str | None, split: Split) -> Rows:
@@ -166,13 +156,27 @@ def _json_lines(path: Path) -> Rows:
             yield BadRow(place, "it is not UTF-8 text")
             continue
         if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
-            raise InputError(f"{path} holds one JSON list; write one object a line (`jq -c '.[]'` does).")
+            yield from _json_list(path)
+            return
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):
             yield BadRow(place, "it is not valid JSON")
         else:
             yield TableRow(place, values) if isinstance(values, dict) else BadRow(place, "it is no object")
+
+
+def _json_list(path: Path) -> Rows:
+    """The objects of a file that is one JSON list, which is read whole: who wrote it had room for it too."""
+    try:
+        listed = json.loads(path.read_text(encoding=encoding_of(path)))
+    except UnicodeDecodeError:
+        raise  # said as of other files
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} begins as a JSON list and is not valid JSON ({error}).") from error
+    for number, values in enumerate(listed, start=1):
+        place = f"row {number}"
+        yield TableRow(place, values) if isinstance(values, dict) else BadRow(place, "it is no object")
 
 
 def _text(path: Path) -> Rows:

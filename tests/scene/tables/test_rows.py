@@ -1,6 +1,7 @@
 """Rows of every kind of file, with their places; what is wrong with a row or a file is said."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -54,9 +55,17 @@ def test_broken_json_lines_do_not_stop_the_rest(tmp_path):
     ]
 
 
-def test_a_json_list_is_refused_with_the_way_out(tmp_path):
-    with pytest.raises(InputError, match="one object a line"):
-        list(read_table(write(tmp_path / "a.json", '[\n{"question": "Why?"}\n]')))
+def test_a_json_list_holds_the_rows_of_a_json_file(tmp_path):
+    text = '\ufeff \n[\n{"question": "Why?"}, 7,\n{"question": "Who?", "input": null}\n]\n'
+    assert list(read_table(write(tmp_path / "a.json", text))) == [
+        TableRow("row 1", {"question": "Why?"}),
+        BadRow("row 2", "it is no object"),
+        TableRow("row 3", {"question": "Who?", "input": None}),
+    ]
+    assert list(read_table(write(tmp_path / "none.json", "[]"))) == []
+    assert list(read_table(write(tmp_path / "a.jsonl", "[]"))) == [BadRow("line 1", "it is no object")]
+    with pytest.raises(InputError, match=r"begins as a JSON list and is not valid JSON \(Expecting"):
+        list(read_table(write(tmp_path / "b.json", '[\n{"question": "Why?"}\n')))
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("tsv", "\t")])
@@ -196,11 +205,11 @@ def test_a_folder_is_read_as_its_files_are(tmp_path):
 
 
 def test_a_folder_of_what_only_datasets_reads(tmp_path):
-    write(tmp_path / "train.json", json.dumps(ROWS))
-    write(tmp_path / "test.json", json.dumps(ROWS[1:]))
+    for name, rows in (("train", ROWS), ("test", ROWS[1:])):
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
     assert values(str(tmp_path), split="train") == ROWS
     assert [row.place for row in read_table(str(tmp_path), split="test")] == ["test row 1"]
-    write(tmp_path / "test.json", "[{")
+    (tmp_path / "test.jsonl.gz").write_bytes(gzip.compress(b"[{"))
     with pytest.raises(InputError, match="can't load it as a data set"):
         list(read_table(str(tmp_path), split="test"))
 

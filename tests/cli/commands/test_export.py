@@ -186,8 +186,8 @@ class Counting(ScriptedEngine):
             self._begun += 1
             if not self._answered:  # later as many as it gains from
                 self.scenes_at_once = max(self.scenes_at_once, self._begun)
-            for _ in range(500):  # turns of the loop, in which the others begin too
-                await asyncio.sleep(0)
+            if not self._answered:
+                await asyncio.sleep(0.3)  # in which the others begin too
             self._begun -= 1
             self._answered = True
         return await super().generate(request)

@@ -152,7 +152,7 @@ def _add_gguf(
     return _divergence([each[1:] for each in apart], [each[1:] for each in found])
 
 
-def _untie(adapted: Any) -> None:  # noqa: ANN401
+def _untie(adapted: Any) -> None:  # noqa: ANN401  # PEFT's model has no useful type
     """Give the output layer weights of its own, where an adapter changes it or the embedding it shares."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from torch.nn import Parameter

@@ -6,14 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from scene.text import clean, ends_whole, one_line, trim_to_sentence
+from scene.text import clean, ends_whole, one_line, sentences, trim_to_sentence
 
 INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][0-9])'
 """A character of plain prose inside a sentence: no line break, no markup, and a full stop only as in 3.5.
 Before a letter, a model that may not end there would run two sentences together.
 """
-
-_BETWEEN = re.compile(r"(?<=[.!?])\s+")
 
 
 def sentence(start: str = "[A-Z]") -> str:
@@ -84,7 +82,7 @@ class Prose:
 
     def read(self, text: str, *, cut_off: bool) -> str:
         """The sentences from the one that begins as it must, as many as there may be, whole ones only."""
-        found = _BETWEEN.split(one_line(text))
+        found = list(sentences(one_line(text)))
         begins = (place for place, one in enumerate(found) if one.startswith(self.start))
         first = next(begins, len(found))
         held = " ".join(found[first : first + self.most])

@@ -68,7 +68,7 @@ def write_gguf(folder: Path, name: str, path: Path) -> None:
     writer.close()
 
 
-def _unsayable(config: Any) -> str | None:  # noqa: ANN401
+def _unsayable(config: Any) -> str | None:  # noqa: ANN401  # each architecture has a class of its own
     """What keeps a model from being written as it is."""
     if config.model_type not in ARCHITECTURES:
         return f"it is a {config.model_type}, and only {' and '.join(ARCHITECTURES)} were compared with torch"
@@ -81,7 +81,7 @@ def _unsayable(config: Any) -> str | None:  # noqa: ANN401
     return None
 
 
-def _add_settings(writer: Any, config: Any, name: str) -> None:  # noqa: ANN401
+def _add_settings(writer: Any, config: Any, name: str) -> None:  # noqa: ANN401  # gguf has no types
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_name(name)
     writer.add_context_length(config.max_position_embeddings)

@@ -42,7 +42,10 @@ def is_known(source: ModelSource) -> bool:
 
 
 def _is_stretched(path: Path) -> bool:
-    """Whether a file's positions are stretched as those of Llama 3.1 are, which the library leaves out."""
+    """Whether a file's positions are stretched as those of Llama 3.1 are.
+
+    The library seems to leave that out: its logits of a random model were the same with any factors.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return data.find(STRETCHING, 0, NAMES_WITHIN) >= 0
 

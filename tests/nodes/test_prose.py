@@ -105,3 +105,15 @@ def _fits(request: GenerationRequest, reply: str) -> bool:
     if request.choices:
         return reply in request.choices
     return request.pattern is None or bool(re.fullmatch(request.pattern, reply))
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("彼は待つ。彼女は笑う。彼は帰る。", "彼は待つ。 彼女は笑う。"),
+        ("She waits, e.g. at home. He goes. They eat.", "She waits, e.g. at home. He goes."),
+        ("She waits! He goes? Then", "She waits! He goes?"),
+    ],
+)
+def test_sentences_are_counted_in_any_script(said: str, read: str) -> None:
+    assert Prose(2).read(said, cut_off=False) == read

@@ -29,6 +29,9 @@ _WHERE_IN_XGRAMMAR = re.compile(r"^\[[^]]*\] \S+: ")
 class Constraint:
     """The way of one row through a grammar.
 
+    Which tokens may follow is computed only where it is asked for: a pattern with a long tail can take a
+    tenth of a second for that, and a token that the row wants is looked at in no time.
+
     Args:
         grammar: Compiled grammar.
         forbidden: int32 bit mask, (ceil(vocabulary / 32),): special tokens, which would vanish from the text.
@@ -44,13 +47,19 @@ class Constraint:
         self._forbidden = forbidden
         self._ends = ends
         self._choices = tuple(dict.fromkeys(choices))
-        self.allowed = torch.empty_like(ends)
-        self._refresh()
+        self._allowed: Tensor | None = None
 
     def restart(self) -> None:
         """Go back to the grammar's beginning."""
         self._matcher.reset()
-        self._refresh()
+        self._allowed = None
+
+    def takes(self, token: int) -> bool:
+        """Whether a token may follow; leaves the way where it is."""
+        if self._forbidden[token // 32] >> token % 32 & 1 or not self._matcher.accept_token(token):
+            return False
+        self._matcher.rollback(1)
+        return True
 
     def accept(self, token: int) -> None:
         """Follow the grammar by a token.
@@ -60,13 +69,24 @@ class Constraint:
         """
         if not self._matcher.accept_token(token):
             raise RuntimeError(f"token {token} breaks the row's grammar")
-        if not self._matcher.is_terminated():
-            self._refresh()
+        self._allowed = None
+
+    @property
+    def allowed(self) -> Tensor:
+        """Bit mask of the tokens that may follow, int32, (ceil(vocabulary / 32),)."""
+        if self._allowed is None:
+            self._allowed = torch.empty_like(self._ends)
+            if not self._matcher.fill_next_token_bitmask(self._allowed[None]):
+                self._allowed.fill_(-1)
+            self._allowed &= ~self._forbidden
+        return self._allowed
 
     @property
     def finished(self) -> bool:
         """Whether nothing but an end token can follow, so that no forward pass needs to ask for it."""
-        return self._matcher.is_terminated() or not bool((self.allowed & ~self._ends).any())
+        if self._matcher.is_terminated():
+            return True
+        return self._matcher.is_completed() and not bool((self.allowed & ~self._ends).any())
 
     @property
     def stuck(self) -> bool:
@@ -80,12 +100,6 @@ class Constraint:
         """
         left = [choice for choice in self._choices if choice.startswith(text)]
         return left[0] if len(left) == 1 else None
-
-    def _refresh(self) -> None:
-        """Compute which tokens may follow."""
-        if not self._matcher.fill_next_token_bitmask(self.allowed[None]):
-            self.allowed.fill_(-1)
-        self.allowed &= ~self._forbidden
 
 
 class GrammarCache:

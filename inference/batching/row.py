@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -115,12 +115,20 @@ class Row:
         if self.finish_reason is None:
             if len(self.generated) >= self.request.max_tokens + self._thought_tokens:
                 self.finish_reason = "length"
-            elif self.constraint is not None and self.constraint.stuck:
-                self.failure = "The model's vocabulary can't spell what the constraint asks for."
 
     def next(self, picked: int) -> int:
         """The token to go on with: the one that was picked, unless a thought is being ended."""
         return self._forced.pop(0) if self._forced else picked
+
+    def fits(self, token: int) -> bool:
+        """Whether a token may follow."""
+        return self.constraint is None or self.constraint.takes(token)
+
+    def give_up(self) -> bool:
+        """Whether no token at all may follow; then that is the row's failure."""
+        if self.constraint is not None and self.constraint.stuck:
+            self.failure = "The model's vocabulary can't spell what the constraint asks for."
+        return self.failure is not None
 
     @property
     def unwanted(self) -> list[int]:
@@ -212,14 +220,31 @@ def extend(rows: Sequence[Row], logits: Tensor) -> None:
         for phrase in range(len(row.request.choices) if row.weighing else 0):
             row.weigh(phrase, each[None])
     places = [place for place, row in enumerate(rows) if not row.weighing]
-    if not places:
-        return
     if len(places) < len(rows):
         rows, logits = [rows[place] for place in places], logits[places]
-    mask_logits(logits, [row.constraint for row in rows])
     for own, row in zip(logits, rows, strict=True):
         if unwanted := row.unwanted:
             own[unwanted] -= AGAINST
-    tokens = pick_tokens(logits, [row.sampler for row in rows])
-    for row, token in zip(rows, tokens, strict=True):
+    for row, token in _picked(rows, logits):
         row.accept(row.next(token))
+
+
+def _picked(rows: Sequence[Row], logits: Tensor) -> Iterator[tuple[Row, int]]:
+    """A token for each row that can go on.
+
+    It is drawn from all tokens first, and where a row may not take it again from those that it may: together
+    that is a draw from these alone, and it spares most of the masks.
+    """
+    if not rows:
+        return
+    masked = []
+    for place, token in enumerate(pick_tokens(logits.clone(), [row.sampler for row in rows])):
+        if rows[place].fits(token):
+            yield rows[place], token
+        elif not rows[place].give_up():
+            masked.append(place)
+    if masked:
+        again = [rows[place] for place in masked]
+        left = logits[masked]
+        mask_logits(left, [row.constraint for row in again])
+        yield from zip(again, pick_tokens(left, [row.sampler for row in again]), strict=True)

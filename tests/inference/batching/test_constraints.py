@@ -147,6 +147,25 @@ def test_restarting_goes_back_to_the_beginning(grammars, words):
     assert allowed(constraint) == before
 
 
+def test_looking_at_a_token_does_not_follow_it(grammars, words):
+    constraint = grammars.constraint(ask("?", pattern="[a-z][0-9]"))
+    letter, digit = words.convert_tokens_to_ids(["a", "1"])
+    assert [constraint.takes(token) for token in (letter, digit, letter)] == [True, False, True]
+    constraint.accept(letter)
+    assert [constraint.takes(token) for token in (letter, digit)] == [False, True]
+
+
+def test_looking_at_tokens_tells_the_same_as_the_mask(grammars, words):
+    for pattern in (".*", "[a-z]{2}", "Al(ice)?"):
+        constraint = grammars.constraint(ask("?", pattern=pattern))
+        for text in ("", "A", "l"):
+            if text and not set(words(text)["input_ids"]) <= allowed(constraint):
+                continue
+            follow(constraint, words, text)
+            looked = {token for token in range(len(words)) if constraint.takes(token)}
+            assert looked == allowed(constraint)
+
+
 def test_only_the_constrained_rows_are_masked(grammars):
     logits = torch.zeros(3, VOCABULARY)
     constraint = grammars.constraint(ask("?", pattern="[0-9]"))

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 
 import torch
 
+from inference.batching import row as row_module
+from inference.batching.constraints import GrammarCache, mask_logits
 from inference.batching.driver import BatchEngine
 from inference.batching.row import Row, extend
 from inference.batching.sampling import AVOID_RUN, Runs
@@ -208,6 +211,26 @@ def test_a_shape_comes_before_texts_to_avoid(run):
     (choice, pattern) = run(replace(request, choices=(told, "no")), replace(request, pattern=f"({told})"))
     assert choice.text in (told, "no")
     assert pattern.text == told
+
+
+def test_what_a_row_may_not_take_is_drawn_again_from_what_it_may(words, monkeypatch):
+    masks = []
+    monkeypatch.setattr(row_module, "mask_logits", lambda *given: masks.append(mask_logits(*given)))
+    yes, no, other = words.convert_tokens_to_ids(["y", "n", "x"])
+    grammars = GrammarCache(words, len(words), {2})
+    drawn = Counter()
+    for seed in range(400):
+        request = ask("Which?", pattern="[yn]{9}", temperature=1.0, seed=seed)
+        row = Row(request, [1], grammars.constraint(request), words, {2})
+        logits = torch.full((1, len(words)), -50.0)
+        logits[0, [yes, no, other]] = torch.tensor([1.0, 0.0, 2.0])
+        extend([row], logits)
+        drawn[row.generated[0]] += 1
+    assert set(drawn) == {yes, no}
+    # e to one of two, within four standard deviations.
+    assert 400 * 0.64 < drawn[yes] < 400 * 0.82
+    # Twice of three times the likeliest token, x, comes first.
+    assert 400 * 0.57 < len(masks) < 400 * 0.76
 
 
 def runs_of(tokens):

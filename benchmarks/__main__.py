@@ -18,10 +18,8 @@ from benchmarks import replay, training
 from benchmarks import tokens as counting
 from benchmarks.ledger import Ledger, circumstances, described, say
 from benchmarks.measure import Way, Workload
-from benchmarks.pages import page_figures
 from benchmarks.report import Figure, put, read, show, write
-from benchmarks.suites import DEFAULT, TINY, Group, Size, export_figures, requests_figures, scenes_figures
-from benchmarks.writer import writer_figures
+from benchmarks.suites import DEFAULT, TINY, Group, Size, requests_figures, scenes_figures
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
@@ -33,7 +31,6 @@ Model = Literal["tiny", "default"]
 FIGURES: dict[Group, Callable[[Size, Ledger], Iterator[Figure]]] = {
     "requests": requests_figures,
     "scenes": scenes_figures,
-    "export": export_figures,
     "training": lambda size, ledger: training.training_figures(size.model, ledger, long=size is TINY),
 }
 
@@ -85,23 +82,15 @@ def compare(
 
 
 @app.command(hidden=True)
-def measure(model: str, way: Way, workload: Workload, units: int, pairs: int, dtype: str = "auto") -> None:
+def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> None:
     """Measure one thing and print it as JSON."""
-    typer.echo(json.dumps(measuring.measure(model, way, workload, units, pairs, dtype)))
+    typer.echo(json.dumps(measuring.measure(model, way, workload, units, dtype)))
 
 
 @app.command(hidden=True)
 def train(model: str, way: training.Way, rows: int) -> None:
     """Measure one training and print it as JSON."""
     typer.echo(json.dumps(asdict(training.train_once(model, way, rows))))
-
-
-@app.command()
-def writer(
-    rows: Annotated[int, typer.Option(min=1, help="How many rows to write.")] = 1000,
-) -> None:
-    """Measure, without a model, what an export's writer and the graph around a scene take."""
-    show(list(writer_figures(rows)), Console())
 
 
 @app.command()
@@ -119,16 +108,6 @@ def tokens(
         typer.echo(json.dumps(counting.as_json(costs)))
     else:
         counting.show(scenes, costs, Console())
-
-
-@app.command()
-def page(
-    export: Annotated[Path, typer.Argument(help="A folder that `export` wrote.")],
-    scenes: Annotated[int, typer.Option(help="How many scenes to make of its own.")] = 2000,
-) -> None:
-    """Measure the page of a large export in Chromium."""
-    for name, figure in page_figures(export, scenes).items():
-        typer.echo(f"{name}: {figure:g}")
 
 
 @app.command()

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from typing import Literal
 
-from benchmarks.exporting import compare_stores
 from benchmarks.replay import RecordedScene, load, rehearse
 from benchmarks.workloads import shared_prefix, short
 from inference.engine import Completion, Engine, GenerationRequest
@@ -20,7 +19,7 @@ from inference.loading import load_engine
 from scene.nouns import ModelIdentity
 
 Way = Literal["one at a time", "padded batch", "transformers", "llama"]
-Workload = Literal["short", "prefix", "scenes", "calls", "export"]
+Workload = Literal["short", "prefix", "scenes", "calls"]
 
 
 @dataclass(slots=True)
@@ -39,8 +38,6 @@ class Measurement:
         cores: Processor cores of the machine.
         peak_bytes: Largest resident memory of the process.
         unit_seconds: Wall time of each scene.
-        pairs: Of an export, wall times of the same scenes without a store and with one, measured in turn.
-        keep_seconds: Of an export, how long each scene waited until the store had it on the disk.
     """
 
     seconds: float = 0.0
@@ -54,8 +51,6 @@ class Measurement:
     cores: int = 0
     peak_bytes: int = 0
     unit_seconds: list[float] = field(default_factory=list)
-    pairs: list[tuple[float, float]] = field(default_factory=list)
-    keep_seconds: list[float] = field(default_factory=list)
 
     @property
     def tokens_per_second(self) -> float:
@@ -116,20 +111,15 @@ class Metered:
         self._engine.close()
 
 
-def measure(
-    model: str, way: Way, workload: Workload, units: int, pairs: int = 0, dtype: str = "auto"
-) -> dict[str, object]:
+def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> dict[str, object]:
     """Answer a workload in one way.
 
     Args:
         model: Name of the model.
         way: How to answer.
         workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
-            of recorded scenes all at once, without the graph. `export` is recorded scenes as an export plays
-            them, with its store.
-        units: How many requests or scenes; all at once unless the way is one at a time, or an export decides.
-        pairs: How often an export's scenes are played without its store and with it, to compare; 0 plays
-            them once, with it.
+            of recorded scenes all at once, without the graph.
+        units: How many requests or scenes; all at once unless the way is one at a time.
         dtype: Number format of the weights, as the engine takes it.
 
     Returns:
@@ -142,12 +132,12 @@ def measure(
     else:
         engine = load_engine(model, engine=way, dtype=dtype)
     try:
-        return asdict(asyncio.run(_run(engine, way, workload, units, pairs)))
+        return asdict(asyncio.run(_run(engine, way, workload, units)))
     finally:
         engine.close()
 
 
-async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: int) -> Measurement:
+async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Measurement:
     await engine.generate(short(64)[-1])  # whatever happens only once
     requests: list[GenerationRequest] = []
     if workload == "calls":
@@ -160,11 +150,6 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: 
     if workload == "scenes":
         records = await rehearse(metered, _scenes(units), 1 if way == "one at a time" else units)
         total.unit_seconds = [record.seconds for record in records]
-    elif workload == "export":
-        compared = await compare_stores(metered, _scenes(units), pairs)
-        total.pairs, total.keep_seconds = compared.pairs, compared.keep_seconds
-        total.unit_seconds = compared.scene_seconds
-        units *= 1 + 2 * pairs
     elif way == "padded batch":
         from benchmarks.plain import PlainGenerate
 

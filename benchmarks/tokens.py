@@ -21,18 +21,20 @@ from rich.table import Table
 
 from benchmarks.measure import Silent
 from benchmarks.replay import RecordedScene, ReplayModel, Reply
-from benchmarks.writer import MODEL
 from graph import build_graph
 from graph.play import play
 from inference.engine import ChatMessage, GenerationRequest
 from inference.models.gguf_tokenizer import tokenizer_folder
 from inference.models.local import gguf_file, no_progress, transformers_folder
 from inference.models.sources import EmbeddedSource, GgufSource, resolve
+from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 
 CASES = ("first", "later", "export")
 """The very first scene on a machine; a lone one later, where the cache has the beginnings of all prompts
 (system message and examples); one of an export, where it has the scenes before besides."""
+
+MODEL = ModelIdentity(id="none", revision=None, engine="none")
 
 COLUMNS = ("calls", "prompt", *CASES, "generated")
 

@@ -26,11 +26,6 @@ class Ledger:
 
     A measurement is taken over from a run that was cut off only if everything `about` names is the same.
 
-    Args:
-        path: The file; made with the first measurement.
-        about: What figures depend on; see `circumstances`.
-        anew: Take over nothing.
-
     Attributes:
         same: Whether the file is of the same circumstances, and with it the figures beside it.
         measured: What a run that was cut off has left, by command.

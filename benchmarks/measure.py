@@ -121,9 +121,6 @@ def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "
             of recorded scenes all at once, without the graph.
         units: How many requests or scenes; all at once unless the way is one at a time.
         dtype: Number format of the weights, as the engine takes it.
-
-    Returns:
-        The fields of a `Measurement`.
     """
     if way in ("one at a time", "padded batch"):
         from benchmarks.plain import PlainGenerate

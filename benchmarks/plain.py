@@ -18,10 +18,6 @@ class PlainGenerate:
     """Answers one request at a time, as a script that calls `model.generate` does.
 
     Decoding is free, since `generate` has no constraints; the cap is the request's own.
-
-    Args:
-        model: Name of the model.
-        dtype: Number format of the weights; by itself bf16 where the processor has it.
     """
 
     constrains = True  # not in truth; so that it is sent the same prompts

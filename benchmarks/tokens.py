@@ -86,11 +86,7 @@ class Pieces:
 
 
 class PrefixCache:
-    """What was computed, as paths from one root.
-
-    Args:
-        known: What is there from the start.
-    """
+    """What was computed, as paths from one root."""
 
     def __init__(self, known: Iterable[Tokens] = ()) -> None:
         """Keep what is known."""

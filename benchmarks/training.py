@@ -52,13 +52,7 @@ class Training:
 
 
 def training_figures(model: str, ledger: Ledger, *, long: bool = True) -> Iterator[Figure]:
-    """Both ways on the same rows, and the time of a whole training.
-
-    Args:
-        model: Name of the model.
-        ledger: Takes the measurements.
-        long: Whether to train on `LONG_ROWS` rows too.
-    """
+    """Both ways on the same rows, and the time of a whole training."""
     plain, small = run(ledger, model, "plain", ROWS), run(ledger, model, "cpu-small", ROWS)
     yield compared(
         f"{model}: training with cpu-small against a plain SFTTrainer in float32",

@@ -68,11 +68,6 @@ class Lengths:
 class Encoder:
     """Encodes for one model.
 
-    Args:
-        tokenizer: Its tokenizer.
-        model: The model, for the end tokens that its configurations name; None as for a GGUF file.
-        name: What the user called it.
-
     Raises:
         ModelLoadError: There is no chat template.
     """
@@ -129,11 +124,7 @@ def encode_split(
 ) -> EncodedSplit:
     """Encode examples for `SFTTrainer` (`input_ids`, `labels`) or, where they hold two answers, `DPOTrainer`.
 
-    Args:
-        encoder: For the model to train.
-        examples: What to learn.
-        max_length: Most tokens of a row.
-        apart: Make each answer a row of its own, as `KTOTrainer` takes them.
+    Taken `apart`, each answer is a row of its own, for `KTOTrainer`.
 
     Raises:
         InputError: The chat template can't be masked.

@@ -100,11 +100,6 @@ def digest(examples: Mapping[str, Sequence[Example]]) -> str:
 def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
     """The example that a row is.
 
-    Args:
-        row: Its cells by column.
-        method: What it is to be used for.
-        where: The row, for a refusal.
-
     Raises:
         InputError: It is in none of the formats that the method takes.
     """

@@ -21,16 +21,7 @@ def model_card(
     *,
     fault: str = "",
 ) -> str:
-    """The card in Markdown.
-
-    Args:
-        base: The model that was trained.
-        data: What it was trained on.
-        settings: How.
-        metrics: What was measured.
-        lengths: What became of the rows, by split.
-        fault: What its answers showed to be wrong with it, or empty.
-    """
+    """The card in Markdown."""
     header: dict[str, object] = {
         "library_name": "peft",
         "tags": ["monopolylogue", "lora", settings.method],

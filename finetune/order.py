@@ -19,12 +19,6 @@ class EpochOrder(Sampler[int], TrainerCallback):
     Where several rows make a batch, rows of like length can come into one, so that little is padding; the
     batches are shuffled then. A step that is all short rows would give each token of theirs more weight than
     those of other rows have, which is why one row at a time is never put beside its like.
-
-    Args:
-        lengths: Tokens of each row.
-        batch: Rows of a batch.
-        group: Whether to put rows of like length together.
-        seed: Of the training.
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, *, group: bool, seed: int) -> None:

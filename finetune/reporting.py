@@ -13,11 +13,7 @@ from finetune.training import Step
 
 
 class Reporting(TrainerCallback):
-    """Tells somebody how far the training has come.
-
-    Args:
-        on_step: Called after every step, in the main process.
-    """
+    """Tells somebody how far the training has come."""
 
     def __init__(self, on_step: Callable[[Step], None]) -> None:
         """Nothing is known yet."""

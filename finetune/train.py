@@ -34,13 +34,7 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What a training came to.
-
-    Attributes:
-        folder: Where the adapter is.
-        metrics: Losses, tokens, seconds.
-        lengths: What became of the rows, by split.
-    """
+    """What a training came to."""
 
     folder: Path
     metrics: dict[str, float]
@@ -138,10 +132,6 @@ def train(
 
 def demand_answers(out: Path, card: Callable[..., str]) -> None:
     """Let a saved adapter answer. What does not is kept, and its card says why it is not fit for use.
-
-    Args:
-        out: Folder of the adapter.
-        card: Makes the card; takes a `fault`.
 
     Raises:
         UnusableAdapterError: Answers are empty or don't end.

@@ -29,10 +29,6 @@ AHEAD = 0.1
 def named(name: str, network: PreTrainedModel) -> Iterator[None]:
     """Say of which kind a model is with which a library can't do what is tried.
 
-    Args:
-        name: What the user called it.
-        network: The model.
-
     Raises:
         InputError: Something failed.
     """
@@ -62,11 +58,6 @@ def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None
     """Let a model answer as it will when it is trained, and take the gradient of a row, without a step.
 
     Several processes each hold a part of a model, or none of it yet; they go without.
-
-    Args:
-        trainer: With the model, and LoRA layers in it.
-        words: Its tokenizer.
-        name: What the user called it.
 
     Raises:
         InputError: It can't be trained, or the engine could not run what came of it.

@@ -21,10 +21,6 @@ class BothWays(Runnable[object, dict[str, Any]]):
 
     These have it run on an event loop in a thread of its own, the same one for all of them: a notebook's
     thread has a running loop already, and a server's client belongs to the loop that it was first used on.
-
-    Args:
-        name: The node's name, for traces.
-        node: What our factories return.
     """
 
     def __init__(self, name: str, node: AsyncNode) -> None:

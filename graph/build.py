@@ -92,12 +92,7 @@ def build_graph(
 def build_replay(
     model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] | None = None
 ) -> ReplayGraph:
-    """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
-
-    Args:
-        model: As for `build_graph`.
-        checkpointer: Where to keep checkpoints.
-    """
+    """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
     model = _adopted(model)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
     for name, node in (

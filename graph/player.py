@@ -58,11 +58,7 @@ Spend = Callable[[ModelCall | NodeCost], None]
 
 
 class ReplayInterruptedError(EngineError):
-    """The engine failed in a replay and goes on; the scene itself is whole.
-
-    Attributes:
-        record: The scene, without a replay.
-    """
+    """The engine failed in a replay and goes on; the scene itself is whole."""
 
     def __init__(self, reason: str, record: SceneRecord) -> None:
         """Keep the scene, so that it need not be played again."""
@@ -234,14 +230,7 @@ class Player:
 
 
 def broken_off(job: Job, record: SceneRecord | None, fault: Exception, seconds: float) -> Outcome:
-    """What is recorded of a scene that broke off, or whose replay did.
-
-    Args:
-        job: What was to be played.
-        record: The scene, if it is whole and its replay broke off.
-        fault: What went wrong.
-        seconds: How long it had run.
-    """
+    """What is recorded of a scene that broke off, or whose replay did."""
     call = fault if isinstance(fault, ReplyError | PromptTooLongError) else None
     error, reason = type(fault).__name__, call.reason if call else _reason(fault)
     node, role, turn = (call.node, call.role, call.turn) if call else (None, None, None)

@@ -96,12 +96,7 @@ class Cluster:
 
 
 def threads_each(processors: Sequence[int], actors: int) -> int:
-    """The largest share of a machine that all actors can have at once; 0 when there are too many of them.
-
-    Args:
-        processors: Cores of each machine.
-        actors: How many actors.
-    """
+    """The largest share of a machine that all actors can have at once; 0 when there are too many of them."""
     shares = range(max(processors, default=0), 0, -1)
     return next((share for share in shares if sum(cores // share for cores in processors) >= actors), 0)
 

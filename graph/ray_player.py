@@ -56,14 +56,7 @@ class Ready:
 
 
 class SceneActor:
-    """What runs in an actor's process.
-
-    Args:
-        load: Loads its engine.
-        keep_calls: Keep every model call in the records.
-        verify: Play each scene again on its final answer; see `graph.replay`.
-        scene_seconds: How long a scene may take before it is given up.
-    """
+    """What runs in an actor's process."""
 
     def __init__(
         self, load: Callable[[], Engine], *, keep_calls: bool, verify: bool, scene_seconds: float

@@ -44,9 +44,6 @@ class ExportStore:
     Opening drops the torn last line that a killed export may have left. `begin` comes next, then any number
     of `keep`, from one event loop.
 
-    Args:
-        folder: Where to; made if need be.
-
     Raises:
         ExportError: Another process exports into it, it can't be written to, or it holds something damaged.
 

@@ -73,10 +73,6 @@ class Thread:
         saver: Keeps its checkpoints.
         keep: Keeps a call.
         drop: Drops all that is kept of it, for an error that reading it raised.
-
-    Attributes:
-        calls: Its calls by earlier processes.
-        saver: Keeps its checkpoints.
     """
 
     def __init__(
@@ -140,12 +136,7 @@ class Thread:
 
 
 class Resumed:
-    """An engine that repeats what it said to a scene before the process ended.
-
-    Args:
-        engine: The engine.
-        thread: What is kept of the scene.
-    """
+    """An engine that repeats what it said to a scene before the process ended."""
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
         """Keep both."""

@@ -57,11 +57,6 @@ class UnderWay:
         """What a folder holds of the threads that are asked for; what it holds of others goes.
 
         A file that is damaged is dropped. Where none can be written, nothing is kept.
-
-        Args:
-            folder: The export's folder, locked.
-            names: The threads.
-            say: Told what went wrong, in a sentence.
         """
         file = cls(folder / CHECKPOINTS, say)
         await file._open(list(names))

@@ -189,11 +189,6 @@ async def stream(engine: Engine, request: GenerationRequest, on_text: OnText) ->
     """Answer one request and say its text as it comes, or in one piece where the engine can do no better.
 
     What has a shape comes in one piece too: half of an object or of a choice is of no use to a reader.
-
-    Args:
-        engine: Who answers.
-        request: What to generate.
-        on_text: As of `StreamingEngine.stream`.
     """
     if isinstance(engine, StreamingEngine) and not request.shaped:
         return await engine.stream(request, on_text)

@@ -37,9 +37,6 @@ def setting(name: str, explicit: str | None, default: str) -> str:
 def switch(name: str) -> bool:
     """Whether a switch is on; without a word it is off.
 
-    Args:
-        name: Name without the prefix, such as `NO_STRUCTURED`.
-
     Raises:
         InputError: It says neither yes nor no.
     """

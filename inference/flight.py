@@ -34,14 +34,7 @@ engine goes on."""
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A request and who waits for it.
-
-    Attributes:
-        request: What to generate.
-        future: Cancelled when nobody waits any more.
-        loop: The event loop that asked.
-        pieces: Where to tell the text while it grows, if anybody listens.
-    """
+    """A request and who waits for it."""
 
     request: GenerationRequest
     future: asyncio.Future[Completion]
@@ -74,10 +67,6 @@ class ThreadedEngine(Generic[AnyFlight]):
     """What engines share whose model is driven by a thread of their own.
 
     The thread takes flights from `_arrivals`, where None says that the engine is to close.
-
-    Args:
-        identity: What the record says about the model.
-        name: Name of the thread.
     """
 
     def __init__(self, identity: ModelIdentity, name: str) -> None:

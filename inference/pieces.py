@@ -20,11 +20,6 @@ class Pieces:
 
     Half a character waits for its other half, and what may be the beginning of a stop string or of a thought
     for what comes after it, so that nothing told is ever taken back. Thoughts are not told.
-
-    Args:
-        on_text: Called in the event loop that asked, with one piece after the other.
-        loop: That loop.
-        stop: The stop strings of the request.
     """
 
     def __init__(self, on_text: OnText, loop: asyncio.AbstractEventLoop, stop: tuple[str, ...]) -> None:

@@ -12,12 +12,7 @@ _PROBE = "system-role-probe"
 def folds_system(
     render: Callable[[Sequence[ChatMessage]], str], refusal: type[Exception] | tuple[type[Exception], ...]
 ) -> bool:
-    """Whether a template has no place for a system message: some raise on it, some drop it without a word.
-
-    Args:
-        render: Writes a chat as the template wants it.
-        refusal: What it raises.
-    """
+    """Whether a template has no place for a system message: some raise on it, some drop it without a word."""
     probe = (ChatMessage("system", _PROBE), ChatMessage("user", "Hello."))
     try:
         return _PROBE not in render(probe)

@@ -21,15 +21,7 @@ from viewer.page import environment, packed, scene_body, whole_page
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Something to learn, to be reviewed.
-
-    Attributes:
-        part: Part of the mix that it is in.
-        scene: Id of its scene.
-        prompt: Who says what, up to the answer.
-        answer: The answer to learn.
-        rejected: The answer to avoid, where there is one.
-    """
+    """Something to learn, to be reviewed."""
 
     part: str
     scene: str
@@ -89,11 +81,7 @@ def review_page(
 ) -> str:
     """The page on which a person keeps, drops or edits rows, with the scene of each beside it.
 
-    Args:
-        name: What is reviewed.
-        rows: The rows. Of those that a decision can't tell apart the first is shown.
-        scenes: The scenes that they are of.
-        on_scene: Called with the number of scenes that are done, after each.
+    Of rows that a decision can't tell apart the first is shown.
 
     Raises:
         InputError: There is no row.
@@ -113,10 +101,7 @@ def review_page(
 def rating_page(name: str, pairs: Iterable[Pair], seed: int = 0) -> str:
     """The page on which a person says which of two answers does less harm, and which helps more.
 
-    Args:
-        name: What is rated; whoever rates sees it.
-        pairs: The pairs.
-        seed: Decides their order, and which answer of each comes first.
+    The seed decides their order, and which answer of each comes first.
 
     Raises:
         InputError: There is no pair.

@@ -104,12 +104,7 @@ class Log:
 
 
 def log_of(record: SceneRecord, played: Played) -> Log:
-    """The log of a scene, or of its replay.
-
-    Args:
-        record: The scene, for its id and its cast.
-        played: The scene again, or its replay.
-    """
+    """The log of a scene, or of its replay."""
     numbered = list(enumerate(played.calls or ()))
     nodes = dict.fromkeys(call.node for _, call in numbered)
     return Log(

@@ -64,12 +64,7 @@ class Harms:
 
 @dataclass
 class Costs:
-    """What scenes took, or their replays.
-
-    Attributes:
-        nodes: By node.
-        seconds: From the beginning of each to its end, added up.
-    """
+    """What scenes took, or their replays."""
 
     nodes: dict[str, NodeCost] = field(default_factory=dict)
     seconds: float = 0.0

@@ -41,10 +41,6 @@ def scene_page(record: SceneRecord) -> str:
 def export_page(export: Export, on_scene: Callable[[int], object] = lambda done: None) -> str:
     """The page of an export: an index, and every scene compressed until somebody opens it.
 
-    Args:
-        export: The export.
-        on_scene: Called with the number of scenes that are done, after each.
-
     Raises:
         ExportError: There is no scene and no failure in it yet, or a record is damaged.
     """
@@ -83,14 +79,7 @@ def policy(scripts: Iterable[str], styles: Iterable[str]) -> str:
 
 
 def whole_page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[str, str]) -> str:
-    """A page of its parts.
-
-    Args:
-        title: Its title.
-        body: What is on it, as a template made it.
-        scripts: Files of the code that it needs.
-        data: Packed fragments by id, which that code shows.
-    """
+    """A page of its parts."""
     script = "\n".join((FILES / name).read_text(encoding="utf-8") for name in scripts)
     style = (FILES / "page.css").read_text(encoding="utf-8")
     return (

@@ -17,11 +17,7 @@ from scene.record import ModelCall
 
 
 class Calls(ModalScreen[None]):
-    """The model calls of a scene: a list, and the prompt and reply of the one that is chosen.
-
-    Args:
-        calls: The calls.
-    """
+    """The model calls of a scene: a list, and the prompt and reply of the one that is chosen."""
 
     CSS = """
     OptionList { height: 40%; }

@@ -27,16 +27,7 @@ BAR_WIDTH = 60
 
 
 class ExportView:
-    """Hand it to `graph.batch.run_batch` as its watcher.
-
-    Args:
-        console: Where to show it.
-        counts: Where the questions stand at the beginning.
-        left: Scenes to be played.
-        expected: How many calls a scene takes.
-        known: By how many scenes that is known.
-        under_way: How many calls some scenes had been played for before, by id.
-    """
+    """Hand it to `graph.batch.run_batch` as its watcher."""
 
     def __init__(
         self,

@@ -34,10 +34,6 @@ class Loading:
     """Shows a model being fetched, converted and loaded; hand it to `load_engine` as `on_progress`.
 
     Nothing is shown before the first report, so that what others draw while they download stays whole.
-
-    Args:
-        console: Where to show it.
-        model: The model as the user named it.
     """
 
     def __init__(self, console: Console, model: str) -> None:
@@ -113,8 +109,7 @@ def _bar(console: Console, stage: str) -> Progress:
 class Working:
     """A status line under what is shown so far; no line at all where there is no terminal.
 
-    Args:
-        console: The console that the scene is shown on, so that the two don't get into each other's way.
+    It has the console that the scene is shown on, so that the two don't get into each other's way.
     """
 
     def __init__(self, console: Console) -> None:

@@ -21,12 +21,7 @@ PLAIN_SECONDS = 30
 
 
 class TrainingView:
-    """Hand `rows` and `step` to `finetune.train.train`.
-
-    Args:
-        console: Where to show it.
-        quiet: Show nothing; for all processes of a training but the first.
-    """
+    """Hand `rows` and `step` to `finetune.train.train`."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         """Show nothing yet."""

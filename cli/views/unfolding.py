@@ -10,12 +10,7 @@ from scene.turn import acting
 
 
 class Unfolding:
-    """Hand `on_state` and `on_call` to `graph.play.play`.
-
-    Args:
-        working: The status line.
-        view: Where the scene is shown; None shows the status line alone.
-    """
+    """Hand `on_state` and `on_call` to `graph.play.play`."""
 
     def __init__(self, working: Working, view: SceneView | None) -> None:
         """Nothing is shown yet."""

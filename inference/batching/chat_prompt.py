@@ -35,10 +35,6 @@ class ChatPrompts:
     where the text is cut before it becomes tokens: the model reads its letters. What the template writes
     around turns in plain letters is parted by a blank there.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        name: The model's name, for the error.
-
     Raises:
         ModelLoadError: The tokenizer has no chat template.
     """

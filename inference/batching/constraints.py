@@ -183,10 +183,6 @@ def _bits(tokens: Collection[int], vocabulary: int) -> Tensor:
 
 
 def unenforceable(reason: str) -> InputError:
-    """The error for a schema, pattern or list of choices that the grammar compiler refuses.
-
-    Args:
-        reason: What it says; of several lines the first is kept, without time and source line.
-    """
+    """The error for a schema, pattern or list of choices that the grammar compiler refuses."""
     said = _WHERE_IN_XGRAMMAR.sub("", next(iter(reason.strip().splitlines()), "")).strip().rstrip(".")
     return InputError(f"The reply's shape can't be enforced: {said}.")

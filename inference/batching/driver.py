@@ -57,15 +57,6 @@ B = TypeVar("B", bound=Batch)
 class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     """Everything of an engine but the computing.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        vocabulary: Number of logits the model gives.
-        end_ids: Tokens that end a reply.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        batch: What computes.
-        rows: How many requests under way keep it busy.
-
     Raises:
         ModelLoadError: The model has no chat template or no end token.
     """
@@ -228,14 +219,7 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     def _retry(self, batch: B, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
         """Let rows of a failed step begin again, if there is a way in which they may get through.
 
-        Args:
-            batch: What computes; it has been abandoned.
-            rows: The rows that were in the step, or all there are.
-            error: What failed.
-            freed: Whether prompts were dropped that were only kept for later.
-
-        Returns:
-            Whether they wait again.
+        Says whether they wait again.
         """
         return False
 

@@ -96,9 +96,6 @@ def pick_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
         logits: float32, (rows, vocabulary); tokens that are not allowed are -inf. Changed in place.
         samplers: One for each row.
 
-    Returns:
-        A token id for each row.
-
     Raises:
         ArithmeticError: A row has no finite logit at its best token.
     """

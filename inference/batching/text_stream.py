@@ -42,9 +42,6 @@ class TextStream:
     """Decodes token by token, at a cost that doesn't grow with the text.
 
     A character split over tokens shows up with its last token.
-
-    Args:
-        tokenizer: The model's tokenizer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -59,12 +59,6 @@ def adapter_file(
 ) -> Path:
     """GGUF file with an adapter, made once for the content of adapter and base.
 
-    Args:
-        adapter: As `applicable` gives it.
-        identity: Its name, and what pins its content and its base's.
-        header: The header of its base model's file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-
     Raises:
         ModelLoadError: The adapter does not fit the model, or the cache folder can't be written.
     """

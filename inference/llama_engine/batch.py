@@ -36,15 +36,7 @@ class _Seat:
 
 
 class RunningBatch:
-    """Decides who is computed next, and computes it.
-
-    Args:
-        model: The weights.
-        limits: How much is computed at once.
-        threads: Processor threads to compute with.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
-        beginnings: Where to keep what every scene asks, if anywhere.
-    """
+    """Decides who is computed next, and computes it."""
 
     def __init__(
         self,
@@ -72,11 +64,7 @@ class RunningBatch:
         return bool(self.waiting or self._seats)
 
     def step(self) -> list[Row]:
-        """Generate one token for every row that has its prompt, and compute some more of another's prompt.
-
-        Returns:
-            The rows that are over.
-        """
+        """Generate one token for every row that has its prompt, and compute some more of another's prompt."""
         failed: list[Row] = []
         weighed = self._compose_phrases()
         phrases = [piece for _, _, piece in weighed]
@@ -98,11 +86,7 @@ class RunningBatch:
             self._leave(seat)
 
     def abandon(self) -> bool:
-        """Drop everything computed, and who it was computed for. Other waiting rows stay.
-
-        Returns:
-            Whether this freed prompts that were only kept for later.
-        """
+        """Drop everything computed, and who it was computed for. Other waiting rows stay."""
         self._seats = []
         self._free, self._spare = self._all_free()
         self._context.clear()

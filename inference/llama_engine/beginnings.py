@@ -43,12 +43,6 @@ class Beginnings:
     """What one model makes of beginnings.
 
     Nothing here fails a request: what can't be read is computed, and what can't be written is not kept.
-
-    Args:
-        folder: Where to keep them.
-        model: What the user called the model.
-        revision: What pins its weights, an adapter's included.
-        limit: Bytes that all models' files may take.
     """
 
     def __init__(self, folder: Path, model: str, revision: str, limit: int = MOST_BYTES) -> None:

@@ -35,11 +35,6 @@ _HEADS = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
 def write_gguf(folder: Path, name: str, path: Path) -> None:
     """Write a model with its vocabulary and chat template; it never lies in memory as a whole.
 
-    Args:
-        folder: With config, whole safetensors and tokenizer.
-        name: What the user called it.
-        path: The file.
-
     Raises:
         ModelLoadError: The model has something that the file could not say.
     """

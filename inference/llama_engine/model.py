@@ -13,10 +13,6 @@ from scene.errors import ModelLoadError
 class LlamaModel:
     """The weights of a model, repacked for this machine's processor.
 
-    Args:
-        path: GGUF file.
-        name: What the user called it.
-
     Raises:
         ModelLoadError: The file is damaged, or of an architecture that the library does not know or that
             keeps more of a text than its keys and values.

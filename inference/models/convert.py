@@ -55,11 +55,6 @@ def hf_folder(
     Needs memory for the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the
     default model, whose folder has 3.6), and disk for the folder.
 
-    Args:
-        gguf_path: The file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with steps done and steps in all; the steps take unequal time.
-
     Raises:
         ModelLoadError: The file is damaged or of an architecture that transformers can't read, or the cache
             folder can't be written.

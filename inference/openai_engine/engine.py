@@ -73,10 +73,6 @@ class OpenAIEngine:
     A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
     one is told as it comes, since nobody can know; from then on nothing is told before the mark.
 
-    Attributes:
-        constrains: As given.
-        requests_at_once: The concurrency, as given.
-
     Args:
         server: Where it is, and the key.
         identity: The model to ask for, by the name it has there.

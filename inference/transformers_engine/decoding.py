@@ -24,12 +24,7 @@ CLEAN_STEPS = 1_000
 
 
 class RunningBatch:
-    """Decides who is computed next, and computes it.
-
-    Args:
-        forward: The model.
-        limits: How much is computed at once.
-    """
+    """Decides who is computed next, and computes it."""
 
     def __init__(self, forward: ForwardPass, limits: Limits) -> None:
         """Start empty."""
@@ -50,11 +45,7 @@ class RunningBatch:
         return bool(self.waiting or self._rows or self._prefill)
 
     def step(self) -> list[Row]:
-        """Prefill some newcomers, if there are any, then generate one token for every running row.
-
-        Returns:
-            The rows that are over.
-        """
+        """Prefill some newcomers, if there are any, then generate one token for every running row."""
         if self._prefill is None:
             self._prefill = self._admit()
         finished: list[Row] = []
@@ -83,11 +74,7 @@ class RunningBatch:
             self._prefill = None
 
     def abandon(self) -> bool:
-        """Drop everything computed, and who it was computed for. Other waiting rows stay.
-
-        Returns:
-            Whether this freed prompts that were only kept for later.
-        """
+        """Drop everything computed, and who it was computed for. Other waiting rows stay."""
         if self._prefill is not None:
             self._stop_waiting(self._prefill.rows)
             self._prefill = None

@@ -20,10 +20,6 @@ _BATCHABLE = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
 class ForwardPass:
     """Calls a model for logits.
 
-    Args:
-        model: Causal language model, or a PEFT model around one.
-        name: The model's name, for the error.
-
     Attributes:
         interrupted: Once set, no pass gets further than its next layer; see `RowCache`.
 

@@ -202,11 +202,7 @@ class RowCache(Cache):
 
 
 def closed_up(kept: Sequence[int]) -> list[int]:
-    """An order for kept rows in which few move: the last ones take the places of those that leave.
-
-    Args:
-        kept: Their indices, ascending.
-    """
+    """An order for kept rows in which few move: the last ones take the places of those that leave."""
     staying = set(kept)
     last = iter([row for row in kept if row >= len(kept)])
     return [row if row in staying else next(last) for row in range(len(kept))]

@@ -38,14 +38,7 @@ class Score:
 
 
 class Scorer:
-    """Scores with one loaded model.
-
-    Args:
-        model: Causal language model.
-        tokenizer: Its tokenizer.
-        context_tokens: Size of its context window in tokens.
-        name: What the user called it.
-    """
+    """Scores with one loaded model."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context_tokens: int, name: str

@@ -32,7 +32,6 @@ class Ledger:
     """
 
     def __init__(self, path: Path, about: dict[str, Any], *, anew: bool = False) -> None:
-        """Read what is there."""
         self._path, self._about = path, about
         self._used: set[str] = set()
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

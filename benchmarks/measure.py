@@ -75,7 +75,6 @@ class Metered:
     requests_at_once = 64
 
     def __init__(self, engine: Engine) -> None:
-        """Start at nothing."""
         self._engine = engine
         self.total = Measurement()
         self._flying = 0
@@ -177,7 +176,6 @@ class Silent:
     requests_at_once = 64
 
     def __init__(self, identity: ModelIdentity) -> None:
-        """Say what model it stands for."""
         self.identity = identity
         self.requests: list[GenerationRequest] = []
 

@@ -24,7 +24,6 @@ class PlainGenerate:
     requests_at_once = 1
 
     def __init__(self, model: str, dtype: str = "auto") -> None:
-        """Load the model."""
         loaded = load_pretrained(transformers_folder(resolve(model)), name=model, dtype=dtype)
         self.identity = ModelIdentity(id=model, revision=None, engine="generate")
         self._model: PreTrainedModel = loaded.pipeline.pipeline.model

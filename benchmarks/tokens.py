@@ -89,7 +89,6 @@ class PrefixCache:
     """What was computed, as paths from one root."""
 
     def __init__(self, known: Iterable[Tokens] = ()) -> None:
-        """Keep what is known."""
         self._root: _Node = {}
         for tokens in known:
             self.keep(tokens)

@@ -73,7 +73,6 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None, name: str) -> None:
-        """Probe the template and collect what may end an answer."""
         self._tokenizer = tokenizer
         self._prompts = ChatPrompts(tokenizer, name)
         self._name = name

@@ -22,7 +22,6 @@ class EpochOrder(Sampler[int], TrainerCallback):
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, *, group: bool, seed: int) -> None:
-        """Begin with the first epoch."""
         self._lengths = lengths
         self._batch = batch
         self._group = group and batch > 1
@@ -30,11 +29,9 @@ class EpochOrder(Sampler[int], TrainerCallback):
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Rows of an epoch."""
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        """The numbers of the rows in this epoch's order."""
         dice = random.Random(f"{self._seed} {self.epoch}")
         order = list(range(len(self)))
         dice.shuffle(order)

@@ -16,7 +16,6 @@ class Reporting(TrainerCallback):
     """Tells somebody how far the training has come."""
 
     def __init__(self, on_step: Callable[[Step], None]) -> None:
-        """Nothing is known yet."""
         self._on_step = on_step
         self._began = 0.0
         self._from = (0, 0)
@@ -87,7 +86,6 @@ class Clock(TrainerCallback, ExportableState):
     """
 
     def __init__(self) -> None:
-        """Stand still."""
         self.seconds = 0.0
         self._last: float | None = None
 

@@ -24,7 +24,6 @@ class BothWays(Runnable[object, dict[str, Any]]):
     """
 
     def __init__(self, name: str, node: AsyncNode) -> None:
-        """Keep the node."""
         self.name = name
         self._node = node
 

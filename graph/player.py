@@ -61,7 +61,6 @@ class ReplayInterruptedError(EngineError):
     """The engine failed in a replay and goes on; the scene itself is whole."""
 
     def __init__(self, reason: str, record: SceneRecord) -> None:
-        """Keep the scene, so that it need not be played again."""
         self.record = record
         super().__init__(reason)
 
@@ -113,7 +112,6 @@ class Player:
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        """Build the graphs."""
         self._engine = engine
         self._graph = build_graph(EngineChatModel(engine=engine))
         self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None

@@ -53,7 +53,6 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
-        """Connect."""
         if importlib.util.find_spec("ray") is None:
             raise InputError(
                 "Ray is not installed; install the extra with `pip install 'monopolylogue[ray]'`."

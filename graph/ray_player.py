@@ -140,7 +140,6 @@ class RayPlayer:
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        """Start the actors and wait until each has loaded its model."""
         self._cluster, self._ray = cluster, cluster.ray
         self._actor_class = self._ray.remote(SceneActor)
         self._options = {"keep_calls": keep_calls, "verify": verify, "scene_seconds": scene_seconds}

@@ -55,7 +55,6 @@ class Recorder(AsyncCallbackHandler):
     def __init__(
         self, on_call: Callable[[ModelCall], None] | None = None, thread: Thread | None = None
     ) -> None:
-        """Start with nothing, or with the calls of earlier processes."""
         self._on_call = on_call
         self._thread = thread
         self._open: dict[UUID, _Open] = {}

@@ -44,7 +44,6 @@ class Stop:
     checkpoint: str
 
     def __str__(self) -> str:
-        """Where that is, in a few words."""
         if self.node is None:
             return "at the end"
         turns = ("role_action", "modulator_routing", "modulator_update")
@@ -55,7 +54,6 @@ class Session:
     """One scene and its checkpoints; `opened` makes it."""
 
     def __init__(self, graph: SceneGraph, tables: SessionTables) -> None:
-        """Stand nowhere yet; `opened` sees to that."""
         self.info = tables.info
         self._graph = graph
         self._tables = tables

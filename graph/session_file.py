@@ -186,7 +186,6 @@ class SessionTables:
     """
 
     def __init__(self, connection: aiosqlite.Connection, info: SessionInfo) -> None:
-        """Use what `of` has read."""
         self._connection = connection
         self.info = info
 

@@ -83,7 +83,6 @@ class Thread:
         keep: Callable[[KeptCall], Awaitable[None]],
         drop: Callable[[Exception], Awaitable[None]],
     ) -> None:
-        """Take what was read."""
         self.calls = calls
         self.saver = saver
         self.keep = keep
@@ -139,7 +138,6 @@ class Resumed:
     """An engine that repeats what it said to a scene before the process ended."""
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
-        """Keep both."""
         self._engine = engine
         self._thread = thread
         self.constrains = engine.constrains

@@ -43,7 +43,6 @@ class UnderWay:
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        """Know the file; `opened` opens it."""
         self.calls: dict[str, int] = {}
         self._path = path
         self._say = say

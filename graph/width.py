@@ -35,7 +35,6 @@ class Width:
     def __init__(
         self, most: int, *, measured: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin with a part of what the engine may take."""
         self._most = most
         self._measured = measured
         self._clock = clock

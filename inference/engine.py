@@ -78,7 +78,6 @@ class GenerationRequest:
     think_tokens: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no engine could carry out."""
         if not self.messages or self.messages[-1].role != "user":
             raise ValueError("a request needs messages that end with a user message")
         if not 0 <= self.fixed < len(self.messages):

@@ -22,7 +22,6 @@ class LazyEngine:
     """
 
     def __init__(self, name: str, load: Callable[[], Engine], *, constrains: bool = True) -> None:
-        """Keep the loader; load nothing yet."""
         self._name = name
         self._load = load
         self._constrains = constrains

@@ -23,7 +23,6 @@ class Pieces:
     """
 
     def __init__(self, on_text: OnText, loop: asyncio.AbstractEventLoop, stop: tuple[str, ...]) -> None:
-        """Tell nothing yet."""
         self._on_text = on_text
         self._loop = loop
         self._stop = stop

@@ -35,7 +35,6 @@ class ScriptedEngine:
         model_id: str = "scripted",
         likelihoods: Likelihoods | None = None,
     ) -> None:
-        """Keep the script."""
         self.requests: list[GenerationRequest] = []
         self.weighs = likelihoods is not None
         self._likelihoods = likelihoods

@@ -30,7 +30,6 @@ class Calls(ModalScreen[None]):
     ]
 
     def __init__(self, calls: list[ModelCall]) -> None:
-        """Choose none yet."""
         super().__init__()
         self._calls = calls
 

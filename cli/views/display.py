@@ -47,7 +47,6 @@ class SceneView:
     """
 
     def __init__(self, console: Console) -> None:
-        """Know nobody yet."""
         self.console = console
         self._names: dict[str, str] = {}
         self._turn = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -39,7 +38,6 @@ class ExportView:
         known: int = 0,
         under_way: Mapping[str, int] | None = None,
     ) -> None:
-        """Show nothing yet."""
         self._console = console
         self._questions = counts.questions
         self._left = left
@@ -91,15 +89,11 @@ class ExportView:
         return f"{self._state()} · {self._pace()}"
 
     def __enter__(self) -> Self:
-        """Show the bar."""
         if self._live is not None:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -37,7 +36,6 @@ class Loading:
     """
 
     def __init__(self, console: Console, model: str) -> None:
-        """Show nothing yet."""
         self._console = console
         self._model = one_line(model)
         self._live = is_live(console)
@@ -59,13 +57,9 @@ class Loading:
             self._finish()
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
@@ -113,7 +107,6 @@ class Working:
     """
 
     def __init__(self, console: Console) -> None:
-        """Show nothing yet."""
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False, style="dim"),
@@ -129,12 +122,8 @@ class Working:
         self._progress.update(self._task, description=one_line(doing), refresh=True)
 
     def __enter__(self) -> Self:
-        """Show the line."""
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the line away."""
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()

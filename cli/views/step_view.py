@@ -37,11 +37,9 @@ class Lines:
     lines: tuple[Text, ...]
 
     def __str__(self) -> str:
-        """The text, without its looks."""
         return "\n".join(line.plain for line in self.lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Each line at its indent."""
         for line in self.lines:
             indent = len(line) - len(line.plain.lstrip(" "))
             yield Padding(line[indent:] if indent < len(line) else Text(), (0, 0, 0, indent))

@@ -52,7 +52,6 @@ class TimeLeft:
     def __init__(
         self, scenes: int, expected: float, known: int, under_way: Mapping[str, int], now: float
     ) -> None:
-        """Expect what earlier scenes took."""
         self._waiting = scenes
         self._expected, self._known, self._took = expected, known, expected * known
         self._before = dict(under_way)

@@ -13,7 +13,6 @@ class Unfolding:
     """Hand `on_state` and `on_call` to `graph.play.play`."""
 
     def __init__(self, working: Working, view: SceneView | None) -> None:
-        """Nothing is shown yet."""
         self._working = working
         self._view = view
         self._calls = 0

@@ -40,7 +40,6 @@ class ChatPrompts:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-        """Probe the template."""
         if not tokenizer.chat_template:
             raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
         self._tokenizer = tokenizer

@@ -39,7 +39,6 @@ class Constraint:
     def __init__(
         self, grammar: xgrammar.CompiledGrammar, forbidden: Tensor, ends: Tensor, choices: tuple[str, ...]
     ) -> None:
-        """Start at the grammar's beginning."""
         self._matcher = xgrammar.GrammarMatcher(grammar)
         self._forbidden = forbidden
         self._ends = ends

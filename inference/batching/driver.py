@@ -75,7 +75,6 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         batch: B,
         rows: int,
     ) -> None:
-        """Prepare what requests need, and start the thread that drives the batch."""
         if not end_ids:
             raise ModelLoadError(f"{identity.id} names no end token; set eos_token_id in its tokenizer.")
         super().__init__(identity, f"{identity.engine}-engine")

@@ -48,7 +48,6 @@ class Row:
         begun: str = "",
         close: Callable[[str], list[int]] | None = None,
     ) -> None:
-        """Prepare everything that doesn't need the model."""
         self.request = request
         self.prompt = prompt
         self.blocks = block_names(prompt)

@@ -43,7 +43,6 @@ class Runs:
     def __init__(
         self, texts: Iterable[Sequence[int]], inside: Callable[[int], bool] = lambda token: False
     ) -> None:
-        """Note what ends each run."""
         self._inside = inside
         self._ends: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
         for text in texts:

@@ -45,7 +45,6 @@ class TextStream:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Start with an empty text."""
         self._tokenizer = tokenizer
         self.text = ""
         self._tail: list[int] = []

@@ -19,7 +19,6 @@ class Weighing:
     """
 
     def __init__(self, phrases: Sequence[list[int]]) -> None:
-        """Know nothing."""
         self._phrases = phrases
         self._known = [0] * len(phrases)
         self._sums = [0.0] * len(phrases)

@@ -46,7 +46,6 @@ class RunningBatch:
         adapter: tuple[int, float] | None = None,
         beginnings: Beginnings | None = None,
     ) -> None:
-        """Start empty."""
         self._model = model
         self._limits = limits
         self._threads = threads

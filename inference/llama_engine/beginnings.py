@@ -46,7 +46,6 @@ class Beginnings:
     """
 
     def __init__(self, folder: Path, model: str, revision: str, limit: int = MOST_BYTES) -> None:
-        """Touch nothing yet."""
         self._folder = folder
         self._made = {"model": model, "revision": revision}
         self._limit = limit

@@ -72,7 +72,6 @@ class LlamaContext:
         threads: int,
         adapter: tuple[int, float] | None = None,
     ) -> None:
-        """Make room for the cells."""
         self._library = load_library()
         self._model = model
         params = self._library.llama_context_default_params()
@@ -283,7 +282,6 @@ class _BatchArrays:
     """Memory for one batch, used again for each."""
 
     def __init__(self, size: int) -> None:
-        """Set up the arrays and what points at them."""
         self._tokens = np.zeros(size, dtype=np.int32)
         self._positions = np.zeros(size, dtype=np.int32)
         self._sequences = np.zeros(size, dtype=np.int32)

@@ -49,7 +49,6 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         limits: Limits | None = None,
         beginnings: Beginnings | None = None,
     ) -> None:
-        """Make room for keys and values, and start the thread that drives the model."""
         self._model = model
         limits = limits or Limits()
         self._computing = RunningBatch(model, limits, threads or usable_cores(), adapter, beginnings)

@@ -20,7 +20,6 @@ class LlamaModel:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        """Read the whole file."""
         self._library = load_library()
         self.name = name
         params = self._library.llama_model_default_params()

@@ -23,7 +23,6 @@ class PrefixStore:
     """
 
     def __init__(self, limit: int) -> None:
-        """Start empty."""
         self._limit = limit
         self._pages: OrderedDict[bytes, Page] = OrderedDict()
         self._bytes = 0

@@ -27,7 +27,6 @@ class EmbeddedModel:
     hub_repo: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse pieces that can't make up the file."""
         if sum(part.size for part in self.parts) != self.size:
             raise ValueError(f"the parts of {self.name} do not add up to {self.size} bytes")
         if len(self.sha256) != 64 or "/" in self.file_name:

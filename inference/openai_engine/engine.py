@@ -91,7 +91,6 @@ class OpenAIEngine:
         concurrency: int,
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
-        """Start the thread. Connects with the first request."""
         self._server = server
         self._identity = identity
         self.constrains = constrains

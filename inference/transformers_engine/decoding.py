@@ -27,7 +27,6 @@ class RunningBatch:
     """Decides who is computed next, and computes it."""
 
     def __init__(self, forward: ForwardPass, limits: Limits) -> None:
-        """Start empty."""
         self._forward = forward
         self._limits = limits
         self.row_limit = limits.rows

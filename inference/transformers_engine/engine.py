@@ -47,7 +47,6 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         context_tokens: int,
         limits: Limits | None = None,
     ) -> None:
-        """Probe the model and start the thread that drives it."""
         model: PreTrainedModel = pipeline.pipeline.model
         tokenizer: PreTrainedTokenizerBase = pipeline.pipeline.tokenizer
         forward = ForwardPass(model, identity.id)

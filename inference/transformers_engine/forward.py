@@ -28,7 +28,6 @@ class ForwardPass:
     """
 
     def __init__(self, model: PreTrainedModel | PeftModel, name: str) -> None:
-        """Look up once what the model's forward pass accepts."""
         if any(type(layer) not in _BATCHABLE for layer in DynamicCache(config=model.config).layers):
             raise ModelLoadError(
                 f"{name} has layers with a recurrent state, which can't be batched; choose a model with "

@@ -26,7 +26,6 @@ class Pages:
     """
 
     def __init__(self, like: RowCache, limit: int) -> None:
-        """Make page 0."""
         self._layers = {
             index: (_zero_page(layer.keys), _zero_page(layer.values)) for index, layer in like.filled.items()
         }

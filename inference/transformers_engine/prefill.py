@@ -21,7 +21,6 @@ class Prefill:
     """
 
     def __init__(self, intake: Intake, prefixes: PrefixCache, device: torch.device) -> None:
-        """Lay the prompts out."""
         self.rows = intake.rows
         self.ahead = intake.ahead
         self._prefixes = prefixes

@@ -22,7 +22,6 @@ class PrefixCache:
     """
 
     def __init__(self, limit: int) -> None:
-        """Start empty."""
         self.limit = limit
         self._pages: Pages | None = None
         self._numbers: OrderedDict[bytes, int] = OrderedDict()

@@ -43,7 +43,6 @@ class Scorer:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context_tokens: int, name: str
     ) -> None:
-        """Keep the model."""
         self._model = model
         self._prompts = ChatPrompts(tokenizer, name)
         self._context_tokens = context_tokens

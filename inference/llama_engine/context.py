@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from inference.llama_engine.library import load_library
 from inference.llama_engine.model import LlamaModel
-from inference.llama_engine.structs import Batch
 from scene.errors import ModelLoadError
 
 _MOVES = 200
@@ -282,6 +281,8 @@ class _BatchArrays:
     """Memory for one batch, used again for each."""
 
     def __init__(self, size: int) -> None:
+        from ik_llama_cpp._ctypes_api import llama_batch
+
         self._tokens = np.zeros(size, dtype=np.int32)
         self._positions = np.zeros(size, dtype=np.int32)
         self._sequences = np.zeros(size, dtype=np.int32)
@@ -291,7 +292,7 @@ class _BatchArrays:
         step = self._sequences.itemsize
         start = self._sequences.ctypes.data
         self._lists = (pointer * size)(*(ctypes.cast(start + step * index, pointer) for index in range(size)))
-        self.batch = Batch(
+        self.batch = llama_batch(
             n_tokens=0,
             token=self._tokens.ctypes.data_as(pointer),
             pos=self._positions.ctypes.data_as(pointer),

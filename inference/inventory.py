@@ -82,56 +82,41 @@ def discard(cached: Cached) -> None:
 
 def _gguf_files(cache: Path) -> Iterator[Cached]:
     for model in EMBEDDED.values():
-        path = fetch.fetched(model, cache)
-        if path is not None:
-            yield Cached(
-                name=model.name,
-                kind=GGUF,
-                size=model.size,
-                revision=model.sha256,
-                engines=("llama", "transformers"),
-                path=path,
-            )
+        if path := fetch.fetched(model, cache):
+            yield _cached(model.name, GGUF, path, model.sha256, "llama", "transformers")
 
 
 def _conversions(cache: Path) -> Iterator[Cached]:
     for path in (cache / conversion.FOLDER).glob("*.gguf"):
         name = str(read_header(path).values["general.name"])
         revision, _, weights = path.stem.partition("-")
-        yield replace(_bare(name, f"{GGUF}, {weights}", path, revision), engines=("llama", "transformers"))
+        yield _cached(name, f"{GGUF}, {weights}", path, revision, "llama", "transformers")
 
 
 def _hf_folders(cache: Path) -> Iterator[Cached]:
     for folder in (cache / convert.FOLDER).glob("*"):
         if made := convert.made_from(folder):
             file, sha256 = made
-            yield Cached(
-                name=_EMBEDDED_NAMES.get(sha256, file),
-                kind=HF_FOLDER,
-                size=_size(folder),
-                revision=sha256,
-                engines=("transformers",),
-                path=folder,
-            )
+            yield _cached(_EMBEDDED_NAMES.get(sha256, file), HF_FOLDER, folder, sha256, "transformers")
 
 
 def _tokenizers(cache: Path) -> Iterator[Cached]:
     for folder in (cache / gguf_tokenizer.FOLDER).glob("*"):
         if made := gguf_tokenizer.made_from(folder):
             file, sha256 = made
-            yield _bare(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
+            yield _cached(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
 
 
 def _adapters(cache: Path) -> Iterator[Cached]:
     for path in (cache / llama_adapter.FOLDER).glob("*.gguf"):
-        yield _bare(str(read_header(path).values["general.name"]), ADAPTER, path)
+        yield _cached(str(read_header(path).values["general.name"]), ADAPTER, path)
 
 
 def _beginnings(cache: Path) -> Iterator[Cached]:
     for folder in (cache / beginnings.FOLDER).glob("*"):
         if made := beginnings.made_by(folder):
             name, revision = made
-            yield _bare(name, BEGINNINGS, folder, revision)
+            yield _cached(name, BEGINNINGS, folder, revision)
 
 
 def _snapshots(_: Path) -> Iterator[Cached]:
@@ -167,12 +152,11 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
     ):
         for path in (cache / folder).glob("*"):
             if path.suffix in (PARTIAL, fetch.PARTS):
-                yield _bare(names.get(path.stem, path.stem), UNFINISHED, path)
+                yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
 
 
-def _bare(name: str, kind: str, path: Path, revision: str = "") -> Cached:
-    """Something that no engine loads."""
-    return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=(), path=path)
+def _cached(name: str, kind: str, path: Path, revision: str = "", *engines: str) -> Cached:
+    return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=engines, path=path)
 
 
 def _size(path: Path) -> int:

@@ -22,7 +22,7 @@ from inference.batching.blocks import PAGE
 from inference.environment import switch
 from inference.llama_engine.library import VERSION
 from inference.llama_engine.states import Page
-from inference.models.cache import PARTIAL, cache_folder, write_atomically
+from inference.models.cache import cache_folder, marked, write_atomically
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
@@ -116,15 +116,9 @@ def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings
     return Beginnings(folder, identity.id, identity.revision)
 
 
-def made_by(folder: Path) -> tuple[str, str] | None:
+def made_by(folder: Path) -> list[str] | None:
     """Name and revision of the model whose beginnings a folder in the cache holds; None if it holds none."""
-    if folder.suffix == PARTIAL:
-        return None
-    try:
-        marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
-        return str(marker["model"]), str(marker["revision"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
+    return marked(folder, _MARKER, "model", "revision")
 
 
 def _make_room(root: Path, limit: int) -> None:

@@ -112,6 +112,29 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `target` once it is filled; the caller holds the lock."""
+    fresh = target.with_name(target.name + PARTIAL)
+    for leftover in (fresh, target):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    fresh.mkdir()
+    yield fresh
+    files.put_in_place(fresh, target)
+
+
+def marked(folder: Path, marker: str, *keys: str) -> list[str] | None:
+    """What the marker of a finished folder says under some keys; None where it is not finished."""
+    if folder.suffix == PARTIAL:
+        return None
+    try:
+        said = json.loads((folder / marker).read_text(encoding="utf-8"))
+        return [str(said[key]) for key in keys]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()

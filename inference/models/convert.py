@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -13,20 +12,12 @@ from safetensors import SafetensorError
 
 from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
-from inference.models.cache import (
-    PARTIAL,
-    cache_folder,
-    locked,
-    no_room,
-    write_atomically,
-    writing,
-)
+from inference.models.cache import cache_folder, locked, making, marked, no_room, write_atomically, writing
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
-from inference.models.gguf_tokenizer import read_tokenizer
+from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
-from scene.files import put_in_place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,12 +33,11 @@ FOLDER = "converted"
 
 SHARD_SIZE = "2GB"
 
-# Everything the two loaders raise on a damaged or unknown file.
-_LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-
 
 def hf_folder(
-    gguf_path: Path, cache_dir: Path | None = None, on_progress: Callable[[int, int], None] | None = None
+    gguf_path: Path,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
 
@@ -67,32 +57,17 @@ def hf_folder(
         return target
     with writing(root), locked(target):
         if not _is_finished(target, sha256):
-            fresh = target.with_name(target.name + PARTIAL)
-            for leftover in (fresh, target):
-                if leftover.exists():
-                    shutil.rmtree(leftover)
-            fresh.mkdir()
-            with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
-                _convert(gguf_path, file, header, fresh, on_progress or _ignore)
-            write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
-            put_in_place(fresh, target)
+            with making(target) as fresh:
+                with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
+                    _convert(gguf_path, file, header, fresh, on_progress)
+                write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
             return_small_blocks()
     return target
 
 
-def made_from(folder: Path) -> tuple[str, str] | None:
+def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was made from; None if it was not."""
-    if folder.suffix == PARTIAL:
-        return None
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return str(marker["file"]), str(marker["sha256"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _ignore(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    return marked(folder, MARKER, "file", "sha256")
 
 
 def _is_finished(folder: Path, sha256: str) -> bool:
@@ -107,7 +82,7 @@ def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:
 
 
 def _convert(
-    gguf_path: Path, file: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], None]
+    gguf_path: Path, file: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], object]
 ) -> None:
     """Load a model, in one file, by transformers, put right what the file does not say, save."""
     return_large_blocks()
@@ -116,7 +91,7 @@ def _convert(
         tokenizer = read_tokenizer(file, header, folder)
         on_progress(1, 3)
         model = _load_model(file, folder)
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
     _set_end_tokens(model, tokenizer)

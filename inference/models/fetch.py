@@ -29,7 +29,7 @@ from inference.models.wheels import download_parts
 from scene.errors import ModelLoadError
 from scene.files import put_in_place, sync
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
 
 FOLDER = "models"
@@ -50,7 +50,9 @@ def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
     return target if _is_verified(target, model) else None
 
 
-def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
+def fetch(
+    model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress = lambda done, total: None
+) -> Path:
     """Path of an embedded model's GGUF file, after fetching what is missing of it.
 
     A second process waits for the first and then finds the file. What was finished before an
@@ -65,12 +67,8 @@ def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Prog
         return target
     with writing(folder), locked(target):
         if not _is_verified(target, model) and not _is_whole(target, model):
-            _bring(model, target, on_progress or _ignore)
+            _bring(model, target, on_progress)
     return target
-
-
-def _ignore(done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def note(target: Path) -> Path:

@@ -40,7 +40,9 @@ _OPTIONS = (
 )
 
 
-def download_parts(model: EmbeddedModel, folder: Path, on_progress: Callable[[int, int], None]) -> list[Path]:
+def download_parts(
+    model: EmbeddedModel, folder: Path, on_progress: Callable[[int, int], object]
+) -> list[Path]:
     """Bring every part of a model that `folder` does not have yet.
 
     The caller holds a lock: nobody else works in `folder`.

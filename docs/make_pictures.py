@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from benchmarks.browser import chromium
 from cli.views.display import SceneView
 from docs import studio_pictures
 from scene.record import SceneRecord
+from tests.chromium import chromium
 from viewer.page import scene_page
 
 HERE = Path(__file__).parent

@@ -30,14 +30,7 @@ def model_card(
     if "/" in base and not base.startswith("/"):
         header["base_model"] = base
     rows = [
-        (
-            name,
-            f"{own.rows:,}",
-            f"{own.tokens:,}",
-            f"{own.counted:,}",
-            f"{own.truncated:,}",
-            own.too_long(),
-        )
+        (name, f"{own.rows:,}", f"{own.tokens:,}", f"{own.counted:,}", f"{own.truncated:,}", own.too_long())
         for name, own in lengths.items()
     ]
     sections = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -11,10 +11,11 @@ from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Send
 
+import prompts
 from graph.both_ways import BothWays
 from graph.checkpoints import for_scenes_alone
-from graph.routing import next_turn
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.asking import Node, settings_of
@@ -29,7 +30,7 @@ from nodes.summarize import summarize
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
-from scene.turn import Cue
+from scene.turn import Cue, acting, cue
 
 STEPS_PER_TURN, STEPS_BESIDE = 3, 5
 """What LangGraph's limit must hold: turns, each of an interaction at least; the four ends; and one more."""
@@ -111,6 +112,12 @@ def build_replay(
     if checkpointer is not None:
         checkpointer = for_scenes_alone(checkpointer)
     return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+
+
+def next_turn(state: SceneState) -> list[Send] | Literal["summarize"]:
+    """The protagonist while plan steps remain, and every role with something unread; else the summary."""
+    watched = prompts.load("role_action").telltale
+    return [Send("role_action", cue(state, role_id, watched)) for role_id in acting(state)] or "summarize"
 
 
 def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is

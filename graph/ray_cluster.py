@@ -21,10 +21,7 @@ ANSWER_SECONDS = 5.0
 OBJECT_STORE_BYTES = 2**28
 """Shared memory of a local cluster. Only records pass through it, about 100 kB each."""
 
-SILENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is reported to anybody, and nothing is said about accelerators."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}

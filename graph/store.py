@@ -16,16 +16,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from scene.errors import ExportError
-from scene.export import (
-    FAILURES,
-    MANIFEST,
-    SCENES,
-    Contents,
-    Counts,
-    Failure,
-    Manifest,
-    read_manifest,
-)
+from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Failure, Manifest, read_manifest
 from scene.files import TEMPORARY, append_lines, lock, replace_file
 from scene.record import SceneRecord
 

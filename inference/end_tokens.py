@@ -10,14 +10,7 @@ from jinja2.exceptions import TemplateError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_USUAL = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eot_id|>",
-    "<|end|>",
-    "<end_of_turn>",
-)
+_USUAL = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Those that end a reply where there is no configuration: a GGUF file names one, but there are more."""
 
 _REPLY = "Yes."

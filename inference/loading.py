@@ -13,11 +13,7 @@ from inference.llama_engine.conversion import as_converted
 from inference.llama_engine.library import is_usable
 from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
-from inference.models.sources import (
-    AdapterSource,
-    ModelSource,
-    resolve,
-)
+from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
 from inference.transformers_engine.placement import unknown_device, use_threads
 from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained

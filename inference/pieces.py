@@ -1,4 +1,4 @@
-"""The text of a reply in pieces, told while it grows."""
+"""The text of a reply in pieces, told while it grows, and where a stop string ends it."""
 
 from __future__ import annotations
 
@@ -56,6 +56,16 @@ class Pieces:
             self._loop.call_soon_threadsafe(self._on_text, piece)
         except RuntimeError:
             _LOG.debug("The event loop that asked was closed before its answer came.")
+
+
+def first_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    """Where the first stop string begins in a text; None if there is none."""
+    return min((index for stop in stops if stop and (index := text.find(stop)) >= 0), default=None)
+
+
+def before_stop(text: str, stops: tuple[str, ...]) -> str:
+    """Text up to the first stop string."""
+    return text[: first_stop(text, stops)]
 
 
 def _stop_begins(text: str, stops: tuple[str, ...]) -> int:

@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.control_tokens import SEAM, seamed, turn_marks
 from inference.engine import ChatMessage, ChatRole
-from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
 from scene.thought import closing, without_last_thought
 
@@ -45,7 +44,7 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self._control_tokens: frozenset[str] = frozenset()
         self._marks: frozenset[str] = frozenset()
-        self._folds_system = folds_system(self._render, TemplateError)
+        self._folds_system = self._drops_system()
         written = self._around()
         self._control_tokens = _control_tokens(tokenizer, "".join(written))
         self._marks = turn_marks(written, self._control_tokens)
@@ -124,7 +123,7 @@ class ChatPrompts:
             InputError: The template refuses the messages.
         """
         if self._folds_system:
-            messages = fold_system(messages)
+            messages = _folded(messages)
         try:
             return self._render(messages, replied=replied, think=think)
         except TemplateError as error:
@@ -143,13 +142,29 @@ class ChatPrompts:
         )
         return str(written)
 
+    def _drops_system(self) -> bool:
+        """Whether the template has no place for a system message: some raise on it, some drop it silently."""
+        try:
+            return _PROBE not in self._render([ChatMessage("system", _PROBE), ChatMessage("user", "Hello.")])
+        except TemplateError:
+            return True
+
     def _around(self) -> list[str]:
         """What the template writes around what was said: before, between and after some turns."""
         chat = [ChatMessage("system", _PROBE), *(ChatMessage(role, _PROBE) for role in _TURNS)]
-        for messages in (fold_system(chat) if self._folds_system else chat, chat[1:2]):
+        for messages in (_folded(chat) if self._folds_system else chat, chat[1:2]):
             with suppress(TemplateError):
                 return self._render(messages).split(_PROBE)
         return []
+
+
+def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same chat with what the system says put before what the first user message says."""
+    system = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    first = next(index for index, message in enumerate(rest) if message.role == "user")
+    rest[first] = ChatMessage("user", "\n\n".join([*system, rest[first].content]))
+    return rest
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[str]:

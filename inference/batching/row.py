@@ -13,8 +13,7 @@ from inference.batching.sampling import AGAINST, Runs, Sampler, pick_tokens
 from inference.batching.text_stream import TextStream, decode
 from inference.batching.weighing import Weighing
 from inference.engine import CLOSING_TOKENS, Completion, FinishReason, GenerationRequest
-from inference.pieces import Pieces
-from inference.stops import before_stop, first_stop
+from inference.pieces import Pieces, before_stop, first_stop
 from scene.thought import Said, heard
 
 

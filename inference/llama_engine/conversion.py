@@ -125,11 +125,7 @@ def logits_of(path: Path, rows: Sequence[Sequence[int]]) -> list[NDArray[np.floa
     """Logits after each token of some texts, (tokens, vocabulary); after the first of a text they are off."""
     model = LlamaModel(path, path.name)
     context = LlamaContext(
-        model,
-        cells=max(map(len, rows)),
-        sequences=1,
-        batch_tokens=STEP_TOKENS,
-        threads=os.cpu_count() or 1,
+        model, cells=max(map(len, rows)), sequences=1, batch_tokens=STEP_TOKENS, threads=os.cpu_count() or 1
     )
     found = []
     for row in rows:

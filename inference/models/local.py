@@ -20,7 +20,6 @@ from huggingface_hub.errors import (
 from inference.models.convert import hf_folder
 from inference.models.fetch import fetch
 from inference.models.gguf_parts import gguf_digest
-from inference.models.identity import folder_digest
 from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
@@ -38,6 +37,12 @@ Progress = Callable[[Stage, int, int], None]
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 # Second copies of the weights, in other layouts.
 _HUB_NOT = ["*/*", "consolidated*"]
+
+_WHOLE_BYTES = 16 * 2**20
+_BLOCK, _BLOCKS = 64 * 2**10, 64
+_SUFFIXES = {".json", ".jinja", ".model", ".txt", ".safetensors"}
+_REPORTS = {"metrics.json", "loss.json"}
+"""What a training writes beside the weights, and what differs in time alone where it is done again."""
 
 
 def no_progress(stage: Stage, done: int, total: int) -> None:
@@ -88,6 +93,30 @@ def revision(source: ModelSource, cache_dir: Path | None) -> str:
         case AdapterSource():
             both = f"{revision(source.base, cache_dir)}+{folder_digest(source.path)}"
             return hashlib.sha256(both.encode()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256, in hexadecimal, over the names, sizes and content of a model folder's files.
+
+    Not over how its training went: the same weights, trained again, are the same model.
+
+    Of a file over 16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or
+    merged differs in all of them, and a folder of any size takes a moment.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name in _REPORTS or path.suffix not in _SUFFIXES:
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= _WHOLE_BYTES:
+                digest.update(file.read())
+                continue
+            for index in range(_BLOCKS):
+                file.seek((size - _BLOCK) * index // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
 
 
 def _snapshot(source: HubSource) -> Path:

@@ -26,15 +26,10 @@ from inference.control_tokens import parted
 from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.chat import REASONING, ThinkingChat
 from inference.openai_engine.client import BROKEN_OFF, Client
-from inference.openai_engine.response_format import (
-    response_format,
-    unwrapped,
-    wrapper_tokens,
-)
+from inference.openai_engine.response_format import response_format, unwrapped, wrapper_tokens
 from inference.openai_engine.server import Server
 from inference.openai_engine.server_errors import broken_off, refusal, shapeless
-from inference.pieces import Pieces
-from inference.stops import before_stop
+from inference.pieces import Pieces, before_stop
 from scene.errors import EngineError, MonopolylogueError
 from scene.nouns import ModelIdentity
 from scene.thought import Said, heard, lacks_start

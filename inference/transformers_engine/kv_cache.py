@@ -59,11 +59,7 @@ class RoomyLayer(DynamicLayer):
         self._show(len(keys), 0, keys.shape[-2])
 
     def update(
-        self,
-        key_states: Tensor,
-        value_states: Tensor,
-        *args: Any,
-        **kwargs: Any,
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append keys and values, each (rows, heads, new tokens, head size), and return all."""
         if self.is_initialized:

@@ -65,22 +65,12 @@ def build_graph(
     graph = StateGraph(
         SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
     )
-    for name, node in (
-        ("respond", _within_limit(respond(model))),
-        ("role_init", role_init(model)),
-        ("role_action", role_action(model)),
-        ("modulator_routing", modulator_routing(model)),
-        ("modulator_update", modulator_update(model)),
-        ("summarize", summarize(model)),
-        ("revise", revise(model)),
-    ):
-        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
+    graph.add_node("respond", BothWays("respond", _within_limit(respond(model))))
+    _add_turns(graph, model, role_init(model), "summarize")
+    graph.add_node("summarize", BothWays("summarize", summarize(model)))
+    graph.add_node("revise", BothWays("revise", revise(model)))
     graph.add_edge(START, "respond")
     graph.add_edge("respond", "role_init")
-    graph.add_conditional_edges("role_init", next_turn, ["role_action", "summarize"])
-    graph.add_edge("role_action", "modulator_routing")
-    graph.add_edge("modulator_routing", "modulator_update")
-    graph.add_conditional_edges("modulator_update", next_turn, ["role_action", "summarize"])
     graph.add_edge("summarize", "revise")
     graph.add_edge("revise", END)
     if isinstance(checkpointer, BaseCheckpointSaver):
@@ -96,22 +86,27 @@ def build_replay(
     """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
     model = _adopted(model)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
+    _add_turns(graph, model, replan(model), END)
+    graph.add_edge(START, "role_init")
+    if checkpointer is not None:
+        checkpointer = for_scenes_alone(checkpointer)
+    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+
+
+def _add_turns(graph: StateGraph[Any, Any, Any, Any], model: BaseChatModel, first: Node, end: str) -> None:
+    """Everything from who is in the scene to its last turn, and where it goes from there."""
     for name, node in (
-        ("role_init", replan(model)),
+        ("role_init", first),
         ("role_action", role_action(model)),
         ("modulator_routing", modulator_routing(model)),
         ("modulator_update", modulator_update(model)),
     ):
         graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
-    graph.add_edge(START, "role_init")
-    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
+    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": end}
     graph.add_conditional_edges("role_init", next_turn, turns)
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
     graph.add_conditional_edges("modulator_update", next_turn, turns)
-    if checkpointer is not None:
-        checkpointer = for_scenes_alone(checkpointer)
-    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
 
 
 def next_turn(state: SceneState) -> list[Send] | Literal["summarize"]:

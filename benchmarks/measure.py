@@ -75,15 +75,10 @@ class Metered:
     requests_at_once = 64
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self.identity = engine, engine.identity
         self.total = Measurement()
         self._flying = 0
         self._since = 0.0
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The other engine's model."""
-        return self._engine.identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Have the other engine answer."""

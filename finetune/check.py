@@ -82,7 +82,6 @@ async def ask(
     questions: tuple[str, ...],
     max_tokens: int = MAX_TOKENS,
     *,
-    think_tokens: int = 0,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[Answer]:
@@ -91,7 +90,6 @@ async def ask(
         GenerationRequest(
             messages=(ChatMessage("user", question),),
             max_tokens=max_tokens,
-            think_tokens=think_tokens,
             temperature=temperature,
             seed=seed,
         )

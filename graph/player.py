@@ -112,22 +112,13 @@ class Player:
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        self._engine = engine
+        self._engine, self.identity = engine, engine.identity
+        self.scenes_at_once = max(1, engine.requests_at_once // REQUESTS_PER_SCENE)
         self._graph = build_graph(EngineChatModel(engine=engine))
         self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None
         self._keep_calls = keep_calls
         self._seconds = scene_seconds
         self.under_way: UnderWay | None = None
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The engine's model."""
-        return self._engine.identity
-
-    @property
-    def scenes_at_once(self) -> int:
-        """As many as keep the engine busy."""
-        return max(1, self._engine.requests_at_once // REQUESTS_PER_SCENE)
 
     async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.

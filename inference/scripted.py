@@ -28,6 +28,7 @@ class ScriptedEngine:
     """
 
     constrains = True
+    requests_at_once = 64
 
     def __init__(
         self,
@@ -40,18 +41,8 @@ class ScriptedEngine:
         self._likelihoods = likelihoods
         self._function = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(replies)
-        self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
+        self.identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
         self._closed = False
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The name this engine was given."""
-        return self._identity
-
-    @property
-    def requests_at_once(self) -> int:
-        """As many as a small real one."""
-        return 64
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -21,7 +22,7 @@ from inference.batching.constraints import GrammarCache
 from inference.batching.row import Row
 from inference.batching.sampling import Runs
 from inference.engine import Completion, GenerationRequest, OnText
-from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
+from inference.flight import STEP_ERRORS, Flight, settle
 from inference.pieces import Pieces
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
@@ -54,7 +55,7 @@ class Batch(Protocol):
 B = TypeVar("B", bound=Batch)
 
 
-class BatchEngine(ThreadedEngine[Flight], Generic[B]):
+class BatchEngine(Generic[B]):
     """Everything of an engine but the computing.
 
     Raises:
@@ -77,21 +78,20 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     ) -> None:
         if not end_ids:
             raise ModelLoadError(f"{identity.id} names no end token; set eos_token_id in its tokenizer.")
-        super().__init__(identity, f"{identity.engine}-engine")
+        self.identity, self.requests_at_once = identity, rows
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._prompts = ChatPrompts(tokenizer, identity.id)
         self._end_ids = end_ids
         self._grammars = GrammarCache(tokenizer, vocabulary, end_ids)
-        self._rows = rows
         self._batch: B | None = batch
         self._flights: dict[Row, Flight] = {}
+        # None says that the engine is to close.
+        self._arrivals: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._drive, name=f"{identity.engine}-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def requests_at_once(self) -> int:
-        """The rows of a full batch."""
-        return self._rows
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
@@ -103,6 +103,26 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         loop = asyncio.get_running_loop()
         pieces = Pieces(on_text, loop, request.stop)
         return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+
+    def close(self) -> None:
+        """Stop the thread; requests under way fail."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._arrivals.put(None)
+        self._interrupt()
+        self._thread.join()
+
+    def _interrupt(self) -> None:
+        """Cut short what is being computed, where that can be done. Called when closing, from any thread."""
+
+    async def _completed(self, flight: Flight) -> Completion:
+        """Hand a flight to the thread, and wait for what becomes of it."""
+        with self._closing:
+            if self._closed:
+                raise EngineError("The engine was closed.")
+            self._arrivals.put(flight)
+        return await flight.future
 
     @torch.inference_mode()
     def _drive(self) -> None:
@@ -121,10 +141,20 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
                 if failure is not None:
                     self._recover(batch, failure)
         finally:
-            self._fail(self._flights.values())
-            self._flights = {}
+            self._fail_all()
             self._batch = None
             self._let_go()
+
+    def _fail_all(self) -> None:
+        """Fail whoever is under way or still waits, and refuse whoever comes."""
+        with self._closing:
+            self._closed = True
+        left: list[Flight | None] = list(self._flights.values())
+        self._flights = {}
+        while not self._arrivals.empty():
+            left.append(self._arrivals.get())
+        for flight in filter(None, left):
+            settle(flight, EngineError("The engine was closed."))
 
     def _receive(self, batch: B) -> bool:
         """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""

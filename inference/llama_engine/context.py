@@ -151,17 +151,17 @@ class LlamaContext:
             raise RuntimeError("llama.cpp gave no logits")
         return np.ctypeslib.as_array(first, (len(rows), self._model.vocabulary))
 
-    def share(self, source: int, target: int, length: int, start: int = 0) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         """Let an empty sequence, or one that was loaded from `length` on, begin with another's tokens.
 
         They take no more cells than before.
         """
         self._check_sequence(source)
         self._check_sequence(target)
-        if source == target or not 0 <= start <= length <= self._lengths[source]:
-            raise ValueError(f"no tokens {start} to {length} of sequence {source} for {target}")
-        if length > start:
-            self._library.llama_kv_cache_seq_cp(self._pointer, source, target, start, length)
+        if source == target or not 0 <= length <= self._lengths[source]:
+            raise ValueError(f"no {length} tokens of sequence {source} for {target}")
+        if length:
+            self._library.llama_kv_cache_seq_cp(self._pointer, source, target, 0, length)
         self._lengths[target] = max(self._lengths[target], length)
 
     def cut(self, sequence: int, length: int) -> None:

@@ -88,19 +88,10 @@ def read_adapter(folder: Path, name: str) -> PlainAdapter:
     )
 
 
-def is_plain(folder: Path) -> bool:
-    """Whether an adapter is whole and of the plain kind."""
-    try:
-        read_adapter(folder, str(folder))
-    except ModelLoadError:
-        return False
-    return True
-
-
-def for_another_model(name: str, why: str = "") -> ModelLoadError:
+def for_another_model(name: str) -> ModelLoadError:
     """The error for an adapter that does not fit its base model."""
     return ModelLoadError(
-        f"The adapter {name} was trained for a different model than its adapter_config.json names{why}; "
+        f"The adapter {name} was trained for a different model than its adapter_config.json names; "
         "correct base_model_name_or_path in it."
     )
 

@@ -87,7 +87,7 @@ class OpenAIEngine:
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         self._server = server
-        self._identity = identity
+        self.identity = identity
         self.constrains = constrains
         self.requests_at_once = concurrency
         self._slots = asyncio.Semaphore(concurrency)
@@ -118,11 +118,6 @@ class OpenAIEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        return self._identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`.

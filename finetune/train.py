@@ -24,7 +24,7 @@ from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
 from inference.models.sources import AdapterSource, resolve
 from scene.errors import InputError, UnusableAdapterError
-from scene.files import put_in_place
+from scene.files import replace_file
 
 SETTINGS, CARD = "training.yaml", "README.md"
 
@@ -118,7 +118,7 @@ def train(
             card = partial(model_card, source.id, data, settings, metrics, lengths)
             if first:
                 write_curve(trainer.state.log_history, out, f"{source.id}, {settings.method}")
-                write_text(out / CARD, card())
+                replace_file(out / CARD, card())
 
     # 5. Load it as anybody would, and let it answer. If it does, the training is done.
     del trainer, network
@@ -126,7 +126,7 @@ def train(
         with saving_to(out):
             if check:
                 demand_answers(out, card)
-            write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+            replace_file(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return Trained(folder=out, metrics=metrics, lengths=lengths)
 
 
@@ -139,7 +139,7 @@ def demand_answers(out: Path, card: Callable[..., str]) -> None:
     try:
         check_answers(out)
     except UnusableAdapterError as error:
-        write_text(out / CARD, card(fault=str(error)))
+        replace_file(out / CARD, card(fault=str(error)))
         raise
 
 
@@ -155,7 +155,7 @@ def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume:
     if last_checkpoint(out) is None and not (out / "adapter_config.json").exists():  # nothing can be lost
         with saving_to(out):
             out.mkdir(parents=True, exist_ok=True)
-            write_text(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
+            replace_file(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
         return
     if not resume:
         raise InputError(f"{out} holds a training; go on with it by --resume, or give --out another folder.")
@@ -213,10 +213,3 @@ def _no_room(error: Exception) -> bool:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     text = str(error)
     return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file whole or not at all."""
-    fresh = path.with_name(path.name + ".partial")
-    fresh.write_text(text, encoding="utf-8")
-    put_in_place(fresh, path)

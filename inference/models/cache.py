@@ -21,7 +21,6 @@ from scene.errors import ModelLoadError
 PARTIAL = ".partial"
 """Ending of a folder that is being made, or that whoever made it did not finish."""
 
-_CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNUSABLE = {
     errno.EROFS,
@@ -137,11 +136,8 @@ def marked(folder: Path, marker: str, *keys: str) -> list[str] | None:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def noted_sha256(path: Path, note: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Draws the pictures of the documents, from a recorded scene: `make pictures`.
 
 The terminal is drawn by the code that `run` and `explain` show a scene with; the page is photographed in
-Chromium; `docs/studio_pictures.py` draws what a `make studio` server says.
+Chromium.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from cli.views.display import SceneView
-from docs import studio_pictures
 from scene.record import SceneRecord
 from tests.chromium import chromium
 from viewer.page import scene_page
@@ -77,7 +76,6 @@ def main() -> None:
     record = SceneRecord.from_json(RECORD.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "run.svg").write_text(terminal(record), encoding="utf-8")
-    studio_pictures.draw()
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "scene.html"
         file.write_text(scene_page(record), encoding="utf-8")

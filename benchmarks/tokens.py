@@ -57,11 +57,9 @@ class Tokenizer(Protocol):
 
     def token_ids(self, messages: Sequence[ChatMessage]) -> Tokens:
         """Prompt tokens up to where the reply begins."""
-        ...
 
     def ids(self, text: str) -> Tokens:
         """Tokens of a text."""
-        ...
 
 
 class Pieces:

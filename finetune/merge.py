@@ -181,11 +181,7 @@ def _divergence(ones: list[torch.Tensor], others: list[torch.Tensor]) -> float:
 
 
 def _demand(divergence: float, most: float, change: float, adapter: str) -> None:
-    """See that what was merged is what base and adapter were, and that the adapter is still in it.
-
-    Raises:
-        UnusableAdapterError: It is not.
-    """
+    """See that what was merged is what base and adapter were, and that the adapter is still in it."""
     most = min(most, max(SHARE * change, NOISE))
     if not divergence <= most:  # not a number is refused too
         raise UnusableAdapterError(

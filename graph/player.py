@@ -75,20 +75,16 @@ class ScenePlayer(Protocol):
     @property
     def identity(self) -> ModelIdentity:
         """Which model plays."""
-        ...
 
     @property
     def scenes_at_once(self) -> int:
         """How many scenes under way keep it busy."""
-        ...
 
     async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
         """Play one scene; see `Player.play`."""
-        ...
 
     def close(self) -> None:
         """Free the model. Scenes under way fail with `EngineError`."""
-        ...
 
 
 class Player:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -21,6 +22,8 @@ from inference.engine import ChatMessage, ChatRole, Completion, Engine, Generati
 Reply = TypeVar("Reply", bound=BaseModel)
 
 DEFAULT_MAX_TOKENS = 512
+
+_SETTINGS = {field.name for field in fields(GenerationRequest)} - {"messages", "stop"}
 
 
 class EngineChatModel(BaseChatModel):
@@ -160,21 +163,11 @@ class EngineChatModel(BaseChatModel):
     def _request(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> GenerationRequest:
-        return GenerationRequest(
-            messages=tuple(ChatMessage(_role(message), message.text) for message in messages),
-            max_tokens=kwargs.get("max_tokens", DEFAULT_MAX_TOKENS),
-            temperature=kwargs.get("temperature", self.temperature),
-            top_p=kwargs.get("top_p", 1.0),
-            seed=kwargs.get("seed", 0),
-            stop=tuple(stop or ()),
-            schema=kwargs.get("schema"),
-            choices=tuple(kwargs.get("choices") or ()),
-            weigh=kwargs.get("weigh", False),
-            pattern=kwargs.get("pattern"),
-            avoid=tuple(kwargs.get("avoid") or ()),
-            fixed=kwargs.get("fixed", 0),
-            think_tokens=kwargs.get("think_tokens", 0),
-        )
+        said: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS, "temperature": self.temperature}
+        said |= {name: kwargs[name] for name in _SETTINGS & kwargs.keys()}
+        said |= {name: tuple(said.get(name) or ()) for name in ("choices", "avoid")}
+        chat = tuple(ChatMessage(_role(message), message.text) for message in messages)
+        return GenerationRequest(messages=chat, stop=tuple(stop or ()), **said)
 
     def _result(self, completion: Completion) -> ChatResult:
         message = AIMessage(content=completion.text, **self._facts(completion))
@@ -200,11 +193,7 @@ class EngineChatModel(BaseChatModel):
 
 
 def _role(message: BaseMessage) -> ChatRole:
-    """Chat-template role of a LangChain message.
-
-    Raises:
-        ValueError: A kind of message that a local chat template has no place for.
-    """
+    """Chat-template role of a LangChain message."""
     if isinstance(message, SystemMessage):
         return "system"
     if isinstance(message, HumanMessage):

@@ -136,17 +136,14 @@ class Engine(Protocol):
     @property
     def constrains(self) -> bool:
         """Whether replies have the shape asked for; else whoever asks says it in words and checks it."""
-        ...
 
     @property
     def identity(self) -> ModelIdentity:
         """Which model this is."""
-        ...
 
     @property
     def requests_at_once(self) -> int:
         """How many requests under way keep it busy; more of them only wait."""
-        ...
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request.
@@ -157,11 +154,9 @@ class Engine(Protocol):
             PromptTooLongError: The prompt and cap don't fit the context window.
             EngineError: The engine failed or was closed.
         """
-        ...
 
     def close(self) -> None:
         """Free the model and stop every thread. Requests under way fail with `EngineError`."""
-        ...
 
 
 @runtime_checkable
@@ -176,7 +171,6 @@ class StreamingEngine(Engine, Protocol):
             on_text: Called in the running event loop with one piece of the text after the other, each as soon
                 as nothing can take it back. Joined they are the completion's text.
         """
-        ...
 
 
 def weighs(engine: Engine) -> bool:

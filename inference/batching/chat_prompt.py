@@ -117,11 +117,7 @@ class ChatPrompts:
         return f"{begun}{self._lead}" if self._lead else prompt + closing(prompt[len(begun) :])
 
     def _prompt(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
-        """The chat as text, its system message where the template takes one.
-
-        Raises:
-            InputError: The template refuses the messages.
-        """
+        """The chat as text, its system message where the template takes one."""
         if self._folds_system:
             messages = _folded(messages)
         try:

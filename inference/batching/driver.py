@@ -37,19 +37,15 @@ class Batch(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        ...
 
     def step(self) -> list[Row]:
         """Compute something for somebody; the rows that are over."""
-        ...
 
     def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
         """Drop rows that nobody waits for any more, wherever they are."""
-        ...
 
     def abandon(self) -> bool:
         """Drop everything computed, and who it was for; waiting rows stay. Says whether prompts were kept."""
-        ...
 
 
 B = TypeVar("B", bound=Batch)

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -89,14 +89,12 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> AbstractContextManager[None]:
     """Be the only process that makes `path`; wait as long as another one does.
 
     The lock ends with the process, however that ends. The lock file stays, since removing it would race.
     """
-    with files.locked(path.with_name(path.name + ".lock")):
-        yield
+    return files.locked(path.with_name(path.name + ".lock"))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

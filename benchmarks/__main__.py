@@ -18,7 +18,7 @@ from benchmarks import replay, training
 from benchmarks import tokens as counting
 from benchmarks.ledger import Ledger, circumstances, described, say
 from benchmarks.measure import Way, Workload
-from benchmarks.report import Figure, put, read, show, write
+from benchmarks.report import Figure, read, show, write
 from benchmarks.suites import DEFAULT, TINY, Group, Size, requests_figures, scenes_figures
 from graph import build_graph
 from graph.play import play
@@ -70,14 +70,14 @@ def compare(
     try:
         for size in sizes:
             for figure in chain.from_iterable(FIGURES[group](size, ledger) for group in groups):
-                put(figure, figures)
+                figures[figure.name] = figure
                 write(figures, out)
     except KeyboardInterrupt:
         say("Interrupted; the same command goes on with what is left.")
         raise typer.Exit(130) from None
     ledger.complete()
     console = Console()
-    show(figures, console)
+    show(figures.values(), console)
     console.print(f"Written to {out}.")
 
 

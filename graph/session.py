@@ -172,7 +172,7 @@ class Session:
                     question_id=edit,  # an edited scene is another scene
                 ),
                 seconds=sum(seconds.values()),
-                cost=costs(calls, _spans(seconds)),
+                cost=costs(calls, {node: [(0.0, seconds[node])] for node in NODES if node in seconds}),
                 calls=calls,
                 edited=edit is not None,
             )
@@ -260,8 +260,3 @@ def _before(stop: Stop) -> str:
 
 def _id(config: RunnableConfig) -> str:
     return str(config["configurable"]["checkpoint_id"])
-
-
-def _spans(seconds: dict[str, float]) -> dict[str, list[tuple[float, float]]]:
-    """Time by node as spans, in the order of `NODES`."""
-    return {node: [(0.0, seconds[node])] for node in NODES if node in seconds}

@@ -139,7 +139,9 @@ class GrammarCache:
             assert request.pattern is not None
             return self._compiler.compile_regex(request.pattern)
         except (RuntimeError, TypeError) as error:
-            raise unenforceable(str(error)) from error
+            first = next(iter(str(error).strip().splitlines()), "")
+            said = _WHERE_IN_XGRAMMAR.sub("", first).strip().rstrip(".")
+            raise InputError(f"The reply's shape can't be enforced: {said}.") from error
 
 
 def choice_grammar(choices: Sequence[str]) -> str:
@@ -179,9 +181,3 @@ def _bits(tokens: Collection[int], vocabulary: int) -> Tensor:
             words[token // 32] |= 1 << token % 32
     signed = [word - 2**32 if word >= 2**31 else word for word in words]
     return torch.tensor(signed, dtype=torch.int32)
-
-
-def unenforceable(reason: str) -> InputError:
-    """The error for a schema, pattern or list of choices that the grammar compiler refuses."""
-    said = _WHERE_IN_XGRAMMAR.sub("", next(iter(reason.strip().splitlines()), "")).strip().rstrip(".")
-    return InputError(f"The reply's shape can't be enforced: {said}.")

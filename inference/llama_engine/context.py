@@ -101,7 +101,8 @@ class LlamaContext:
         self._abort = ctypes.create_string_buffer(2)
         # Asked between any two operations, so it must not be Python, which would wait for other threads:
         # the length of an empty text is 0, which reads as "go on", and that of any other is not.
-        strlen = ctypes.cast(_c_library().strlen, ctypes.c_void_p)
+        c_library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+        strlen = ctypes.cast(c_library.strlen, ctypes.c_void_p)
         self._library.llama_set_abort_callback(self._pointer, strlen, ctypes.addressof(self._abort))
 
     @property
@@ -317,8 +318,3 @@ class _BatchArrays:
             start = end
         self.batch.n_tokens = start
         return rows
-
-
-def _c_library() -> ctypes.CDLL:
-    """The C library of this process."""
-    return ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)

@@ -20,7 +20,7 @@ from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 CONVERTER = 1
 """Raised when the same file would convert to something else, so that older folders are made anew."""
@@ -94,7 +94,8 @@ def _convert(
     except LOAD_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
-    _set_end_tokens(model, tokenizer)
+    if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
+        model.generation_config.eos_token_id = listed
     on_progress(2, 3)
     try:
         model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
@@ -125,9 +126,3 @@ def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
     if info["missing_keys"]:
         raise ValueError(f"it has no {min(info['missing_keys'])}")
     return model
-
-
-def _set_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let every token that ends a reply end it, the file's own first."""
-    if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
-        model.generation_config.eos_token_id = listed

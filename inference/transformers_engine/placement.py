@@ -78,13 +78,6 @@ def attend_without_plans(device: torch.device) -> None:
         torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def use_threads(threads: int) -> None:
-    """Have torch compute with so many threads, in all that this process does from now on."""
-    import torch
-
-    torch.set_num_threads(threads)
-
-
 def _count(kind: str) -> int:
     """How many devices of a kind there are."""
     import torch

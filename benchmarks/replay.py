@@ -37,13 +37,8 @@ Label = tuple[str, str | None, int | None, str, int, int]
 class Reply:
     """A recorded reply.
 
-    Attributes:
-        label: Which call it is the reply to.
-        text: What was said.
-        tokens: Its length, end token included.
-        likelihoods: Those of weighed choices.
-        asked: Stands for the last message, which tells calls of the same label apart as long as prompts are
-            worded as they were.
+    `asked` stands for the last message, which tells calls of the same label apart as long as prompts are
+    worded as they were; the tokens include the end token.
     """
 
     label: Label

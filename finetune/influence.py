@@ -52,10 +52,7 @@ KEPT = "gradients.npz"
 class Stage:
     """Weights of the adapter at one time of its training.
 
-    Attributes:
-        folder: Where they are.
-        step: After which step; None for the saved adapter.
-        weight: Share of the training that it stands for.
+    The step is None for the saved adapter; the weight is the share of the training that it stands for.
     """
 
     folder: Path

@@ -66,10 +66,7 @@ class Merged:
 def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
     """Merge an adapter into its base and write the model as safetensors, in the base's number format.
 
-    Args:
-        adapter: Folder of the adapter.
-        out: Folder of the model; it must not exist yet, or be empty.
-        gguf: Write the model as a GGUF file too, with a Modelfile for Ollama.
+    With `gguf` it is a GGUF file too, with a Modelfile for Ollama.
 
     Raises:
         InputError: It is no adapter, the folder is taken, or the disk is full.

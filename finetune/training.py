@@ -150,9 +150,7 @@ def presets() -> list[str]:
 def load_settings(preset: str, changes: Mapping[str, object] | None = None) -> TrainingSettings:
     """The settings of a preset, or of a YAML file of the same shape, with some of them changed.
 
-    Args:
-        preset: Name of a preset, or path of a file.
-        changes: Values by name; None leaves what the preset says.
+    A change that is None leaves what the preset says.
 
     Raises:
         InputError: There is no such preset, or it holds what no setting takes.

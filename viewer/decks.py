@@ -39,12 +39,7 @@ class Row:
 class Pair:
     """Two answers to a question, to be rated without knowing whose they are.
 
-    Attributes:
-        names: Whose they are: the system, and the one it is compared with.
-        answers: What they answer.
-        set: Set that the question is from, or empty.
-        id: Its id there.
-        question: The question.
+    The names are those of the system and of the one it is compared with, the answers theirs.
     """
 
     names: tuple[str, str]

@@ -22,16 +22,7 @@ Played = SceneRecord | Replay
 
 @dataclass(frozen=True)
 class Act:
-    """An event with everything that hangs on it.
-
-    Attributes:
-        event: The event.
-        consequence: What it led to; None for a refused one.
-        prompted_by: Events that its actor reacted to.
-        followed_by: Events that react to it.
-        again: The event in which a refused plan step was tried once more, if it was.
-        calls: Places of the model calls behind it among all calls.
-    """
+    """An event with everything that hangs on it."""
 
     event: Event
     consequence: Consequence | None

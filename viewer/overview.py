@@ -83,12 +83,7 @@ class Costs:
 
 @dataclass
 class Overview:
-    """What is counted while the scenes of an export go by.
-
-    Attributes:
-        scenes: What they took, without their replays.
-        replays: What their replays took.
-    """
+    """What is counted while the scenes of an export go by."""
 
     rows: list[Row] = field(default_factory=list)
     severities: Counter[Severity] = field(default_factory=Counter)

@@ -39,15 +39,7 @@ class _Scene:
 
 
 class TimeLeft:
-    """Told what happens to every scene, with the time in seconds; says a range.
-
-    Args:
-        scenes: How many are to be played.
-        expected: How many calls a scene takes.
-        known: By how many scenes that is known.
-        under_way: How many calls some of them had been played for, by id.
-        now: The time.
-    """
+    """Told what happens to every scene, with the time in seconds; says a range."""
 
     def __init__(
         self, scenes: int, expected: float, known: int, under_way: Mapping[str, int], now: float

@@ -35,10 +35,7 @@ class AbortedError(RuntimeError):
 class Piece:
     """Tokens that continue a sequence.
 
-    Attributes:
-        sequence: Its number.
-        tokens: What comes after what it has.
-        wanted: Of how many of the last tokens the logits are wanted.
+    The logits of its last `wanted` tokens are wanted.
     """
 
     sequence: int

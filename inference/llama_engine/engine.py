@@ -23,15 +23,7 @@ from scene.nouns import ModelIdentity
 class LlamaEngine(BatchEngine[RunningBatch]):
     """Runs a model that the library has loaded, and frees it in the end.
 
-    Args:
-        model: The weights.
-        tokenizer: The tokenizer of the same file.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
-        threads: Processor threads to compute with; as many as this process may use when None.
-        limits: How much is computed and kept at once.
-        beginnings: Where to keep what every scene asks; None keeps it in memory alone.
+    It computes with as many threads as this process may use where None are given.
 
     Raises:
         ModelLoadError: The model has no chat template or no end token, or there is not enough memory.

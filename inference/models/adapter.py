@@ -37,15 +37,7 @@ _SPECIAL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainAdapter:
-    """What is to know of an adapter that does nothing but add products of two matrices to layers.
-
-    Attributes:
-        path: File with its weights.
-        rank: How many numbers there are between the two matrices.
-        scale: What their product is multiplied by.
-        modules: Names of the layers it changes.
-        chat_template: Its own chat template, if it has one: training may have set it.
-    """
+    """What is to know of an adapter that does nothing but add products of two matrices to layers."""
 
     path: Path
     rank: int

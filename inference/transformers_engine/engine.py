@@ -29,12 +29,8 @@ class TransformersEngine(BatchEngine[RunningBatch]):
 
     Its weights must stay as they are, since the keys and values of prompts are kept.
 
-    Args:
-        pipeline: The loaded model and its tokenizer. Its `pipeline_kwargs` play no part: requests carry their
-            own settings.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        limits: How much is computed and kept at once; None picks by device.
+    The pipeline's `pipeline_kwargs` play no part: requests carry their own settings. Limits follow from the
+    device where None are given.
 
     Raises:
         ModelLoadError: The model has no chat template, no end token or can't be batched.

@@ -19,10 +19,6 @@ class Pages:
 
     Page 0 is all zeros and stands for padding. The store grows as it fills, so that a short scene doesn't
     take the memory that a long export may.
-
-    Args:
-        like: A computed cache, for the layers' shapes, dtypes and devices.
-        limit: Bytes the store can grow to.
     """
 
     def __init__(self, like: RowCache, limit: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from finetune.encoding import Encoder, Lengths, encode_splits
 from finetune.examples import digest, read_examples
 from finetune.model_card import model_card
 from finetune.training import Step, TrainingSettings, settings_from
+from inference.models.cache import is_full
 from inference.models.sources import AdapterSource, resolve
 from scene.errors import InputError, UnusableAdapterError
 from scene.files import replace_file
@@ -197,7 +197,7 @@ def saving_to(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        if not _no_room(error):
+        if not is_full(error):
             raise
         checkpoint = last_checkpoint(out)
         left = "nothing was kept" if checkpoint is None else f"step {step_of(checkpoint)} is kept"
@@ -205,11 +205,3 @@ def saving_to(out: Path) -> Iterator[None]:
             f"The disk that holds {out} is full; {left}: free some space and run the command again "
             "with --resume."
         ) from error
-
-
-def _no_room(error: Exception) -> bool:
-    """Whether an error of Python, of safetensors or of torch's writer says that the disk is full."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    text = str(error)
-    return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text

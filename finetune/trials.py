@@ -18,7 +18,7 @@ from finetune.check import QUESTIONS, ask
 from finetune.trainer import row_length
 from inference.loading import engine_on
 from inference.transformers_engine.forward import ForwardPass
-from inference.transformers_engine.pretrained import no_memory, reason
+from inference.transformers_engine.pretrained import is_out_of_memory, no_memory, reason
 from scene.errors import InputError
 
 AHEAD = 0.1
@@ -37,7 +37,7 @@ def named(name: str, network: PreTrainedModel) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # whatever a model's own code may raise
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise no_memory(name) from error
         raise InputError(
             f"{name} can't be trained here: a first try with a model of the kind {network.config.model_type} "

@@ -80,14 +80,8 @@ class UnderWay:
         return Thread(name, calls, saver, partial(self._keep, name), partial(self._drop, name))
 
     async def _keep(self, name: str, kept: KeptCall) -> None:
-        values = (
-            name,
-            kept.seed,
-            json.dumps(kept.call.model_dump(mode="json")),
-            kept.finish,
-            kept.began,
-            kept.ended,
-        )
+        call = json.dumps(kept.call.model_dump(mode="json"))
+        values = name, kept.seed, call, kept.finish, kept.began, kept.ended
         await self.write(lambda saver: saver.change("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", *values))
 
     async def forget(self, scene: str) -> None:

@@ -185,8 +185,6 @@ def row_of(record: SceneRecord) -> Row:
         "verdict": record.verdict,
         "severity": worst_severity(record),
         "outcome": record.outcome,
-    }
-    more = {
         "kind": record.kind,
         "removed": removal(record),
         "edited": "hand" if record.edited else None,
@@ -196,7 +194,7 @@ def row_of(record: SceneRecord) -> Row:
         id=record.id,
         question_id=record.question_id or "",
         question=record.question,
-        facets=facets | {name: value for name, value in more.items() if value is not None},
+        facets={name: value for name, value in facets.items() if value is not None},
         seconds=record.seconds,
         people=[role.name for role in record.cast],
         events=len(record.events),

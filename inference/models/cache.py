@@ -21,7 +21,6 @@ from scene.errors import ModelLoadError
 PARTIAL = ".partial"
 """Ending of a folder that is being made, or that whoever made it did not finish."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _UNUSABLE = {
     errno.EROFS,
     errno.EACCES,
@@ -55,7 +54,7 @@ def writing(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise no_room(folder) from error
         if error.errno in _UNUSABLE:
             raise ModelLoadError(
@@ -63,6 +62,14 @@ def writing(folder: Path) -> Iterator[None]:
                 "set MONOPOLYLOGUE_CACHE to a folder that can."
             ) from error
         raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of Python, of safetensors or of torch's writer says that a disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error)  # these have no error numbers, only words
+    return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
 
 
 def no_room(folder: Path) -> ModelLoadError:

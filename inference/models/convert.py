@@ -12,7 +12,16 @@ from safetensors import SafetensorError
 
 from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
-from inference.models.cache import cache_folder, locked, making, marked, no_room, write_atomically, writing
+from inference.models.cache import (
+    cache_folder,
+    is_full,
+    locked,
+    making,
+    marked,
+    no_room,
+    write_atomically,
+    writing,
+)
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
@@ -101,8 +110,7 @@ def _convert(
         model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
         tokenizer.save_pretrained(folder)
     except SafetensorError as error:
-        # The writer of safetensors has no error numbers, only words.
-        if "No space left" in str(error) or "os error 28" in str(error):
+        if is_full(error):
             raise no_room(folder.parent) from error
         raise ModelLoadError(f"Writing to {folder.parent} failed ({error}).") from error
     on_progress(3, 3)

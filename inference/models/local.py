@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
+from inference.models.cache import is_full
 from inference.models.convert import hf_folder
 from inference.models.fetch import fetch
 from inference.models.gguf_parts import gguf_digest
@@ -137,7 +137,7 @@ def _snapshot(source: HubSource) -> Path:
                 "check the connection, and HF_HUB_OFFLINE."
             ) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         raise ModelLoadError(
             f"The disk that holds the hub's cache is too full for {source.repo}; free some space, "

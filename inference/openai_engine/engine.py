@@ -212,9 +212,10 @@ class OpenAIEngine:
         """What the server makes of a request, as it came."""
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
-                if pieces is None:
-                    return await self._generation(request, body)
-                return await self._told(request, body, pieces)
+                if pieces is not None:
+                    return await self._told(request, body, pieces)
+                # Not by ainvoke, whose callbacks and traces would show the call a second time.
+                return (await self._chat._agenerate(**_call(request, body))).generations[0]
         except openai.APIStatusError as error:
             raise refusal(error, request, self._server) from error
         except openai.APIConnectionError as error:
@@ -232,12 +233,6 @@ class OpenAIEngine:
             raise EngineError(
                 f"What the server at {self._server.shown} sent is no chat completion."
             ) from error
-
-    async def _generation(self, request: GenerationRequest, body: dict[str, Any]) -> ChatGeneration:
-        """The server's reply as it came."""
-        # Not by ainvoke, whose callbacks and traces would show the call a second time.
-        result = await self._chat._agenerate(**_call(request, body))
-        return result.generations[0]
 
     async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
         """The server's reply, told while it comes."""

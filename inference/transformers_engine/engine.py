@@ -19,6 +19,7 @@ from inference.heap import return_large_blocks
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
+from inference.transformers_engine.pretrained import is_out_of_memory
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         """Begin again with less when memory ran out; when closing, the rows are seen to elsewhere."""
         if self._closed:
             return True
-        if not _out_of_memory(error):
+        if not (isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)):
             return False
         # The traceback holds on to the tensors of the failed step.
         error.with_traceback(None)
@@ -87,8 +88,3 @@ class TransformersEngine(BatchEngine[RunningBatch]):
     def _interrupt(self) -> None:
         """Cut short what is being computed."""
         self._interrupted.set()
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

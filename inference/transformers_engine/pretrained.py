@@ -90,12 +90,16 @@ def explained(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as error:
-        raise no_memory(name) from error
-    except _LOAD_ERRORS as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+    except (MemoryError, *_LOAD_ERRORS) as error:
+        if is_out_of_memory(error):
             raise no_memory(name) from error
         raise ModelLoadError(f"{name} can't be loaded ({reason(error)}).") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -11,11 +11,10 @@ from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from langgraph.types import Send
 
-import prompts
 from graph.both_ways import BothWays
 from graph.checkpoints import for_scenes_alone
+from graph.routing import next_turn
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.asking import Node, settings_of
@@ -30,7 +29,7 @@ from nodes.summarize import summarize
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
-from scene.turn import Cue, acting, cue
+from scene.turn import Cue
 
 STEPS_PER_TURN, STEPS_BESIDE = 3, 5
 """What LangGraph's limit must hold: turns, each of an interaction at least; the four ends; and one more."""
@@ -65,12 +64,22 @@ def build_graph(
     graph = StateGraph(
         SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
     )
-    graph.add_node("respond", BothWays("respond", _within_limit(respond(model))))
-    _add_turns(graph, model, role_init(model), "summarize")
-    graph.add_node("summarize", BothWays("summarize", summarize(model)))
-    graph.add_node("revise", BothWays("revise", revise(model)))
+    for name, node in (
+        ("respond", _within_limit(respond(model))),
+        ("role_init", role_init(model)),
+        ("role_action", role_action(model)),
+        ("modulator_routing", modulator_routing(model)),
+        ("modulator_update", modulator_update(model)),
+        ("summarize", summarize(model)),
+        ("revise", revise(model)),
+    ):
+        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
     graph.add_edge(START, "respond")
     graph.add_edge("respond", "role_init")
+    graph.add_conditional_edges("role_init", next_turn, ["role_action", "summarize"])
+    graph.add_edge("role_action", "modulator_routing")
+    graph.add_edge("modulator_routing", "modulator_update")
+    graph.add_conditional_edges("modulator_update", next_turn, ["role_action", "summarize"])
     graph.add_edge("summarize", "revise")
     graph.add_edge("revise", END)
     if isinstance(checkpointer, BaseCheckpointSaver):
@@ -83,36 +92,30 @@ def build_graph(
 def build_replay(
     model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] | None = None
 ) -> ReplayGraph:
-    """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
+    """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
+
+    Args:
+        model: As for `build_graph`.
+        checkpointer: Where to keep checkpoints.
+    """
     model = _adopted(model)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
-    _add_turns(graph, model, replan(model), END)
-    graph.add_edge(START, "role_init")
-    if checkpointer is not None:
-        checkpointer = for_scenes_alone(checkpointer)
-    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
-
-
-def _add_turns(graph: StateGraph[Any, Any, Any, Any], model: BaseChatModel, first: Node, end: str) -> None:
-    """Everything from who is in the scene to its last turn, and where it goes from there."""
     for name, node in (
-        ("role_init", first),
+        ("role_init", replan(model)),
         ("role_action", role_action(model)),
         ("modulator_routing", modulator_routing(model)),
         ("modulator_update", modulator_update(model)),
     ):
         graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
-    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": end}
+    graph.add_edge(START, "role_init")
+    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
     graph.add_conditional_edges("role_init", next_turn, turns)
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
     graph.add_conditional_edges("modulator_update", next_turn, turns)
-
-
-def next_turn(state: SceneState) -> list[Send] | Literal["summarize"]:
-    """The protagonist while plan steps remain, and every role with something unread; else the summary."""
-    watched = prompts.load("role_action").telltale
-    return [Send("role_action", cue(state, role_id, watched)) for role_id in acting(state)] or "summarize"
+    if checkpointer is not None:
+        checkpointer = for_scenes_alone(checkpointer)
+    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
 
 
 def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is

@@ -14,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
 from inference.engine import Completion, Engine, FinishReason, GenerationRequest
+from scene.nouns import ModelIdentity
 from scene.record import ModelCall
 from scene.state import SceneState
 
@@ -134,14 +135,29 @@ class Thread:
 
 
 class Resumed:
-    """An engine that repeats what it said to a scene before the process ended."""
+    """An engine that repeats what it said to a scene before the process ended.
+
+    Args:
+        engine: The engine.
+        thread: What is kept of the scene.
+    """
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
+        """Keep both."""
         self._engine = engine
         self._thread = thread
-        self.constrains, self.identity = engine.constrains, engine.identity
-        self.requests_at_once = engine.requests_at_once
+        self.constrains = engine.constrains
         self.weighs = bool(getattr(engine, "weighs", False))
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The engine's model."""
+        return self._engine.identity
+
+    @property
+    def requests_at_once(self) -> int:
+        """The engine's."""
+        return self._engine.requests_at_once
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""

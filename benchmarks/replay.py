@@ -22,7 +22,7 @@ from pydantic import PrivateAttr
 
 from graph import build_graph
 from graph.play import play
-from inference.chat_model import EngineChatModel
+from inference.chat_model import EngineChatModel, Stops
 from inference.engine import Engine, GenerationRequest
 from scene.record import ModelCall, SceneRecord
 from scene.settings import SceneSettings
@@ -89,13 +89,9 @@ class ReplayModel(EngineChatModel):
         return self._answered
 
     async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
-        assert run_manager is not None
+        assert isinstance(run_manager, AsyncCallbackManagerForLLMRun)
         replies = self._replies.get(label_of(run_manager.metadata, len(messages)))
         if not replies:
             raise ReplayError(

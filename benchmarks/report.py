@@ -20,13 +20,8 @@ GB = 1e9
 class Figure:
     """One measured figure.
 
-    Attributes:
-        name: What was measured, model first.
-        value: The figure.
-        unit: Its unit.
-        baseline: What it is compared with, in the same unit; None where it stands alone.
-        ratio: How many times better than the baseline.
-        ceiling: What the engine does in its best case, in the same unit, where that was measured.
+    Baseline and ceiling, which is what the engine does in its best case, are in the same unit; the ratio
+    says how many times better than the baseline it is.
     """
 
     name: str

@@ -20,14 +20,8 @@ ENGINES: tuple[Way, ...] = ("transformers", "llama")
 class Size:
     """How much is measured with one model.
 
-    Attributes:
-        model: Name of the model.
-        requests: Requests that are in flight at once.
-        lone_requests: Requests that are answered one at a time.
-        scenes: Scenes that are played side by side.
-        lone_scenes: Scenes whose calls are answered one at a time, where all would take hours; both ways are
-            compared by scenes an hour.
-        minutes: About how long each group of figures takes on two processor cores.
+    Fewer scenes are played with one call at a time, where all would take hours. Minutes are on two processor
+    cores.
     """
 
     model: str

@@ -78,9 +78,11 @@ class Pieces:
             tokens += ["<|im_start|>", said.role, "\n", *self.ids(said.content), "<|im_end|>", "\n"]
         return [*tokens, "<|im_start|>", "assistant", "\n"]
 
-    def ids(self, text: str) -> tuple[str, ...]:
+    @staticmethod
+    @cache
+    def ids(text: str) -> tuple[str, ...]:
         """Pieces of a text."""
-        return _pieces(text)
+        return tuple(_PIECE.findall(text))
 
 
 class PrefixCache:
@@ -211,8 +213,3 @@ def _rounded(cost: Mapping[str, float]) -> dict[str, float]:
 
 def _sum(costs: Collection[Mapping[str, float]]) -> Mapping[str, float]:
     return {column: sum(cost[column] for cost in costs) for column in COLUMNS}
-
-
-@cache
-def _pieces(text: str) -> tuple[str, ...]:
-    return tuple(_PIECE.findall(text))

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
@@ -20,6 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from inference.engine import ChatMessage, ChatRole, Completion, Engine, GenerationRequest, stream, weighs
 
 Reply = TypeVar("Reply", bound=BaseModel)
+
+Stops = list[str] | None
 
 DEFAULT_MAX_TOKENS = 512
 
@@ -66,21 +67,13 @@ class EngineChatModel(BaseChatModel):
         return {"model": identity.id, "revision": identity.revision, "engine": identity.engine}
 
     async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
         completion = await cast("Engine", self.engine).generate(self._request(messages, stop, kwargs))
         return self._result(completion)
 
     def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
 
@@ -91,11 +84,7 @@ class EngineChatModel(BaseChatModel):
             return self._result(threads.submit(run).result())
 
     async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         """The text in pieces, then a chunk with all that is only known in the end.
 
@@ -120,11 +109,7 @@ class EngineChatModel(BaseChatModel):
             answering.cancel()
 
     def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         chunks = self._astream(messages, stop, **kwargs)
 
@@ -161,7 +146,7 @@ class EngineChatModel(BaseChatModel):
         return bound | RunnableLambda(parse)
 
     def _request(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: Sequence[BaseMessage], stop: Stops, kwargs: dict[str, Any]
     ) -> GenerationRequest:
         said: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS, "temperature": self.temperature}
         said |= {name: kwargs[name] for name in _SETTINGS & kwargs.keys()}

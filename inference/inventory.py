@@ -27,13 +27,7 @@ _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
 class Cached:
     """One thing in the cache.
 
-    Attributes:
-        name: The model it is of, as `--model` takes it where that is known.
-        kind: One of the kinds above, with the weights' format for a conversion to GGUF.
-        size: Bytes.
-        revision: What pins its content; empty where nothing does.
-        engines: Those that can load it.
-        path: Where it is.
+    A conversion to GGUF has the weights' format in its kind; what nothing pins has an empty revision.
     """
 
     name: str

@@ -53,19 +53,9 @@ class Turn:
 class Log:
     """The log of a scene and what it cost.
 
-    Attributes:
-        scene: Id of the scene, with which all its places on the page begin.
-        prefix: What comes before its events there; empty for the scene itself, `AGAIN` for its replay.
-        cast: Who is in it.
-        names: Name of each role.
-        events: How many there are.
-        refused: How many of them were.
-        turns: The events by turn and role.
-        consequences: Worst first.
-        severities: How many consequences there are of each severity, worst first.
-        cost: What it cost by node.
-        total: What it cost as a whole.
-        calls: Model calls by node, each with its place among all of them; None where they were not kept.
+    Its places on the page begin with the scene's id and its prefix, which is empty for the scene itself and
+    `AGAIN` for its replay. Consequences and severities are worst first; calls are by node, each with its
+    place among all of them, and None where they were not kept.
     """
 
     scene: str

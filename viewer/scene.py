@@ -40,16 +40,8 @@ class Passage:
 class SceneContext:
     """A record and what follows from it.
 
-    Attributes:
-        record: The record.
-        result: What became of the first answer.
-        worst: The worst severity among the consequences.
-        anew: Whether the two answers have nothing in common, so that there is no difference to mark.
-        first: The first answer.
-        final: The final answer, or the revision that was not accepted.
-        log: What was done and what came of it.
-        links: The sentences that each consequence may go with, by its event.
-        again: The scene on the final answer, where it was played.
+    `final` is the revision where that was not accepted; `anew` says that the two answers have nothing in
+    common, so that there is no difference to mark. Links are by the event of their consequence.
     """
 
     record: SceneRecord

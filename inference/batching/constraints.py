@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 import xgrammar
 from torch import Tensor
@@ -175,9 +176,6 @@ def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Non
 
 def _bits(tokens: Collection[int], vocabulary: int) -> Tensor:
     """int32 bit mask, (ceil(vocabulary / 32),), with the bits of the tokens set."""
-    words = [0] * -(-vocabulary // 32)
-    for token in tokens:
-        if token < vocabulary:
-            words[token // 32] |= 1 << token % 32
-    signed = [word - 2**32 if word >= 2**31 else word for word in words]
-    return torch.tensor(signed, dtype=torch.int32)
+    flags = np.zeros(-(-vocabulary // 32) * 32, dtype=bool)
+    flags[[token for token in tokens if token < vocabulary]] = True
+    return torch.from_numpy(np.packbits(flags, bitorder="little").view(np.int32))

@@ -20,18 +20,9 @@ from scene.thought import Said, heard
 class Row:
     """A row of the running batch.
 
-    Args:
-        request: What to generate.
-        prompt: Prompt tokens.
-        constraint: A fresh constraint of this row's own, or None.
-        tokenizer: The model's tokenizer.
-        end_ids: Tokens that end a reply.
-        pieces: Where to tell the text while it grows, if anybody listens.
-        phrases: Tokens of each of the request's choices, if they are to be weighed; then nothing is
-            generated.
-        runs: What should not come again, if anything.
-        begun: What of a thought stands at the end of the prompt.
-        close: Tokens that end the thought which a text ends in, for a thought that has a cap.
+    Where there are `phrases`, the tokens of the request's choices, these are weighed and nothing is
+    generated. `begun` is what of a thought stands at the end of the prompt, and `close` gives the tokens
+    that end a thought at its cap.
     """
 
     def __init__(

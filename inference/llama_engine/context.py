@@ -46,13 +46,8 @@ class Piece:
 class LlamaContext:
     """Keys and values of some sequences, and the means to continue them.
 
-    Args:
-        model: The weights.
-        cells: Tokens of all sequences together, shared beginnings counted once.
-        sequences: How many there can be, numbered from 0.
-        batch_tokens: Tokens that can be computed at once.
-        threads: Processor threads to compute with.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
+    Its cells hold the tokens of all sequences, shared beginnings counted once. An adapter is a pointer to
+    it, and its scale.
 
     Raises:
         ModelLoadError: There is not enough memory.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from finetune.check import QUESTIONS
-from finetune.ollama import modelfile
 from finetune.train import saving_to
 from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
@@ -45,6 +47,14 @@ GGUF = "model.gguf"
 
 KNOWN_WEIGHTS = {0, 1, 2, 3, 7, 8, 9, *range(11, 19)}
 """Formats of weights that can be made of a model alone, as llama.cpp numbers them: up to Q6_K."""
+
+
+_SYSTEM, _FIRST, _REPLY, _SECOND = "SYSTEM-0", "FIRST-0", "REPLY-0", "SECOND-0"
+_SHAPE = re.compile(
+    rf"(?P<begin>.*?)system(?P<name>.*?){_SYSTEM}(?P<end>.*?)user(?P=name){_FIRST}(?P=end)"
+    rf"assistant(?P=name){_REPLY}(?P=end)user(?P=name){_SECOND}(?P=end)assistant(?P=name)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,3 +204,32 @@ def _card(source: AdapterSource, adapter: str) -> str:
         f"# {source.base.id} with an adapter merged in\n\nMade of the adapter `{Path(adapter).name}` by "
         "`monopolylogue merge`; the adapter's card says what it was trained on.\n"
     )
+
+
+def modelfile(words: PreTrainedTokenizerBase, file: str) -> str:
+    """A Modelfile for a GGUF file beside it.
+
+    Ollama knows the templates of the usual families by that in the file. Where every turn is told in the same
+    way, as in ChatML, it is written out besides, with the system message that the model's own would add.
+    """
+    lines = [f"FROM ./{file}"]
+    turns = [("system", _SYSTEM), ("user", _FIRST), ("assistant", _REPLY), ("user", _SECOND)]
+    found = _SHAPE.fullmatch(_rendered(words, turns))
+    if found is not None:
+        begin = found["begin"].removeprefix(str(words.bos_token)) if words.bos_token else found["begin"]
+        turn = f"{{{{ .Role }}}}{found['name']}{{{{ .Content }}}}{found['end']}"
+        template = f"{begin}{{{{ range .Messages }}}}{turn}{{{{ end }}}}assistant{found['name']}"
+        lines.append(f'TEMPLATE """{template}"""')
+        alone = _rendered(words, [("user", _FIRST)]).partition(f"{found['end']}user{found['name']}{_FIRST}")
+        if alone[1] and alone[0].startswith(start := f"{found['begin']}system{found['name']}"):
+            lines.append(f'SYSTEM """{alone[0].removeprefix(start)}"""')
+    return "\n".join(lines) + "\n"
+
+
+def _rendered(words: PreTrainedTokenizerBase, turns: list[tuple[str, str]]) -> str:
+    """The prompt of a conversation; empty where the template refuses it."""
+    chat = [{"role": role, "content": content} for role, content in turns]
+    try:
+        return str(words.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    except TemplateError:
+        return ""

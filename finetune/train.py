@@ -16,10 +16,9 @@ from safetensors import SafetensorError
 
 from finetune.check import check_answers
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of
-from finetune.curve import write_curve
 from finetune.encoding import Encoder, Lengths, encode_splits
 from finetune.examples import digest, read_examples
-from finetune.model_card import model_card
+from finetune.model_card import model_card, write_curve
 from finetune.training import Step, TrainingSettings, settings_from
 from inference.models.cache import is_full
 from inference.models.sources import AdapterSource, resolve

@@ -19,8 +19,7 @@ from inference.llama_engine.beginnings import Beginnings
 from inference.llama_engine.context import LlamaContext, Piece
 from inference.llama_engine.limits import Limits
 from inference.llama_engine.model import LlamaModel
-from inference.llama_engine.prefix_store import PrefixStore
-from inference.llama_engine.states import join, split
+from inference.llama_engine.states import PrefixStore, join, split
 from scene.errors import ModelLoadError
 
 _CELL_UNIT = 256

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.measure import shared_prefix, short
 from benchmarks.report import compared, read, show, write
-from benchmarks.workloads import shared_prefix, short
 
 
 def test_figures(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -24,11 +24,14 @@ from benchmarks.replay import RecordedScene, ReplayModel, Reply
 from graph import build_graph
 from graph.play import play
 from inference.engine import ChatMessage, GenerationRequest
-from inference.models.gguf_tokenizer import tokenizer_folder
+from inference.models.gguf_tokenizer import tokenizer_folder, tokenizer_in
 from inference.models.local import gguf_file, no_progress, transformers_folder
 from inference.models.sources import EmbeddedSource, GgufSource, resolve
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
+
+if TYPE_CHECKING:
+    from inference.batching.chat_prompt import ChatPrompts
 
 CASES = ("first", "later", "export")
 """The very first scene on a machine; a lone one later, where the cache has the beginnings of all prompts
@@ -39,6 +42,7 @@ MODEL = ModelIdentity(id="none", revision=None, engine="none")
 COLUMNS = ("calls", "prompt", *CASES, "generated")
 
 Tokens: TypeAlias = Sequence[Hashable]
+Tokenizer: TypeAlias = "ChatPrompts | Pieces"
 Call: TypeAlias = tuple[GenerationRequest, Reply]
 Costs: TypeAlias = Mapping[str, Counter[str]]
 """The columns by name of call, summed over the calls of a scene."""
@@ -50,16 +54,6 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _UNASKED = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-
-
-class Tokenizer(Protocol):
-    """What `ChatPrompts` does with a model's own."""
-
-    def token_ids(self, messages: Sequence[ChatMessage]) -> Tokens:
-        """Prompt tokens up to where the reply begins."""
-
-    def ids(self, text: str) -> Tokens:
-        """Tokens of a text."""
 
 
 class Pieces:
@@ -116,8 +110,6 @@ def real_tokenizer(model: str) -> Tokenizer:
         ModelNotFoundError: The name means no model.
         ModelLoadError: It can't be fetched or read.
     """
-    from transformers import AutoTokenizer
-
     from inference.batching.chat_prompt import ChatPrompts
 
     source = resolve(model)
@@ -125,7 +117,7 @@ def real_tokenizer(model: str) -> Tokenizer:
         folder = tokenizer_folder(gguf_file(source, None, no_progress))
     else:
         folder = transformers_folder(source)
-    return ChatPrompts(AutoTokenizer.from_pretrained(str(folder), local_files_only=True), model)
+    return ChatPrompts(tokenizer_in(folder), model)
 
 
 def costs_of(scenes: Sequence[RecordedScene], tokenizer: Tokenizer) -> list[Costs]:

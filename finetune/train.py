@@ -86,6 +86,7 @@ def train(
     from finetune import trainer as trainers  # torch and TRL come with it
     from finetune import trials
     from finetune.reporting import Reporting
+    from inference.transformers_engine.forward import ForwardPass
 
     with trainers.quiet():
         words, network = trainers.load(source, settings)
@@ -99,7 +100,7 @@ def train(
 
         # 3. Train, once it was seen that the model can be trained and would answer.
         with trials.named(model, network):
-            trials.demand_attention(network, model)
+            ForwardPass(network, model)  # refuses layers that the engine does not know
             trainer = trainers.make(network, words, splits, settings, out / FOLDER)
             trials.try_out(trainer, words, model)
         if on_step is not None:

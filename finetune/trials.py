@@ -17,7 +17,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from finetune.check import QUESTIONS, ask
 from finetune.trainer import row_length
 from inference.loading import engine_on
-from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.pretrained import is_out_of_memory, no_memory, reason
 from scene.errors import InputError
 
@@ -43,15 +42,6 @@ def named(name: str, network: PreTrainedModel) -> Iterator[None]:
             f"{name} can't be trained here: a first try with a model of the kind {network.config.model_type} "
             f"ended in an error ({reason(error)}); choose another model."
         ) from error
-
-
-def demand_attention(network: PreTrainedModel, name: str) -> None:
-    """See that a model has no layers but those the engine knows, before anything is put into it.
-
-    Raises:
-        ModelLoadError: It has.
-    """
-    ForwardPass(network, name)
 
 
 def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None:

@@ -41,16 +41,7 @@ class Cached:
 def inventory(cache_dir: Path | None = None) -> list[Cached]:
     """Everything that is whole, and what was left unfinished, by name."""
     cache = cache_folder(cache_dir)
-    found = (
-        _gguf_files,
-        _conversions,
-        _hf_folders,
-        _tokenizers,
-        _adapters,
-        _beginnings,
-        _snapshots,
-        _unfinished,
-    )
+    found = (_gguf_files, _conversions, _folders, _adapters, _snapshots, _unfinished)
     return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
 
 
@@ -87,30 +78,21 @@ def _conversions(cache: Path) -> Iterator[Cached]:
         yield _cached(name, f"{GGUF}, {weights}", path, revision, "llama", "transformers")
 
 
-def _hf_folders(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / convert.FOLDER).glob("*"):
-        if made := convert.made_from(folder):
-            file, sha256 = made
-            yield _cached(_EMBEDDED_NAMES.get(sha256, file), HF_FOLDER, folder, sha256, "transformers")
-
-
-def _tokenizers(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / gguf_tokenizer.FOLDER).glob("*"):
-        if made := gguf_tokenizer.made_from(folder):
-            file, sha256 = made
-            yield _cached(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
+def _folders(cache: Path) -> Iterator[Cached]:
+    for made, kind, engines in (
+        (convert, HF_FOLDER, ("transformers",)),
+        (gguf_tokenizer, TOKENIZER, ()),
+        (beginnings, BEGINNINGS, ()),
+    ):
+        for folder in (cache / made.FOLDER).glob("*"):
+            if origin := made.made_from(folder):
+                name, revision = origin
+                yield _cached(_EMBEDDED_NAMES.get(revision, name), kind, folder, revision, *engines)
 
 
 def _adapters(cache: Path) -> Iterator[Cached]:
     for path in (cache / llama_adapter.FOLDER).glob("*.gguf"):
         yield _cached(str(read_header(path).values["general.name"]), ADAPTER, path)
-
-
-def _beginnings(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / beginnings.FOLDER).glob("*"):
-        if made := beginnings.made_by(folder):
-            name, revision = made
-            yield _cached(name, BEGINNINGS, folder, revision)
 
 
 def _snapshots(_: Path) -> Iterator[Cached]:

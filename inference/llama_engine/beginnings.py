@@ -116,7 +116,7 @@ def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings
     return Beginnings(folder, identity.id, identity.revision)
 
 
-def made_by(folder: Path) -> list[str] | None:
+def made_from(folder: Path) -> list[str] | None:
     """Name and revision of the model whose beginnings a folder in the cache holds; None if it holds none."""
     return marked(folder, _MARKER, "model", "revision")
 

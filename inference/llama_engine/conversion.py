@@ -19,7 +19,7 @@ from inference.llama_engine.library import WHEEL, load_library
 from inference.llama_engine.limits import STEP_TOKENS
 from inference.llama_engine.model import LlamaModel
 from inference.models.cache import PARTIAL, cache_folder, locked, writing
-from inference.models.gguf_tokenizer import tokenizer_folder
+from inference.models.gguf_tokenizer import tokenizer_folder, tokenizer_in
 from inference.models.local import Progress, no_progress, revision, transformers_folder
 from inference.models.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource
 from inference.models.weights import check_weights
@@ -143,12 +143,7 @@ def check_words(folder: Path, name: str, path: Path, cache_dir: Path | None = No
     Raises:
         ModelLoadError: It doesn't.
     """
-    from transformers import AutoTokenizer
-
-    read = [
-        AutoTokenizer.from_pretrained(str(where), local_files_only=True, trust_remote_code=False)(_SAMPLE)
-        for where in (folder, tokenizer_folder(path, cache_dir))
-    ]
+    read = [tokenizer_in(where)(_SAMPLE) for where in (folder, tokenizer_folder(path, cache_dir))]
     if read[0]["input_ids"] != read[1]["input_ids"]:
         raise ModelLoadError(
             f"{name} can't be converted: the tokenizer of its GGUF file cuts text in another way; "

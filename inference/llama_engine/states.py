@@ -112,9 +112,9 @@ def join(pages: Sequence[Page], start: int) -> NDArray[np.uint8]:
 class PrefixStore:
     """Pages by the name of the block whose keys and values they hold; the least recently used make room.
 
-    Every token attends to all cells in use, whosesoever they are; a beginning that nobody uses would slow down
-    all, so it waits here. A block is never kept without those before it: using it uses them too, and they
-    count as used after it.
+    Every token attends to all cells in use, whosesoever they are; a beginning that nobody uses would slow
+    down all, so it waits here. A block is never kept without those before it: using it uses them too, and
+    they count as used after it.
 
     Args:
         limit: Bytes to keep at most; 0 keeps nothing.

@@ -60,6 +60,16 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
     return target
 
 
+def tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder on this machine; none of its code is run."""
+    from transformers import AutoTokenizer
+
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
+    return found
+
+
 def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was read from; None if it was not."""
     return marked(folder, MARKER, "file", "sha256")

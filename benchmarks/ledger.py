@@ -42,9 +42,6 @@ class Ledger:
         """What `python -m benchmarks` prints with these arguments, or printed before.
 
         It is a process of its own, so that memory is its own and no two models run at once.
-
-        Raises:
-            subprocess.CalledProcessError: The measurement failed; its error stands above.
         """
         name = " ".join(arguments)
         self._used.add(name)

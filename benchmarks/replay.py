@@ -115,11 +115,7 @@ class ReplayModel(EngineChatModel):
 
 
 async def rehearse(engine: Engine, scenes: Sequence[RecordedScene], side_by_side: int) -> list[SceneRecord]:
-    """Play recorded scenes, so many at a time.
-
-    Raises:
-        ReplayError: The recorded scenes don't fit the graph.
-    """
+    """Play recorded scenes, so many at a time."""
     some = asyncio.Semaphore(side_by_side)
 
     async def one(scene: RecordedScene) -> SceneRecord:

@@ -117,9 +117,5 @@ def scenes_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
 
 
 def run(ledger: Ledger, model: str, way: Way, workload: Workload, units: int) -> Measurement:
-    """Measure in a process of its own; see `benchmarks.measure.measure`.
-
-    Raises:
-        subprocess.CalledProcessError: The measurement failed; its error stands above.
-    """
+    """Measure in a process of its own; see `benchmarks.measure.measure`."""
     return Measurement(**ledger.take("measure", model, way, workload, str(units)))

@@ -104,12 +104,7 @@ class PrefixCache:
 
 
 def real_tokenizer(model: str) -> Tokenizer:
-    """The tokenizer of a model, which is fetched where it is not here.
-
-    Raises:
-        ModelNotFoundError: The name means no model.
-        ModelLoadError: It can't be fetched or read.
-    """
+    """The tokenizer of a model, which is fetched where it is not here."""
     from inference.batching.chat_prompt import ChatPrompts
 
     source = resolve(model)
@@ -121,11 +116,7 @@ def real_tokenizer(model: str) -> Tokenizer:
 
 
 def costs_of(scenes: Sequence[RecordedScene], tokenizer: Tokenizer) -> list[Costs]:
-    """What each scene takes; the export plays these scenes, after the beginnings of all their prompts.
-
-    Raises:
-        ReplayError: The recorded scenes don't fit the graph.
-    """
+    """What each scene takes; the export plays these scenes, after the beginnings of all their prompts."""
     played = [asyncio.run(_played(scene)) for scene in scenes]
     requests = [request for calls in played for request, _ in calls]
     opening = ChatMessage("user", "")

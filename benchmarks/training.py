@@ -126,9 +126,5 @@ def train_once(model: str, way: Way, rows: int) -> Training:
 
 
 def run(ledger: Ledger, model: str, way: Way, rows: int) -> Training:
-    """The same in a process of its own.
-
-    Raises:
-        subprocess.CalledProcessError: The measurement failed; its error stands above.
-    """
+    """The same in a process of its own."""
     return Training(**ledger.take("train", model, way, str(rows)))

@@ -68,11 +68,7 @@ def photograph(browser: Browser, address: str, width: int, height: int, scheme: 
 
 
 def main() -> None:
-    """Draw them all anew.
-
-    Raises:
-        FileNotFoundError: There is no Chromium.
-    """
+    """Draw them all anew."""
     record = SceneRecord.from_json(RECORD.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "run.svg").write_text(terminal(record), encoding="utf-8")

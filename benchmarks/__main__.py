@@ -1,7 +1,5 @@
 """`python -m benchmarks`: measure, print a table, write bench.json."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator

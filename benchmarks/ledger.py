@@ -1,7 +1,5 @@
 """What was measured already, so that a run that was cut off goes on where it stopped."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

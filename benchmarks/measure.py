@@ -1,7 +1,5 @@
 """One measurement: a way of answering, a workload, and what it took. Each runs in a process of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import resource

@@ -1,7 +1,5 @@
 """What an engine is measured against: `generate` of transformers, without anything of ours around it."""
 
-from __future__ import annotations
-
 import asyncio
 
 import torch

@@ -5,8 +5,6 @@ generated, under its own constraint and at most as long as the recorded reply, a
 recorded reply.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import zlib

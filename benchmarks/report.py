@@ -1,7 +1,5 @@
 """Figures as a table and as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

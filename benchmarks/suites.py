@@ -1,7 +1,5 @@
 """Which measurements make which figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

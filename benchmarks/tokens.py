@@ -6,8 +6,6 @@ are under way together count one after the other, as they come, since engines le
 beginning wait for each other too.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter, defaultdict

@@ -3,8 +3,6 @@
 `python -m benchmarks compare --only training` prints the figures.
 """
 
-from __future__ import annotations
-
 import random
 import tempfile
 import time

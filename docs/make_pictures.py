@@ -4,8 +4,6 @@ The terminal is drawn by the code that `run` and `explain` show a scene with; th
 Chromium.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from pathlib import Path

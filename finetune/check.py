@@ -1,7 +1,5 @@
 """The last step of a training: the adapter is loaded from disk, and has to answer and to stop."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from dataclasses import asdict, dataclass

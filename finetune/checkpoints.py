@@ -1,7 +1,5 @@
 """Checkpoints of a training: which of them are whole, and so can be gone on from."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading a data set to train on: whichever format it is in, prompts and answers come out."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

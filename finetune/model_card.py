@@ -1,7 +1,5 @@
 """The README of a trained adapter or model, and its loss curve: what it was made of, what was measured."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The order in which a training sees its rows. Heavy: transformers comes with it."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """How far a training has come, and how long it took. Heavy: transformers comes with it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The training recipe, from a data set to an adapter that was seen to answer. Read it from top to bottom."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """TRL's trainers over rows that are encoded already. Heavy: torch, TRL and PEFT come with it."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 import json

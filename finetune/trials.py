@@ -4,8 +4,6 @@ A training takes hours, and what comes of it is loaded by an engine that runs no
 torch, transformers and PEFT come with it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """An engine as a LangChain chat model: async and sync, constrained decoding, token usage."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ What people and models write is kept as it is; it is parted where it goes to a m
 model would read and nobody sees is taken out there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

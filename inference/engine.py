@@ -5,8 +5,6 @@ engine decides what shares a forward pass. Greedy and seeded results depend on t
 the arithmetic does: rounding can depend on what shares a pass, though seldom in float32.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable

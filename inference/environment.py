@@ -1,7 +1,5 @@
 """The one place that reads `MONOPOLYLOGUE_*`: an explicit argument beats it, it beats the default."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

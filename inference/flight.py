@@ -1,7 +1,5 @@
 """A request on its way into an engine's thread, and the way back to the event loop that asked."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What lies in the cache: fetched files, converted models, hub snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """An engine that loads its model when the first request comes, away from the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

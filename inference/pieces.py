@@ -1,7 +1,5 @@
 """The text of a reply in pieces, told while it grows, and where a stop string ends it."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """An engine that says what it is told: for tests, examples and documentation."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence

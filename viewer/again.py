@@ -1,7 +1,5 @@
 """What a scene played again on its final answer changed: what went, what stayed, what came."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

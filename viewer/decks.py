@@ -3,8 +3,6 @@
 What is decided stays in the browser, and is a file once the person downloads it. Nothing is sent anywhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What was done in a scene and what came of it, for the scene itself and for the one on its final answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args

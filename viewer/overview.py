@@ -1,7 +1,5 @@
 """An export at a glance: a row for each question that has ended, what they can be filtered by, totals."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ out, `_printable` takes out what could hide or reorder text, and should markup g
 content security policy lets nothing run whose hash it does not name.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

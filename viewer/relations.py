@@ -1,7 +1,5 @@
 """What the log of a scene says only between its lines: who reacted to what, and which words recur."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """One scene as the page shows it: everything a template would have to work out, worked out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The prompts and replies of a scene, one at a time."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from rich.text import Text

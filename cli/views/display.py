@@ -4,8 +4,6 @@ On a terminal it uses colour, tables and columns; anywhere else plain lines, one
 the scene is data: it is cleaned and never read as markup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.box import ROUNDED, SIMPLE_HEAD

@@ -1,7 +1,5 @@
 """How an export goes: a bar with figures on a terminal, a line now and then anywhere else."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from typing import Self

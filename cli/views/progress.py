@@ -1,7 +1,5 @@
 """What is going on while there is nothing to show: loading a model, waiting for it."""
 
-from __future__ import annotations
-
 import time
 from typing import Self
 

@@ -1,7 +1,5 @@
 """A stopped scene as text for the terminal: what runs next, what happened, who is there, what they know."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How long an export may still take: by the calls made, and those that its scenes are expected to take."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Following a scene while it is played: each thing is shown once, as soon as it is known."""
 
-from __future__ import annotations
-
 from cli.views.display import SceneView
 from cli.views.progress import Working
 from scene.record import ModelCall

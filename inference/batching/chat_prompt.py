@@ -1,7 +1,5 @@
 """Messages to prompt tokens, by the model's own chat template."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain

@@ -5,8 +5,6 @@ occur thousands of times in an export and compiling one can take a second; xgram
 what several have in common. Each row then follows its grammar with a matcher of its own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Sequence

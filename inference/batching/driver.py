@@ -4,8 +4,6 @@ One thread drives the model. Requests wait in a queue, join the running batch be
 it with their last one, so a short choice never waits for somebody else's long answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import queue
 import re

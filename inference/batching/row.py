@@ -1,7 +1,5 @@
 """One request while it is being answered: its tokens so far, and how it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 
 from torch import Tensor

@@ -4,8 +4,6 @@ A row's token depends on its own logits and its own generator only, so neighbour
 change what a seed yields.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

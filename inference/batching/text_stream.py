@@ -1,7 +1,5 @@
 """Text of a growing list of tokens, decoded as it grows."""
 
-from __future__ import annotations
-
 from itertools import groupby
 from weakref import WeakKeyDictionary
 

@@ -1,7 +1,5 @@
 """How likely a model finds each of some phrases after a prompt, as their tokens are computed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

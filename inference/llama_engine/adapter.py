@@ -1,7 +1,5 @@
 """A LoRA adapter as a GGUF file, which is how the library reads it, made of PEFT's file once."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -5,8 +5,6 @@ of those that are answering; then the next one comes in, and begins with what it
 them. Everything here runs in the engine's one thread.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field

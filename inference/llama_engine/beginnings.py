@@ -4,8 +4,6 @@ Their keys and values are what a model makes of tokens: a folder for each model,
 library, and in it a file for each beginning, named by its last block's name.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

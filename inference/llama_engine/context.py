@@ -5,8 +5,6 @@ sequences. The library believes whatever it is told, and ends the process or com
 wrong, so everything is checked here before it goes down.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Models of the hub and of folders as GGUF files, which the engine reads: made once, kept in the cache."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shlex

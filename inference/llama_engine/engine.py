@@ -1,7 +1,5 @@
 """Continuous batching for a GGUF file on a CPU, computed by llama.cpp's C functions."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 

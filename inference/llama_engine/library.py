@@ -4,8 +4,6 @@ The wheel's own Python has the structs and half of the functions, and none of th
 checks nothing that it is given, so the version is held to the one whose header was read.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib
 import importlib.util

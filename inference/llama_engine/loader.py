@@ -1,7 +1,5 @@
 """From a model's source to an engine that runs its GGUF file."""
 
-from __future__ import annotations
-
 import mmap
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A GGUF file in memory, and the adapters on it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -6,8 +6,6 @@ computed them or which cells they were in, so any run of pages can be loaded as 
 what follows one. Those of beginnings wait in memory, so that only what is running takes up cells.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Sequence

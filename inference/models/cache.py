@@ -1,7 +1,5 @@
 """The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

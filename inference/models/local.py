@@ -1,7 +1,5 @@
 """A model's files on this machine: fetched, downloaded or converted where they are not here yet."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a model's name means: an embedded model, a folder, an adapter, a GGUF file, a hub repository."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

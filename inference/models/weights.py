@@ -1,7 +1,5 @@
 """Whether a model's or adapter's weights are all there, found out from file headers in milliseconds."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

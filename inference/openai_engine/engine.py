@@ -5,8 +5,6 @@ loop of its own with the connections, so that requests may come from any loop, a
 before the engine is closed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

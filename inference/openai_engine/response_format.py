@@ -6,8 +6,6 @@ each of its lines, since JSON spells a line break as two characters. What server
 `choice` and `regex`, llama-server's grammars) spells the same in as many ways and would have to be guessed.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

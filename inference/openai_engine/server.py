@@ -1,7 +1,5 @@
 """Where a served model is: the address of its server, the key to it, and which model it serves."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import ssl

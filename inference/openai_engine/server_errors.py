@@ -1,7 +1,5 @@
 """What a server's refusal means: one sentence in our terms for each of its status codes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -4,8 +4,6 @@ The row that has waited longest always goes first. For the others it is only ask
 nobody is overtaken for ever.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

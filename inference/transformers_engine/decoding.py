@@ -3,8 +3,6 @@
 Everything here runs in the engine's one thread.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 

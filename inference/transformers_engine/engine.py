@@ -3,8 +3,6 @@
 What prompts have in common from their beginning is computed once and kept.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """One forward pass of any causal language model of transformers over a padded batch with a cache."""
 
-from __future__ import annotations
-
 import inspect
 import threading
 

@@ -1,7 +1,5 @@
 """A store for keys and values of all layers, in pages of a few tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Prompts while they are computed, apart from the running batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Keys and values of prompts, kept so that prompts that begin the same way need not compute them again."""
 
-from __future__ import annotations
-
 import sys
 from bisect import bisect_left
 from collections import OrderedDict

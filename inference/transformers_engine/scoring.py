@@ -1,7 +1,5 @@
 """How likely a model finds a reply that already exists: log-likelihoods, many replies at once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

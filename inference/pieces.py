@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from inference.engine import Completion, OnText
 from scene.thought import certain
@@ -13,6 +13,7 @@ _HALF = "\N{REPLACEMENT CHARACTER}"
 """What a tokenizer shows of a character whose other tokens have not come yet."""
 
 
+@dataclass(slots=True)
 class Pieces:
     """Tells whoever asked what is certain of a reply. From any thread.
 
@@ -20,11 +21,10 @@ class Pieces:
     for what comes after it, so that nothing told is ever taken back. Thoughts are not told.
     """
 
-    def __init__(self, on_text: OnText, loop: asyncio.AbstractEventLoop, stop: tuple[str, ...]) -> None:
-        self._on_text = on_text
-        self._loop = loop
-        self._stop = stop
-        self._told = ""
+    _on_text: OnText
+    _loop: asyncio.AbstractEventLoop
+    _stop: tuple[str, ...]
+    _told: str = ""
 
     def grow(self, text: str) -> None:
         """Tell what is new and certain of the text so far. A reply that begins again says the same again."""

@@ -66,11 +66,8 @@ class Example:
 def read_examples(data: str, method: Method, subset: str | None = None) -> dict[str, list[Example]]:
     """The examples of a data set by split, `train` and, where there is one, `validation`.
 
-    Args:
-        data: A folder that `monopolylogue dataset` wrote, a file, or a hub id; see
-            `scene.tables.rows.read_splits`.
-        method: What it is to be used for.
-        subset: Configuration of the data set, where there are several.
+    The data set is a folder that `monopolylogue dataset` wrote, a file, or a hub id; see
+    `scene.tables.rows.read_splits`.
 
     Raises:
         InputError: It can't be loaded, or holds a row in none of the formats that the method takes.

@@ -42,10 +42,6 @@ class _Open:
 class Recorder(AsyncCallbackHandler):
     """Hand it to a run as a callback; read `calls` and `spans` when the scene is over.
 
-    Args:
-        on_call: Called after every finished call, to show progress.
-        thread: Where calls are kept while the scene is under way, and what an earlier process kept there.
-
     Attributes:
         began: When the scene began, on the clock of `time.perf_counter`, as if no time had passed between
             the processes that played it.

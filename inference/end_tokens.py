@@ -19,9 +19,7 @@ _REPLY = "Yes."
 def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None) -> list[int]:
     """Every token that ends a reply: the tokenizer's first, the configurations', and the chat template's.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        model: The model; None where there is but a GGUF file.
+    Where there is but a GGUF file, there is no model.
     """
     listed: list[int | list[int] | None] = [tokenizer.eos_token_id]
     if model is None:

@@ -21,11 +21,7 @@ WORDS = {
 def setting(name: str, explicit: str | None, default: str) -> str:
     """Value of a setting.
 
-    Args:
-        name: Name without the prefix, such as `CACHE`.
-        explicit: What the caller was given, None when nothing was.
-        default: Used when neither the caller nor the environment says anything. An empty variable says
-            nothing.
+    Its name, such as `CACHE`, is without the prefix. An empty variable says nothing.
     """
     if explicit is not None:
         return explicit

@@ -89,10 +89,7 @@ class Constraint:
 class GrammarCache:
     """Compiles constraints for one tokenizer, and keeps them.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        vocabulary: Number of logits the model gives, which may exceed the tokenizer's.
-        end_ids: Tokens that end a reply.
+    The vocabulary is the number of logits the model gives, which may exceed the tokenizer's.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, end_ids: Collection[int]) -> None:

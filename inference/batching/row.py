@@ -111,9 +111,7 @@ class Row:
     def weigh(self, phrase: int, logits: Tensor) -> None:
         """Learn how likely the next tokens of a phrase are, and find out whether that was all.
 
-        Args:
-            phrase: Which one.
-            logits: float32, (tokens, vocabulary), of as many tokens before them.
+        See `Weighing.take`.
 
         Raises:
             ArithmeticError: The logits are no numbers.

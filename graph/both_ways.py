@@ -1,7 +1,5 @@
 """A node that runs in both kinds of a graph's run, `ainvoke` and `invoke`."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """A connection to Ray: to a cluster that runs, or to one on this machine that is started for the purpose."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Collects every model call of a scene through LangChain's callbacks, whatever the model."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """How many scenes run side by side: as many as the engine gains from, measured as it goes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -234,7 +234,7 @@ class BatchEngine(Generic[B]):
             # It failed before it was for anybody, and would do so for ever.
             rows = list(self._flights)
             batch.waiting.clear()
-        if self._retry(batch, rows, error, freed=freed):
+        if self._closed or self._retry(batch, rows, error, freed=freed):  # the closing sees to the rows
             return
         for row in rows:
             settle(self._flights.pop(row), _failure("The model failed", error))

@@ -15,7 +15,6 @@ WRITER = 1
 """Raised when the same adapter would give another file, so that older ones are made anew."""
 
 FOLDER = "adapters"
-"""Folder within the cache."""
 
 _RANKS = 8
 """With a rank that is no multiple of this, what the library computes is no number, or a wrong one."""

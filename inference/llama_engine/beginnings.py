@@ -26,7 +26,6 @@ from scene.nouns import ModelIdentity
 _LOG = logging.getLogger(__name__)
 
 FOLDER = "beginnings"
-"""Folder within the cache."""
 
 LAYOUT = 1
 """Raised when the same tokens would give other keys and values, or the files hold something else."""

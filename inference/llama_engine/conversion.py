@@ -27,7 +27,6 @@ WEIGHTS = {"q8_0": 7, "q4_k_m": 15}
 """Formats the weights can be converted to, as the library numbers them, the usual one first."""
 
 FOLDER = "gguf"
-"""Folder within the cache."""
 
 _SAMPLE = "In 2024, 1234 people paid $56.78!\n\n  Don't  they? Café 日本 😀"
 

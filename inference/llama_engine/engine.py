@@ -1,7 +1,6 @@
 """Continuous batching for a GGUF file on a CPU, computed by llama.cpp's C functions."""
 
 import os
-from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -61,10 +60,6 @@ class LlamaEngine(BatchEngine[RunningBatch]):
             other_prompt = self._prompts.token_ids((*messages[:fixed], *others))
             row.fixed_blocks = common_blocks(row.blocks, block_names(other_prompt))
         return row
-
-    def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
-        """Whether the step was cut short by the closing, which sees to the rows."""
-        return self._closed
 
     def _interrupt(self) -> None:
         """Cut short what is being computed."""

@@ -38,7 +38,6 @@ MARKER = "converted_from.json"
 """Written last. A folder without it is no finished conversion."""
 
 FOLDER = "converted"
-"""Folder within the cache."""
 
 SHARD_SIZE = "2GB"
 

@@ -30,7 +30,6 @@ Progress = Callable[[int, int], object]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
 
 FOLDER = "models"
-"""Folder within the cache."""
 
 PARTS = ".parts"
 """Ending of the folder that holds what was downloaded so far."""

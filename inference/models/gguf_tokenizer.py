@@ -22,7 +22,6 @@ MARKER = "read_from.json"
 """Written last. A folder without it is not finished."""
 
 FOLDER = "tokenizers"
-"""Folder within the cache."""
 
 # llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
 # transformers applies the pattern alone.

@@ -61,9 +61,7 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         )
 
     def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
-        """Begin again with less when memory ran out; when closing, the rows are seen to elsewhere."""
-        if self._closed:
-            return True
+        """Begin again with less when memory ran out."""
         if not (isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)):
             return False
         # The traceback holds on to the tensors of the failed step.

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,9 @@ class Ledger:
             say(f"there already: {name}")
         else:
             say(name)
-            self.measured[name] = _measure(arguments)
+            command = [sys.executable, "-m", "benchmarks", *arguments]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            self.measured[name] = json.loads(done.stdout.splitlines()[-1])
             self._write()
         return self.measured[name]
 
@@ -79,13 +80,6 @@ def described(about: dict[str, Any]) -> str:
     machine, packages = about["machine"], about["versions"]
     versions_of = ", ".join(f"{name} {version}" for name, version in packages.items())
     return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:g} GB; {versions_of}"
-
-
-def _measure(arguments: Sequence[str]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return measured
 
 
 def _processor() -> str:

@@ -149,7 +149,9 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
     await engine.generate(short(64)[-1])  # whatever happens only once
     requests: list[GenerationRequest] = []
     if workload == "calls":
-        requests = await calls_of(engine, units)
+        kept = Silent(engine.identity)
+        await rehearse(kept, _scenes(units), units)
+        requests = kept.requests
     elif workload in ("short", "prefix"):
         requests = short(units) if workload == "short" else shared_prefix(units)
     metered = Metered(engine)
@@ -172,13 +174,6 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Meas
     total.units = units
     total.peak_bytes = peak_bytes()
     return total
-
-
-async def calls_of(engine: Engine, scenes: int) -> list[GenerationRequest]:
-    """Every request that the graph makes for some recorded scenes."""
-    kept = Silent(engine.identity)
-    await rehearse(kept, _scenes(scenes), scenes)
-    return kept.requests
 
 
 class Silent:

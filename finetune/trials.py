@@ -54,17 +54,12 @@ def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None
         return
     adapted: Any = trainer.model
     with torch.random.fork_rng():
-        _try_answering(adapted.get_base_model(), words, name)
+        engine = engine_on(adapted.get_base_model(), words, name)
+        try:
+            asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
+        finally:
+            engine.close()
         _try_learning(trainer, name)
-
-
-def _try_answering(model: PreTrainedModel, words: PreTrainedTokenizerBase, name: str) -> None:
-    """A token or two in reply to each question that is asked when it is trained."""
-    engine = engine_on(model, words, name)
-    try:
-        asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
-    finally:
-        engine.close()
 
 
 def _try_learning(trainer: Trainer, name: str) -> None:

@@ -77,7 +77,8 @@ class Beginnings:
 
     def write(self, blocks: Sequence[bytes], pages: Sequence[Page]) -> None:
         """Keep a beginning: one page for each of its blocks."""
-        data = _packed(pages)
+        keys, values = np.stack([page.keys for page in pages]), np.stack([page.values for page in pages])
+        data = save({"keys": keys, "values": values, "sum": _checksum(pages)})
         if not self._usable or len(data) > self._limit:
             return
         try:
@@ -137,12 +138,6 @@ def _files(root: Path) -> Iterator[tuple[float, int, Path]]:
             continue
         if path.name != _MARKER:
             yield state.st_mtime, state.st_size, path
-
-
-def _packed(pages: Sequence[Page]) -> bytes:
-    """A file's content."""
-    keys, values = np.stack([page.keys for page in pages]), np.stack([page.values for page in pages])
-    return save({"keys": keys, "values": values, "sum": _checksum(pages)})
 
 
 def _unpacked(path: Path, blocks: int) -> list[Page] | None:

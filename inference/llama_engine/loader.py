@@ -34,7 +34,11 @@ def is_known(source: ModelSource) -> bool:
         case GgufSource():
             return read_header(source.path).architecture in ARCHITECTURES and not _is_stretched(source.path)
         case AdapterSource():
-            return is_known(source.base) and _is_applicable(source)
+            try:
+                applicable(source)
+            except ModelLoadError:
+                return False
+            return is_known(source.base)
         case _:
             return False
 
@@ -118,11 +122,3 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
         raise
     report("load", 1, 1)
     return engine
-
-
-def _is_applicable(source: AdapterSource) -> bool:
-    try:
-        applicable(source)
-    except ModelLoadError:
-        return False
-    return True

@@ -40,6 +40,7 @@ MARKER = "converted_from.json"
 FOLDER = "converted"
 
 SHARD_SIZE = "2GB"
+PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 
 
 def hf_folder(
@@ -68,7 +69,9 @@ def hf_folder(
             with making(target) as fresh:
                 with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
                     _convert(gguf_path, file, header, fresh, on_progress)
-                write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
+                made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
+                versions = {package: version(package) for package in PACKAGES}
+                write_atomically(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
             return_small_blocks()
     return target
 
@@ -81,12 +84,6 @@ def made_from(folder: Path) -> list[str] | None:
 def _is_finished(folder: Path, sha256: str) -> bool:
     made = made_from(folder)
     return made is not None and made[1] == sha256
-
-
-def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:
-    packages = ("transformers", "torch", "safetensors", "tokenizers")
-    versions = {package: version(package) for package in packages}
-    return {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER, "versions": versions}
 
 
 def _convert(

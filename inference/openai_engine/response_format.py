@@ -53,8 +53,8 @@ def unwrapped(
 
     A wrapped reply is whole once its last string is closed; small models like to go on with blanks.
     """
-    forms = _forms(request)
-    if text.strip() and not text.lstrip().startswith("{") and (forms or _is_object(request)):
+    forms, said = _forms(request), text.lstrip()
+    if said and not said.startswith("{") and (forms or "properties" in (request.schema or ())):
         return None
     if not forms:
         return (text, finish_reason) if finish_reason == "length" or _is_json(text) else None
@@ -72,10 +72,6 @@ def unwrapped(
         reply = "\n".join(lines)
         return (reply, "stop") if _fits(request, reply) else None
     return ("\n".join(lines), "length") if finish_reason == "length" else None
-
-
-def _is_object(request: GenerationRequest) -> bool:
-    return request.schema is not None and "properties" in request.schema
 
 
 def _is_json(text: str) -> bool:

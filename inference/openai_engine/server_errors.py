@@ -50,14 +50,6 @@ def broken_off(
     return EngineError(f"The server at {server.shown} broke a reply off: {said}")
 
 
-def shapeless(server: Server) -> InputError:
-    """The error for a reply that shows that the server overlooks what shape was asked for."""
-    return InputError(
-        f"The server at {server.shown} overlooks response_format: its reply has not the shape asked for; "
-        "start it with structured output, or give --no-structured."
-    )
-
-
 def _said(error: openai.APIError, server: Server) -> str:
     """The server's own words as one sentence, without the key, should it repeat that."""
     body = error.body

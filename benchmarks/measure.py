@@ -43,18 +43,10 @@ _RULES = "\n".join(
 class Measurement:
     """What a workload took.
 
-    Attributes:
-        seconds: Wall time, from the first request to the last reply; loading the model is not in it.
-        units: Requests or scenes that were answered.
-        prompt_tokens: Tokens of all prompts.
-        cached_tokens: How many of them a prefix cache served.
-        completion_tokens: Generated tokens.
-        asked_seconds: How long at least one request was under way. That is not how long the engine computed.
-        loop_seconds: Processor time of the event loop's thread: graph, parsing, recording.
-        processor_seconds: Processor time of all threads, the engine's among them.
-        cores: Processor cores of the machine.
-        peak_bytes: Largest resident memory of the process.
-        unit_seconds: Wall time of each scene.
+    Seconds are wall time from the first request to the last reply, without loading; `asked_seconds` those
+    with at least one request under way, which is not how long the engine computed. `loop_seconds` are
+    processor time of the event loop's thread (graph, parsing, recording), `processor_seconds` of all
+    threads; `peak_bytes` is resident memory.
     """
 
     seconds: float = 0.0
@@ -125,13 +117,9 @@ class Metered:
 def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> dict[str, object]:
     """Answer a workload in one way.
 
-    Args:
-        model: Name of the model.
-        way: How to answer.
-        workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
-            of recorded scenes all at once, without the graph.
-        units: How many requests or scenes; all at once unless the way is one at a time.
-        dtype: Number format of the weights, as the engine takes it.
+    The workloads `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the
+    requests of these all at once, without the graph. All units are under way at once unless the way is one
+    at a time.
     """
     if way in ("one at a time", "padded batch"):
         from benchmarks.plain import PlainGenerate

@@ -163,14 +163,9 @@ def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
 
 def label_of(metadata: dict[str, Any], messages: int) -> Label:
     """Label of a call, by what LangChain is told about it."""
-    return (
-        metadata["scene_node"],
-        metadata["scene_role"],
-        metadata["scene_turn"],
-        metadata["scene_prompt"],
-        metadata["scene_attempt"],
-        messages,
-    )
+    names = ("node", "role", "turn", "prompt", "attempt")
+    node, role, turn, prompt, attempt = (metadata[f"scene_{name}"] for name in names)
+    return node, role, turn, prompt, attempt, messages
 
 
 def _reply(call: ModelCall) -> Reply:

@@ -38,10 +38,7 @@ _WORDS = (
 class Training:
     """What a training took.
 
-    Attributes:
-        tokens: Trained tokens, padding not counted.
-        seconds: Wall time of the steps; loading the model is not in it.
-        peak_bytes: Largest resident memory of the process.
+    Padding is not counted, nor the time of loading the model.
     """
 
     tokens: int

@@ -41,14 +41,10 @@ class Encoded:
 class Lengths:
     """What became of the rows of a split.
 
-    Attributes:
-        rows: Rows that are trained on; for KTO each answer is one.
-        tokens: Their tokens.
-        counted: Those of them that the loss counts.
-        truncated: Rows whose answer was cut, so that they don't teach to end.
-        dropped: Rows left out, since their prompt alone fills the length.
-        parts: Those of them whose part is known, by part.
-        unlearned: Rows whose answer is to be avoided, for KTO.
+    For KTO each answer is a row. `counted` are the tokens that the loss counts; `truncated` rows had their
+    answer cut, so that they don't teach to end; `dropped` ones are left out, since their prompt alone fills
+    the length, and `parts` says of which parts they are, where that is known. `unlearned` answers are to be
+    avoided.
     """
 
     rows: int = 0

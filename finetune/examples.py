@@ -45,14 +45,8 @@ _SPEAKERS: dict[str, Role] = {
 class Example:
     """A prompt, and the answer to learn, the one to avoid, or both.
 
-    Attributes:
-        prompt: Messages to answer.
-        answer: The answer to learn; None for KTO alone.
-        rejected: The answer to avoid, for DPO and KTO.
-        part: Part of the mix, where the data set names it. For accounts alone, as what follows: it is no part
-            of `digest`.
-        scene: Id of the scene that the row comes from, where the data set names it.
-        name: What `monopolylogue dataset` calls the row, or else its place.
+    One of the answers is None for KTO alone. Part, scene and name (what `monopolylogue dataset` calls the
+    row, or its place) are for accounts, and no part of `digest`.
     """
 
     prompt: tuple[ChatMessage, ...]

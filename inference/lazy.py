@@ -13,10 +13,7 @@ from scene.nouns import ModelIdentity
 class LazyEngine:
     """Stands in for an engine that takes a while to load, in servers that must start at once.
 
-    Args:
-        name: Name of the model, for the identity before it is loaded.
-        load: Makes the engine; runs in a thread of its own, once unless it fails.
-        constrains: Whether that engine will see to it that replies have the shape asked for.
+    The model is loaded in a thread of its own, once unless that fails.
     """
 
     def __init__(self, name: str, load: Callable[[], Engine], *, constrains: bool = True) -> None:

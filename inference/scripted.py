@@ -19,10 +19,7 @@ class ScriptedEngine:
     Keeps every request in `requests`, so that a test can look at what was asked. Tokens are counted as
     words, which is enough to see that counting works.
 
-    Args:
-        replies: The texts to return one after another, or a function that makes one for a request.
-        model_id: Name under which records list the model.
-        likelihoods: What it weighs choices by, and says the likeliest; without it, it weighs none.
+    With likelihoods it weighs choices by them, and says the likeliest; without it weighs none.
     """
 
     constrains = True

@@ -102,7 +102,16 @@ class Overview:
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
-        self.rows.append(row_of_failure(failure))
+        facets = {"ended": "failure", "error": failure.node or failure.error}
+        row = Row(
+            id=failure.id,
+            question_id=failure.question_id,
+            question=failure.question,
+            facets=facets if failure.kind is None else facets | {"kind": failure.kind},
+            seconds=failure.seconds,
+            reason=failure.reason,
+        )
+        self.rows.append(row)
 
     def harms(self) -> Harms | None:
         """What all final answers together removed; None where nobody looked."""
@@ -180,19 +189,6 @@ def row_of(record: SceneRecord) -> Row:
         events=len(record.events),
         refused=sum(not event.admitted for event in record.events),
         removed=removed(record.harms_removed) if removal(record) is not None else "",
-    )
-
-
-def row_of_failure(failure: Failure) -> Row:
-    """The row of a failure."""
-    facets = {"ended": "failure", "error": failure.node or failure.error}
-    return Row(
-        id=failure.id,
-        question_id=failure.question_id,
-        question=failure.question,
-        facets=facets if failure.kind is None else facets | {"kind": failure.kind},
-        seconds=failure.seconds,
-        reason=failure.reason,
     )
 
 

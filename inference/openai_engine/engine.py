@@ -61,13 +61,9 @@ class OpenAIEngine:
     A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
     one is told as it comes, since nobody can know; from then on nothing is told before the mark.
 
-    Args:
-        server: Where it is, and the key.
-        identity: The model to ask for, by the name it has there.
-        constrains: Whether the server holds replies to a `response_format`. If not, whoever asks has to
-            say the shape in words.
-        concurrency: Requests under way at once; the others wait here.
-        reply_seconds: How long one of them may take, retries included, before it fails.
+    Where the server does not hold replies to a `response_format`, whoever asks has to say the shape in
+    words. More requests than the concurrency wait here, and one fails after so many seconds, retries
+    included.
     """
 
     def __init__(

@@ -116,10 +116,7 @@ class ExportStore:
                 self._commit()
                 with self._writing:
                     if self.contents.superseded:
-                        failures = (f"{one.model_dump_json()}\n" for one in self.contents.failed.values())
-                        with self._told():
-                            replace_file(self.folder / FAILURES, "".join(failures))
-                        self.contents.superseded = False
+                        self._rewrite_failures()
                     self._write_manifest("finished" if self.counts().pending == 0 else "stopped")
         finally:
             for handle in self._files.values():
@@ -177,22 +174,35 @@ class ExportStore:
             failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
             with self._told():
                 self._append(SCENES, [record.to_json() for record in records])
-                for record in records:
-                    self.contents.done.add(record.id)
-                    self.contents.kinds[record.id] = record.kind
-                    self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
-                    self.contents.replays_failed += record.replay_failure is not None
-                    self.contents.totals = self.contents.totals.plus(record)
+                self._count_scenes(records)
                 self._append(FAILURES, [failure.model_dump_json() for failure in failures])
-                for failure in failures:
-                    self.contents.superseded |= failure.id in self.contents.failed
-                    self.contents.failed[failure.id] = failure
+                self._count_failures(failures)
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
                 self._write_manifest("running")
 
     def _append(self, name: str, lines: list[str]) -> None:
         if lines:
             self.contents.sizes[name] += append_lines(self._files[name], lines)
+
+    def _count_scenes(self, records: list[SceneRecord]) -> None:
+        for record in records:
+            self.contents.done.add(record.id)
+            self.contents.kinds[record.id] = record.kind
+            self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
+            self.contents.replays_failed += record.replay_failure is not None
+            self.contents.totals = self.contents.totals.plus(record)
+
+    def _count_failures(self, failures: list[Failure]) -> None:
+        for failure in failures:
+            self.contents.superseded |= failure.id in self.contents.failed
+            self.contents.failed[failure.id] = failure
+
+    def _rewrite_failures(self) -> None:
+        """Leave out the failures that count no longer."""
+        lines = [f"{failure.model_dump_json()}\n" for failure in self.contents.failed.values()]
+        with self._told():
+            replace_file(self.folder / FAILURES, "".join(lines))
+        self.contents.superseded = False
 
     def _write_manifest(self, state: Literal["running", "stopped", "finished"]) -> None:
         assert self.manifest is not None

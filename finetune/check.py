@@ -80,6 +80,7 @@ async def ask(
     questions: tuple[str, ...],
     max_tokens: int = MAX_TOKENS,
     *,
+    think_tokens: int = 0,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[Answer]:
@@ -88,6 +89,7 @@ async def ask(
         GenerationRequest(
             messages=(ChatMessage("user", question),),
             max_tokens=max_tokens,
+            think_tokens=think_tokens,
             temperature=temperature,
             seed=seed,
         )

@@ -50,6 +50,12 @@ class Row:
         self._phrases = phrases
         self._thought_begun = begun
         self._close = close if request.think_tokens else None
+        self.weighing: Weighing | None = None
+        self.generated: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self.failure: str | None = None
+        self._known_text: str | None = None
+        self._stream: TextStream | None = None
         self._begin()
 
     @property
@@ -144,11 +150,9 @@ class Row:
 
     def _begin(self) -> None:
         """Empty reply."""
-        self.generated: list[int] = []
+        self.generated = []
         self.weighing = Weighing(self._phrases) if self._phrases else None
-        self.finish_reason: FinishReason | None = None
-        self.failure: str | None = None
-        self._known_text: str | None = None
+        self.finish_reason = self.failure = self._known_text = None
         self._thought_tokens = 0
         self._forced: list[int] = []
         request = self.request

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from graph.thread import KeptCall, Thread
+from inference.engine import ChatRole
 from nodes.replies import said_in
 from scene.nouns import role_number
 from scene.record import Message, ModelCall, NodeCost, costs
@@ -22,11 +23,7 @@ NODES = (
 )  # fmt: skip
 """Node ids in the order in which a scene runs through them."""
 
-CHAT_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
-    "system": "system",
-    "human": "user",
-    "ai": "assistant",
-}
+CHAT_ROLES: dict[str, ChatRole] = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
 
-import errno
 import hashlib
 import json
 import os
@@ -8,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
 import platformdirs
@@ -19,15 +19,7 @@ from scene.errors import ModelLoadError
 PARTIAL = ".partial"
 """Ending of a folder that is being made, or that whoever made it did not finish."""
 
-_UNUSABLE = {
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
+_UNUSABLE = {EROFS, EACCES, EPERM, ENOTDIR, EEXIST, EISDIR, ENAMETOOLONG}
 
 
 def cache_folder(cache_dir: Path | None = None) -> Path:
@@ -65,7 +57,7 @@ def writing(folder: Path) -> Iterator[None]:
 def is_full(error: Exception) -> bool:
     """Whether an error of Python, of safetensors or of torch's writer says that a disk is full."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in (ENOSPC, EDQUOT)
     text = str(error)  # these have no error numbers, only words
     return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
 

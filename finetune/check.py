@@ -22,9 +22,7 @@ QUESTIONS = (
 MAX_TOKENS = 512
 """Room for an answer. One that has not ended by then is taken for one that never does."""
 
-
 TRIES = 4
-"""How often a question is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ QUANTIZED = 0.2
 """Divergence that the fewer bits of a GGUF file may add; with more, it was written wrong."""
 
 GGUF = "model.gguf"
-"""Name of that file."""
 
 KNOWN_WEIGHTS = {0, 1, 2, 3, 7, 8, 9, *range(11, 19)}
 """Formats of weights that can be made of a model alone, as llama.cpp numbers them: up to Q6_K."""

@@ -16,7 +16,6 @@ from inference.models.gguf_header import read_header
 GGUF, HF_FOLDER, SNAPSHOT = "GGUF file", "Hugging Face folder", "hub snapshot"
 TOKENIZER, ADAPTER = "tokenizer", "LoRA adapter in GGUF"
 BEGINNINGS, UNFINISHED = "beginnings of prompts", "unfinished"
-"""Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
 

@@ -68,4 +68,3 @@ TINY = EmbeddedModel(
 """SmolLM2-135M-Instruct (Apache-2.0), 4-bit: fluent, but too small to play a scene. For tests."""
 
 EMBEDDED = MappingProxyType({model.name: model for model in (DEFAULT, TINY)})
-"""Every embedded model by the name a user gives."""

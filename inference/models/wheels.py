@@ -25,7 +25,6 @@ AT_ONCE = 4
 """Downloads side by side. One stream rarely fills a line; more than a few annoy an index."""
 
 PIP = (sys.executable, "-m", "pip")
-"""How pip is called."""
 
 _POLL_SECONDS = 0.1
 # Wheels are pure data; the cache of pip would only keep every one a second time.

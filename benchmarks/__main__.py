@@ -1,7 +1,5 @@
 """`python -m benchmarks`: measure, print a table, write bench.json."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator
@@ -18,10 +16,8 @@ from benchmarks import replay, training
 from benchmarks import tokens as counting
 from benchmarks.ledger import Ledger, circumstances, described, say
 from benchmarks.measure import Way, Workload
-from benchmarks.pages import page_figures
-from benchmarks.report import Figure, put, read, show, write
-from benchmarks.suites import DEFAULT, TINY, Group, Size, export_figures, requests_figures, scenes_figures
-from benchmarks.writer import writer_figures
+from benchmarks.report import Figure, read, show, write
+from benchmarks.suites import DEFAULT, TINY, Group, Size, requests_figures, scenes_figures
 from graph import build_graph
 from graph.play import play
 from inference.chat_model import EngineChatModel
@@ -33,7 +29,6 @@ Model = Literal["tiny", "default"]
 FIGURES: dict[Group, Callable[[Size, Ledger], Iterator[Figure]]] = {
     "requests": requests_figures,
     "scenes": scenes_figures,
-    "export": export_figures,
     "training": lambda size, ledger: training.training_figures(size.model, ledger, long=size is TINY),
 }
 
@@ -73,35 +68,27 @@ def compare(
     try:
         for size in sizes:
             for figure in chain.from_iterable(FIGURES[group](size, ledger) for group in groups):
-                put(figure, figures)
+                figures[figure.name] = figure
                 write(figures, out)
     except KeyboardInterrupt:
         say("Interrupted; the same command goes on with what is left.")
         raise typer.Exit(130) from None
     ledger.complete()
     console = Console()
-    show(figures, console)
+    show(figures.values(), console)
     console.print(f"Written to {out}.")
 
 
 @app.command(hidden=True)
-def measure(model: str, way: Way, workload: Workload, units: int, pairs: int, dtype: str = "auto") -> None:
+def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> None:
     """Measure one thing and print it as JSON."""
-    typer.echo(json.dumps(measuring.measure(model, way, workload, units, pairs, dtype)))
+    typer.echo(json.dumps(measuring.measure(model, way, workload, units, dtype)))
 
 
 @app.command(hidden=True)
 def train(model: str, way: training.Way, rows: int) -> None:
     """Measure one training and print it as JSON."""
     typer.echo(json.dumps(asdict(training.train_once(model, way, rows))))
-
-
-@app.command()
-def writer(
-    rows: Annotated[int, typer.Option(min=1, help="How many rows to write.")] = 1000,
-) -> None:
-    """Measure, without a model, what an export's writer and the graph around a scene take."""
-    show(list(writer_figures(rows)), Console())
 
 
 @app.command()
@@ -119,16 +106,6 @@ def tokens(
         typer.echo(json.dumps(counting.as_json(costs)))
     else:
         counting.show(scenes, costs, Console())
-
-
-@app.command()
-def page(
-    export: Annotated[Path, typer.Argument(help="A folder that `export` wrote.")],
-    scenes: Annotated[int, typer.Option(help="How many scenes to make of its own.")] = 2000,
-) -> None:
-    """Measure the page of a large export in Chromium."""
-    for name, figure in page_figures(export, scenes).items():
-        typer.echo(f"{name}: {figure:g}")
 
 
 @app.command()

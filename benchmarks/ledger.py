@@ -1,14 +1,11 @@
 """What was measured already, so that a run that was cut off goes on where it stopped."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +23,12 @@ class Ledger:
 
     A measurement is taken over from a run that was cut off only if everything `about` names is the same.
 
-    Args:
-        path: The file; made with the first measurement.
-        about: What figures depend on; see `circumstances`.
-        anew: Take over nothing.
-
     Attributes:
         same: Whether the file is of the same circumstances, and with it the figures beside it.
         measured: What a run that was cut off has left, by command.
     """
 
     def __init__(self, path: Path, about: dict[str, Any], *, anew: bool = False) -> None:
-        """Read what is there."""
         self._path, self._about = path, about
         self._used: set[str] = set()
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -48,9 +39,6 @@ class Ledger:
         """What `python -m benchmarks` prints with these arguments, or printed before.
 
         It is a process of its own, so that memory is its own and no two models run at once.
-
-        Raises:
-            subprocess.CalledProcessError: The measurement failed; its error stands above.
         """
         name = " ".join(arguments)
         self._used.add(name)
@@ -58,7 +46,9 @@ class Ledger:
             say(f"there already: {name}")
         else:
             say(name)
-            self.measured[name] = _measure(arguments)
+            command = [sys.executable, "-m", "benchmarks", *arguments]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            self.measured[name] = json.loads(done.stdout.splitlines()[-1])
             self._write()
         return self.measured[name]
 
@@ -90,13 +80,6 @@ def described(about: dict[str, Any]) -> str:
     machine, packages = about["machine"], about["versions"]
     versions_of = ", ".join(f"{name} {version}" for name, version in packages.items())
     return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']:g} GB; {versions_of}"
-
-
-def _measure(arguments: Sequence[str]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return measured
 
 
 def _processor() -> str:

@@ -1,7 +1,5 @@
 """One measurement: a way of answering, a workload, and what it took. Each runs in a process of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import resource
@@ -12,35 +10,43 @@ from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from typing import Literal
 
-from benchmarks.exporting import compare_stores
 from benchmarks.replay import RecordedScene, load, rehearse
-from benchmarks.workloads import shared_prefix, short
-from inference.engine import Completion, Engine, GenerationRequest
+from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
 from inference.loading import load_engine
 from scene.nouns import ModelIdentity
 
 Way = Literal["one at a time", "padded batch", "transformers", "llama"]
-Workload = Literal["short", "prefix", "scenes", "calls", "export"]
+Workload = Literal["short", "prefix", "scenes", "calls"]
+
+SHORT_TOKENS = 64
+SHARED_TOKENS = 32
+
+_THINGS = (
+    "a bridge", "a lantern", "rye bread", "a chess clock", "low tide", "a bicycle bell", "wool",
+    "a night train", "copper", "a garden wall", "the moon", "a ferry", "honey", "a letterbox", "snow",
+    "a violin",
+)  # fmt: skip
+_ASKS = (
+    "Describe", "Praise", "Explain", "Tell a story about", "Sell me", "Warn me of", "Compare the sea with",
+    "Dream of",
+)  # fmt: skip
+
+_RULES = "\n".join(
+    f"Rule {number}: whoever comes by on the day of {thing} brings {other} along, tells the others in plain "
+    "words what it is good for, and leaves before the lamps are lit."
+    for number, (thing, other) in enumerate(zip(_THINGS[:12], _THINGS[4:], strict=True), start=1)
+)
+"""With the chat template about 465 tokens for the tiny model; the table says how many it really were."""
 
 
 @dataclass(slots=True)
 class Measurement:
     """What a workload took.
 
-    Attributes:
-        seconds: Wall time, from the first request to the last reply; loading the model is not in it.
-        units: Requests or scenes that were answered.
-        prompt_tokens: Tokens of all prompts.
-        cached_tokens: How many of them a prefix cache served.
-        completion_tokens: Generated tokens.
-        asked_seconds: How long at least one request was under way. That is not how long the engine computed.
-        loop_seconds: Processor time of the event loop's thread: graph, parsing, recording.
-        processor_seconds: Processor time of all threads, the engine's among them.
-        cores: Processor cores of the machine.
-        peak_bytes: Largest resident memory of the process.
-        unit_seconds: Wall time of each scene.
-        pairs: Of an export, wall times of the same scenes without a store and with one, measured in turn.
-        keep_seconds: Of an export, how long each scene waited until the store had it on the disk.
+    Seconds are wall time from the first request to the last reply, without loading; `asked_seconds` those
+    with at least one request under way, which is not how long the engine computed. `loop_seconds` are
+    processor time of the event loop's thread (graph, parsing, recording), `processor_seconds` of all
+    threads; `peak_bytes` is resident memory.
     """
 
     seconds: float = 0.0
@@ -54,8 +60,6 @@ class Measurement:
     cores: int = 0
     peak_bytes: int = 0
     unit_seconds: list[float] = field(default_factory=list)
-    pairs: list[tuple[float, float]] = field(default_factory=list)
-    keep_seconds: list[float] = field(default_factory=list)
 
     @property
     def tokens_per_second(self) -> float:
@@ -80,16 +84,10 @@ class Metered:
     requests_at_once = 64
 
     def __init__(self, engine: Engine) -> None:
-        """Start at nothing."""
-        self._engine = engine
+        self._engine, self.identity = engine, engine.identity
         self.total = Measurement()
         self._flying = 0
         self._since = 0.0
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The other engine's model."""
-        return self._engine.identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Have the other engine answer."""
@@ -116,24 +114,12 @@ class Metered:
         self._engine.close()
 
 
-def measure(
-    model: str, way: Way, workload: Workload, units: int, pairs: int = 0, dtype: str = "auto"
-) -> dict[str, object]:
+def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> dict[str, object]:
     """Answer a workload in one way.
 
-    Args:
-        model: Name of the model.
-        way: How to answer.
-        workload: `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the requests
-            of recorded scenes all at once, without the graph. `export` is recorded scenes as an export plays
-            them, with its store.
-        units: How many requests or scenes; all at once unless the way is one at a time, or an export decides.
-        pairs: How often an export's scenes are played without its store and with it, to compare; 0 plays
-            them once, with it.
-        dtype: Number format of the weights, as the engine takes it.
-
-    Returns:
-        The fields of a `Measurement`.
+    The workloads `short` and `prefix` are single requests, `scenes` are recorded scenes, `calls` the
+    requests of these all at once, without the graph. All units are under way at once unless the way is one
+    at a time.
     """
     if way in ("one at a time", "padded batch"):
         from benchmarks.plain import PlainGenerate
@@ -142,16 +128,18 @@ def measure(
     else:
         engine = load_engine(model, engine=way, dtype=dtype)
     try:
-        return asdict(asyncio.run(_run(engine, way, workload, units, pairs)))
+        return asdict(asyncio.run(_run(engine, way, workload, units)))
     finally:
         engine.close()
 
 
-async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: int) -> Measurement:
+async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Measurement:
     await engine.generate(short(64)[-1])  # whatever happens only once
     requests: list[GenerationRequest] = []
     if workload == "calls":
-        requests = await calls_of(engine, units)
+        kept = Silent(engine.identity)
+        await rehearse(kept, _scenes(units), units)
+        requests = kept.requests
     elif workload in ("short", "prefix"):
         requests = short(units) if workload == "short" else shared_prefix(units)
     metered = Metered(engine)
@@ -160,11 +148,6 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: 
     if workload == "scenes":
         records = await rehearse(metered, _scenes(units), 1 if way == "one at a time" else units)
         total.unit_seconds = [record.seconds for record in records]
-    elif workload == "export":
-        compared = await compare_stores(metered, _scenes(units), pairs)
-        total.pairs, total.keep_seconds = compared.pairs, compared.keep_seconds
-        total.unit_seconds = compared.scene_seconds
-        units *= 1 + 2 * pairs
     elif way == "padded batch":
         from benchmarks.plain import PlainGenerate
 
@@ -181,13 +164,6 @@ async def _run(engine: Engine, way: Way, workload: Workload, units: int, pairs: 
     return total
 
 
-async def calls_of(engine: Engine, scenes: int) -> list[GenerationRequest]:
-    """Every request that the graph makes for some recorded scenes."""
-    kept = Silent(engine.identity)
-    await rehearse(kept, _scenes(scenes), scenes)
-    return kept.requests
-
-
 class Silent:
     """An engine that answers nothing and keeps what it was asked: recorded scenes go on all the same."""
 
@@ -195,7 +171,6 @@ class Silent:
     requests_at_once = 64
 
     def __init__(self, identity: ModelIdentity) -> None:
-        """Say what model it stands for."""
         self.identity = identity
         self.requests: list[GenerationRequest] = []
 
@@ -217,3 +192,24 @@ def peak_bytes() -> int:
     """Largest resident memory of this process so far; macOS counts in bytes, Linux in kilobytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def short(count: int) -> list[GenerationRequest]:
+    """Requests with short prompts that share next to nothing, at most `SHORT_TOKENS` new tokens each."""
+    return [_request(f"{ask} in a few sentences.", SHORT_TOKENS) for ask in _asks(count)]
+
+
+def shared_prefix(count: int) -> list[GenerationRequest]:
+    """Requests that share a long beginning, at most `SHARED_TOKENS` new tokens each."""
+    return [_request(f"{_RULES}\n\nAs for today: {ask}.", SHARED_TOKENS) for ask in _asks(count)]
+
+
+def _asks(count: int) -> list[str]:
+    most = len(_ASKS) * len(_THINGS)
+    if count > most:
+        raise ValueError(f"there are {most} different requests, not {count}")
+    return [f"{ask} {thing}" for thing in _THINGS for ask in _ASKS][:count]
+
+
+def _request(text: str, max_tokens: int) -> GenerationRequest:
+    return GenerationRequest(messages=(ChatMessage("user", text),), max_tokens=max_tokens)

@@ -1,7 +1,5 @@
 """What an engine is measured against: `generate` of transformers, without anything of ours around it."""
 
-from __future__ import annotations
-
 import asyncio
 
 import torch
@@ -18,17 +16,12 @@ class PlainGenerate:
     """Answers one request at a time, as a script that calls `model.generate` does.
 
     Decoding is free, since `generate` has no constraints; the cap is the request's own.
-
-    Args:
-        model: Name of the model.
-        dtype: Number format of the weights; by itself bf16 where the processor has it.
     """
 
     constrains = True  # not in truth; so that it is sent the same prompts
     requests_at_once = 1
 
     def __init__(self, model: str, dtype: str = "auto") -> None:
-        """Load the model."""
         loaded = load_pretrained(transformers_folder(resolve(model)), name=model, dtype=dtype)
         self.identity = ModelIdentity(id=model, revision=None, engine="generate")
         self._model: PreTrainedModel = loaded.pipeline.pipeline.model

@@ -5,8 +5,6 @@ generated, under its own constraint and at most as long as the recorded reply, a
 recorded reply.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import zlib
@@ -22,7 +20,7 @@ from pydantic import PrivateAttr
 
 from graph import build_graph
 from graph.play import play
-from inference.chat_model import EngineChatModel
+from inference.chat_model import EngineChatModel, Stops
 from inference.engine import Engine, GenerationRequest
 from scene.record import ModelCall, SceneRecord
 from scene.settings import SceneSettings
@@ -37,13 +35,8 @@ Label = tuple[str, str | None, int | None, str, int, int]
 class Reply:
     """A recorded reply.
 
-    Attributes:
-        label: Which call it is the reply to.
-        text: What was said.
-        tokens: Its length, end token included.
-        likelihoods: Those of weighed choices.
-        asked: Stands for the last message, which tells calls of the same label apart as long as prompts are
-            worded as they were.
+    `asked` stands for the last message, which tells calls of the same label apart as long as prompts are
+    worded as they were; the tokens include the end token.
     """
 
     label: Label
@@ -94,13 +87,9 @@ class ReplayModel(EngineChatModel):
         return self._answered
 
     async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
-        assert run_manager is not None
+        assert isinstance(run_manager, AsyncCallbackManagerForLLMRun)
         replies = self._replies.get(label_of(run_manager.metadata, len(messages)))
         if not replies:
             raise ReplayError(
@@ -124,11 +113,7 @@ class ReplayModel(EngineChatModel):
 
 
 async def rehearse(engine: Engine, scenes: Sequence[RecordedScene], side_by_side: int) -> list[SceneRecord]:
-    """Play recorded scenes, so many at a time.
-
-    Raises:
-        ReplayError: The recorded scenes don't fit the graph.
-    """
+    """Play recorded scenes, so many at a time."""
     some = asyncio.Semaphore(side_by_side)
 
     async def one(scene: RecordedScene) -> SceneRecord:
@@ -178,14 +163,9 @@ def save(scenes: Sequence[RecordedScene], path: Path = SCENES) -> None:
 
 def label_of(metadata: dict[str, Any], messages: int) -> Label:
     """Label of a call, by what LangChain is told about it."""
-    return (
-        metadata["scene_node"],
-        metadata["scene_role"],
-        metadata["scene_turn"],
-        metadata["scene_prompt"],
-        metadata["scene_attempt"],
-        messages,
-    )
+    names = ("node", "role", "turn", "prompt", "attempt")
+    node, role, turn, prompt, attempt = (metadata[f"scene_{name}"] for name in names)
+    return node, role, turn, prompt, attempt, messages
 
 
 def _reply(call: ModelCall) -> Reply:

@@ -1,8 +1,7 @@
 """Figures as a table and as JSON."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,13 +18,8 @@ GB = 1e9
 class Figure:
     """One measured figure.
 
-    Attributes:
-        name: What was measured, model first.
-        value: The figure.
-        unit: Its unit.
-        baseline: What it is compared with, in the same unit; None where it stands alone.
-        ratio: How many times better than the baseline.
-        ceiling: What the engine does in its best case, in the same unit, where that was measured.
+    Baseline and ceiling, which is what the engine does in its best case, are in the same unit; the ratio
+    says how many times better than the baseline it is.
     """
 
     name: str
@@ -51,28 +45,19 @@ def compared(
     )
 
 
-def write(figures: list[Figure], path: Path) -> None:
+def write(figures: dict[str, Figure], path: Path) -> None:
     """Write figures as a JSON list; a run that is killed meanwhile leaves the list that was there."""
-    replace_file(path, json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    replace_file(path, json.dumps([asdict(figure) for figure in figures.values()], indent=2) + "\n")
 
 
-def read(path: Path) -> list[Figure]:
-    """Figures that were written; none where there is no file."""
+def read(path: Path) -> dict[str, Figure]:
+    """Figures that were written, by name; none where there is no file."""
     if not path.exists():
-        return []
-    return [Figure(**figure) for figure in json.loads(path.read_text(encoding="utf-8"))]
+        return {}
+    return {figure["name"]: Figure(**figure) for figure in json.loads(path.read_text(encoding="utf-8"))}
 
 
-def put(figure: Figure, figures: list[Figure]) -> None:
-    """Put a figure in place of the one of the same name, or at the end."""
-    for place, other in enumerate(figures):
-        if other.name == figure.name:
-            figures[place] = figure
-            return
-    figures.append(figure)
-
-
-def show(figures: list[Figure], console: Console) -> None:
+def show(figures: Iterable[Figure], console: Console) -> None:
     """Print figures as a table."""
     table = Table(box=None, pad_edge=False)
     for column in ("", "value", "unit", "baseline", "ratio", "ceiling"):

@@ -1,38 +1,25 @@
 """Which measurements make which figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import fmean, median
 from typing import Literal
 
-from benchmarks.exporting import AT_ONCE
 from benchmarks.ledger import Ledger
 from benchmarks.measure import Measurement, Way, Workload
 from benchmarks.report import GB, Figure, compared
 
-Group = Literal["requests", "scenes", "export", "training"]
+Group = Literal["requests", "scenes", "training"]
 """Figures that are measured together."""
 
 ENGINES: tuple[Way, ...] = ("transformers", "llama")
-EXPORTING: Way = "llama"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """How much is measured with one model.
 
-    Attributes:
-        model: Name of the model.
-        requests: Requests that are in flight at once.
-        lone_requests: Requests that are answered one at a time.
-        scenes: Scenes that are played side by side.
-        lone_scenes: Scenes whose calls are answered one at a time, where all would take hours; both ways are
-            compared by scenes an hour.
-        export_pairs: How often the scenes of an export are played without its store and with it; 0 where
-            they take so long that what the store takes is lost in it.
-        minutes: About how long each group of figures takes on two processor cores.
+    Fewer scenes are played with one call at a time, where all would take hours. Minutes are on two processor
+    cores.
     """
 
     model: str
@@ -40,7 +27,6 @@ class Size:
     lone_requests: int
     scenes: int
     lone_scenes: int
-    export_pairs: int
     minutes: dict[Group, int]
 
 
@@ -50,8 +36,7 @@ TINY = Size(
     lone_requests=32,
     scenes=16,
     lone_scenes=2,
-    export_pairs=3,
-    minutes={"requests": 9, "scenes": 15, "export": 20, "training": 5},
+    minutes={"requests": 9, "scenes": 15, "training": 5},
 )
 DEFAULT = Size(
     model="default",
@@ -59,8 +44,7 @@ DEFAULT = Size(
     lone_requests=6,
     scenes=8,
     lone_scenes=1,
-    export_pairs=0,
-    minutes={"requests": 30, "scenes": 50, "export": 16, "training": 40},
+    minutes={"requests": 30, "scenes": 50, "training": 40},
 )
 
 
@@ -130,34 +114,6 @@ def scenes_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
         yield compared(f"{size.model}: a scene alone, {engine}: peak memory", alone.peak_bytes / GB, "GB")
 
 
-def export_figures(size: Size, ledger: Ledger) -> Iterator[Figure]:
-    """Scenes through an export's store, which has every row on the disk, against the same without it."""
-    stored = run(ledger, size.model, EXPORTING, "export", AT_ONCE, size.export_pairs)
-    of = f"{size.model}: {AT_ONCE} scenes at once through the export's store, {EXPORTING}"
-    if stored.pairs:
-        # A ratio within its pair, since a machine gets faster and slower.
-        ratios = sorted(without / kept for without, kept in stored.pairs)
-        yield Figure(
-            name=f"{of}, against none, median of {len(ratios)} pairs",
-            value=round(3600 * AT_ONCE / median(kept for _, kept in stored.pairs), 1),
-            unit="scenes/h",
-            baseline=round(3600 * AT_ONCE / median(without for without, _ in stored.pairs), 1),
-            ratio=round(median(ratios), 3),
-        )
-        yield compared(f"{of}, against none, lowest ratio", ratios[0], "x")
-        yield compared(f"{of}, against none, highest ratio", ratios[-1], "x")
-    else:
-        yield compared(of, stored.units_per_hour, "scenes/h")
-    waited = 100 * sum(stored.keep_seconds) / (sum(stored.unit_seconds) + sum(stored.keep_seconds))
-    yield compared(f"{of}: of a scene's time, waiting for the disk", waited, "%")
-    yield compared(f"{of}: waiting for the disk, a scene", 1000 * fmean(stored.keep_seconds), "ms")
-    yield compared(f"{of}: peak memory", stored.peak_bytes / GB, "GB")
-
-
-def run(ledger: Ledger, model: str, way: Way, workload: Workload, units: int, pairs: int = 0) -> Measurement:
-    """Measure in a process of its own; see `benchmarks.measure.measure`.
-
-    Raises:
-        subprocess.CalledProcessError: The measurement failed; its error stands above.
-    """
-    return Measurement(**ledger.take("measure", model, way, workload, str(units), str(pairs)))
+def run(ledger: Ledger, model: str, way: Way, workload: Workload, units: int) -> Measurement:
+    """Measure in a process of its own; see `benchmarks.measure.measure`."""
+    return Measurement(**ledger.take("measure", model, way, workload, str(units)))

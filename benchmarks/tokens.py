@@ -6,37 +6,41 @@ are under way together count one after the other, as they come, since engines le
 beginning wait for each other too.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Silent
 from benchmarks.replay import RecordedScene, ReplayModel, Reply
-from benchmarks.writer import MODEL
 from graph import build_graph
 from graph.play import play
 from inference.engine import ChatMessage, GenerationRequest
-from inference.models.gguf_tokenizer import tokenizer_folder
+from inference.models.gguf_tokenizer import tokenizer_folder, tokenizer_in
 from inference.models.local import gguf_file, no_progress, transformers_folder
 from inference.models.sources import EmbeddedSource, GgufSource, resolve
+from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
+
+if TYPE_CHECKING:
+    from inference.batching.chat_prompt import ChatPrompts
 
 CASES = ("first", "later", "export")
 """The very first scene on a machine; a lone one later, where the cache has the beginnings of all prompts
 (system message and examples); one of an export, where it has the scenes before besides."""
 
+MODEL = ModelIdentity(id="none", revision=None, engine="none")
+
 COLUMNS = ("calls", "prompt", *CASES, "generated")
 
 Tokens: TypeAlias = Sequence[Hashable]
+Tokenizer: TypeAlias = "ChatPrompts | Pieces"
 Call: TypeAlias = tuple[GenerationRequest, Reply]
 Costs: TypeAlias = Mapping[str, Counter[str]]
 """The columns by name of call, summed over the calls of a scene."""
@@ -48,18 +52,6 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _UNASKED = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-
-
-class Tokenizer(Protocol):
-    """What `ChatPrompts` does with a model's own."""
-
-    def token_ids(self, messages: Sequence[ChatMessage]) -> Tokens:
-        """Prompt tokens up to where the reply begins."""
-        ...
-
-    def ids(self, text: str) -> Tokens:
-        """Tokens of a text."""
-        ...
 
 
 class Pieces:
@@ -78,20 +70,17 @@ class Pieces:
             tokens += ["<|im_start|>", said.role, "\n", *self.ids(said.content), "<|im_end|>", "\n"]
         return [*tokens, "<|im_start|>", "assistant", "\n"]
 
-    def ids(self, text: str) -> tuple[str, ...]:
+    @staticmethod
+    @cache
+    def ids(text: str) -> tuple[str, ...]:
         """Pieces of a text."""
-        return _pieces(text)
+        return tuple(_PIECE.findall(text))
 
 
 class PrefixCache:
-    """What was computed, as paths from one root.
-
-    Args:
-        known: What is there from the start.
-    """
+    """What was computed, as paths from one root."""
 
     def __init__(self, known: Iterable[Tokens] = ()) -> None:
-        """Keep what is known."""
         self._root: _Node = {}
         for tokens in known:
             self.keep(tokens)
@@ -113,14 +102,7 @@ class PrefixCache:
 
 
 def real_tokenizer(model: str) -> Tokenizer:
-    """The tokenizer of a model, which is fetched where it is not here.
-
-    Raises:
-        ModelNotFoundError: The name means no model.
-        ModelLoadError: It can't be fetched or read.
-    """
-    from transformers import AutoTokenizer
-
+    """The tokenizer of a model, which is fetched where it is not here."""
     from inference.batching.chat_prompt import ChatPrompts
 
     source = resolve(model)
@@ -128,15 +110,11 @@ def real_tokenizer(model: str) -> Tokenizer:
         folder = tokenizer_folder(gguf_file(source, None, no_progress))
     else:
         folder = transformers_folder(source)
-    return ChatPrompts(AutoTokenizer.from_pretrained(str(folder), local_files_only=True), model)
+    return ChatPrompts(tokenizer_in(folder), model)
 
 
 def costs_of(scenes: Sequence[RecordedScene], tokenizer: Tokenizer) -> list[Costs]:
-    """What each scene takes; the export plays these scenes, after the beginnings of all their prompts.
-
-    Raises:
-        ReplayError: The recorded scenes don't fit the graph.
-    """
+    """What each scene takes; the export plays these scenes, after the beginnings of all their prompts."""
     played = [asyncio.run(_played(scene)) for scene in scenes]
     requests = [request for calls in played for request, _ in calls]
     opening = ChatMessage("user", "")
@@ -216,8 +194,3 @@ def _rounded(cost: Mapping[str, float]) -> dict[str, float]:
 
 def _sum(costs: Collection[Mapping[str, float]]) -> Mapping[str, float]:
     return {column: sum(cost[column] for cost in costs) for column in COLUMNS}
-
-
-@cache
-def _pieces(text: str) -> tuple[str, ...]:
-    return tuple(_PIECE.findall(text))

@@ -3,8 +3,6 @@
 `python -m benchmarks compare --only training` prints the figures.
 """
 
-from __future__ import annotations
-
 import random
 import tempfile
 import time
@@ -40,10 +38,7 @@ _WORDS = (
 class Training:
     """What a training took.
 
-    Attributes:
-        tokens: Trained tokens, padding not counted.
-        seconds: Wall time of the steps; loading the model is not in it.
-        peak_bytes: Largest resident memory of the process.
+    Padding is not counted, nor the time of loading the model.
     """
 
     tokens: int
@@ -52,13 +47,7 @@ class Training:
 
 
 def training_figures(model: str, ledger: Ledger, *, long: bool = True) -> Iterator[Figure]:
-    """Both ways on the same rows, and the time of a whole training.
-
-    Args:
-        model: Name of the model.
-        ledger: Takes the measurements.
-        long: Whether to train on `LONG_ROWS` rows too.
-    """
+    """Both ways on the same rows, and the time of a whole training."""
     plain, small = run(ledger, model, "plain", ROWS), run(ledger, model, "cpu-small", ROWS)
     yield compared(
         f"{model}: training with cpu-small against a plain SFTTrainer in float32",
@@ -132,9 +121,5 @@ def train_once(model: str, way: Way, rows: int) -> Training:
 
 
 def run(ledger: Ledger, model: str, way: Way, rows: int) -> Training:
-    """The same in a process of its own.
-
-    Raises:
-        subprocess.CalledProcessError: The measurement failed; its error stands above.
-    """
+    """The same in a process of its own."""
     return Training(**ledger.take("train", model, way, str(rows)))

@@ -1,10 +1,8 @@
 """Draws the pictures of the documents, from a recorded scene: `make pictures`.
 
 The terminal is drawn by the code that `run` and `explain` show a scene with; the page is photographed in
-Chromium; `docs/studio_pictures.py` draws what a `make studio` server says.
+Chromium.
 """
-
-from __future__ import annotations
 
 import io
 import re
@@ -14,10 +12,9 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from benchmarks.browser import chromium
 from cli.views.display import SceneView
-from docs import studio_pictures
 from scene.record import SceneRecord
+from tests.chromium import chromium
 from viewer.page import scene_page
 
 HERE = Path(__file__).parent
@@ -69,15 +66,10 @@ def photograph(browser: Browser, address: str, width: int, height: int, scheme: 
 
 
 def main() -> None:
-    """Draw them all anew.
-
-    Raises:
-        FileNotFoundError: There is no Chromium.
-    """
+    """Draw them all anew."""
     record = SceneRecord.from_json(RECORD.read_text(encoding="utf-8"))
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "run.svg").write_text(terminal(record), encoding="utf-8")
-    studio_pictures.draw()
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "scene.html"
         file.write_text(scene_page(record), encoding="utf-8")

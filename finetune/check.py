@@ -1,7 +1,5 @@
 """The last step of a training: the adapter is loaded from disk, and has to answer and to stop."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from dataclasses import asdict, dataclass
@@ -24,9 +22,7 @@ QUESTIONS = (
 MAX_TOKENS = 512
 """Room for an answer. One that has not ended by then is taken for one that never does."""
 
-
 TRIES = 4
-"""How often a question is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Checkpoints of a training: which of them are whole, and so can be gone on from."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,6 @@ def whole_checkpoints(out: Path) -> list[Path]:
     """The whole checkpoints of a training, in the order of their steps.
 
     The trainer writes its state last, so a checkpoint that was cut off, by a full disk or a kill, has none.
-
-    Args:
-        out: Folder of the training.
     """
     found = (out / FOLDER).glob("checkpoint-*")
     return sorted((path for path in found if state_of(path).get("global_step") == step_of(path)), key=step_of)

@@ -41,14 +41,10 @@ class Encoded:
 class Lengths:
     """What became of the rows of a split.
 
-    Attributes:
-        rows: Rows that are trained on; for KTO each answer is one.
-        tokens: Their tokens.
-        counted: Those of them that the loss counts.
-        truncated: Rows whose answer was cut, so that they don't teach to end.
-        dropped: Rows left out, since their prompt alone fills the length.
-        parts: Those of them whose part is known, by part.
-        unlearned: Rows whose answer is to be avoided, for KTO.
+    For KTO each answer is a row. `counted` are the tokens that the loss counts; `truncated` rows had their
+    answer cut, so that they don't teach to end; `dropped` ones are left out, since their prompt alone fills
+    the length, and `parts` says of which parts they are, where that is known. `unlearned` answers are to be
+    avoided.
     """
 
     rows: int = 0
@@ -68,17 +64,11 @@ class Lengths:
 class Encoder:
     """Encodes for one model.
 
-    Args:
-        tokenizer: Its tokenizer.
-        model: The model, for the end tokens that its configurations name; None as for a GGUF file.
-        name: What the user called it.
-
     Raises:
         ModelLoadError: There is no chat template.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None, name: str) -> None:
-        """Probe the template and collect what may end an answer."""
         self._tokenizer = tokenizer
         self._prompts = ChatPrompts(tokenizer, name)
         self._name = name
@@ -129,11 +119,7 @@ def encode_split(
 ) -> EncodedSplit:
     """Encode examples for `SFTTrainer` (`input_ids`, `labels`) or, where they hold two answers, `DPOTrainer`.
 
-    Args:
-        encoder: For the model to train.
-        examples: What to learn.
-        max_length: Most tokens of a row.
-        apart: Make each answer a row of its own, as `KTOTrainer` takes them.
+    Taken `apart`, each answer is a row of its own, for `KTOTrainer`.
 
     Raises:
         InputError: The chat template can't be masked.

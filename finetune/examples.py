@@ -1,7 +1,5 @@
 """Reading a data set to train on: whichever format it is in, prompts and answers come out."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,14 +45,8 @@ _SPEAKERS: dict[str, Role] = {
 class Example:
     """A prompt, and the answer to learn, the one to avoid, or both.
 
-    Attributes:
-        prompt: Messages to answer.
-        answer: The answer to learn; None for KTO alone.
-        rejected: The answer to avoid, for DPO and KTO.
-        part: Part of the mix, where the data set names it. For accounts alone, as what follows: it is no part
-            of `digest`.
-        scene: Id of the scene that the row comes from, where the data set names it.
-        name: What `monopolylogue dataset` calls the row, or else its place.
+    One of the answers is None for KTO alone. Part, scene and name (what `monopolylogue dataset` calls the
+    row, or its place) are for accounts, and no part of `digest`.
     """
 
     prompt: tuple[ChatMessage, ...]
@@ -68,11 +60,8 @@ class Example:
 def read_examples(data: str, method: Method, subset: str | None = None) -> dict[str, list[Example]]:
     """The examples of a data set by split, `train` and, where there is one, `validation`.
 
-    Args:
-        data: A folder that `monopolylogue dataset` wrote, a file, or a hub id; see
-            `scene.tables.rows.read_splits`.
-        method: What it is to be used for.
-        subset: Configuration of the data set, where there are several.
+    The data set is a folder that `monopolylogue dataset` wrote, a file, or a hub id; see
+    `scene.tables.rows.read_splits`.
 
     Raises:
         InputError: It can't be loaded, or holds a row in none of the formats that the method takes.
@@ -99,11 +88,6 @@ def digest(examples: Mapping[str, Sequence[Example]]) -> str:
 
 def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
     """The example that a row is.
-
-    Args:
-        row: Its cells by column.
-        method: What it is to be used for.
-        where: The row, for a refusal.
 
     Raises:
         InputError: It is in none of the formats that the method takes.

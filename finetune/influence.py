@@ -52,10 +52,7 @@ KEPT = "gradients.npz"
 class Stage:
     """Weights of the adapter at one time of its training.
 
-    Attributes:
-        folder: Where they are.
-        step: After which step; None for the saved adapter.
-        weight: Share of the training that it stands for.
+    The step is None for the saved adapter; the weight is the share of the training that it stands for.
     """
 
     folder: Path
@@ -65,16 +62,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """An adapter, and what it learned from.
-
-    Attributes:
-        source: The adapter.
-        settings: How it was trained.
-        data: Where the rows are.
-        digest: Of the rows.
-        examples: Those of the train split.
-        stages: Its checkpoints, or itself where none is left.
-    """
+    """An adapter, and what it learned from."""
 
     source: AdapterSource
     settings: TrainingSettings
@@ -86,11 +74,6 @@ class Learned:
 
 def learned(adapter: str, data: str | None = None, checkpoints: int = 2) -> Learned:
     """Find what an adapter was trained on; loads no model.
-
-    Args:
-        adapter: Folder that `train` wrote.
-        data: Where the rows are now, if not where they were.
-        checkpoints: Use the last so many.
 
     Raises:
         InputError: It is no adapter of ours, sits on another base by now, or its rows are not there.
@@ -144,12 +127,6 @@ def influences(
     """How far each row taught an answer to a question, from 1 down to -1, where it taught the opposite.
 
     Rows that were too long to be learned are not among them.
-
-    Args:
-        one: The adapter.
-        question: The question.
-        answer: The answer.
-        on_row: Called with how many gradients of rows are computed, and of how many.
 
     Raises:
         ModelLoadError: Adapter and base don't belong together, or one of them can't be loaded.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from finetune.check import QUESTIONS
-from finetune.ollama import modelfile
 from finetune.train import saving_to
 from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage
@@ -41,10 +43,17 @@ QUANTIZED = 0.2
 """Divergence that the fewer bits of a GGUF file may add; with more, it was written wrong."""
 
 GGUF = "model.gguf"
-"""Name of that file."""
 
 KNOWN_WEIGHTS = {0, 1, 2, 3, 7, 8, 9, *range(11, 19)}
 """Formats of weights that can be made of a model alone, as llama.cpp numbers them: up to Q6_K."""
+
+
+_SYSTEM, _FIRST, _REPLY, _SECOND = "SYSTEM-0", "FIRST-0", "REPLY-0", "SECOND-0"
+_SHAPE = re.compile(
+    rf"(?P<begin>.*?)system(?P<name>.*?){_SYSTEM}(?P<end>.*?)user(?P=name){_FIRST}(?P=end)"
+    rf"assistant(?P=name){_REPLY}(?P=end)user(?P=name){_SECOND}(?P=end)assistant(?P=name)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +75,7 @@ class Merged:
 def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
     """Merge an adapter into its base and write the model as safetensors, in the base's number format.
 
-    Args:
-        adapter: Folder of the adapter.
-        out: Folder of the model; it must not exist yet, or be empty.
-        gguf: Write the model as a GGUF file too, with a Modelfile for Ollama.
+    With `gguf` it is a GGUF file too, with a Modelfile for Ollama.
 
     Raises:
         InputError: It is no adapter, the folder is taken, or the disk is full.
@@ -181,11 +187,7 @@ def _divergence(ones: list[torch.Tensor], others: list[torch.Tensor]) -> float:
 
 
 def _demand(divergence: float, most: float, change: float, adapter: str) -> None:
-    """See that what was merged is what base and adapter were, and that the adapter is still in it.
-
-    Raises:
-        UnusableAdapterError: It is not.
-    """
+    """See that what was merged is what base and adapter were, and that the adapter is still in it."""
     most = min(most, max(SHARE * change, NOISE))
     if not divergence <= most:  # not a number is refused too
         raise UnusableAdapterError(
@@ -201,3 +203,32 @@ def _card(source: AdapterSource, adapter: str) -> str:
         f"# {source.base.id} with an adapter merged in\n\nMade of the adapter `{Path(adapter).name}` by "
         "`monopolylogue merge`; the adapter's card says what it was trained on.\n"
     )
+
+
+def modelfile(words: PreTrainedTokenizerBase, file: str) -> str:
+    """A Modelfile for a GGUF file beside it.
+
+    Ollama knows the templates of the usual families by that in the file. Where every turn is told in the same
+    way, as in ChatML, it is written out besides, with the system message that the model's own would add.
+    """
+    lines = [f"FROM ./{file}"]
+    turns = [("system", _SYSTEM), ("user", _FIRST), ("assistant", _REPLY), ("user", _SECOND)]
+    found = _SHAPE.fullmatch(_rendered(words, turns))
+    if found is not None:
+        begin = found["begin"].removeprefix(str(words.bos_token)) if words.bos_token else found["begin"]
+        turn = f"{{{{ .Role }}}}{found['name']}{{{{ .Content }}}}{found['end']}"
+        template = f"{begin}{{{{ range .Messages }}}}{turn}{{{{ end }}}}assistant{found['name']}"
+        lines.append(f'TEMPLATE """{template}"""')
+        alone = _rendered(words, [("user", _FIRST)]).partition(f"{found['end']}user{found['name']}{_FIRST}")
+        if alone[1] and alone[0].startswith(start := f"{found['begin']}system{found['name']}"):
+            lines.append(f'SYSTEM """{alone[0].removeprefix(start)}"""')
+    return "\n".join(lines) + "\n"
+
+
+def _rendered(words: PreTrainedTokenizerBase, turns: list[tuple[str, str]]) -> str:
+    """The prompt of a conversation; empty where the template refuses it."""
+    chat = [{"role": role, "content": content} for role, content in turns]
+    try:
+        return str(words.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    except TemplateError:
+        return ""

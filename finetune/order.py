@@ -1,7 +1,5 @@
 """The order in which a training sees its rows. Heavy: transformers comes with it."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -19,16 +17,9 @@ class EpochOrder(Sampler[int], TrainerCallback):
     Where several rows make a batch, rows of like length can come into one, so that little is padding; the
     batches are shuffled then. A step that is all short rows would give each token of theirs more weight than
     those of other rows have, which is why one row at a time is never put beside its like.
-
-    Args:
-        lengths: Tokens of each row.
-        batch: Rows of a batch.
-        group: Whether to put rows of like length together.
-        seed: Of the training.
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, *, group: bool, seed: int) -> None:
-        """Begin with the first epoch."""
         self._lengths = lengths
         self._batch = batch
         self._group = group and batch > 1
@@ -36,11 +27,9 @@ class EpochOrder(Sampler[int], TrainerCallback):
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Rows of an epoch."""
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        """The numbers of the rows in this epoch's order."""
         dice = random.Random(f"{self._seed} {self.epoch}")
         order = list(range(len(self)))
         dice.shuffle(order)

@@ -1,41 +1,30 @@
 """How far a training has come, and how long it took. Heavy: transformers comes with it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from finetune.training import Step
 
 
 class Reporting(TrainerCallback):
-    """Tells somebody how far the training has come.
-
-    Args:
-        on_step: Called after every step, in the main process.
-    """
+    """Tells somebody how far the training has come."""
 
     def __init__(self, on_step: Callable[[Step], None]) -> None:
-        """Nothing is known yet."""
         self._on_step = on_step
         self._began = 0.0
         self._from = (0, 0)
         self._loss: float | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_train_begin(self, args: object, state: TrainerState, *rest: object, **kwargs: object) -> None:
         """Start the clock."""
         self._began = time.monotonic()
         self._from = (state.global_step, state.num_input_tokens_seen)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_step_end(self, args: object, state: TrainerState, *rest: object, **kwargs: object) -> None:
         """Report, once a step is done."""
         if not state.is_world_process_zero:
             return
@@ -51,14 +40,7 @@ class Reporting(TrainerCallback):
             )
         )
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: object,
-    ) -> None:
+    def on_log(self, *args: object, logs: dict[str, float] | None = None, **kwargs: object) -> None:
         """Keep the loss."""
         self._loss = (logs or {}).get("loss", self._loss)
 
@@ -73,9 +55,7 @@ class LastStep(TrainerCallback):
     Where the last step is not that of an epoch, the trainer would take one more before it looks.
     """
 
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_epoch_begin(self, args: object, state: TrainerState, *rest: object, **kwargs: object) -> None:
         """Look first."""
         if state.global_step >= state.max_steps:
             raise NoStepLeftError
@@ -91,7 +71,6 @@ class Clock(TrainerCallback, ExportableState):
     """
 
     def __init__(self) -> None:
-        """Stand still."""
         self.seconds = 0.0
         self._last: float | None = None
 
@@ -100,18 +79,14 @@ class Clock(TrainerCallback, ExportableState):
         self._tick()
         return {"args": {}, "attributes": {"seconds": self.seconds}}
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_train_begin(self, args: object, state: TrainerState, *rest: object, **kwargs: object) -> None:
         """Go on from what the checkpoint says; one that older code wrote says nothing."""
         callbacks: Any = state.stateful_callbacks  # a dictionary by now, whatever it is declared as
         kept = callbacks.setdefault(type(self).__name__, self.state())
         self.seconds = kept["attributes"]["seconds"]
         self._last = time.monotonic()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_train_end(self, args: object, state: TrainerState, *rest: object, **kwargs: object) -> None:
         """Stop."""
         self._tick()
         self._last = None

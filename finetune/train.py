@@ -1,8 +1,5 @@
 """The training recipe, from a data set to an adapter that was seen to answer. Read it from top to bottom."""
 
-from __future__ import annotations
-
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -17,14 +14,14 @@ from safetensors import SafetensorError
 
 from finetune.check import check_answers
 from finetune.checkpoints import FOLDER, last_checkpoint, step_of
-from finetune.curve import write_curve
 from finetune.encoding import Encoder, Lengths, encode_splits
 from finetune.examples import digest, read_examples
-from finetune.model_card import model_card
+from finetune.model_card import model_card, write_curve
 from finetune.training import Step, TrainingSettings, settings_from
+from inference.models.cache import is_full
 from inference.models.sources import AdapterSource, resolve
 from scene.errors import InputError, UnusableAdapterError
-from scene.files import put_in_place
+from scene.files import replace_file
 
 SETTINGS, CARD = "training.yaml", "README.md"
 
@@ -34,13 +31,7 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What a training came to.
-
-    Attributes:
-        folder: Where the adapter is.
-        metrics: Losses, tokens, seconds.
-        lengths: What became of the rows, by split.
-    """
+    """What a training came to."""
 
     folder: Path
     metrics: dict[str, float]
@@ -93,6 +84,7 @@ def train(
     from finetune import trainer as trainers  # torch and TRL come with it
     from finetune import trials
     from finetune.reporting import Reporting
+    from inference.transformers_engine.forward import ForwardPass
 
     with trainers.quiet():
         words, network = trainers.load(source, settings)
@@ -106,7 +98,7 @@ def train(
 
         # 3. Train, once it was seen that the model can be trained and would answer.
         with trials.named(model, network):
-            trials.demand_attention(network, model)
+            ForwardPass(network, model)  # refuses layers that the engine does not know
             trainer = trainers.make(network, words, splits, settings, out / FOLDER)
             trials.try_out(trainer, words, model)
         if on_step is not None:
@@ -124,7 +116,7 @@ def train(
             card = partial(model_card, source.id, data, settings, metrics, lengths)
             if first:
                 write_curve(trainer.state.log_history, out, f"{source.id}, {settings.method}")
-                write_text(out / CARD, card())
+                replace_file(out / CARD, card())
 
     # 5. Load it as anybody would, and let it answer. If it does, the training is done.
     del trainer, network
@@ -132,16 +124,12 @@ def train(
         with saving_to(out):
             if check:
                 demand_answers(out, card)
-            write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+            replace_file(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return Trained(folder=out, metrics=metrics, lengths=lengths)
 
 
 def demand_answers(out: Path, card: Callable[..., str]) -> None:
     """Let a saved adapter answer. What does not is kept, and its card says why it is not fit for use.
-
-    Args:
-        out: Folder of the adapter.
-        card: Makes the card; takes a `fault`.
 
     Raises:
         UnusableAdapterError: Answers are empty or don't end.
@@ -149,7 +137,7 @@ def demand_answers(out: Path, card: Callable[..., str]) -> None:
     try:
         check_answers(out)
     except UnusableAdapterError as error:
-        write_text(out / CARD, card(fault=str(error)))
+        replace_file(out / CARD, card(fault=str(error)))
         raise
 
 
@@ -165,7 +153,7 @@ def claim(out: Path, run: dict[str, Any], settings: TrainingSettings, *, resume:
     if last_checkpoint(out) is None and not (out / "adapter_config.json").exists():  # nothing can be lost
         with saving_to(out):
             out.mkdir(parents=True, exist_ok=True)
-            write_text(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
+            replace_file(note, yaml.safe_dump(run, sort_keys=False, allow_unicode=True))
         return
     if not resume:
         raise InputError(f"{out} holds a training; go on with it by --resume, or give --out another folder.")
@@ -207,7 +195,7 @@ def saving_to(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        if not _no_room(error):
+        if not is_full(error):
             raise
         checkpoint = last_checkpoint(out)
         left = "nothing was kept" if checkpoint is None else f"step {step_of(checkpoint)} is kept"
@@ -215,18 +203,3 @@ def saving_to(out: Path) -> Iterator[None]:
             f"The disk that holds {out} is full; {left}: free some space and run the command again "
             "with --resume."
         ) from error
-
-
-def _no_room(error: Exception) -> bool:
-    """Whether an error of Python, of safetensors or of torch's writer says that the disk is full."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    text = str(error)
-    return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file whole or not at all."""
-    fresh = path.with_name(path.name + ".partial")
-    fresh.write_text(text, encoding="utf-8")
-    put_in_place(fresh, path)

@@ -1,7 +1,5 @@
 """TRL's trainers over rows that are encoded already. Heavy: torch, TRL and PEFT come with it."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 import json
@@ -107,13 +105,6 @@ def make(
     """The trainer. It gets LoRA layers into every linear layer of the model but the last.
 
     Routers between experts stay as they are: some are linear layers that give more than a product.
-
-    Args:
-        model: The base.
-        words: Its tokenizer.
-        splits: `train`, and `validation` if there is one.
-        settings: How.
-        checkpoints: Folder for checkpoints.
     """
     validation = splits["validation"].rows if "validation" in splits else []
     options = arguments(model, settings, checkpoints, validates=bool(validation))
@@ -186,11 +177,7 @@ def run(trainer: Trainer, checkpoint: Path | None) -> None:
 
 
 class OwnOrder(Trainer):
-    """Takes rows in an order that is not the trainer's.
-
-    Attributes:
-        order: That order.
-    """
+    """Takes rows in an order that is not the trainer's."""
 
     order: EpochOrder
 

@@ -18,6 +18,12 @@ REPORTERS = ("none", "trackio", "wandb", "tensorboard")
 Method = Literal["sft", "dpo", "kto"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
+_LEAST = {
+    **dict.fromkeys(("max_steps", "warmup", "weight_decay", "lora_dropout"), 0),
+    **dict.fromkeys(("batch_size", "accumulation", "lora_r", "lora_alpha", "save_steps"), 1),
+    **dict.fromkeys(("keep", "logging_steps"), 1),
+    "max_length": 8,
+}
 LENIENT = frozenset({"save_steps", "logging_steps", "keep", "report_to"})
 """Settings that may change when a training goes on: none of them changes what is learned."""
 
@@ -90,20 +96,7 @@ class TrainingSettings:
         Raises:
             InputError: A value is out of its range.
         """
-        for name, low in (
-            ("max_steps", 0),
-            ("batch_size", 1),
-            ("accumulation", 1),
-            ("max_length", 8),
-            ("lora_r", 1),
-            ("lora_alpha", 1),
-            ("save_steps", 1),
-            ("keep", 1),
-            ("logging_steps", 1),
-            ("warmup", 0),
-            ("weight_decay", 0),
-            ("lora_dropout", 0),
-        ):
+        for name, low in _LEAST.items():
             if not getattr(self, name) >= low:
                 raise InputError(f"{name} must be at least {low}, not {getattr(self, name)}.")
         for name in ("epochs", "learning_rate", "beta", "desirable_weight", "undesirable_weight"):
@@ -111,16 +104,10 @@ class TrainingSettings:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)}.")
         if self.warmup >= 1 or self.lora_dropout >= 1:
             raise InputError("warmup and lora_dropout are shares and must be below 1.")
-        for name, known in (
-            ("method", METHODS),
-            ("dtype", DTYPES),
-            ("schedule", SCHEDULES),
-            ("report_to", REPORTERS),
-        ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"There is no {name} {getattr(self, name)!r}; give one of {', '.join(known)}."
-                )
+        known = {"method": METHODS, "dtype": DTYPES, "schedule": SCHEDULES, "report_to": REPORTERS}
+        for name, some in known.items():
+            if (value := getattr(self, name)) not in some:
+                raise InputError(f"There is no {name} {value!r}; give one of {', '.join(some)}.")
         if self.packing and self.method != "sft":
             raise InputError(f"packing is for sft only; leave it out for {self.method}.")
         if self.method == "kto" and self.batch_size < 2:
@@ -163,9 +150,7 @@ def presets() -> list[str]:
 def load_settings(preset: str, changes: Mapping[str, object] | None = None) -> TrainingSettings:
     """The settings of a preset, or of a YAML file of the same shape, with some of them changed.
 
-    Args:
-        preset: Name of a preset, or path of a file.
-        changes: Values by name; None leaves what the preset says.
+    A change that is None leaves what the preset says.
 
     Raises:
         InputError: There is no such preset, or it holds what no setting takes.

@@ -4,8 +4,6 @@ A training takes hours, and what comes of it is loaded by an engine that runs no
 torch, transformers and PEFT come with it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from finetune.check import QUESTIONS, ask
 from finetune.trainer import row_length
 from inference.loading import engine_on
-from inference.transformers_engine.forward import ForwardPass
-from inference.transformers_engine.pretrained import no_memory, reason
+from inference.transformers_engine.pretrained import is_out_of_memory, no_memory, reason
 from scene.errors import InputError
 
 AHEAD = 0.1
@@ -29,10 +26,6 @@ AHEAD = 0.1
 def named(name: str, network: PreTrainedModel) -> Iterator[None]:
     """Say of which kind a model is with which a library can't do what is tried.
 
-    Args:
-        name: What the user called it.
-        network: The model.
-
     Raises:
         InputError: Something failed.
     """
@@ -41,7 +34,7 @@ def named(name: str, network: PreTrainedModel) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # whatever a model's own code may raise
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise no_memory(name) from error
         raise InputError(
             f"{name} can't be trained here: a first try with a model of the kind {network.config.model_type} "
@@ -49,24 +42,10 @@ def named(name: str, network: PreTrainedModel) -> Iterator[None]:
         ) from error
 
 
-def demand_attention(network: PreTrainedModel, name: str) -> None:
-    """See that a model has no layers but those the engine knows, before anything is put into it.
-
-    Raises:
-        ModelLoadError: It has.
-    """
-    ForwardPass(network, name)
-
-
 def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None:
     """Let a model answer as it will when it is trained, and take the gradient of a row, without a step.
 
     Several processes each hold a part of a model, or none of it yet; they go without.
-
-    Args:
-        trainer: With the model, and LoRA layers in it.
-        words: Its tokenizer.
-        name: What the user called it.
 
     Raises:
         InputError: It can't be trained, or the engine could not run what came of it.
@@ -75,17 +54,12 @@ def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None
         return
     adapted: Any = trainer.model
     with torch.random.fork_rng():
-        _try_answering(adapted.get_base_model(), words, name)
+        engine = engine_on(adapted.get_base_model(), words, name)
+        try:
+            asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
+        finally:
+            engine.close()
         _try_learning(trainer, name)
-
-
-def _try_answering(model: PreTrainedModel, words: PreTrainedTokenizerBase, name: str) -> None:
-    """A token or two in reply to each question that is asked when it is trained."""
-    engine = engine_on(model, words, name)
-    try:
-        asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
-    finally:
-        engine.close()
 
 
 def _try_learning(trainer: Trainer, name: str) -> None:

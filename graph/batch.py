@@ -1,12 +1,10 @@
 """Playing many scenes at once, so that each ends as a record or as a failure with a name."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -63,7 +61,7 @@ async def run_batch(
         TooManyFailuresError: So many failed.
         ExportError: An outcome can't be kept.
     """
-    batch = _Batch(jobs, player, keep, watcher, Width(concurrency, measured=measured), max_failures)
+    batch = _Batch(iter(jobs), player, keep, watcher, Width(concurrency, measured=measured), max_failures)
     try:
         async with asyncio.TaskGroup() as group:
             batch.fill(group)
@@ -72,27 +70,19 @@ async def run_batch(
         raise error.exceptions[0] from None
 
 
+@dataclass(slots=True)
 class _Batch:
     """The state that the workers of one batch share."""
 
-    def __init__(
-        self,
-        jobs: Iterable[Job],
-        player: ScenePlayer,
-        keep: Callable[[Outcome], Awaitable[None]],
-        watcher: Watcher,
-        width: Width,
-        max_failures: int | None,
-    ) -> None:
-        self._jobs = iter(jobs)
-        self._player = player
-        self._keep = keep
-        self._watcher = watcher
-        self._width = width
-        self._workers = 0
-        self._max_failures = max_failures
-        self._failures = 0
-        self._put_off: deque[Job] = deque()
+    _jobs: Iterator[Job]
+    _player: ScenePlayer
+    _keep: Callable[[Outcome], Awaitable[None]]
+    _watcher: Watcher
+    _width: Width
+    _max_failures: int | None
+    _workers: int = 0
+    _failures: int = 0
+    _put_off: deque[Job] = field(default_factory=deque)
 
     def fill(self, group: asyncio.TaskGroup) -> None:
         """Have as many play as should."""

@@ -1,7 +1,5 @@
 """A node that runs in both kinds of a graph's run, `ainvoke` and `invoke`."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
@@ -21,14 +19,9 @@ class BothWays(Runnable[object, dict[str, Any]]):
 
     These have it run on an event loop in a thread of its own, the same one for all of them: a notebook's
     thread has a running loop already, and a server's client belongs to the loop that it was first used on.
-
-    Args:
-        name: The node's name, for traces.
-        node: What our factories return.
     """
 
     def __init__(self, name: str, node: AsyncNode) -> None:
-        """Keep the node."""
         self.name = name
         self._node = node
 

@@ -39,14 +39,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an export has to do.
-
-    Attributes:
-        jobs: What is to be played, in this order.
-        questions: Number of questions in all.
-        done: How many of them have a finished scene.
-        failed: How many have a failure and are left alone.
-    """
+    """What an export has to do."""
 
     jobs: list[Job]
     questions: int
@@ -74,19 +67,7 @@ def new_manifest(
     verify: bool = False,
     structured: bool = True,
 ) -> Manifest:
-    """The manifest of an export that has not begun.
-
-    Args:
-        source: Where the questions came from.
-        found: What was found there.
-        asked: How many of the questions a scene is to be played for.
-        settings: How every scene is played.
-        model: The model.
-        kind: Kind given for all questions.
-        keep_calls: Whether records keep their model calls.
-        verify: Whether each scene is played again on its final answer.
-        structured: Whether a server is asked to constrain decoding.
-    """
+    """The manifest of an export that has not begun."""
     now = datetime.now(UTC)
     return Manifest(
         state="running",
@@ -131,13 +112,6 @@ def plan(
     retry_failed: bool = False,
 ) -> Plan:
     """Sort questions into those that are done, failed, and to be played.
-
-    Args:
-        questions: The questions, in the order in which they are to be played.
-        settings: How.
-        model: The model.
-        contents: What the folder holds.
-        retry_failed: Play those that failed again.
 
     Raises:
         ExportError: The folder holds scenes of other questions, or questions are of another kind now.

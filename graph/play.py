@@ -101,20 +101,7 @@ def record_of(
     calls: Sequence[ModelCall] | None,
     edited: bool = False,
 ) -> SceneRecord:
-    """The record of a scene that has ended.
-
-    Args:
-        state: The state it ended with.
-        settings: How it was played.
-        model: Which model played.
-        record_id: Id of the record.
-        question_id: The question's id in the set it came from.
-        kind: What the question is in that set for.
-        seconds: How long it took.
-        cost: What it cost by node.
-        calls: Every model call in a fixed order, or None to leave them out.
-        edited: Whether a person changed the state on the way.
-    """
+    """The record of a scene that has ended."""
     assert state.outcome is not None  # the graph only ends by way of summarize and revise
     return SceneRecord(
         id=record_id,

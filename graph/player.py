@@ -58,14 +58,9 @@ Spend = Callable[[ModelCall | NodeCost], None]
 
 
 class ReplayInterruptedError(EngineError):
-    """The engine failed in a replay and goes on; the scene itself is whole.
-
-    Attributes:
-        record: The scene, without a replay.
-    """
+    """The engine failed in a replay and goes on; the scene itself is whole."""
 
     def __init__(self, reason: str, record: SceneRecord) -> None:
-        """Keep the scene, so that it need not be played again."""
         self.record = record
         super().__init__(reason)
 
@@ -80,20 +75,16 @@ class ScenePlayer(Protocol):
     @property
     def identity(self) -> ModelIdentity:
         """Which model plays."""
-        ...
 
     @property
     def scenes_at_once(self) -> int:
         """How many scenes under way keep it busy."""
-        ...
 
     async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
         """Play one scene; see `Player.play`."""
-        ...
 
     def close(self) -> None:
         """Free the model. Scenes under way fail with `EngineError`."""
-        ...
 
 
 class Player:
@@ -117,23 +108,13 @@ class Player:
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        """Build the graphs."""
-        self._engine = engine
+        self._engine, self.identity = engine, engine.identity
+        self.scenes_at_once = max(1, engine.requests_at_once // REQUESTS_PER_SCENE)
         self._graph = build_graph(EngineChatModel(engine=engine))
         self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None
         self._keep_calls = keep_calls
         self._seconds = scene_seconds
         self.under_way: UnderWay | None = None
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The engine's model."""
-        return self._engine.identity
-
-    @property
-    def scenes_at_once(self) -> int:
-        """As many as keep the engine busy."""
-        return max(1, self._engine.requests_at_once // REQUESTS_PER_SCENE)
 
     async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.
@@ -234,14 +215,7 @@ class Player:
 
 
 def broken_off(job: Job, record: SceneRecord | None, fault: Exception, seconds: float) -> Outcome:
-    """What is recorded of a scene that broke off, or whose replay did.
-
-    Args:
-        job: What was to be played.
-        record: The scene, if it is whole and its replay broke off.
-        fault: What went wrong.
-        seconds: How long it had run.
-    """
+    """What is recorded of a scene that broke off, or whose replay did."""
     call = fault if isinstance(fault, ReplyError | PromptTooLongError) else None
     error, reason = type(fault).__name__, call.reason if call else _reason(fault)
     node, role, turn = (call.node, call.role, call.turn) if call else (None, None, None)

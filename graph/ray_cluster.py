@@ -1,7 +1,5 @@
 """A connection to Ray: to a cluster that runs, or to one on this machine that is started for the purpose."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os
@@ -21,10 +19,7 @@ ANSWER_SECONDS = 5.0
 OBJECT_STORE_BYTES = 2**28
 """Shared memory of a local cluster. Only records pass through it, about 100 kB each."""
 
-SILENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is reported to anybody, and nothing is said about accelerators."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -53,7 +48,6 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
-        """Connect."""
         if importlib.util.find_spec("ray") is None:
             raise InputError(
                 "Ray is not installed; install the extra with `pip install 'monopolylogue[ray]'`."
@@ -96,12 +90,7 @@ class Cluster:
 
 
 def threads_each(processors: Sequence[int], actors: int) -> int:
-    """The largest share of a machine that all actors can have at once; 0 when there are too many of them.
-
-    Args:
-        processors: Cores of each machine.
-        actors: How many actors.
-    """
+    """The largest share of a machine that all actors can have at once; 0 when there are too many of them."""
     shares = range(max(processors, default=0), 0, -1)
     return next((share for share in shares if sum(cores // share for cores in processors) >= actors), 0)
 

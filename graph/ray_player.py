@@ -56,14 +56,7 @@ class Ready:
 
 
 class SceneActor:
-    """What runs in an actor's process.
-
-    Args:
-        load: Loads its engine.
-        keep_calls: Keep every model call in the records.
-        verify: Play each scene again on its final answer; see `graph.replay`.
-        scene_seconds: How long a scene may take before it is given up.
-    """
+    """What runs in an actor's process."""
 
     def __init__(
         self, load: Callable[[], Engine], *, keep_calls: bool, verify: bool, scene_seconds: float
@@ -147,7 +140,6 @@ class RayPlayer:
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
     ) -> None:
-        """Start the actors and wait until each has loaded its model."""
         self._cluster, self._ray = cluster, cluster.ray
         self._actor_class = self._ray.remote(SceneActor)
         self._options = {"keep_calls": keep_calls, "verify": verify, "scene_seconds": scene_seconds}
@@ -286,11 +278,7 @@ class RayPlayer:
 
 
 def _check_same(first: Ready, other: Ready) -> None:
-    """Refuse actors whose scenes would not belong together.
-
-    Raises:
-        InputError: They differ.
-    """
+    """Refuse actors whose scenes would not belong together."""
     if first.decisive != other.decisive:
         was, now = first.identity, other.identity
         raise InputError(

@@ -1,12 +1,10 @@
 """Collects every model call of a scene through LangChain's callbacks, whatever the model."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -14,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from graph.thread import KeptCall, Thread
+from inference.engine import ChatRole
 from nodes.replies import said_in
 from scene.nouns import role_number
 from scene.record import Message, ModelCall, NodeCost, costs
@@ -24,11 +23,7 @@ NODES = (
 )  # fmt: skip
 """Node ids in the order in which a scene runs through them."""
 
-CHAT_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
-    "system": "system",
-    "human": "user",
-    "ai": "assistant",
-}
+CHAT_ROLES: dict[str, ChatRole] = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 @dataclass(slots=True)
@@ -42,10 +37,6 @@ class _Open:
 class Recorder(AsyncCallbackHandler):
     """Hand it to a run as a callback; read `calls` and `spans` when the scene is over.
 
-    Args:
-        on_call: Called after every finished call, to show progress.
-        thread: Where calls are kept while the scene is under way, and what an earlier process kept there.
-
     Attributes:
         began: When the scene began, on the clock of `time.perf_counter`, as if no time had passed between
             the processes that played it.
@@ -55,7 +46,6 @@ class Recorder(AsyncCallbackHandler):
     def __init__(
         self, on_call: Callable[[ModelCall], None] | None = None, thread: Thread | None = None
     ) -> None:
-        """Start with nothing, or with the calls of earlier processes."""
         self._on_call = on_call
         self._thread = thread
         self._open: dict[UUID, _Open] = {}

@@ -33,16 +33,6 @@ async def replayed(
 
     Where the first answer stayed, the same scene would follow: nothing is played, and no harm is removed.
 
-    Args:
-        graph: What `build_replay` returned.
-        record: The scene.
-        model: Which model the graph plays with; the one that played the scene, or the two scenes would differ
-            for more than their answers.
-        keep_calls: Keep every model call.
-        on_state: Called with the state after every step of the graph.
-        on_call: Called after every model call.
-        thread: Where the graph keeps checkpoints; a replay that stands there goes on.
-
     Raises:
         InputError: Another model played the scene, or other prompts did.
         ReplyError: A reply of the model could not be used after every retry.

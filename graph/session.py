@@ -36,14 +36,7 @@ THREAD = "scene"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Where a scene stands.
-
-    Attributes:
-        state: Its state.
-        node: The node that runs next, or None at the end.
-        acting: Roles that it is played or decided for.
-        checkpoint: Id of the checkpoint.
-    """
+    """Where a scene stands."""
 
     state: SceneState
     node: str | None
@@ -51,7 +44,6 @@ class Stop:
     checkpoint: str
 
     def __str__(self) -> str:
-        """Where that is, in a few words."""
         if self.node is None:
             return "at the end"
         turns = ("role_action", "modulator_routing", "modulator_update")
@@ -59,15 +51,9 @@ class Stop:
 
 
 class Session:
-    """One scene and its checkpoints; `opened` makes it.
-
-    Attributes:
-        info: What the session is.
-        stop: Where it stands.
-    """
+    """One scene and its checkpoints; `opened` makes it."""
 
     def __init__(self, graph: SceneGraph, tables: SessionTables) -> None:
-        """Stand nowhere yet; `opened` sees to that."""
         self.info = tables.info
         self._graph = graph
         self._tables = tables
@@ -100,9 +86,6 @@ class Session:
 
     async def step(self, on_call: Callable[[ModelCall], None] | None = None) -> None:
         """Run the next node, for every role that it is for.
-
-        Args:
-            on_call: Called after every model call.
 
         Raises:
             ReplyError: A reply could not be used after every retry. The scene stands where it stood.
@@ -143,8 +126,7 @@ class Session:
     async def fork(self) -> str:
         """Copy the session, as it stands, to a new one; this one goes on as it was.
 
-        Returns:
-            The new one's id.
+        Returns its id.
 
         Raises:
             InputError: The folder of sessions can't be written.
@@ -190,7 +172,7 @@ class Session:
                     question_id=edit,  # an edited scene is another scene
                 ),
                 seconds=sum(seconds.values()),
-                cost=costs(calls, _spans(seconds)),
+                cost=costs(calls, {node: [(0.0, seconds[node])] for node in NODES if node in seconds}),
                 calls=calls,
                 edited=edit is not None,
             )
@@ -210,11 +192,6 @@ class Session:
         """Stand where a node left the scene, and keep its calls by the checkpoint it ran from.
 
         That is a copy where it was not the newest one: so LangGraph goes on from an older checkpoint.
-
-        Args:
-            newest: The newest checkpoint before the node ran.
-            seconds: How long it ran.
-            calls: Its calls, as many as there were.
         """
         snapshot = await self._graph.aget_state(_config())
         if _id(snapshot.config) == newest:  # it broke off
@@ -283,8 +260,3 @@ def _before(stop: Stop) -> str:
 
 def _id(config: RunnableConfig) -> str:
     return str(config["configurable"]["checkpoint_id"])
-
-
-def _spans(seconds: dict[str, float]) -> dict[str, list[tuple[float, float]]]:
-    """Time by node as spans, in the order of `NODES`."""
-    return {node: [(0.0, seconds[node])] for node in NODES if node in seconds}

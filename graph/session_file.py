@@ -127,9 +127,7 @@ def read_info(path: Path) -> SessionInfo:
 def check_unchanged(info: SessionInfo, model: ModelIdentity | None = None) -> None:
     """Refuse to go on with a session under another model or other prompts: its record would lie.
 
-    Args:
-        info: The session.
-        model: The model that was loaded; None before that, when the prompts alone are looked at.
+    Before the model is loaded, the prompts alone are looked at.
 
     Raises:
         InputError: They differ, the sentence says in what; or nobody knows what it was begun with.
@@ -186,7 +184,6 @@ class SessionTables:
     """
 
     def __init__(self, connection: aiosqlite.Connection, info: SessionInfo) -> None:
-        """Use what `of` has read."""
         self._connection = connection
         self.info = info
 

@@ -11,22 +11,14 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from scene.errors import ExportError
-from scene.export import (
-    FAILURES,
-    MANIFEST,
-    SCENES,
-    Contents,
-    Counts,
-    Failure,
-    Manifest,
-    read_manifest,
-)
+from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Failure, Manifest, read_manifest
 from scene.files import TEMPORARY, append_lines, lock, replace_file
 from scene.record import SceneRecord
 
@@ -43,9 +35,6 @@ class ExportStore:
 
     Opening drops the torn last line that a killed export may have left. `begin` comes next, then any number
     of `keep`, from one event loop.
-
-    Args:
-        folder: Where to; made if need be.
 
     Raises:
         ExportError: Another process exports into it, it can't be written to, or it holds something damaged.
@@ -97,12 +86,9 @@ class ExportStore:
         self._begun = time.monotonic()
         with self._writing:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            try:
+            with self._told():
                 for name in (SCENES, FAILURES):
                     self._files[name] = os.open(self.folder / name, flags, 0o666)
-            except OSError as error:
-                self._broken = self._unwritable(error)
-                raise self._broken from error
             self._write_manifest("running")
 
     async def keep(self, outcome: Outcome) -> None:
@@ -155,13 +141,9 @@ class ExportStore:
         )
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _read(self) -> Contents:
@@ -173,13 +155,11 @@ class ExportStore:
             raise ExportError(
                 f"{self.folder} holds scenes but no {MANIFEST}; put it back, or give another --out."
             )
-        try:
+        with self._told():
             for leftover in self.folder.glob(f"{TEMPORARY}*"):
                 leftover.unlink()
             for name in contents.torn:
                 os.truncate(self.folder / name, contents.sizes[name])
-        except OSError as error:
-            raise self._unwritable(error) from error
         return contents
 
     def _commit(self) -> None:
@@ -192,14 +172,11 @@ class ExportStore:
                 return
             records = [outcome for outcome in batch if isinstance(outcome, SceneRecord)]
             failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
-            try:
+            with self._told():
                 self._append(SCENES, [record.to_json() for record in records])
                 self._count_scenes(records)
                 self._append(FAILURES, [failure.model_dump_json() for failure in failures])
                 self._count_failures(failures)
-            except OSError as error:
-                self._broken = self._unwritable(error)
-                raise self._broken from error
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
                 self._write_manifest("running")
 
@@ -223,10 +200,8 @@ class ExportStore:
     def _rewrite_failures(self) -> None:
         """Leave out the failures that count no longer."""
         lines = [f"{failure.model_dump_json()}\n" for failure in self.contents.failed.values()]
-        try:
+        with self._told():
             replace_file(self.folder / FAILURES, "".join(lines))
-        except OSError as error:
-            raise self._unwritable(error) from error
         self.contents.superseded = False
 
     def _write_manifest(self, state: Literal["running", "stopped", "finished"]) -> None:
@@ -241,8 +216,14 @@ class ExportStore:
                 "updated": datetime.now(UTC),
             }
         )
-        try:
+        with self._told():
             replace_file(self.folder / MANIFEST, self.manifest.model_dump_json(indent=2) + "\n")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in a sentence that something can't be written; nothing more will be."""
+        try:
+            yield
         except OSError as error:
             self._broken = self._unwritable(error)
             raise self._broken from error

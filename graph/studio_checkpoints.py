@@ -5,8 +5,6 @@ plain dictionaries to `role_action` when a scene is resumed. It also pickles. Th
 that LangGraph has for the purpose, open to the types of the state and to no others.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

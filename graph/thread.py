@@ -73,10 +73,6 @@ class Thread:
         saver: Keeps its checkpoints.
         keep: Keeps a call.
         drop: Drops all that is kept of it, for an error that reading it raised.
-
-    Attributes:
-        calls: Its calls by earlier processes.
-        saver: Keeps its checkpoints.
     """
 
     def __init__(
@@ -87,7 +83,6 @@ class Thread:
         keep: Callable[[KeptCall], Awaitable[None]],
         drop: Callable[[Exception], Awaitable[None]],
     ) -> None:
-        """Take what was read."""
         self.calls = calls
         self.saver = saver
         self.keep = keep

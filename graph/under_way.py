@@ -43,7 +43,6 @@ class UnderWay:
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        """Know the file; `opened` opens it."""
         self.calls: dict[str, int] = {}
         self._path = path
         self._say = say
@@ -57,11 +56,6 @@ class UnderWay:
         """What a folder holds of the threads that are asked for; what it holds of others goes.
 
         A file that is damaged is dropped. Where none can be written, nothing is kept.
-
-        Args:
-            folder: The export's folder, locked.
-            names: The threads.
-            say: Told what went wrong, in a sentence.
         """
         file = cls(folder / CHECKPOINTS, say)
         await file._open(list(names))
@@ -86,14 +80,8 @@ class UnderWay:
         return Thread(name, calls, saver, partial(self._keep, name), partial(self._drop, name))
 
     async def _keep(self, name: str, kept: KeptCall) -> None:
-        values = (
-            name,
-            kept.seed,
-            json.dumps(kept.call.model_dump(mode="json")),
-            kept.finish,
-            kept.began,
-            kept.ended,
-        )
+        call = json.dumps(kept.call.model_dump(mode="json"))
+        values = name, kept.seed, call, kept.finish, kept.began, kept.ended
         await self.write(lambda saver: saver.change("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?)", *values))
 
     async def forget(self, scene: str) -> None:

@@ -1,7 +1,5 @@
 """How many scenes run side by side: as many as the engine gains from, measured as it goes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 
@@ -35,7 +33,6 @@ class Width:
     def __init__(
         self, most: int, *, measured: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin with a part of what the engine may take."""
         self._most = most
         self._measured = measured
         self._clock = clock

@@ -1,13 +1,11 @@
 """An engine as a LangChain chat model: async and sync, constrained decoding, token usage."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
@@ -20,7 +18,11 @@ from inference.engine import ChatMessage, ChatRole, Completion, Engine, Generati
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
+Stops = list[str] | None
+
 DEFAULT_MAX_TOKENS = 512
+
+_SETTINGS = {field.name for field in fields(GenerationRequest)} - {"messages", "stop"}
 
 
 class EngineChatModel(BaseChatModel):
@@ -63,21 +65,13 @@ class EngineChatModel(BaseChatModel):
         return {"model": identity.id, "revision": identity.revision, "engine": identity.engine}
 
     async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
         completion = await cast("Engine", self.engine).generate(self._request(messages, stop, kwargs))
         return self._result(completion)
 
     def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs)
 
@@ -88,11 +82,7 @@ class EngineChatModel(BaseChatModel):
             return self._result(threads.submit(run).result())
 
     async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         """The text in pieces, then a chunk with all that is only known in the end.
 
@@ -117,11 +107,7 @@ class EngineChatModel(BaseChatModel):
             answering.cancel()
 
     def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         chunks = self._astream(messages, stop, **kwargs)
 
@@ -158,23 +144,13 @@ class EngineChatModel(BaseChatModel):
         return bound | RunnableLambda(parse)
 
     def _request(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: Sequence[BaseMessage], stop: Stops, kwargs: dict[str, Any]
     ) -> GenerationRequest:
-        return GenerationRequest(
-            messages=tuple(ChatMessage(_role(message), message.text) for message in messages),
-            max_tokens=kwargs.get("max_tokens", DEFAULT_MAX_TOKENS),
-            temperature=kwargs.get("temperature", self.temperature),
-            top_p=kwargs.get("top_p", 1.0),
-            seed=kwargs.get("seed", 0),
-            stop=tuple(stop or ()),
-            schema=kwargs.get("schema"),
-            choices=tuple(kwargs.get("choices") or ()),
-            weigh=kwargs.get("weigh", False),
-            pattern=kwargs.get("pattern"),
-            avoid=tuple(kwargs.get("avoid") or ()),
-            fixed=kwargs.get("fixed", 0),
-            think_tokens=kwargs.get("think_tokens", 0),
-        )
+        said: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS, "temperature": self.temperature}
+        said |= {name: kwargs[name] for name in _SETTINGS & kwargs.keys()}
+        said |= {name: tuple(said.get(name) or ()) for name in ("choices", "avoid")}
+        chat = tuple(ChatMessage(_role(message), message.text) for message in messages)
+        return GenerationRequest(messages=chat, stop=tuple(stop or ()), **said)
 
     def _result(self, completion: Completion) -> ChatResult:
         message = AIMessage(content=completion.text, **self._facts(completion))
@@ -200,11 +176,7 @@ class EngineChatModel(BaseChatModel):
 
 
 def _role(message: BaseMessage) -> ChatRole:
-    """Chat-template role of a LangChain message.
-
-    Raises:
-        ValueError: A kind of message that a local chat template has no place for.
-    """
+    """Chat-template role of a LangChain message."""
     if isinstance(message, SystemMessage):
         return "system"
     if isinstance(message, HumanMessage):

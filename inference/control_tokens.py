@@ -4,8 +4,6 @@ What people and models write is kept as it is; it is parted where it goes to a m
 model would read and nobody sees is taken out there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -72,10 +70,6 @@ def turn_marks(written: Iterable[str], tokens: Iterable[str]) -> frozenset[str]:
     """What a template writes around turns in letters that are no token of their own, such as "### Response:".
 
     A name of a role alone is none, nor is a sentence; who reads them without more around them takes no turn.
-
-    Args:
-        written: What it writes between what was said.
-        tokens: The model's tokens.
     """
     own = sorted(filter(_is_mark, map(str.strip, tokens)), key=len, reverse=True)
     between = re.compile("|".join(("\n", *map(re.escape, own))))

@@ -10,14 +10,7 @@ from jinja2.exceptions import TemplateError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_USUAL = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eot_id|>",
-    "<|end|>",
-    "<end_of_turn>",
-)
+_USUAL = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Those that end a reply where there is no configuration: a GGUF file names one, but there are more."""
 
 _REPLY = "Yes."
@@ -26,9 +19,7 @@ _REPLY = "Yes."
 def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None) -> list[int]:
     """Every token that ends a reply: the tokenizer's first, the configurations', and the chat template's.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        model: The model; None where there is but a GGUF file.
+    Where there is but a GGUF file, there is no model.
     """
     listed: list[int | list[int] | None] = [tokenizer.eos_token_id]
     if model is None:

@@ -5,8 +5,6 @@ engine decides what shares a forward pass. Greedy and seeded results depend on t
 the arithmetic does: rounding can depend on what shares a pass, though seldom in float32.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -78,7 +76,6 @@ class GenerationRequest:
     think_tokens: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no engine could carry out."""
         if not self.messages or self.messages[-1].role != "user":
             raise ValueError("a request needs messages that end with a user message")
         if not 0 <= self.fixed < len(self.messages):
@@ -137,17 +134,14 @@ class Engine(Protocol):
     @property
     def constrains(self) -> bool:
         """Whether replies have the shape asked for; else whoever asks says it in words and checks it."""
-        ...
 
     @property
     def identity(self) -> ModelIdentity:
         """Which model this is."""
-        ...
 
     @property
     def requests_at_once(self) -> int:
         """How many requests under way keep it busy; more of them only wait."""
-        ...
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request.
@@ -158,11 +152,9 @@ class Engine(Protocol):
             PromptTooLongError: The prompt and cap don't fit the context window.
             EngineError: The engine failed or was closed.
         """
-        ...
 
     def close(self) -> None:
         """Free the model and stop every thread. Requests under way fail with `EngineError`."""
-        ...
 
 
 @runtime_checkable
@@ -177,7 +169,6 @@ class StreamingEngine(Engine, Protocol):
             on_text: Called in the running event loop with one piece of the text after the other, each as soon
                 as nothing can take it back. Joined they are the completion's text.
         """
-        ...
 
 
 def weighs(engine: Engine) -> bool:
@@ -189,11 +180,6 @@ async def stream(engine: Engine, request: GenerationRequest, on_text: OnText) ->
     """Answer one request and say its text as it comes, or in one piece where the engine can do no better.
 
     What has a shape comes in one piece too: half of an object or of a choice is of no use to a reader.
-
-    Args:
-        engine: Who answers.
-        request: What to generate.
-        on_text: As of `StreamingEngine.stream`.
     """
     if isinstance(engine, StreamingEngine) and not request.shaped:
         return await engine.stream(request, on_text)

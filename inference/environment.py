@@ -1,7 +1,5 @@
 """The one place that reads `MONOPOLYLOGUE_*`: an explicit argument beats it, it beats the default."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,11 +21,7 @@ WORDS = {
 def setting(name: str, explicit: str | None, default: str) -> str:
     """Value of a setting.
 
-    Args:
-        name: Name without the prefix, such as `CACHE`.
-        explicit: What the caller was given, None when nothing was.
-        default: Used when neither the caller nor the environment says anything. An empty variable says
-            nothing.
+    Its name, such as `CACHE`, is without the prefix. An empty variable says nothing.
     """
     if explicit is not None:
         return explicit
@@ -36,9 +30,6 @@ def setting(name: str, explicit: str | None, default: str) -> str:
 
 def switch(name: str) -> bool:
     """Whether a switch is on; without a word it is off.
-
-    Args:
-        name: Name without the prefix, such as `NO_STRUCTURED`.
 
     Raises:
         InputError: It says neither yes nor no.

@@ -1,7 +1,5 @@
 """Memory that large tensors leave behind."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 

@@ -1,7 +1,5 @@
 """What lies in the cache: fetched files, converted models, hub snapshots."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from inference.models.gguf_header import read_header
 GGUF, HF_FOLDER, SNAPSHOT = "GGUF file", "Hugging Face folder", "hub snapshot"
 TOKENIZER, ADAPTER = "tokenizer", "LoRA adapter in GGUF"
 BEGINNINGS, UNFINISHED = "beginnings of prompts", "unfinished"
-"""Kinds of things."""
 
 _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
 
@@ -27,13 +24,7 @@ _EMBEDDED_NAMES = {model.sha256: model.name for model in EMBEDDED.values()}
 class Cached:
     """One thing in the cache.
 
-    Attributes:
-        name: The model it is of, as `--model` takes it where that is known.
-        kind: One of the kinds above, with the weights' format for a conversion to GGUF.
-        size: Bytes.
-        revision: What pins its content; empty where nothing does.
-        engines: Those that can load it.
-        path: Where it is.
+    A conversion to GGUF has the weights' format in its kind; what nothing pins has an empty revision.
     """
 
     name: str
@@ -47,16 +38,7 @@ class Cached:
 def inventory(cache_dir: Path | None = None) -> list[Cached]:
     """Everything that is whole, and what was left unfinished, by name."""
     cache = cache_folder(cache_dir)
-    found = (
-        _gguf_files,
-        _conversions,
-        _hf_folders,
-        _tokenizers,
-        _adapters,
-        _beginnings,
-        _snapshots,
-        _unfinished,
-    )
+    found = (_gguf_files, _conversions, _folders, _adapters, _snapshots, _unfinished)
     return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
 
 
@@ -82,56 +64,32 @@ def discard(cached: Cached) -> None:
 
 def _gguf_files(cache: Path) -> Iterator[Cached]:
     for model in EMBEDDED.values():
-        path = fetch.fetched(model, cache)
-        if path is not None:
-            yield Cached(
-                name=model.name,
-                kind=GGUF,
-                size=model.size,
-                revision=model.sha256,
-                engines=("llama", "transformers"),
-                path=path,
-            )
+        if path := fetch.fetched(model, cache):
+            yield _cached(model.name, GGUF, path, model.sha256, "llama", "transformers")
 
 
 def _conversions(cache: Path) -> Iterator[Cached]:
     for path in (cache / conversion.FOLDER).glob("*.gguf"):
         name = str(read_header(path).values["general.name"])
         revision, _, weights = path.stem.partition("-")
-        yield replace(_bare(name, f"{GGUF}, {weights}", path, revision), engines=("llama", "transformers"))
+        yield _cached(name, f"{GGUF}, {weights}", path, revision, "llama", "transformers")
 
 
-def _hf_folders(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / convert.FOLDER).glob("*"):
-        if made := convert.made_from(folder):
-            file, sha256 = made
-            yield Cached(
-                name=_EMBEDDED_NAMES.get(sha256, file),
-                kind=HF_FOLDER,
-                size=_size(folder),
-                revision=sha256,
-                engines=("transformers",),
-                path=folder,
-            )
-
-
-def _tokenizers(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / gguf_tokenizer.FOLDER).glob("*"):
-        if made := gguf_tokenizer.made_from(folder):
-            file, sha256 = made
-            yield _bare(_EMBEDDED_NAMES.get(sha256, file), TOKENIZER, folder, sha256)
+def _folders(cache: Path) -> Iterator[Cached]:
+    for made, kind, engines in (
+        (convert, HF_FOLDER, ("transformers",)),
+        (gguf_tokenizer, TOKENIZER, ()),
+        (beginnings, BEGINNINGS, ()),
+    ):
+        for folder in (cache / made.FOLDER).glob("*"):
+            if origin := made.made_from(folder):
+                name, revision = origin
+                yield _cached(_EMBEDDED_NAMES.get(revision, name), kind, folder, revision, *engines)
 
 
 def _adapters(cache: Path) -> Iterator[Cached]:
     for path in (cache / llama_adapter.FOLDER).glob("*.gguf"):
-        yield _bare(str(read_header(path).values["general.name"]), ADAPTER, path)
-
-
-def _beginnings(cache: Path) -> Iterator[Cached]:
-    for folder in (cache / beginnings.FOLDER).glob("*"):
-        if made := beginnings.made_by(folder):
-            name, revision = made
-            yield _bare(name, BEGINNINGS, folder, revision)
+        yield _cached(str(read_header(path).values["general.name"]), ADAPTER, path)
 
 
 def _snapshots(_: Path) -> Iterator[Cached]:
@@ -167,12 +125,11 @@ def _unfinished(cache: Path) -> Iterator[Cached]:
     ):
         for path in (cache / folder).glob("*"):
             if path.suffix in (PARTIAL, fetch.PARTS):
-                yield _bare(names.get(path.stem, path.stem), UNFINISHED, path)
+                yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
 
 
-def _bare(name: str, kind: str, path: Path, revision: str = "") -> Cached:
-    """Something that no engine loads."""
-    return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=(), path=path)
+def _cached(name: str, kind: str, path: Path, revision: str = "", *engines: str) -> Cached:
+    return Cached(name=name, kind=kind, size=_size(path), revision=revision, engines=engines, path=path)
 
 
 def _size(path: Path) -> int:

@@ -1,7 +1,5 @@
 """An engine that loads its model when the first request comes, away from the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable
@@ -15,14 +13,10 @@ from scene.nouns import ModelIdentity
 class LazyEngine:
     """Stands in for an engine that takes a while to load, in servers that must start at once.
 
-    Args:
-        name: Name of the model, for the identity before it is loaded.
-        load: Makes the engine; runs in a thread of its own, once unless it fails.
-        constrains: Whether that engine will see to it that replies have the shape asked for.
+    The model is loaded in a thread of its own, once unless that fails.
     """
 
     def __init__(self, name: str, load: Callable[[], Engine], *, constrains: bool = True) -> None:
-        """Keep the loader; load nothing yet."""
         self._name = name
         self._load = load
         self._constrains = constrains

@@ -13,13 +13,9 @@ from inference.llama_engine.conversion import as_converted
 from inference.llama_engine.library import is_usable
 from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
-from inference.models.sources import (
-    AdapterSource,
-    ModelSource,
-    resolve,
-)
+from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
-from inference.transformers_engine.placement import unknown_device, use_threads
+from inference.transformers_engine.placement import unknown_device
 from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
@@ -193,7 +189,9 @@ def _transformers(
     report("load", 0, 1)
     adapter = source.path if isinstance(source, AdapterSource) else None
     if threads is not None:
-        use_threads(threads)
+        import torch
+
+        torch.set_num_threads(threads)  # in all that this process does from now on
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
     from inference.transformers_engine.engine import TransformersEngine
 

@@ -1,10 +1,8 @@
-"""The text of a reply in pieces, told while it grows."""
-
-from __future__ import annotations
+"""The text of a reply in pieces, told while it grows, and where a stop string ends it."""
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from inference.engine import Completion, OnText
 from scene.thought import certain
@@ -15,24 +13,18 @@ _HALF = "\N{REPLACEMENT CHARACTER}"
 """What a tokenizer shows of a character whose other tokens have not come yet."""
 
 
+@dataclass(slots=True)
 class Pieces:
     """Tells whoever asked what is certain of a reply. From any thread.
 
     Half a character waits for its other half, and what may be the beginning of a stop string or of a thought
     for what comes after it, so that nothing told is ever taken back. Thoughts are not told.
-
-    Args:
-        on_text: Called in the event loop that asked, with one piece after the other.
-        loop: That loop.
-        stop: The stop strings of the request.
     """
 
-    def __init__(self, on_text: OnText, loop: asyncio.AbstractEventLoop, stop: tuple[str, ...]) -> None:
-        """Tell nothing yet."""
-        self._on_text = on_text
-        self._loop = loop
-        self._stop = stop
-        self._told = ""
+    _on_text: OnText
+    _loop: asyncio.AbstractEventLoop
+    _stop: tuple[str, ...]
+    _told: str = ""
 
     def grow(self, text: str) -> None:
         """Tell what is new and certain of the text so far. A reply that begins again says the same again."""
@@ -62,6 +54,16 @@ class Pieces:
             self._loop.call_soon_threadsafe(self._on_text, piece)
         except RuntimeError:
             _LOG.debug("The event loop that asked was closed before its answer came.")
+
+
+def first_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    """Where the first stop string begins in a text; None if there is none."""
+    return min((index for stop in stops if stop and (index := text.find(stop)) >= 0), default=None)
+
+
+def before_stop(text: str, stops: tuple[str, ...]) -> str:
+    """Text up to the first stop string."""
+    return text[: first_stop(text, stops)]
 
 
 def _stop_begins(text: str, stops: tuple[str, ...]) -> int:

@@ -1,7 +1,5 @@
 """Keep transformers from writing to the terminal while it loads: warnings and progress bars."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

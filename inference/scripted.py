@@ -1,7 +1,5 @@
 """An engine that says what it is told: for tests, examples and documentation."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -21,13 +19,11 @@ class ScriptedEngine:
     Keeps every request in `requests`, so that a test can look at what was asked. Tokens are counted as
     words, which is enough to see that counting works.
 
-    Args:
-        replies: The texts to return one after another, or a function that makes one for a request.
-        model_id: Name under which records list the model.
-        likelihoods: What it weighs choices by, and says the likeliest; without it, it weighs none.
+    With likelihoods it weighs choices by them, and says the likeliest; without it weighs none.
     """
 
     constrains = True
+    requests_at_once = 64
 
     def __init__(
         self,
@@ -35,24 +31,13 @@ class ScriptedEngine:
         model_id: str = "scripted",
         likelihoods: Likelihoods | None = None,
     ) -> None:
-        """Keep the script."""
         self.requests: list[GenerationRequest] = []
         self.weighs = likelihoods is not None
         self._likelihoods = likelihoods
         self._function = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(replies)
-        self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
+        self.identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
         self._closed = False
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The name this engine was given."""
-        return self._identity
-
-    @property
-    def requests_at_once(self) -> int:
-        """As many as a small real one."""
-        return 64
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.

@@ -1,7 +1,5 @@
 """What a scene played again on its final answer changed: what went, what stayed, what came."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,15 +20,8 @@ MOST = 0.5
 class Again:
     """A replay beside its scene.
 
-    Attributes:
-        replay: The replay.
-        log: What was done in it.
-        had: Harms on the first answer.
-        has: Harms on the final one.
-        went: Consequences of the first scene alone, worst first.
-        stayed: Those of both, as they were and as they are, worst first.
-        came: Those of the replay alone, worst first.
-        fates: For each consequence of the first scene, by its event, the place that says what became of it.
+    What `went`, `stayed` (as it was and as it is) and `came` is worst first. `fates` has for each
+    consequence of the first scene, by its event, the place that says what became of it.
     """
 
     replay: Replay

@@ -3,8 +3,6 @@
 What is decided stays in the browser, and is a file once the person downloads it. Nothing is sent anywhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,15 +19,7 @@ from viewer.page import environment, packed, scene_body, whole_page
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Something to learn, to be reviewed.
-
-    Attributes:
-        part: Part of the mix that it is in.
-        scene: Id of its scene.
-        prompt: Who says what, up to the answer.
-        answer: The answer to learn.
-        rejected: The answer to avoid, where there is one.
-    """
+    """Something to learn, to be reviewed."""
 
     part: str
     scene: str
@@ -47,12 +37,7 @@ class Row:
 class Pair:
     """Two answers to a question, to be rated without knowing whose they are.
 
-    Attributes:
-        names: Whose they are: the system, and the one it is compared with.
-        answers: What they answer.
-        set: Set that the question is from, or empty.
-        id: Its id there.
-        question: The question.
+    The names are those of the system and of the one it is compared with, the answers theirs.
     """
 
     names: tuple[str, str]
@@ -89,11 +74,7 @@ def review_page(
 ) -> str:
     """The page on which a person keeps, drops or edits rows, with the scene of each beside it.
 
-    Args:
-        name: What is reviewed.
-        rows: The rows. Of those that a decision can't tell apart the first is shown.
-        scenes: The scenes that they are of.
-        on_scene: Called with the number of scenes that are done, after each.
+    Of rows that a decision can't tell apart the first is shown.
 
     Raises:
         InputError: There is no row.
@@ -113,10 +94,7 @@ def review_page(
 def rating_page(name: str, pairs: Iterable[Pair], seed: int = 0) -> str:
     """The page on which a person says which of two answers does less harm, and which helps more.
 
-    Args:
-        name: What is rated; whoever rates sees it.
-        pairs: The pairs.
-        seed: Decides their order, and which answer of each comes first.
+    The seed decides their order, and which answer of each comes first.
 
     Raises:
         InputError: There is no pair.

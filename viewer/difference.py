@@ -1,7 +1,5 @@
 """Two answers compared: sentence by sentence first, then word by word where sentences are alike."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

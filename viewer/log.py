@@ -1,7 +1,5 @@
 """What was done in a scene and what came of it, for the scene itself and for the one on its final answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -22,16 +20,7 @@ Played = SceneRecord | Replay
 
 @dataclass(frozen=True)
 class Act:
-    """An event with everything that hangs on it.
-
-    Attributes:
-        event: The event.
-        consequence: What it led to; None for a refused one.
-        prompted_by: Events that its actor reacted to.
-        followed_by: Events that react to it.
-        again: The event in which a refused plan step was tried once more, if it was.
-        calls: Places of the model calls behind it among all calls.
-    """
+    """An event with everything that hangs on it."""
 
     event: Event
     consequence: Consequence | None
@@ -62,19 +51,9 @@ class Turn:
 class Log:
     """The log of a scene and what it cost.
 
-    Attributes:
-        scene: Id of the scene, with which all its places on the page begin.
-        prefix: What comes before its events there; empty for the scene itself, `AGAIN` for its replay.
-        cast: Who is in it.
-        names: Name of each role.
-        events: How many there are.
-        refused: How many of them were.
-        turns: The events by turn and role.
-        consequences: Worst first.
-        severities: How many consequences there are of each severity, worst first.
-        cost: What it cost by node.
-        total: What it cost as a whole.
-        calls: Model calls by node, each with its place among all of them; None where they were not kept.
+    Its places on the page begin with the scene's id and its prefix, which is empty for the scene itself and
+    `AGAIN` for its replay. Consequences and severities are worst first; calls are by node, each with its
+    place among all of them, and None where they were not kept.
     """
 
     scene: str
@@ -104,12 +83,7 @@ class Log:
 
 
 def log_of(record: SceneRecord, played: Played) -> Log:
-    """The log of a scene, or of its replay.
-
-    Args:
-        record: The scene, for its id and its cast.
-        played: The scene again, or its replay.
-    """
+    """The log of a scene, or of its replay."""
     numbered = list(enumerate(played.calls or ()))
     nodes = dict.fromkeys(call.node for _, call in numbered)
     return Log(

@@ -1,12 +1,10 @@
 """An export at a glance: a row for each question that has ended, what they can be filtered by, totals."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import get_args
+from typing import Any, get_args
 
 from scene.export import Contents, Counts, Failure, Manifest
 from scene.nouns import Kind, Outcome, Severity, Verdict
@@ -64,12 +62,7 @@ class Harms:
 
 @dataclass
 class Costs:
-    """What scenes took, or their replays.
-
-    Attributes:
-        nodes: By node.
-        seconds: From the beginning of each to its end, added up.
-    """
+    """What scenes took, or their replays."""
 
     nodes: dict[str, NodeCost] = field(default_factory=dict)
     seconds: float = 0.0
@@ -88,12 +81,7 @@ class Costs:
 
 @dataclass
 class Overview:
-    """What is counted while the scenes of an export go by.
-
-    Attributes:
-        scenes: What they took, without their replays.
-        replays: What their replays took.
-    """
+    """What is counted while the scenes of an export go by."""
 
     rows: list[Row] = field(default_factory=list)
     severities: Counter[Severity] = field(default_factory=Counter)
@@ -114,7 +102,16 @@ class Overview:
 
     def fail(self, failure: Failure) -> None:
         """Count a failure."""
-        self.rows.append(row_of_failure(failure))
+        facets = {"ended": "failure", "error": failure.node or failure.error}
+        row = Row(
+            id=failure.id,
+            question_id=failure.question_id,
+            question=failure.question,
+            facets=facets if failure.kind is None else facets | {"kind": failure.kind},
+            seconds=failure.seconds,
+            reason=failure.reason,
+        )
+        self.rows.append(row)
 
     def harms(self) -> Harms | None:
         """What all final answers together removed; None where nobody looked."""
@@ -145,46 +142,28 @@ class Overview:
         return [facet for facet in found if facet.counts]
 
 
-@dataclass(frozen=True)
-class ExportContext:
-    """What the index of an export shows."""
-
-    manifest: Manifest
-    name: str
-    counts: Counts
-    contents: Contents
-    overview: Overview
-    facets: Sequence[Facet]
-    severities: Mapping[Severity, int]
-    revised: int
-    harms: Harms | None
-
-    @property
-    def total(self) -> NodeCost:
-        """What scenes and replays took together."""
-        return _sum(self.overview.scenes.total, self.overview.replays.total)
-
-
-def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> ExportContext:
+def export_context(manifest: Manifest, contents: Contents, overview: Overview) -> dict[str, Any]:
     """Everything that the index shows; counts are those of the files, which may be ahead of the manifest."""
     questions, done, failed = manifest.counts.questions, len(contents.done), len(contents.failed)
-    return ExportContext(
-        manifest=manifest,
-        name=PurePath(manifest.source).name or manifest.source,
-        counts=Counts(
-            questions=questions,
-            done=done,
-            failed=failed,
-            pending=questions - done - failed,
-            replays_failed=contents.replays_failed,
-        ),
-        contents=contents,
-        overview=overview,
-        facets=overview.facets(),
-        severities={severity: overview.severities[severity] for severity in SEVERITIES},
-        revised=sum(row.facets.get("answer") == "revised" for row in overview.rows),
-        harms=overview.harms(),
+    counts = Counts(
+        questions=questions,
+        done=done,
+        failed=failed,
+        pending=questions - done - failed,
+        replays_failed=contents.replays_failed,
     )
+    return {
+        "manifest": manifest,
+        "name": PurePath(manifest.source).name or manifest.source,
+        "counts": counts,
+        "contents": contents,
+        "overview": overview,
+        "facets": overview.facets(),
+        "severities": {severity: overview.severities[severity] for severity in SEVERITIES},
+        "revised": sum(row.facets.get("answer") == "revised" for row in overview.rows),
+        "harms": overview.harms(),
+        "total": _sum(overview.scenes.total, overview.replays.total),
+    }
 
 
 def row_of(record: SceneRecord) -> Row:
@@ -195,8 +174,6 @@ def row_of(record: SceneRecord) -> Row:
         "verdict": record.verdict,
         "severity": worst_severity(record),
         "outcome": record.outcome,
-    }
-    more = {
         "kind": record.kind,
         "removed": removal(record),
         "edited": "hand" if record.edited else None,
@@ -206,25 +183,12 @@ def row_of(record: SceneRecord) -> Row:
         id=record.id,
         question_id=record.question_id or "",
         question=record.question,
-        facets=facets | {name: value for name, value in more.items() if value is not None},
+        facets={name: value for name, value in facets.items() if value is not None},
         seconds=record.seconds,
         people=[role.name for role in record.cast],
         events=len(record.events),
         refused=sum(not event.admitted for event in record.events),
         removed=removed(record.harms_removed) if removal(record) is not None else "",
-    )
-
-
-def row_of_failure(failure: Failure) -> Row:
-    """The row of a failure."""
-    facets = {"ended": "failure", "error": failure.node or failure.error}
-    return Row(
-        id=failure.id,
-        question_id=failure.question_id,
-        question=failure.question,
-        facets=facets if failure.kind is None else facets | {"kind": failure.kind},
-        seconds=failure.seconds,
-        reason=failure.reason,
     )
 
 

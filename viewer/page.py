@@ -5,8 +5,6 @@ out, `_printable` takes out what could hide or reorder text, and should markup g
 content security policy lets nothing run whose hash it does not name.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib
@@ -41,10 +39,6 @@ def scene_page(record: SceneRecord) -> str:
 def export_page(export: Export, on_scene: Callable[[int], object] = lambda done: None) -> str:
     """The page of an export: an index, and every scene compressed until somebody opens it.
 
-    Args:
-        export: The export.
-        on_scene: Called with the number of scenes that are done, after each.
-
     Raises:
         ExportError: There is no scene and no failure in it yet, or a record is damaged.
     """
@@ -62,35 +56,18 @@ def export_page(export: Export, on_scene: Callable[[int], object] = lambda done:
     context = export_context(export.manifest, export.contents, overview)
     index = environment().get_template("index.html").render(export=context)
     return whole_page(
-        title=context.name,
-        body=Markup(index),
-        scripts=("scene.js", "unpack.js", "index.js"),
-        data=data,
+        title=context["name"], body=Markup(index), scripts=("scene.js", "unpack.js", "index.js"), data=data
     )
 
 
-def policy(scripts: Iterable[str], styles: Iterable[str]) -> str:
-    """A content security policy that allows these texts of scripts and styles, and nothing else at all."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            " ".join(["script-src", *map(_source, scripts)]),
-            " ".join(["style-src", *map(_source, styles)]),
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
+def policy(script: str, style: str) -> str:
+    """A content security policy that allows this script and this style, and nothing else at all."""
+    allowed = f"script-src {_source(script)}; style-src {_source(style)}"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def whole_page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[str, str]) -> str:
-    """A page of its parts.
-
-    Args:
-        title: Its title.
-        body: What is on it, as a template made it.
-        scripts: Files of the code that it needs.
-        data: Packed fragments by id, which that code shows.
-    """
+    """A page of its parts."""
     script = "\n".join((FILES / name).read_text(encoding="utf-8") for name in scripts)
     style = (FILES / "page.css").read_text(encoding="utf-8")
     return (
@@ -98,7 +75,7 @@ def whole_page(*, title: str, body: Markup, scripts: Iterable[str], data: dict[s
         .get_template("page.html")
         .render(
             title=title,
-            policy=policy([script], [style]),
+            policy=policy(script, style),
             script=Markup(script),
             style=Markup(style),
             body=body,

@@ -1,7 +1,5 @@
 """What the log of a scene says only between its lines: who reacted to what, and which words recur."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 
@@ -80,10 +78,7 @@ def shared_words(sentence: str, consequence: str, known: Collection[str]) -> tup
 
     A record does not say which consequence changed which sentence, so this is all that can be shown of it.
 
-    Args:
-        sentence: The sentence.
-        consequence: What the consequence says.
-        known: Words, without a plural, that tell nothing here, such as those of the question.
+    Known words, without a plural, tell nothing here, such as those of the question.
 
     Returns:
         The words in alphabetical order; none where there are fewer than `MIN_SHARED`.

@@ -1,16 +1,14 @@
 """One scene as the page shows it: everything a template would have to work out, worked out."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from scene.nouns import EventId, Severity
 from scene.record import SceneRecord
-from viewer.again import Again, again_of
+from viewer.again import again_of
 from viewer.difference import Sentence, compare
-from viewer.log import Log, log_of, worst_severity
+from viewer.log import log_of, worst_severity
 from viewer.relations import shared_words, telling
 
 Result = Literal["kept", "revised", "rejected", "preferred"]
@@ -36,35 +34,12 @@ class Passage:
     links: Sequence[Link]
 
 
-@dataclass(frozen=True)
-class SceneContext:
-    """A record and what follows from it.
+def scene_context(record: SceneRecord) -> dict[str, Any]:
+    """Everything that the page of a scene shows.
 
-    Attributes:
-        record: The record.
-        result: What became of the first answer.
-        worst: The worst severity among the consequences.
-        anew: Whether the two answers have nothing in common, so that there is no difference to mark.
-        first: The first answer.
-        final: The final answer, or the revision that was not accepted.
-        log: What was done and what came of it.
-        links: The sentences that each consequence may go with, by its event.
-        again: The scene on the final answer, where it was played.
+    `final` is the revision where that was not accepted; `anew` says that the two answers have nothing in
+    common, so that there is no difference to mark. Links are by the event of their consequence.
     """
-
-    record: SceneRecord
-    result: Result
-    worst: Severity
-    anew: bool
-    first: Sequence[Passage]
-    final: Sequence[Passage]
-    log: Log
-    links: Mapping[EventId, Sequence[Link]]
-    again: Again | None
-
-
-def scene_context(record: SceneRecord) -> SceneContext:
-    """Everything that the page of a scene shows."""
     result = result_of(record)
     before, after = compare(record.first_answer, record.revision if result == "preferred" else record.answer)
     first, final = _passages(record, "a", before), _passages(record, "b", after)
@@ -72,17 +47,17 @@ def scene_context(record: SceneRecord) -> SceneContext:
     for passage in (*final, *first):
         for link in passage.links:
             links.setdefault(link.event, []).append(link)
-    return SceneContext(
-        record=record,
-        result=result,
-        worst=worst_severity(record),
-        anew=all(piece.changed for sentence in before for piece in sentence.pieces),
-        first=first,
-        final=final,
-        log=log_of(record, record),
-        links=links,
-        again=again_of(record),
-    )
+    return {
+        "record": record,
+        "result": result,
+        "worst": worst_severity(record),
+        "anew": all(piece.changed for sentence in before for piece in sentence.pieces),
+        "first": first,
+        "final": final,
+        "log": log_of(record, record),
+        "links": links,
+        "again": again_of(record),
+    }
 
 
 def result_of(record: SceneRecord) -> Result:

@@ -1,7 +1,5 @@
 """Short words for the values of a record, as badges and filters show them."""
 
-from __future__ import annotations
-
 LABELS: dict[str, dict[str, str]] = {
     "ended": {"scene": "scene", "failure": "failed"},
     "answer": {

@@ -1,7 +1,5 @@
 """The prompts and replies of a scene, one at a time."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,11 +15,7 @@ from scene.record import ModelCall
 
 
 class Calls(ModalScreen[None]):
-    """The model calls of a scene: a list, and the prompt and reply of the one that is chosen.
-
-    Args:
-        calls: The calls.
-    """
+    """The model calls of a scene: a list, and the prompt and reply of the one that is chosen."""
 
     CSS = """
     OptionList { height: 40%; }
@@ -34,7 +28,6 @@ class Calls(ModalScreen[None]):
     ]
 
     def __init__(self, calls: list[ModelCall]) -> None:
-        """Choose none yet."""
         super().__init__()
         self._calls = calls
 

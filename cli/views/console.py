@@ -1,7 +1,5 @@
 """The console that everything is shown on: text as it is, no colours or marks of its own invention."""
 
-from __future__ import annotations
-
 import errno
 import os
 from typing import Any

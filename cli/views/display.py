@@ -4,8 +4,6 @@ On a terminal it uses colour, tables and columns; anywhere else plain lines, one
 the scene is data: it is cleaned and never read as markup.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.box import ROUNDED, SIMPLE_HEAD
@@ -14,10 +12,9 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from cli.views.cost_table import cost_table
 from scene.folding import FoldingTable
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Verdict
-from scene.record import SceneRecord
+from scene.record import NodeCost, SceneRecord, total_cost
 from scene.state import SceneState
 from scene.text import clean, one_line
 from scene.wording import CHANGED_BY_HAND, FATES, OUTCOMES, VERDICTS, request_text
@@ -47,7 +44,6 @@ class SceneView:
     """
 
     def __init__(self, console: Console) -> None:
-        """Know nobody yet."""
         self.console = console
         self._names: dict[str, str] = {}
         self._turn = 0
@@ -211,3 +207,25 @@ def _cast_table(cast: Sequence[Role]) -> FoldingTable:
             Text(one_line(role.position)),
         )
     return table
+
+
+def cost_table(record: SceneRecord) -> FoldingTable:
+    """Calls, tokens and seconds by node; below, those of the whole scene and of its replay, end to end."""
+    table = FoldingTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("Node")
+    for title in ("Calls", "Prompt tokens (cached)", "Generated", "Seconds"):
+        table.add_column(title, justify="right")
+    for node, cost in record.cost.items():
+        table.add_row(Text(one_line(node)), *_cells(cost))
+    table.add_section()
+    table.add_row(Text("whole scene", "bold"), *_cells(total_cost(record.cost, record.seconds)))
+    if record.replay is not None:
+        table.add_row(
+            Text("played again", "bold"), *_cells(total_cost(record.replay.cost, record.replay.seconds))
+        )
+    return table
+
+
+def _cells(cost: NodeCost) -> tuple[str, str, str, str]:
+    prompt = f"{cost.prompt_tokens:,} ({cost.cached_tokens:,})"
+    return f"{cost.calls:,}", prompt, f"{cost.completion_tokens:,}", f"{cost.seconds:,.1f}"

@@ -1,10 +1,7 @@
 """How an export goes: a bar with figures on a terminal, a line now and then anywhere else."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -27,16 +24,7 @@ BAR_WIDTH = 60
 
 
 class ExportView:
-    """Hand it to `graph.batch.run_batch` as its watcher.
-
-    Args:
-        console: Where to show it.
-        counts: Where the questions stand at the beginning.
-        left: Scenes to be played.
-        expected: How many calls a scene takes.
-        known: By how many scenes that is known.
-        under_way: How many calls some scenes had been played for before, by id.
-    """
+    """Hand it to `graph.batch.run_batch` as its watcher."""
 
     def __init__(
         self,
@@ -48,7 +36,6 @@ class ExportView:
         known: int = 0,
         under_way: Mapping[str, int] | None = None,
     ) -> None:
-        """Show nothing yet."""
         self._console = console
         self._questions = counts.questions
         self._left = left
@@ -100,15 +87,11 @@ class ExportView:
         return f"{self._state()} · {self._pace()}"
 
     def __enter__(self) -> Self:
-        """Show the bar."""
         if self._live is not None:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

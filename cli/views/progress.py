@@ -1,9 +1,6 @@
 """What is going on while there is nothing to show: loading a model, waiting for it."""
 
-from __future__ import annotations
-
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -34,14 +31,9 @@ class Loading:
     """Shows a model being fetched, converted and loaded; hand it to `load_engine` as `on_progress`.
 
     Nothing is shown before the first report, so that what others draw while they download stays whole.
-
-    Args:
-        console: Where to show it.
-        model: The model as the user named it.
     """
 
     def __init__(self, console: Console, model: str) -> None:
-        """Show nothing yet."""
         self._console = console
         self._model = one_line(model)
         self._live = is_live(console)
@@ -63,13 +55,9 @@ class Loading:
             self._finish()
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
@@ -113,12 +101,10 @@ def _bar(console: Console, stage: str) -> Progress:
 class Working:
     """A status line under what is shown so far; no line at all where there is no terminal.
 
-    Args:
-        console: The console that the scene is shown on, so that the two don't get into each other's way.
+    It has the console that the scene is shown on, so that the two don't get into each other's way.
     """
 
     def __init__(self, console: Console) -> None:
-        """Show nothing yet."""
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False, style="dim"),
@@ -134,12 +120,8 @@ class Working:
         self._progress.update(self._task, description=one_line(doing), refresh=True)
 
     def __enter__(self) -> Self:
-        """Show the line."""
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the line away."""
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()

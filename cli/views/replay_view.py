@@ -1,7 +1,5 @@
 """The scene on the final answer beside the one on the first: what went, what stayed, what came."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich.text import Text

@@ -1,7 +1,5 @@
 """A stopped scene as text for the terminal: what runs next, what happened, who is there, what they know."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,11 +35,9 @@ class Lines:
     lines: tuple[Text, ...]
 
     def __str__(self) -> str:
-        """The text, without its looks."""
         return "\n".join(line.plain for line in self.lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Each line at its indent."""
         for line in self.lines:
             indent = len(line) - len(line.plain.lstrip(" "))
             yield Padding(line[indent:] if indent < len(line) else Text(), (0, 0, 0, indent))

@@ -1,7 +1,5 @@
 """How long an export may still take: by the calls made, and those that its scenes are expected to take."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping
 
@@ -39,20 +37,11 @@ class _Scene:
 
 
 class TimeLeft:
-    """Told what happens to every scene, with the time in seconds; says a range.
-
-    Args:
-        scenes: How many are to be played.
-        expected: How many calls a scene takes.
-        known: By how many scenes that is known.
-        under_way: How many calls some of them had been played for, by id.
-        now: The time.
-    """
+    """Told what happens to every scene, with the time in seconds; says a range."""
 
     def __init__(
         self, scenes: int, expected: float, known: int, under_way: Mapping[str, int], now: float
     ) -> None:
-        """Expect what earlier scenes took."""
         self._waiting = scenes
         self._expected, self._known, self._took = expected, known, expected * known
         self._before = dict(under_way)

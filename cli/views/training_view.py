@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -21,15 +20,9 @@ PLAIN_SECONDS = 30
 
 
 class TrainingView:
-    """Hand `rows` and `step` to `finetune.train.train`.
-
-    Args:
-        console: Where to show it.
-        quiet: Show nothing; for all processes of a training but the first.
-    """
+    """Hand `rows` and `step` to `finetune.train.train`."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        """Show nothing yet."""
         self._console = console
         self._quiet = quiet
         self._mentioned = time.monotonic()
@@ -74,11 +67,7 @@ class TrainingView:
             self._console.print(f"step {step.step} of {step.steps}: {doing}", style="dim", soft_wrap=True)
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bar away."""
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()

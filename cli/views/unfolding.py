@@ -1,7 +1,5 @@
 """Following a scene while it is played: each thing is shown once, as soon as it is known."""
 
-from __future__ import annotations
-
 from cli.views.display import SceneView
 from cli.views.progress import Working
 from scene.record import ModelCall
@@ -10,15 +8,9 @@ from scene.turn import acting
 
 
 class Unfolding:
-    """Hand `on_state` and `on_call` to `graph.play.play`.
-
-    Args:
-        working: The status line.
-        view: Where the scene is shown; None shows the status line alone.
-    """
+    """Hand `on_state` and `on_call` to `graph.play.play`."""
 
     def __init__(self, working: Working, view: SceneView | None) -> None:
-        """Nothing is shown yet."""
         self._working = working
         self._view = view
         self._calls = 0

@@ -38,7 +38,7 @@ REPLAY = Cost(7, 4_100, 110)
 come on top."""
 
 SECONDS = 90
-"""A lone scene on two CPU cores with AVX-512: `python -m benchmarks measure default llama scenes 1 0`."""
+"""A lone scene on two CPU cores with AVX-512: `python -m benchmarks measure default llama scenes 1`."""
 
 
 def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *, verify: bool = False) -> str:

@@ -4,8 +4,6 @@ A block is named by its tokens and all tokens before it, so one look-up by name 
 beginning is known.
 """
 
-from __future__ import annotations
-
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Messages to prompt tokens, by the model's own chat template."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
@@ -11,7 +9,6 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.control_tokens import SEAM, seamed, turn_marks
 from inference.engine import ChatMessage, ChatRole
-from inference.system_role import fold_system, folds_system
 from scene.errors import InputError, ModelLoadError
 from scene.thought import closing, without_last_thought
 
@@ -35,22 +32,17 @@ class ChatPrompts:
     where the text is cut before it becomes tokens: the model reads its letters. What the template writes
     around turns in plain letters is parted by a blank there.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        name: The model's name, for the error.
-
     Raises:
         ModelLoadError: The tokenizer has no chat template.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-        """Probe the template."""
         if not tokenizer.chat_template:
             raise ModelLoadError(f"{name} has no chat template; choose an instruction-tuned model.")
         self._tokenizer = tokenizer
         self._control_tokens: frozenset[str] = frozenset()
         self._marks: frozenset[str] = frozenset()
-        self._folds_system = folds_system(self._render, TemplateError)
+        self._folds_system = self._drops_system()
         written = self._around()
         self._control_tokens = _control_tokens(tokenizer, "".join(written))
         self._marks = turn_marks(written, self._control_tokens)
@@ -123,13 +115,9 @@ class ChatPrompts:
         return f"{begun}{self._lead}" if self._lead else prompt + closing(prompt[len(begun) :])
 
     def _prompt(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
-        """The chat as text, its system message where the template takes one.
-
-        Raises:
-            InputError: The template refuses the messages.
-        """
+        """The chat as text, its system message where the template takes one."""
         if self._folds_system:
-            messages = fold_system(messages)
+            messages = _folded(messages)
         try:
             return self._render(messages, replied=replied, think=think)
         except TemplateError as error:
@@ -148,13 +136,29 @@ class ChatPrompts:
         )
         return str(written)
 
+    def _drops_system(self) -> bool:
+        """Whether the template has no place for a system message: some raise on it, some drop it silently."""
+        try:
+            return _PROBE not in self._render([ChatMessage("system", _PROBE), ChatMessage("user", "Hello.")])
+        except TemplateError:
+            return True
+
     def _around(self) -> list[str]:
         """What the template writes around what was said: before, between and after some turns."""
         chat = [ChatMessage("system", _PROBE), *(ChatMessage(role, _PROBE) for role in _TURNS)]
-        for messages in (fold_system(chat) if self._folds_system else chat, chat[1:2]):
+        for messages in (_folded(chat) if self._folds_system else chat, chat[1:2]):
             with suppress(TemplateError):
                 return self._render(messages).split(_PROBE)
         return []
+
+
+def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same chat with what the system says put before what the first user message says."""
+    system = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    first = next(index for index, message in enumerate(rest) if message.role == "user")
+    rest[first] = ChatMessage("user", "\n\n".join([*system, rest[first].content]))
+    return rest
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[str]:

@@ -5,12 +5,11 @@ occur thousands of times in an export and compiling one can take a second; xgram
 what several have in common. Each row then follows its grammar with a matcher of its own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 import xgrammar
 from torch import Tensor
@@ -42,7 +41,6 @@ class Constraint:
     def __init__(
         self, grammar: xgrammar.CompiledGrammar, forbidden: Tensor, ends: Tensor, choices: tuple[str, ...]
     ) -> None:
-        """Start at the grammar's beginning."""
         self._matcher = xgrammar.GrammarMatcher(grammar)
         self._forbidden = forbidden
         self._ends = ends
@@ -105,10 +103,7 @@ class Constraint:
 class GrammarCache:
     """Compiles constraints for one tokenizer, and keeps them.
 
-    Args:
-        tokenizer: The model's tokenizer.
-        vocabulary: Number of logits the model gives, which may exceed the tokenizer's.
-        end_ids: Tokens that end a reply.
+    The vocabulary is the number of logits the model gives, which may exceed the tokenizer's.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, end_ids: Collection[int]) -> None:
@@ -154,7 +149,9 @@ class GrammarCache:
             assert request.pattern is not None
             return self._compiler.compile_regex(request.pattern)
         except (RuntimeError, TypeError) as error:
-            raise unenforceable(str(error)) from error
+            first = next(iter(str(error).strip().splitlines()), "")
+            said = _WHERE_IN_XGRAMMAR.sub("", first).strip().rstrip(".")
+            raise InputError(f"The reply's shape can't be enforced: {said}.") from error
 
 
 def choice_grammar(choices: Sequence[str]) -> str:
@@ -188,19 +185,6 @@ def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Non
 
 def _bits(tokens: Collection[int], vocabulary: int) -> Tensor:
     """int32 bit mask, (ceil(vocabulary / 32),), with the bits of the tokens set."""
-    words = [0] * -(-vocabulary // 32)
-    for token in tokens:
-        if token < vocabulary:
-            words[token // 32] |= 1 << token % 32
-    signed = [word - 2**32 if word >= 2**31 else word for word in words]
-    return torch.tensor(signed, dtype=torch.int32)
-
-
-def unenforceable(reason: str) -> InputError:
-    """The error for a schema, pattern or list of choices that the grammar compiler refuses.
-
-    Args:
-        reason: What it says; of several lines the first is kept, without time and source line.
-    """
-    said = _WHERE_IN_XGRAMMAR.sub("", next(iter(reason.strip().splitlines()), "")).strip().rstrip(".")
-    return InputError(f"The reply's shape can't be enforced: {said}.")
+    flags = np.zeros(-(-vocabulary // 32) * 32, dtype=bool)
+    flags[[token for token in tokens if token < vocabulary]] = True
+    return torch.from_numpy(np.packbits(flags, bitorder="little").view(np.int32))

@@ -4,11 +4,10 @@ One thread drives the model. Requests wait in a queue, join the running batch be
 it with their last one, so a short choice never waits for somebody else's long answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import queue
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -21,7 +20,7 @@ from inference.batching.constraints import GrammarCache
 from inference.batching.row import Row
 from inference.batching.sampling import Runs
 from inference.engine import Completion, GenerationRequest, OnText
-from inference.flight import STEP_ERRORS, Flight, ThreadedEngine, settle
+from inference.flight import STEP_ERRORS, Flight, settle
 from inference.pieces import Pieces
 from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
 from scene.nouns import ModelIdentity
@@ -36,35 +35,22 @@ class Batch(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        ...
 
     def step(self) -> list[Row]:
         """Compute something for somebody; the rows that are over."""
-        ...
 
     def withdraw(self, unwanted: Callable[[Row], bool]) -> None:
         """Drop rows that nobody waits for any more, wherever they are."""
-        ...
 
     def abandon(self) -> bool:
         """Drop everything computed, and who it was for; waiting rows stay. Says whether prompts were kept."""
-        ...
 
 
 B = TypeVar("B", bound=Batch)
 
 
-class BatchEngine(ThreadedEngine[Flight], Generic[B]):
+class BatchEngine(Generic[B]):
     """Everything of an engine but the computing.
-
-    Args:
-        tokenizer: The model's tokenizer.
-        vocabulary: Number of logits the model gives.
-        end_ids: Tokens that end a reply.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        batch: What computes.
-        rows: How many requests under way keep it busy.
 
     Raises:
         ModelLoadError: The model has no chat template or no end token.
@@ -84,24 +70,22 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         batch: B,
         rows: int,
     ) -> None:
-        """Prepare what requests need, and start the thread that drives the batch."""
         if not end_ids:
             raise ModelLoadError(f"{identity.id} names no end token; set eos_token_id in its tokenizer.")
-        super().__init__(identity, f"{identity.engine}-engine")
+        self.identity, self.requests_at_once = identity, rows
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._prompts = ChatPrompts(tokenizer, identity.id)
         self._end_ids = end_ids
         self._grammars = GrammarCache(tokenizer, vocabulary, end_ids)
-        self._rows = rows
         self._batch: B | None = batch
         self._flights: dict[Row, Flight] = {}
+        # None says that the engine is to close.
+        self._arrivals: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._drive, name=f"{identity.engine}-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def requests_at_once(self) -> int:
-        """The rows of a full batch."""
-        return self._rows
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
@@ -113,6 +97,26 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
         loop = asyncio.get_running_loop()
         pieces = Pieces(on_text, loop, request.stop)
         return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+
+    def close(self) -> None:
+        """Stop the thread; requests under way fail."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._arrivals.put(None)
+        self._interrupt()
+        self._thread.join()
+
+    def _interrupt(self) -> None:
+        """Cut short what is being computed, where that can be done. Called when closing, from any thread."""
+
+    async def _completed(self, flight: Flight) -> Completion:
+        """Hand a flight to the thread, and wait for what becomes of it."""
+        with self._closing:
+            if self._closed:
+                raise EngineError("The engine was closed.")
+            self._arrivals.put(flight)
+        return await flight.future
 
     @torch.inference_mode()
     def _drive(self) -> None:
@@ -131,10 +135,20 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
                 if failure is not None:
                     self._recover(batch, failure)
         finally:
-            self._fail(self._flights.values())
-            self._flights = {}
+            self._fail_all()
             self._batch = None
             self._let_go()
+
+    def _fail_all(self) -> None:
+        """Fail whoever is under way or still waits, and refuse whoever comes."""
+        with self._closing:
+            self._closed = True
+        left: list[Flight | None] = list(self._flights.values())
+        self._flights = {}
+        while not self._arrivals.empty():
+            left.append(self._arrivals.get())
+        for flight in filter(None, left):
+            settle(flight, EngineError("The engine was closed."))
 
     def _receive(self, batch: B) -> bool:
         """Take what has arrived; wait for an arrival when there is nothing else to do. False when closing."""
@@ -220,7 +234,7 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
             # It failed before it was for anybody, and would do so for ever.
             rows = list(self._flights)
             batch.waiting.clear()
-        if self._retry(batch, rows, error, freed=freed):
+        if self._closed or self._retry(batch, rows, error, freed=freed):  # the closing sees to the rows
             return
         for row in rows:
             settle(self._flights.pop(row), _failure("The model failed", error))
@@ -228,14 +242,7 @@ class BatchEngine(ThreadedEngine[Flight], Generic[B]):
     def _retry(self, batch: B, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
         """Let rows of a failed step begin again, if there is a way in which they may get through.
 
-        Args:
-            batch: What computes; it has been abandoned.
-            rows: The rows that were in the step, or all there are.
-            error: What failed.
-            freed: Whether prompts were dropped that were only kept for later.
-
-        Returns:
-            Whether they wait again.
+        Says whether they wait again.
         """
         return False
 

@@ -1,7 +1,5 @@
 """One request while it is being answered: its tokens so far, and how it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from torch import Tensor
@@ -13,26 +11,16 @@ from inference.batching.sampling import AGAINST, Runs, Sampler, pick_tokens
 from inference.batching.text_stream import TextStream, decode
 from inference.batching.weighing import Weighing
 from inference.engine import CLOSING_TOKENS, Completion, FinishReason, GenerationRequest
-from inference.pieces import Pieces
-from inference.stops import before_stop, first_stop
+from inference.pieces import Pieces, before_stop, first_stop
 from scene.thought import Said, heard
 
 
 class Row:
     """A row of the running batch.
 
-    Args:
-        request: What to generate.
-        prompt: Prompt tokens.
-        constraint: A fresh constraint of this row's own, or None.
-        tokenizer: The model's tokenizer.
-        end_ids: Tokens that end a reply.
-        pieces: Where to tell the text while it grows, if anybody listens.
-        phrases: Tokens of each of the request's choices, if they are to be weighed; then nothing is
-            generated.
-        runs: What should not come again, if anything.
-        begun: What of a thought stands at the end of the prompt.
-        close: Tokens that end the thought which a text ends in, for a thought that has a cap.
+    Where there are `phrases`, the tokens of the request's choices, these are weighed and nothing is
+    generated. `begun` is what of a thought stands at the end of the prompt, and `close` gives the tokens
+    that end a thought at its cap.
     """
 
     def __init__(
@@ -48,7 +36,6 @@ class Row:
         begun: str = "",
         close: Callable[[str], list[int]] | None = None,
     ) -> None:
-        """Prepare everything that doesn't need the model."""
         self.request = request
         self.prompt = prompt
         self.blocks = block_names(prompt)
@@ -138,9 +125,7 @@ class Row:
     def weigh(self, phrase: int, logits: Tensor) -> None:
         """Learn how likely the next tokens of a phrase are, and find out whether that was all.
 
-        Args:
-            phrase: Which one.
-            logits: float32, (tokens, vocabulary), of as many tokens before them.
+        See `Weighing.take`.
 
         Raises:
             ArithmeticError: The logits are no numbers.

@@ -4,8 +4,6 @@ A row's token depends on its own logits and its own generator only, so neighbour
 change what a seed yields.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -43,7 +41,6 @@ class Runs:
     def __init__(
         self, texts: Iterable[Sequence[int]], inside: Callable[[int], bool] = lambda token: False
     ) -> None:
-        """Note what ends each run."""
         self._inside = inside
         self._ends: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
         for text in texts:
@@ -95,9 +92,6 @@ def pick_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> list[int]:
     Args:
         logits: float32, (rows, vocabulary); tokens that are not allowed are -inf. Changed in place.
         samplers: One for each row.
-
-    Returns:
-        A token id for each row.
 
     Raises:
         ArithmeticError: A row has no finite logit at its best token.

@@ -1,7 +1,5 @@
 """Text of a growing list of tokens, decoded as it grows."""
 
-from __future__ import annotations
-
 from itertools import groupby
 from weakref import WeakKeyDictionary
 
@@ -42,13 +40,9 @@ class TextStream:
     """Decodes token by token, at a cost that doesn't grow with the text.
 
     A character split over tokens shows up with its last token.
-
-    Args:
-        tokenizer: The model's tokenizer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Start with an empty text."""
         self._tokenizer = tokenizer
         self.text = ""
         self._tail: list[int] = []

@@ -1,7 +1,5 @@
 """How likely a model finds each of some phrases after a prompt, as their tokens are computed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +17,6 @@ class Weighing:
     """
 
     def __init__(self, phrases: Sequence[list[int]]) -> None:
-        """Know nothing."""
         self._phrases = phrases
         self._known = [0] * len(phrases)
         self._sums = [0.0] * len(phrases)

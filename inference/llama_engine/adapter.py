@@ -1,7 +1,5 @@
 """A LoRA adapter as a GGUF file, which is how the library reads it, made of PEFT's file once."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -17,7 +15,6 @@ WRITER = 1
 """Raised when the same adapter would give another file, so that older ones are made anew."""
 
 FOLDER = "adapters"
-"""Folder within the cache."""
 
 _RANKS = 8
 """With a rank that is no multiple of this, what the library computes is no number, or a wrong one."""
@@ -58,12 +55,6 @@ def adapter_file(
     adapter: PlainAdapter, identity: ModelIdentity, header: GgufHeader, cache_dir: Path | None
 ) -> Path:
     """GGUF file with an adapter, made once for the content of adapter and base.
-
-    Args:
-        adapter: As `applicable` gives it.
-        identity: Its name, and what pins its content and its base's.
-        header: The header of its base model's file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
 
     Raises:
         ModelLoadError: The adapter does not fit the model, or the cache folder can't be written.

@@ -5,8 +5,6 @@ of those that are answering; then the next one comes in, and begins with what it
 them. Everything here runs in the engine's one thread.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +17,7 @@ from inference.llama_engine.beginnings import Beginnings
 from inference.llama_engine.context import LlamaContext, Piece
 from inference.llama_engine.limits import Limits
 from inference.llama_engine.model import LlamaModel
-from inference.llama_engine.prefix_store import PrefixStore
-from inference.llama_engine.states import join, split
+from inference.llama_engine.states import PrefixStore, join, split
 from scene.errors import ModelLoadError
 
 _CELL_UNIT = 256
@@ -36,15 +33,7 @@ class _Seat:
 
 
 class RunningBatch:
-    """Decides who is computed next, and computes it.
-
-    Args:
-        model: The weights.
-        limits: How much is computed at once.
-        threads: Processor threads to compute with.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
-        beginnings: Where to keep what every scene asks, if anywhere.
-    """
+    """Decides who is computed next, and computes it."""
 
     def __init__(
         self,
@@ -54,7 +43,6 @@ class RunningBatch:
         adapter: tuple[int, float] | None = None,
         beginnings: Beginnings | None = None,
     ) -> None:
-        """Start empty."""
         self._model = model
         self._limits = limits
         self._threads = threads
@@ -72,11 +60,7 @@ class RunningBatch:
         return bool(self.waiting or self._seats)
 
     def step(self) -> list[Row]:
-        """Generate one token for every row that has its prompt, and compute some more of another's prompt.
-
-        Returns:
-            The rows that are over.
-        """
+        """Generate one token for every row that has its prompt, and compute some more of another's prompt."""
         failed: list[Row] = []
         weighed = self._compose_phrases()
         phrases = [piece for _, _, piece in weighed]
@@ -98,11 +82,7 @@ class RunningBatch:
             self._leave(seat)
 
     def abandon(self) -> bool:
-        """Drop everything computed, and who it was computed for. Other waiting rows stay.
-
-        Returns:
-            Whether this freed prompts that were only kept for later.
-        """
+        """Drop everything computed, and who it was computed for. Other waiting rows stay."""
         self._seats = []
         self._free, self._spare = self._all_free()
         self._context.clear()

@@ -4,8 +4,6 @@ Their keys and values are what a model makes of tokens: a folder for each model,
 library, and in it a file for each beginning, named by its last block's name.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -22,13 +20,12 @@ from inference.batching.blocks import PAGE
 from inference.environment import switch
 from inference.llama_engine.library import VERSION
 from inference.llama_engine.states import Page
-from inference.models.cache import PARTIAL, cache_folder, write_atomically
+from inference.models.cache import cache_folder, marked, write_atomically
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
 
 FOLDER = "beginnings"
-"""Folder within the cache."""
 
 LAYOUT = 1
 """Raised when the same tokens would give other keys and values, or the files hold something else."""
@@ -43,16 +40,9 @@ class Beginnings:
     """What one model makes of beginnings.
 
     Nothing here fails a request: what can't be read is computed, and what can't be written is not kept.
-
-    Args:
-        folder: Where to keep them.
-        model: What the user called the model.
-        revision: What pins its weights, an adapter's included.
-        limit: Bytes that all models' files may take.
     """
 
     def __init__(self, folder: Path, model: str, revision: str, limit: int = MOST_BYTES) -> None:
-        """Touch nothing yet."""
         self._folder = folder
         self._made = {"model": model, "revision": revision}
         self._limit = limit
@@ -87,7 +77,8 @@ class Beginnings:
 
     def write(self, blocks: Sequence[bytes], pages: Sequence[Page]) -> None:
         """Keep a beginning: one page for each of its blocks."""
-        data = _packed(pages)
+        keys, values = np.stack([page.keys for page in pages]), np.stack([page.values for page in pages])
+        data = save({"keys": keys, "values": values, "sum": _checksum(pages)})
         if not self._usable or len(data) > self._limit:
             return
         try:
@@ -123,15 +114,9 @@ def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings
     return Beginnings(folder, identity.id, identity.revision)
 
 
-def made_by(folder: Path) -> tuple[str, str] | None:
+def made_from(folder: Path) -> list[str] | None:
     """Name and revision of the model whose beginnings a folder in the cache holds; None if it holds none."""
-    if folder.suffix == PARTIAL:
-        return None
-    try:
-        marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
-        return str(marker["model"]), str(marker["revision"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
+    return marked(folder, _MARKER, "model", "revision")
 
 
 def _make_room(root: Path, limit: int) -> None:
@@ -153,12 +138,6 @@ def _files(root: Path) -> Iterator[tuple[float, int, Path]]:
             continue
         if path.name != _MARKER:
             yield state.st_mtime, state.st_size, path
-
-
-def _packed(pages: Sequence[Page]) -> bytes:
-    """A file's content."""
-    keys, values = np.stack([page.keys for page in pages]), np.stack([page.values for page in pages])
-    return save({"keys": keys, "values": values, "sum": _checksum(pages)})
 
 
 def _unpacked(path: Path, blocks: int) -> list[Page] | None:

@@ -5,8 +5,6 @@ sequences. The library believes whatever it is told, and ends the process or com
 wrong, so everything is checked here before it goes down.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from collections.abc import Sequence
@@ -17,7 +15,6 @@ from numpy.typing import NDArray
 
 from inference.llama_engine.library import load_library
 from inference.llama_engine.model import LlamaModel
-from inference.llama_engine.structs import Batch
 from scene.errors import ModelLoadError
 
 _MOVES = 200
@@ -36,10 +33,7 @@ class AbortedError(RuntimeError):
 class Piece:
     """Tokens that continue a sequence.
 
-    Attributes:
-        sequence: Its number.
-        tokens: What comes after what it has.
-        wanted: Of how many of the last tokens the logits are wanted.
+    The logits of its last `wanted` tokens are wanted.
     """
 
     sequence: int
@@ -50,13 +44,8 @@ class Piece:
 class LlamaContext:
     """Keys and values of some sequences, and the means to continue them.
 
-    Args:
-        model: The weights.
-        cells: Tokens of all sequences together, shared beginnings counted once.
-        sequences: How many there can be, numbered from 0.
-        batch_tokens: Tokens that can be computed at once.
-        threads: Processor threads to compute with.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
+    Its cells hold the tokens of all sequences, shared beginnings counted once. An adapter is a pointer to
+    it, and its scale.
 
     Raises:
         ModelLoadError: There is not enough memory.
@@ -72,7 +61,6 @@ class LlamaContext:
         threads: int,
         adapter: tuple[int, float] | None = None,
     ) -> None:
-        """Make room for the cells."""
         self._library = load_library()
         self._model = model
         params = self._library.llama_context_default_params()
@@ -103,7 +91,8 @@ class LlamaContext:
         self._abort = ctypes.create_string_buffer(2)
         # Asked between any two operations, so it must not be Python, which would wait for other threads:
         # the length of an empty text is 0, which reads as "go on", and that of any other is not.
-        strlen = ctypes.cast(_c_library().strlen, ctypes.c_void_p)
+        c_library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
+        strlen = ctypes.cast(c_library.strlen, ctypes.c_void_p)
         self._library.llama_set_abort_callback(self._pointer, strlen, ctypes.addressof(self._abort))
 
     @property
@@ -153,17 +142,17 @@ class LlamaContext:
             raise RuntimeError("llama.cpp gave no logits")
         return np.ctypeslib.as_array(first, (len(rows), self._model.vocabulary))
 
-    def share(self, source: int, target: int, length: int, start: int = 0) -> None:
+    def share(self, source: int, target: int, length: int) -> None:
         """Let an empty sequence, or one that was loaded from `length` on, begin with another's tokens.
 
         They take no more cells than before.
         """
         self._check_sequence(source)
         self._check_sequence(target)
-        if source == target or not 0 <= start <= length <= self._lengths[source]:
-            raise ValueError(f"no tokens {start} to {length} of sequence {source} for {target}")
-        if length > start:
-            self._library.llama_kv_cache_seq_cp(self._pointer, source, target, start, length)
+        if source == target or not 0 <= length <= self._lengths[source]:
+            raise ValueError(f"no {length} tokens of sequence {source} for {target}")
+        if length:
+            self._library.llama_kv_cache_seq_cp(self._pointer, source, target, 0, length)
         self._lengths[target] = max(self._lengths[target], length)
 
     def cut(self, sequence: int, length: int) -> None:
@@ -283,7 +272,8 @@ class _BatchArrays:
     """Memory for one batch, used again for each."""
 
     def __init__(self, size: int) -> None:
-        """Set up the arrays and what points at them."""
+        from ik_llama_cpp._ctypes_api import llama_batch
+
         self._tokens = np.zeros(size, dtype=np.int32)
         self._positions = np.zeros(size, dtype=np.int32)
         self._sequences = np.zeros(size, dtype=np.int32)
@@ -293,7 +283,7 @@ class _BatchArrays:
         step = self._sequences.itemsize
         start = self._sequences.ctypes.data
         self._lists = (pointer * size)(*(ctypes.cast(start + step * index, pointer) for index in range(size)))
-        self.batch = Batch(
+        self.batch = llama_batch(
             n_tokens=0,
             token=self._tokens.ctypes.data_as(pointer),
             pos=self._positions.ctypes.data_as(pointer),
@@ -318,8 +308,3 @@ class _BatchArrays:
             start = end
         self.batch.n_tokens = start
         return rows
-
-
-def _c_library() -> ctypes.CDLL:
-    """The C library of this process."""
-    return ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)

@@ -1,8 +1,5 @@
 """Models of the hub and of folders as GGUF files, which the engine reads: made once, kept in the cache."""
 
-from __future__ import annotations
-
-import importlib.util
 import os
 import shlex
 import subprocess
@@ -19,7 +16,7 @@ from inference.llama_engine.library import WHEEL, load_library
 from inference.llama_engine.limits import STEP_TOKENS
 from inference.llama_engine.model import LlamaModel
 from inference.models.cache import PARTIAL, cache_folder, locked, writing
-from inference.models.gguf_tokenizer import tokenizer_folder
+from inference.models.gguf_tokenizer import tokenizer_folder, tokenizer_in
 from inference.models.local import Progress, no_progress, revision, transformers_folder
 from inference.models.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource
 from inference.models.weights import check_weights
@@ -30,7 +27,6 @@ WEIGHTS = {"q8_0": 7, "q4_k_m": 15}
 """Formats the weights can be converted to, as the library numbers them, the usual one first."""
 
 FOLDER = "gguf"
-"""Folder within the cache."""
 
 _SAMPLE = "In 2024, 1234 people paid $56.78!\n\n  Don't  they? Café 日本 😀"
 
@@ -60,12 +56,7 @@ def convert(
 
     Needs disk for the model in the number format of its folder besides, and little memory.
 
-    Args:
-        source: The model; fetched if it is not here yet.
-        weights: One of `WEIGHTS`.
-        out: A file that does not exist yet, to convert to instead of the cache.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with the stage, what is done and what there is in all.
+    `out` is a file that does not exist yet, to convert to instead of the cache.
 
     Raises:
         ModelLoadError: The model can't be fetched or converted.
@@ -109,10 +100,15 @@ def write_quantized(folder: Path, name: str, weights: int, path: Path) -> None:
     Raises:
         ModelLoadError: The model can't be written, or not in this format.
     """
+    load_library()
+    from ik_llama_cpp import find_quantize_bin
+
+    if (program := find_quantize_bin()) is None:
+        raise InputError(f"The wheel {WHEEL} has no quantizer for this machine; convert on another one.")
     whole = path.with_name(path.name + ".whole")
     try:
         write_gguf(folder, name, whole)
-        command = [str(_quantizer()), str(whole), str(path), str(weights)]
+        command = [str(program), str(whole), str(path), str(weights)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     finally:
         whole.unlink(missing_ok=True)
@@ -125,11 +121,7 @@ def logits_of(path: Path, rows: Sequence[Sequence[int]]) -> list[NDArray[np.floa
     """Logits after each token of some texts, (tokens, vocabulary); after the first of a text they are off."""
     model = LlamaModel(path, path.name)
     context = LlamaContext(
-        model,
-        cells=max(map(len, rows)),
-        sequences=1,
-        batch_tokens=STEP_TOKENS,
-        threads=os.cpu_count() or 1,
+        model, cells=max(map(len, rows)), sequences=1, batch_tokens=STEP_TOKENS, threads=os.cpu_count() or 1
     )
     found = []
     for row in rows:
@@ -147,22 +139,9 @@ def check_words(folder: Path, name: str, path: Path, cache_dir: Path | None = No
     Raises:
         ModelLoadError: It doesn't.
     """
-    from transformers import AutoTokenizer
-
-    read = [
-        AutoTokenizer.from_pretrained(str(where), local_files_only=True, trust_remote_code=False)(_SAMPLE)
-        for where in (folder, tokenizer_folder(path, cache_dir))
-    ]
+    read = [tokenizer_in(where)(_SAMPLE) for where in (folder, tokenizer_folder(path, cache_dir))]
     if read[0]["input_ids"] != read[1]["input_ids"]:
         raise ModelLoadError(
             f"{name} can't be converted: the tokenizer of its GGUF file cuts text in another way; "
             "use the engine `transformers`."
         )
-
-
-def _quantizer() -> Path:
-    """The program that the wheel brings."""
-    found = importlib.util.find_spec("ik_llama_cpp")
-    for path in Path(found.origin).parent.glob("bin/llama-quantize*") if found and found.origin else ():
-        return path
-    raise InputError(f"The wheel {WHEEL} has no quantizer for this machine; convert on another one.")

@@ -1,9 +1,6 @@
 """Continuous batching for a GGUF file on a CPU, computed by llama.cpp's C functions."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -23,15 +20,7 @@ from scene.nouns import ModelIdentity
 class LlamaEngine(BatchEngine[RunningBatch]):
     """Runs a model that the library has loaded, and frees it in the end.
 
-    Args:
-        model: The weights.
-        tokenizer: The tokenizer of the same file.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        adapter: Pointer to a LoRA adapter of the model to apply, and its scale.
-        threads: Processor threads to compute with; as many as this process may use when None.
-        limits: How much is computed and kept at once.
-        beginnings: Where to keep what every scene asks; None keeps it in memory alone.
+    It computes with as many threads as this process may use where None are given.
 
     Raises:
         ModelLoadError: The model has no chat template or no end token, or there is not enough memory.
@@ -49,7 +38,6 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         limits: Limits | None = None,
         beginnings: Beginnings | None = None,
     ) -> None:
-        """Make room for keys and values, and start the thread that drives the model."""
         self._model = model
         limits = limits or Limits()
         self._computing = RunningBatch(model, limits, threads or usable_cores(), adapter, beginnings)
@@ -72,10 +60,6 @@ class LlamaEngine(BatchEngine[RunningBatch]):
             other_prompt = self._prompts.token_ids((*messages[:fixed], *others))
             row.fixed_blocks = common_blocks(row.blocks, block_names(other_prompt))
         return row
-
-    def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
-        """Whether the step was cut short by the closing, which sees to the rows."""
-        return self._closed
 
     def _interrupt(self) -> None:
         """Cut short what is being computed."""

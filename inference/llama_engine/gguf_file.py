@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import safe_open
 
 from inference.llama_engine.loader import ARCHITECTURES
+from inference.models.gguf_tokenizer import tokenizer_in
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
 
@@ -35,22 +36,15 @@ _HEADS = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
 def write_gguf(folder: Path, name: str, path: Path) -> None:
     """Write a model with its vocabulary and chat template; it never lies in memory as a whole.
 
-    Args:
-        folder: With config, whole safetensors and tokenizer.
-        name: What the user called it.
-        path: The file.
-
     Raises:
         ModelLoadError: The model has something that the file could not say.
     """
     import gguf
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     with quiet_transformers():
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        words: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
-        )
+        words = tokenizer_in(folder)
     if reason := _unsayable(config):
         raise ModelLoadError(f"{name} can't be converted: {reason}; use the engine `transformers`.")
     writer = gguf.GGUFWriter(path, config.model_type)

@@ -1,12 +1,11 @@
 """The library that the wheel `ik-llama-cpp-python` brings, with the functions that are used of it.
 
-The wheel's own Python is left alone: it binds half of them, and none of those for sequences. The library
+The wheel's own Python has the structs and half of the functions, and none of those for sequences. The library
 checks nothing that it is given, so the version is held to the one whose header was read.
 """
 
-from __future__ import annotations
-
 import ctypes
+import importlib
 import importlib.util
 import os
 import platform
@@ -14,39 +13,58 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_bool,
+    c_char_p,
+    c_float,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint32,
+    c_void_p,
+)
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inference.llama_engine.structs import Batch, CacheView, ContextParams, LogCallback, ModelParams
 from scene.errors import InputError
 
 WHEEL = "ik-llama-cpp-python"
 VERSION = "0.1.5"
 """The wheel, and the one version of it that this was written for and tested with."""
 
+LogCallback = CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+"""Takes a level, a text and what was registered along with it."""
+
+
+class CacheView(Structure):
+    """Which cells are in use."""
+
+    _fields_ = [
+        ("n_cells", c_int32),
+        ("n_seq_max", c_int32),
+        ("token_count", c_int32),
+        ("used_cells", c_int32),
+        ("max_contiguous", c_int32),
+        ("max_contiguous_idx", c_int32),
+        ("cells", c_void_p),
+        ("cells_sequences", POINTER(c_int32)),
+    ]
+
+
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "llama_backend_init": (None, []),
     "llama_log_set": (None, [LogCallback, c_void_p]),
-    "llama_model_default_params": (ModelParams, []),
-    "llama_context_default_params": (ContextParams, []),
-    "llama_model_load_from_file": (c_void_p, [c_char_p, ModelParams]),
-    "llama_free_model": (None, [c_void_p]),
     "llama_n_vocab": (c_int32, [c_void_p]),
     "llama_n_layer": (c_int32, [c_void_p]),
     "llama_model_has_encoder": (c_bool, [c_void_p]),
     "llama_model_has_recurrent": (c_bool, [c_void_p]),
-    "llama_init_from_model": (c_void_p, [c_void_p, ContextParams]),
-    "llama_free": (None, [c_void_p]),
     "llama_n_ctx": (c_uint32, [c_void_p]),
     "llama_n_batch": (c_uint32, [c_void_p]),
-    "llama_n_ubatch": (c_uint32, [c_void_p]),
     "llama_set_abort_callback": (None, [c_void_p, c_void_p, c_void_p]),
-    "llama_decode": (c_int32, [c_void_p, Batch]),
-    "llama_get_logits_ith": (POINTER(c_float), [c_void_p, c_int32]),
-    "llama_kv_cache_clear": (None, [c_void_p]),
     "llama_kv_cache_seq_rm": (c_bool, [c_void_p, c_int32, c_int32, c_int32]),
     "llama_kv_cache_seq_cp": (None, [c_void_p, c_int32, c_int32, c_int32, c_int32]),
     "llama_kv_cache_seq_pos_max": (c_int32, [c_void_p, c_int32]),
@@ -62,15 +80,14 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_lora_adapter_init": (c_void_p, [c_void_p, c_char_p]),
     "llama_lora_adapter_set": (c_int32, [c_void_p, c_void_p, c_float]),
 }
-"""Result and arguments by name, as the header has them; pointers to what only the library looks into are
-`c_void_p`."""
+"""Result and arguments of what the wheel does not bind, as the header has them; pointers to what only the
+library looks into are `c_void_p`."""
 
 _NEEDED = {"avx2", "fma", "f16c"}
 """What the wheel for x86-64 was compiled for, as Linux calls it; elsewhere nobody says what there is."""
 
 CPUINFO = Path("/proc/cpuinfo")
 _WAITING = "OMP_WAIT_POLICY"
-_FILES = {"linux": "libllama.so", "darwin": "libllama.dylib", "win32": "llama.dll"}
 
 
 def is_installed() -> bool:
@@ -106,12 +123,9 @@ def load_library() -> ctypes.CDLL:
         raise InputError(
             f"{WHEEL} needs a processor with {', '.join(sorted(lacking))}; use the engine `transformers`."
         )
-    path = library_file()
     try:
-        if sys.platform == "win32":
-            os.add_dll_directory(str(path.parent))
         with _patient_threads():
-            library = ctypes.CDLL(str(path))
+            library: ctypes.CDLL = importlib.import_module("ik_llama_cpp._ctypes_api")._lib
         for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
@@ -148,14 +162,6 @@ def _patient_threads() -> Iterator[None]:
         yield
     finally:
         del os.environ[_WAITING]
-
-
-def library_file() -> Path:
-    """Where the wheel has put the library."""
-    found = importlib.util.find_spec("ik_llama_cpp")
-    if found is None or found.origin is None or sys.platform not in _FILES:
-        raise InputError(f"{WHEEL} has no library for this machine; use another engine.")
-    return Path(found.origin).parent / "lib" / _FILES[sys.platform]
 
 
 def _hear(level: int, text: bytes, data: object) -> None:

@@ -1,7 +1,5 @@
 """How much the engine computes and keeps at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 STEP_TOKENS = 31

@@ -1,7 +1,5 @@
 """From a model's source to an engine that runs its GGUF file."""
 
-from __future__ import annotations
-
 import mmap
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from inference.llama_engine.adapter import adapter_file, applicable
 from inference.llama_engine.library import load_library
 from inference.models.adapter import token_count
 from inference.models.gguf_header import read_header
-from inference.models.gguf_tokenizer import tokenizer_folder
+from inference.models.gguf_tokenizer import tokenizer_folder, tokenizer_in
 from inference.models.local import Progress, gguf_file, revision
 from inference.models.sources import AdapterSource, EmbeddedSource, GgufSource, ModelSource
 from scene.errors import InputError, ModelLoadError
@@ -36,7 +34,11 @@ def is_known(source: ModelSource) -> bool:
         case GgufSource():
             return read_header(source.path).architecture in ARCHITECTURES and not _is_stretched(source.path)
         case AdapterSource():
-            return is_known(source.base) and _is_applicable(source)
+            try:
+                applicable(source)
+            except ModelLoadError:
+                return False
+            return is_known(source.base)
         case _:
             return False
 
@@ -83,15 +85,11 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
         raise ModelLoadError(f"{base.id} does not say how long its context is; choose another model.")
     folder = tokenizer_folder(path, cache_dir)
     report("load", 0, 1)
-    from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
     from inference.llama_engine.beginnings import beginnings_of
     from inference.llama_engine.engine import LlamaEngine
     from inference.llama_engine.model import LlamaModel
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False
-    )
+    tokenizer = tokenizer_in(folder)
     identity = ModelIdentity(
         id=source.id,
         revision=revision(source, cache_dir),
@@ -124,11 +122,3 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
         raise
     report("load", 1, 1)
     return engine
-
-
-def _is_applicable(source: AdapterSource) -> bool:
-    try:
-        applicable(source)
-    except ModelLoadError:
-        return False
-    return True

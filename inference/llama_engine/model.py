@@ -1,7 +1,5 @@
 """A GGUF file in memory, and the adapters on it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -13,10 +11,6 @@ from scene.errors import ModelLoadError
 class LlamaModel:
     """The weights of a model, repacked for this machine's processor.
 
-    Args:
-        path: GGUF file.
-        name: What the user called it.
-
     Raises:
         ModelLoadError: The file is damaged, or of an architecture that the library does not know or that
             keeps more of a text than its keys and values.
@@ -24,7 +18,6 @@ class LlamaModel:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        """Read the whole file."""
         self._library = load_library()
         self.name = name
         params = self._library.llama_model_default_params()

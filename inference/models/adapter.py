@@ -37,15 +37,7 @@ _SPECIAL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainAdapter:
-    """What is to know of an adapter that does nothing but add products of two matrices to layers.
-
-    Attributes:
-        path: File with its weights.
-        rank: How many numbers there are between the two matrices.
-        scale: What their product is multiplied by.
-        modules: Names of the layers it changes.
-        chat_template: Its own chat template, if it has one: training may have set it.
-    """
+    """What is to know of an adapter that does nothing but add products of two matrices to layers."""
 
     path: Path
     rank: int
@@ -88,19 +80,10 @@ def read_adapter(folder: Path, name: str) -> PlainAdapter:
     )
 
 
-def is_plain(folder: Path) -> bool:
-    """Whether an adapter is whole and of the plain kind."""
-    try:
-        read_adapter(folder, str(folder))
-    except ModelLoadError:
-        return False
-    return True
-
-
-def for_another_model(name: str, why: str = "") -> ModelLoadError:
+def for_another_model(name: str) -> ModelLoadError:
     """The error for an adapter that does not fit its base model."""
     return ModelLoadError(
-        f"The adapter {name} was trained for a different model than its adapter_config.json names{why}; "
+        f"The adapter {name} was trained for a different model than its adapter_config.json names; "
         "correct base_model_name_or_path in it."
     )
 

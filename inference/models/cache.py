@@ -1,15 +1,13 @@
 """The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
 
-from __future__ import annotations
-
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
 import platformdirs
@@ -21,17 +19,7 @@ from scene.errors import ModelLoadError
 PARTIAL = ".partial"
 """Ending of a folder that is being made, or that whoever made it did not finish."""
 
-_CHUNK = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_UNUSABLE = {
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
+_UNUSABLE = {EROFS, EACCES, EPERM, ENOTDIR, EEXIST, EISDIR, ENAMETOOLONG}
 
 
 def cache_folder(cache_dir: Path | None = None) -> Path:
@@ -56,7 +44,7 @@ def writing(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise no_room(folder) from error
         if error.errno in _UNUSABLE:
             raise ModelLoadError(
@@ -64,6 +52,14 @@ def writing(folder: Path) -> Iterator[None]:
                 "set MONOPOLYLOGUE_CACHE to a folder that can."
             ) from error
         raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of Python, of safetensors or of torch's writer says that a disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (ENOSPC, EDQUOT)
+    text = str(error)  # these have no error numbers, only words
+    return "No space left" in text or "os error 28" in text or "PytorchStreamWriter" in text
 
 
 def no_room(folder: Path) -> ModelLoadError:
@@ -90,14 +86,12 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> AbstractContextManager[None]:
     """Be the only process that makes `path`; wait as long as another one does.
 
     The lock ends with the process, however that ends. The lock file stays, since removing it would race.
     """
-    with files.locked(path.with_name(path.name + ".lock")):
-        yield
+    return files.locked(path.with_name(path.name + ".lock"))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -112,13 +106,33 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `target` once it is filled; the caller holds the lock."""
+    fresh = target.with_name(target.name + PARTIAL)
+    for leftover in (fresh, target):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    fresh.mkdir()
+    yield fresh
+    files.put_in_place(fresh, target)
+
+
+def marked(folder: Path, marker: str, *keys: str) -> list[str] | None:
+    """What the marker of a finished folder says under some keys; None where it is not finished."""
+    if folder.suffix == PARTIAL:
+        return None
+    try:
+        said = json.loads((folder / marker).read_text(encoding="utf-8"))
+        return [str(said[key]) for key in keys]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def noted_sha256(path: Path, note: Path) -> str | None:

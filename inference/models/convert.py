@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -14,22 +13,23 @@ from safetensors import SafetensorError
 from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
 from inference.models.cache import (
-    PARTIAL,
     cache_folder,
+    is_full,
     locked,
+    making,
+    marked,
     no_room,
     write_atomically,
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
-from inference.models.gguf_tokenizer import read_tokenizer
+from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
-from scene.files import put_in_place
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 CONVERTER = 1
 """Raised when the same file would convert to something else, so that older folders are made anew."""
@@ -38,27 +38,21 @@ MARKER = "converted_from.json"
 """Written last. A folder without it is no finished conversion."""
 
 FOLDER = "converted"
-"""Folder within the cache."""
 
 SHARD_SIZE = "2GB"
-
-# Everything the two loaders raise on a damaged or unknown file.
-_LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 
 
 def hf_folder(
-    gguf_path: Path, cache_dir: Path | None = None, on_progress: Callable[[int, int], None] | None = None
+    gguf_path: Path,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
 
     The folder is named after the file's content, so it is made once for a file, wherever the file lies.
     Needs memory for the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the
     default model, whose folder has 3.6), and disk for the folder.
-
-    Args:
-        gguf_path: The file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with steps done and steps in all; the steps take unequal time.
 
     Raises:
         ModelLoadError: The file is damaged or of an architecture that transformers can't read, or the cache
@@ -72,32 +66,19 @@ def hf_folder(
         return target
     with writing(root), locked(target):
         if not _is_finished(target, sha256):
-            fresh = target.with_name(target.name + PARTIAL)
-            for leftover in (fresh, target):
-                if leftover.exists():
-                    shutil.rmtree(leftover)
-            fresh.mkdir()
-            with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
-                _convert(gguf_path, file, header, fresh, on_progress or _ignore)
-            write_atomically(fresh / MARKER, json.dumps(_provenance(gguf_path, sha256), indent=2))
-            put_in_place(fresh, target)
+            with making(target) as fresh:
+                with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
+                    _convert(gguf_path, file, header, fresh, on_progress)
+                made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
+                versions = {package: version(package) for package in PACKAGES}
+                write_atomically(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
             return_small_blocks()
     return target
 
 
-def made_from(folder: Path) -> tuple[str, str] | None:
+def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was made from; None if it was not."""
-    if folder.suffix == PARTIAL:
-        return None
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return str(marker["file"]), str(marker["sha256"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _ignore(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    return marked(folder, MARKER, "file", "sha256")
 
 
 def _is_finished(folder: Path, sha256: str) -> bool:
@@ -105,14 +86,8 @@ def _is_finished(folder: Path, sha256: str) -> bool:
     return made is not None and made[1] == sha256
 
 
-def _provenance(gguf_path: Path, sha256: str) -> dict[str, object]:
-    packages = ("transformers", "torch", "safetensors", "tokenizers")
-    versions = {package: version(package) for package in packages}
-    return {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER, "versions": versions}
-
-
 def _convert(
-    gguf_path: Path, file: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], None]
+    gguf_path: Path, file: Path, header: GgufHeader, folder: Path, on_progress: Callable[[int, int], object]
 ) -> None:
     """Load a model, in one file, by transformers, put right what the file does not say, save."""
     return_large_blocks()
@@ -121,17 +96,17 @@ def _convert(
         tokenizer = read_tokenizer(file, header, folder)
         on_progress(1, 3)
         model = _load_model(file, folder)
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
-    _set_end_tokens(model, tokenizer)
+    if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
+        model.generation_config.eos_token_id = listed
     on_progress(2, 3)
     try:
         model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
         tokenizer.save_pretrained(folder)
     except SafetensorError as error:
-        # The writer of safetensors has no error numbers, only words.
-        if "No space left" in str(error) or "os error 28" in str(error):
+        if is_full(error):
             raise no_room(folder.parent) from error
         raise ModelLoadError(f"Writing to {folder.parent} failed ({error}).") from error
     on_progress(3, 3)
@@ -155,9 +130,3 @@ def _load_model(gguf_path: Path, empty: Path) -> PreTrainedModel:
     if info["missing_keys"]:
         raise ValueError(f"it has no {min(info['missing_keys'])}")
     return model
-
-
-def _set_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let every token that ends a reply end it, the file's own first."""
-    if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
-        model.generation_config.eos_token_id = listed

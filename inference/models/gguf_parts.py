@@ -56,10 +56,6 @@ def gguf_digest(path: Path, cache_dir: Path | None) -> str:
 def whole(path: Path, scratch: Path) -> Iterator[Path]:
     """One file with all of a model, for readers that know of no parts.
 
-    Args:
-        path: The file, or the first of several.
-        scratch: Where several are joined for as long as this lasts.
-
     Raises:
         ModelLoadError: A part is damaged.
     """

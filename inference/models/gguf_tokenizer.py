@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.models.cache import (
-    PARTIAL,
-    cache_folder,
-    locked,
-    write_atomically,
-    writing,
-)
+from inference.models.cache import cache_folder, locked, making, marked, write_atomically, writing
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
-from scene.files import put_in_place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,14 +22,13 @@ MARKER = "read_from.json"
 """Written last. A folder without it is not finished."""
 
 FOLDER = "tokenizers"
-"""Folder within the cache."""
 
 # llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
 # transformers applies the pattern alone.
 _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
 
-# Everything the loader raises on a damaged or unknown file.
-_LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+# Everything transformers' loaders raise on a damaged or unknown file.
+LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
@@ -57,42 +48,37 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
         return target
     with writing(root), locked(target):
         if not made_from(target):
-            fresh = target.with_name(target.name + PARTIAL)
-            for leftover in (fresh, target):
-                if leftover.exists():
-                    shutil.rmtree(leftover)
-            fresh.mkdir()
-            with quiet_transformers():
+            with making(target) as fresh, quiet_transformers():
                 try:
                     tokenizer = read_tokenizer(gguf_path, header, fresh)
-                except _LOAD_ERRORS as error:
+                except LOAD_ERRORS as error:
                     reason = (str(error).splitlines() or [type(error).__name__])[0]
                     raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
                 tokenizer.save_pretrained(fresh)
-            write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
-            put_in_place(fresh, target)
+                write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
     return target
 
 
-def made_from(folder: Path) -> tuple[str, str] | None:
+def tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder on this machine; none of its code is run."""
+    from transformers import AutoTokenizer
+
+    found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
+    return found
+
+
+def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was read from; None if it was not."""
-    if folder.suffix == PARTIAL:
-        return None
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return str(marker["file"]), str(marker["sha256"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
+    return marked(folder, MARKER, "file", "sha256")
 
 
 def read_tokenizer(gguf_path: Path, header: GgufHeader, empty: Path) -> PreTrainedTokenizerBase:
     """The tokenizer, splitting text as the model's own does.
 
-    Args:
-        gguf_path: The file.
-        header: Its header.
-        empty: An empty folder: as the model's name, beside the file's full path, it keeps the loader from
-            reading what happens to lie beside the file.
+    The empty folder, as the model's name beside the file's full path, keeps the loader from reading what
+    happens to lie beside the file.
     """
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer

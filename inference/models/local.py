@@ -1,10 +1,8 @@
 """A model's files on this machine: fetched, downloaded or converted where they are not here yet."""
 
-from __future__ import annotations
-
-import errno
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +15,10 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
+from inference.models.cache import is_full
 from inference.models.convert import hf_folder
 from inference.models.fetch import fetch
 from inference.models.gguf_parts import gguf_digest
-from inference.models.identity import folder_digest
 from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
@@ -38,6 +36,12 @@ Progress = Callable[[Stage, int, int], None]
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 # Second copies of the weights, in other layouts.
 _HUB_NOT = ["*/*", "consolidated*"]
+
+_WHOLE_BYTES = 16 * 2**20
+_BLOCK, _BLOCKS = 64 * 2**10, 64
+_SUFFIXES = {".json", ".jinja", ".model", ".txt", ".safetensors"}
+_REPORTS = {"metrics.json", "loss.json"}
+"""What a training writes beside the weights, and what differs in time alone where it is done again."""
 
 
 def no_progress(stage: Stage, done: int, total: int) -> None:
@@ -90,10 +94,41 @@ def revision(source: ModelSource, cache_dir: Path | None) -> str:
             return hashlib.sha256(both.encode()).hexdigest()
 
 
+def folder_digest(folder: Path) -> str:
+    """SHA-256, in hexadecimal, over the names, sizes and content of a model folder's files.
+
+    Not over how its training went: the same weights, trained again, are the same model.
+
+    Of a file over 16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or
+    merged differs in all of them, and a folder of any size takes a moment.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name in _REPORTS or path.suffix not in _SUFFIXES:
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= _WHOLE_BYTES:
+                digest.update(file.read())
+                continue
+            for index in range(_BLOCKS):
+                file.seek((size - _BLOCK) * index // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
+
+
 def _snapshot(source: HubSource) -> Path:
     """Download a hub model's safetensors and settings into the hub's own cache, or find them there."""
+    download = partial(
+        snapshot_download,
+        source.repo,
+        revision=source.commit,
+        allow_patterns=_HUB_FILES,
+        ignore_patterns=_HUB_NOT,
+    )
     try:
-        return _hub_folder(source, local_files_only=False)
+        return Path(download())
     except GatedRepoError as error:
         raise ModelLoadError(
             f"The hub gives {source.repo} only to those who asked; ask for it on its page, then log in "
@@ -101,28 +136,16 @@ def _snapshot(source: HubSource) -> Path:
         ) from error
     except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, LocalEntryNotFoundError) as error:
         try:
-            return _hub_folder(source, local_files_only=True)
+            return Path(download(local_files_only=True))
         except LocalEntryNotFoundError:
             raise ModelLoadError(
                 f"{source.repo} can't be downloaded from the hub and is not whole on this machine; "
                 "check the connection, and HF_HUB_OFFLINE."
             ) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         raise ModelLoadError(
             f"The disk that holds the hub's cache is too full for {source.repo}; free some space, "
             "or set HF_HOME to a folder on another disk."
         ) from error
-
-
-def _hub_folder(source: HubSource, *, local_files_only: bool) -> Path:
-    return Path(
-        snapshot_download(
-            source.repo,
-            revision=source.commit,
-            allow_patterns=_HUB_FILES,
-            ignore_patterns=_HUB_NOT,
-            local_files_only=local_files_only,
-        )
-    )

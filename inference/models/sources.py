@@ -1,7 +1,5 @@
 """What a model's name means: an embedded model, a folder, an adapter, a GGUF file, a hub repository."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass
@@ -152,9 +150,10 @@ def _adapter(name: str, path: Path) -> AdapterSource:
 def _hub(name: str, repo: str, revision: str | None) -> HubSource:
     """Pin a repository to a commit: the hub's answer, or what was downloaded before if it can't be asked."""
     try:
-        downloaded = _downloaded_commit(repo, revision)
+        config = try_to_load_from_cache(repo, "config.json", revision=revision)
     except HFValidationError as error:
         raise ModelNotFoundError(f"There is no model {name!r}; {_ACCEPTED}") from error
+    downloaded = Path(config).parent.name if isinstance(config, str) else None
     if downloaded is not None and revision is not None and _COMMIT.fullmatch(revision):
         return HubSource(id=name, repo=repo, commit=downloaded)
     try:
@@ -177,9 +176,3 @@ def _hub(name: str, repo: str, revision: str | None) -> HubSource:
             f"The hub's {repo} is no model with a config.json; download it and give its file or folder."
         )
     return HubSource(id=name, repo=repo, commit=info.sha)
-
-
-def _downloaded_commit(repo: str, revision: str | None) -> str | None:
-    """Commit of the copy in the hub's cache on this machine."""
-    config = try_to_load_from_cache(repo, "config.json", revision=revision)
-    return Path(config).parent.name if isinstance(config, str) else None

@@ -1,7 +1,5 @@
 """Whether a model's or adapter's weights are all there, found out from file headers in milliseconds."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -20,10 +18,6 @@ UNHEEDED = ("alora_invocation_tokens", "arrow_config")
 
 def check_weights(folder: Path, name: str) -> None:
     """Find missing and cut-off files of a model's folder before anything is loaded.
-
-    Args:
-        folder: With one safetensors file, or several and the index that lists them.
-        name: What the user called the model, for messages.
 
     Raises:
         ModelLoadError: A file is missing or damaged; the message names it.

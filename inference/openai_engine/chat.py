@@ -1,7 +1,5 @@
 """`ChatOpenAI`, with the thoughts that servers hand over beside the answer, which it drops."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

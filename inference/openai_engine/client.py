@@ -4,8 +4,6 @@ Gateways answer 200 before they know what becomes of a request, and tell of an e
 or in the first event of a stream. It becomes a reply of the status that it names, and is tried again as such.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -5,8 +5,6 @@ loop of its own with the connections, so that requests may come from any loop, a
 before the engine is closed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
@@ -18,24 +16,19 @@ from typing import Any
 
 import httpx2
 import openai
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
 from inference.control_tokens import parted
-from inference.engine import ChatRole, Completion, FinishReason, GenerationRequest, OnText
+from inference.engine import Completion, FinishReason, GenerationRequest, OnText
 from inference.openai_engine.chat import REASONING, ThinkingChat
 from inference.openai_engine.client import BROKEN_OFF, Client
-from inference.openai_engine.response_format import (
-    response_format,
-    unwrapped,
-    wrapper_tokens,
-)
+from inference.openai_engine.response_format import response_format, unwrapped, wrapper_tokens
 from inference.openai_engine.server import Server
-from inference.openai_engine.server_errors import broken_off, refusal, shapeless
-from inference.pieces import Pieces
-from inference.stops import before_stop
-from scene.errors import EngineError, MonopolylogueError
+from inference.openai_engine.server_errors import broken_off, refusal
+from inference.pieces import Pieces, before_stop
+from scene.errors import EngineError, InputError, MonopolylogueError
 from scene.nouns import ModelIdentity
 from scene.thought import Said, heard, lacks_start
 
@@ -58,11 +51,6 @@ CONNECT_SECONDS = 5
 REPLY_SECONDS = 600
 """How long one request may take in all. Servers say nothing while they generate or let requests wait."""
 
-_MESSAGES: dict[ChatRole, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
 _NO_COMPLETION = (AttributeError, LookupError, TypeError, ValueError)
 """What langchain_openai raises on a body that is no chat completion."""
 
@@ -73,17 +61,9 @@ class OpenAIEngine:
     A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
     one is told as it comes, since nobody can know; from then on nothing is told before the mark.
 
-    Attributes:
-        constrains: As given.
-        requests_at_once: The concurrency, as given.
-
-    Args:
-        server: Where it is, and the key.
-        identity: The model to ask for, by the name it has there.
-        constrains: Whether the server holds replies to a `response_format`. If not, whoever asks has to
-            say the shape in words.
-        concurrency: Requests under way at once; the others wait here.
-        reply_seconds: How long one of them may take, retries included, before it fails.
+    Where the server does not hold replies to a `response_format`, whoever asks has to say the shape in
+    words. More requests than the concurrency wait here, and one fails after so many seconds, retries
+    included.
     """
 
     def __init__(
@@ -95,9 +75,8 @@ class OpenAIEngine:
         concurrency: int,
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
-        """Start the thread. Connects with the first request."""
         self._server = server
-        self._identity = identity
+        self.identity = identity
         self.constrains = constrains
         self.requests_at_once = concurrency
         self._slots = asyncio.Semaphore(concurrency)
@@ -128,11 +107,6 @@ class OpenAIEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="openai-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        return self._identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`.
@@ -213,7 +187,10 @@ class OpenAIEngine:
             said = _said(request, generations[1])
             read = _read(request, said, generations[1])
         if read is None:
-            raise shapeless(self._server)
+            raise InputError(
+                f"The server at {self._server.shown} overlooks response_format: its reply has not the shape "
+                "asked for; start it with structured output, or give --no-structured."
+            )
         self._marks_ends_alone |= bool(said.thought) and lacks_start(generations[-1].text)
         usage = _usage(generations)
         completion = Completion(
@@ -232,9 +209,10 @@ class OpenAIEngine:
         """What the server makes of a request, as it came."""
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
-                if pieces is None:
-                    return await self._generation(request, body)
-                return await self._told(request, body, pieces)
+                if pieces is not None:
+                    return await self._told(request, body, pieces)
+                # Not by ainvoke, whose callbacks and traces would show the call a second time.
+                return (await self._chat._agenerate(**_call(request, body))).generations[0]
         except openai.APIStatusError as error:
             raise refusal(error, request, self._server) from error
         except openai.APIConnectionError as error:
@@ -252,12 +230,6 @@ class OpenAIEngine:
             raise EngineError(
                 f"What the server at {self._server.shown} sent is no chat completion."
             ) from error
-
-    async def _generation(self, request: GenerationRequest, body: dict[str, Any]) -> ChatGeneration:
-        """The server's reply as it came."""
-        # Not by ainvoke, whose callbacks and traces would show the call a second time.
-        result = await self._chat._agenerate(**_call(request, body))
-        return result.generations[0]
 
     async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
         """The server's reply, told while it comes."""
@@ -298,7 +270,7 @@ class OpenAIEngine:
 def _call(request: GenerationRequest, body: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call of `ChatOpenAI`."""
     return {
-        "messages": [_MESSAGES[message.role](parted(message.content)) for message in request.messages],
+        "messages": convert_to_messages([(one.role, parted(one.content)) for one in request.messages]),
         "stop": list(request.stop) or None,
         "temperature": request.temperature,
         "top_p": request.top_p,

@@ -6,8 +6,6 @@ each of its lines, since JSON spells a line break as two characters. What server
 `choice` and `regex`, llama-server's grammars) spells the same in as many ways and would have to be guessed.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any
@@ -55,8 +53,8 @@ def unwrapped(
 
     A wrapped reply is whole once its last string is closed; small models like to go on with blanks.
     """
-    forms = _forms(request)
-    if text.strip() and not text.lstrip().startswith("{") and (forms or _is_object(request)):
+    forms, said = _forms(request), text.lstrip()
+    if said and not said.startswith("{") and (forms or "properties" in (request.schema or ())):
         return None
     if not forms:
         return (text, finish_reason) if finish_reason == "length" or _is_json(text) else None
@@ -74,10 +72,6 @@ def unwrapped(
         reply = "\n".join(lines)
         return (reply, "stop") if _fits(request, reply) else None
     return ("\n".join(lines), "length") if finish_reason == "length" else None
-
-
-def _is_object(request: GenerationRequest) -> bool:
-    return request.schema is not None and "properties" in request.schema
 
 
 def _is_json(text: str) -> bool:

@@ -1,7 +1,5 @@
 """Where a served model is: the address of its server, the key to it, and which model it serves."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import ssl
@@ -74,9 +72,7 @@ def server_at(base_url: str) -> Server:
 def served_model(server: Server, name: str) -> ModelIdentity:
     """The model to ask the server for.
 
-    Args:
-        server: The server; it is asked which models it has.
-        name: Name of the model there. `default` is the server's only one.
+    Under the name `default` it is the server's only one.
 
     Raises:
         ModelNotFoundError: It has no such model, or has several and none was named.
@@ -166,11 +162,7 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
 
 
 def _authorities() -> ssl.SSLContext:
-    """Whom the environment trusts, which has nothing to do with whether it has a proxy.
-
-    Raises:
-        InputError: It names what can't be read.
-    """
+    """Whom the environment trusts, which has nothing to do with whether it has a proxy."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:

@@ -1,7 +1,5 @@
 """What a server's refusal means: one sentence in our terms for each of its status codes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 
@@ -50,14 +48,6 @@ def broken_off(
     if TOO_LONG.search(said):
         return PromptTooLongError(None, request.max_tokens, None)
     return EngineError(f"The server at {server.shown} broke a reply off: {said}")
-
-
-def shapeless(server: Server) -> InputError:
-    """The error for a reply that shows that the server overlooks what shape was asked for."""
-    return InputError(
-        f"The server at {server.shown} overlooks response_format: its reply has not the shape asked for; "
-        "start it with structured output, or give --no-structured."
-    )
 
 
 def _said(error: openai.APIError, server: Server) -> str:

@@ -4,8 +4,6 @@ The row that has waited longest always goes first. For the others it is only ask
 nobody is overtaken for ever.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,15 +37,7 @@ def choose(
 ) -> Intake | None:
     """Choose among the waiting rows.
 
-    Args:
-        waiting: Rows in the order in which they came.
-        running: Rows of the running batch.
-        row_limit: Rows that may run at once.
-        limits: The other limits.
-        prefixes: What need not be computed.
-
-    Returns:
-        None when nobody waits or there is no room.
+    None when nobody waits or there is no room.
     """
     window = list(islice(waiting, LOOKAHEAD))
     # The padded length of rows that wait for each other is at most the longest room of any.
@@ -83,14 +73,8 @@ def _crowds(
 ) -> dict[Row, Intake]:
     """Rows that had better wait until what they share has been computed once.
 
-    Args:
-        window: Rows in the order in which they came.
-        known: How many of each row's blocks are in the prefix cache.
-        most_blocks: How many blocks of a prompt it can keep.
-        worth: Tokens that have to be spared, or nobody waits.
-
-    Returns:
-        For each such row what to compute for it and those like it.
+    For each such row it says what to compute for it and those like it, if more tokens than `worth` are
+    spared.
     """
     groups: defaultdict[bytes, list[Row]] = defaultdict(list)
     for row in window:

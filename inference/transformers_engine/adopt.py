@@ -31,9 +31,6 @@ def engine_of(model: BaseChatModel) -> TransformersEngine:
 
     The pipeline's generation settings play no part, since each request carries its own.
 
-    Args:
-        model: A `ChatHuggingFace` whose `llm` is a `HuggingFacePipeline`.
-
     Raises:
         ModelLoadError: It is another kind of model, or one that the engine can't run.
     """

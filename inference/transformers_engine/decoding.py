@@ -3,8 +3,6 @@
 Everything here runs in the engine's one thread.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
@@ -17,22 +15,18 @@ from inference.transformers_engine.kv_cache import RowCache, closed_up
 from inference.transformers_engine.limits import Limits
 from inference.transformers_engine.prefill import Prefill
 from inference.transformers_engine.prefix_cache import PrefixCache
-from inference.transformers_engine.weighing import weigh
+
+WEIGHED_TOKENS = 512
+"""Phrases' tokens in a pass, padding included. Logits of so many take 300 MB with a vocabulary of 150,000."""
 
 CLEAN_STEPS = 1_000
 """Steps in which memory must suffice before twice as much is tried; twice as many after each relapse."""
 
 
 class RunningBatch:
-    """Decides who is computed next, and computes it.
-
-    Args:
-        forward: The model.
-        limits: How much is computed at once.
-    """
+    """Decides who is computed next, and computes it."""
 
     def __init__(self, forward: ForwardPass, limits: Limits) -> None:
-        """Start empty."""
         self._forward = forward
         self._limits = limits
         self.row_limit = limits.rows
@@ -50,11 +44,7 @@ class RunningBatch:
         return bool(self.waiting or self._rows or self._prefill)
 
     def step(self) -> list[Row]:
-        """Prefill some newcomers, if there are any, then generate one token for every running row.
-
-        Returns:
-            The rows that are over.
-        """
+        """Prefill some newcomers, if there are any, then generate one token for every running row."""
         if self._prefill is None:
             self._prefill = self._admit()
         finished: list[Row] = []
@@ -83,11 +73,7 @@ class RunningBatch:
             self._prefill = None
 
     def abandon(self) -> bool:
-        """Drop everything computed, and who it was computed for. Other waiting rows stay.
-
-        Returns:
-            Whether this freed prompts that were only kept for later.
-        """
+        """Drop everything computed, and who it was computed for. Other waiting rows stay."""
         if self._prefill is not None:
             self._stop_waiting(self._prefill.rows)
             self._prefill = None
@@ -135,8 +121,32 @@ class RunningBatch:
         self.waiting = deque(row for row in self.waiting if row not in taken)
 
     def _weigh(self, prefill: Prefill) -> None:
-        """Compute the phrases of the newcomers that weigh any."""
-        weigh(prefill.rows, prefill.cache, prefill.mask, self._forward, self._limits.cached_tokens)
+        """Compute all phrases that newcomers weigh, several in one pass, each with a copy of its prompt."""
+        rows, cache, device = prefill.rows, prefill.cache, prefill.mask.device
+        phrases = [
+            (place, phrase, row.weighing.left(phrase))
+            for place, row in enumerate(rows)
+            if row.weighing is not None
+            for phrase in row.weighing.unfinished()
+        ]
+        phrases.sort(key=lambda each: -len(each[2]))
+        while phrases:
+            width = len(phrases[0][2])
+            count = min(WEIGHED_TOKENS // width, self._limits.cached_tokens // (cache.length + width))
+            group, phrases = phrases[: max(1, count)], phrases[max(1, count) :]
+            places, lengths = [place for place, _, _ in group], [len(tokens) for *_, tokens in group]
+            padded = [[*tokens, *[0] * (width - len(tokens))] for *_, tokens in group]
+            tokens = torch.tensor(padded, device=device)
+            there = torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
+            shown = torch.cat([prefill.mask[places], there], dim=1)
+            copy = cache.forked(places)
+            step = max(1, WEIGHED_TOKENS // len(group))
+            for start in range(0, width, step):
+                end = min(width, start + step)
+                part, mask = tokens[:, start:end], shown[:, : cache.length + end]
+                logits = self._forward(part, mask, copy, every=True)
+                for (place, phrase, _), length, each in zip(group, lengths, logits, strict=True):
+                    rows[place].weigh(phrase, each[: max(0, length - start)])
 
     def _join(self, prefill: Prefill) -> None:
         """Add the newcomers that still have something to say to the running rows."""

@@ -3,8 +3,6 @@
 What prompts have in common from their beginning is computed once and kept.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 
@@ -19,6 +17,7 @@ from inference.heap import return_large_blocks
 from inference.transformers_engine.decoding import RunningBatch
 from inference.transformers_engine.forward import ForwardPass
 from inference.transformers_engine.limits import ACCELERATOR_LIMITS, CPU_LIMITS, Limits
+from inference.transformers_engine.pretrained import is_out_of_memory
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
@@ -29,12 +28,8 @@ class TransformersEngine(BatchEngine[RunningBatch]):
 
     Its weights must stay as they are, since the keys and values of prompts are kept.
 
-    Args:
-        pipeline: The loaded model and its tokenizer. Its `pipeline_kwargs` play no part: requests carry their
-            own settings.
-        identity: What the record says about the model.
-        context_tokens: Size of the model's context window in tokens.
-        limits: How much is computed and kept at once; None picks by device.
+    The pipeline's `pipeline_kwargs` play no part: requests carry their own settings. Limits follow from the
+    device where None are given.
 
     Raises:
         ModelLoadError: The model has no chat template, no end token or can't be batched.
@@ -47,7 +42,6 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         context_tokens: int,
         limits: Limits | None = None,
     ) -> None:
-        """Probe the model and start the thread that drives it."""
         model: PreTrainedModel = pipeline.pipeline.model
         tokenizer: PreTrainedTokenizerBase = pipeline.pipeline.tokenizer
         forward = ForwardPass(model, identity.id)
@@ -67,10 +61,8 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         )
 
     def _retry(self, batch: RunningBatch, rows: Sequence[Row], error: BaseException, *, freed: bool) -> bool:
-        """Begin again with less when memory ran out; when closing, the rows are seen to elsewhere."""
-        if self._closed:
-            return True
-        if not _out_of_memory(error):
+        """Begin again with less when memory ran out."""
+        if not (isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)):
             return False
         # The traceback holds on to the tensors of the failed step.
         error.with_traceback(None)
@@ -92,8 +84,3 @@ class TransformersEngine(BatchEngine[RunningBatch]):
     def _interrupt(self) -> None:
         """Cut short what is being computed."""
         self._interrupted.set()
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

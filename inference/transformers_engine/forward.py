@@ -1,7 +1,5 @@
 """One forward pass of any causal language model of transformers over a padded batch with a cache."""
 
-from __future__ import annotations
-
 import inspect
 import threading
 
@@ -20,10 +18,6 @@ _BATCHABLE = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
 class ForwardPass:
     """Calls a model for logits.
 
-    Args:
-        model: Causal language model, or a PEFT model around one.
-        name: The model's name, for the error.
-
     Attributes:
         interrupted: Once set, no pass gets further than its next layer; see `RowCache`.
 
@@ -32,7 +26,6 @@ class ForwardPass:
     """
 
     def __init__(self, model: PreTrainedModel | PeftModel, name: str) -> None:
-        """Look up once what the model's forward pass accepts."""
         if any(type(layer) not in _BATCHABLE for layer in DynamicCache(config=model.config).layers):
             raise ModelLoadError(
                 f"{name} has layers with a recurrent state, which can't be batched; choose a model with "

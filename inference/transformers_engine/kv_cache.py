@@ -59,11 +59,7 @@ class RoomyLayer(DynamicLayer):
         self._show(len(keys), 0, keys.shape[-2])
 
     def update(
-        self,
-        key_states: Tensor,
-        value_states: Tensor,
-        *args: Any,
-        **kwargs: Any,
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append keys and values, each (rows, heads, new tokens, head size), and return all."""
         if self.is_initialized:
@@ -202,11 +198,7 @@ class RowCache(Cache):
 
 
 def closed_up(kept: Sequence[int]) -> list[int]:
-    """An order for kept rows in which few move: the last ones take the places of those that leave.
-
-    Args:
-        kept: Their indices, ascending.
-    """
+    """An order for kept rows in which few move: the last ones take the places of those that leave."""
     staying = set(kept)
     last = iter([row for row in kept if row >= len(kept)])
     return [row if row in staying else next(last) for row in range(len(kept))]

@@ -1,7 +1,5 @@
 """How much an engine computes and keeps at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """A store for keys and values of all layers, in pages of a few tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -19,14 +17,9 @@ class Pages:
 
     Page 0 is all zeros and stands for padding. The store grows as it fills, so that a short scene doesn't
     take the memory that a long export may.
-
-    Args:
-        like: A computed cache, for the layers' shapes, dtypes and devices.
-        limit: Bytes the store can grow to.
     """
 
     def __init__(self, like: RowCache, limit: int) -> None:
-        """Make page 0."""
         self._layers = {
             index: (_zero_page(layer.keys), _zero_page(layer.values)) for index, layer in like.filled.items()
         }

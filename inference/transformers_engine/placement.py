@@ -21,7 +21,7 @@ def pick_device(device: str) -> torch.device:
 
     if device == "auto":
         for kind in ("cuda", "mps"):
-            if _count(kind):
+            if torch.get_device_module(kind).device_count():
                 return torch.device(kind)
         return torch.device("cpu")
     try:
@@ -30,7 +30,7 @@ def pick_device(device: str) -> torch.device:
         raise unknown_device(device) from error
     if picked.type not in DEVICES:
         raise unknown_device(device)
-    if (picked.index or 0) >= _count(picked.type):
+    if (picked.index or 0) >= torch.get_device_module(picked.type).device_count():
         raise InputError(f"This machine has no device {device!r}; give `auto` to take what it has.")
     return picked
 
@@ -76,23 +76,3 @@ def attend_without_plans(device: torch.device) -> None:
 
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(False)
-
-
-def use_threads(threads: int) -> None:
-    """Have torch compute with so many threads, in all that this process does from now on."""
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def _count(kind: str) -> int:
-    """How many devices of a kind there are."""
-    import torch
-
-    if kind == "cpu":
-        return 1
-    if kind == "cuda":
-        return torch.cuda.device_count()
-    if kind == "xpu":
-        return torch.xpu.device_count()
-    return int(torch.backends.mps.is_available())

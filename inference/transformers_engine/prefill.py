@@ -1,7 +1,5 @@
 """Prompts while they are computed, apart from the running batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -18,15 +16,9 @@ class Prefill:
     the left. Each computes as many tokens as the one that has most to compute, so that nothing but the
     beginning is padding. A lone prompt longer than a step's limit is computed piece by piece, so that the
     running rows can go on in between.
-
-    Args:
-        intake: Whose prompts, or what of them.
-        prefixes: What is known, and where to keep what will be.
-        device: Where the model is.
     """
 
     def __init__(self, intake: Intake, prefixes: PrefixCache, device: torch.device) -> None:
-        """Lay the prompts out."""
         self.rows = intake.rows
         self.ahead = intake.ahead
         self._prefixes = prefixes

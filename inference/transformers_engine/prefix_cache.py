@@ -1,7 +1,5 @@
 """Keys and values of prompts, kept so that prompts that begin the same way need not compute them again."""
 
-from __future__ import annotations
-
 import sys
 from bisect import bisect_left
 from collections import OrderedDict
@@ -22,7 +20,6 @@ class PrefixCache:
     """
 
     def __init__(self, limit: int) -> None:
-        """Start empty."""
         self.limit = limit
         self._pages: Pages | None = None
         self._numbers: OrderedDict[bytes, int] = OrderedDict()

@@ -29,15 +29,7 @@ _LOAD_ERRORS = (ImportError, LookupError, OSError, RuntimeError, SafetensorError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """A loaded model and what is to know about it.
-
-    Attributes:
-        pipeline: Model and tokenizer.
-        context_tokens: Size of the context window in tokens.
-        dtype: Number format of the weights, such as `bfloat16`.
-        device: Where the weights are, such as `cuda:0`.
-        adapted: The model with its adapter as PEFT has them, where there is one.
-    """
+    """A loaded model and what is to know about it."""
 
     pipeline: HuggingFacePipeline
     context_tokens: int
@@ -53,13 +45,6 @@ def load_pretrained(
 
     The tokenizer comes from the adapter's folder where that has one, since training may have set its chat
     template.
-
-    Args:
-        folder: Config, safetensors and tokenizer.
-        name: What the user called the model, for messages.
-        adapter: Folder of a LoRA adapter.
-        dtype: Number format, or `auto`.
-        device: Device, or `auto`.
 
     Raises:
         ModelLoadError: Files are missing or damaged, there is no chat template, or no room in memory.
@@ -100,20 +85,21 @@ def load_pretrained(
 def explained(name: str) -> Iterator[None]:
     """Say in one sentence why a model can't be loaded.
 
-    Args:
-        name: What the user called it.
-
     Raises:
         ModelLoadError: It can't.
     """
     try:
         yield
-    except MemoryError as error:
-        raise no_memory(name) from error
-    except _LOAD_ERRORS as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+    except (MemoryError, *_LOAD_ERRORS) as error:
+        if is_out_of_memory(error):
             raise no_memory(name) from error
         raise ModelLoadError(f"{name} can't be loaded ({reason(error)}).") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
+    said = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def reason(error: Exception) -> str:
@@ -146,13 +132,6 @@ def load_model(
     folder: Path, name: str, dtype: torch.dtype, device: torch.device | None = None, **options: Any
 ) -> PreTrainedModel:
     """The model, straight onto its device; every weight must come from the folder.
-
-    Args:
-        folder: Config and safetensors.
-        name: What the user called it.
-        dtype: Number format.
-        device: Where to; left to transformers when None.
-        options: For transformers.
 
     Raises:
         ModelLoadError: It is no causal language model, or lacks weights.

@@ -1,7 +1,5 @@
 """How likely a model finds a reply that already exists: log-likelihoods, many replies at once."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,19 +36,11 @@ class Score:
 
 
 class Scorer:
-    """Scores with one loaded model.
-
-    Args:
-        model: Causal language model.
-        tokenizer: Its tokenizer.
-        context_tokens: Size of its context window in tokens.
-        name: What the user called it.
-    """
+    """Scores with one loaded model."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, context_tokens: int, name: str
     ) -> None:
-        """Keep the model."""
         self._model = model
         self._prompts = ChatPrompts(tokenizer, name)
         self._context_tokens = context_tokens

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.report import compared, put, read, show, write
-from benchmarks.workloads import shared_prefix, short
+from benchmarks.measure import shared_prefix, short
+from benchmarks.report import compared, read, show, write
 
 
 def test_figures(tmp_path: Path) -> None:
-    figures = [
-        compared("speed", 300.04, "tokens/s", baseline=25.0, ceiling=400),
-        compared("size", 1.5, "GB"),
-    ]
+    some = compared("speed", 300.04, "tokens/s", baseline=25.0, ceiling=400), compared("size", 1.5, "GB")
+    figures = {figure.name: figure for figure in some}
     write(figures, tmp_path / "bench.json")
     assert read(tmp_path / "bench.json") == figures
     fast, size = json.loads((tmp_path / "bench.json").read_text())
@@ -24,15 +22,8 @@ def test_figures(tmp_path: Path) -> None:
     }  # fmt: skip
     assert size["ratio"] is None
     out = io.StringIO()
-    show(figures, Console(file=out, width=100))
+    show(some, Console(file=out, width=100))
     assert "12.0x" in out.getvalue()
-
-
-def test_a_figure_takes_the_place_of_the_one_before():
-    figures = [compared("a", 1, "s"), compared("b", 1, "s")]
-    put(compared("a", 2, "s"), figures)
-    put(compared("c", 3, "s"), figures)
-    assert [(figure.name, figure.value) for figure in figures] == [("a", 2), ("b", 1), ("c", 3)]
 
 
 def test_workloads_are_as_said() -> None:

@@ -9,12 +9,7 @@ from typer.testing import CliRunner
 
 from benchmarks import ledger as ledgers
 from benchmarks.__main__ import app
-from benchmarks.exporting import AT_ONCE, compare_stores
-from benchmarks.measure import Measurement, Silent
-from benchmarks.replay import load
-from benchmarks.writer import MODEL, writer_figures
-
-PAIRS = [(10.0, 10.4), (20.0, 20.2), (10.0, 9.9)]
+from benchmarks.measure import Measurement
 
 
 class Bench:
@@ -40,7 +35,6 @@ class Bench:
             "seconds": 10.0, "units": units, "prompt_tokens": 1000 * units, "cached_tokens": 400 * units,
             "completion_tokens": 10 * units, "asked_seconds": 10.0, "loop_seconds": 0.5,
             "processor_seconds": 18.5, "cores": 2, "peak_bytes": 2 * 10**9, "unit_seconds": [5.0] * units,
-            "pairs": PAIRS if int(arguments[5]) else [], "keep_seconds": [0.01] * units,
         }  # fmt: skip
 
     def __call__(self, *arguments):
@@ -60,7 +54,7 @@ def bench(tmp_path, monkeypatch):
 def test_everything_with_the_tiny_model(bench):
     done = bench()
     assert done.exit_code == 0
-    assert "That takes about 49 minutes" in done.stderr
+    assert "That takes about 29 minutes" in done.stderr
     figures = bench.figures()
     assert all(name.startswith("tiny: ") for name in figures)
     assert {tuple(figure) for figure in figures.values()} == {
@@ -75,7 +69,6 @@ def test_everything_with_the_tiny_model(bench):
     [
         ("requests", ["one at a time", "padded batch", "transformers", "llama"]),
         ("scenes", ["one call at a time", "transformers", "llama"]),
-        ("export", ["llama"]),
     ],
 )
 def test_each_way_has_its_peak(bench, group, ways):
@@ -102,16 +95,6 @@ def test_scenes_have_their_peaks_and_shares(bench):
     assert figures["tiny: a scene alone, transformers: peak memory"]["value"] == 2
     assert figures[f"{of}: time of 2 cores that the engine's threads had"]["value"] == 90
     assert figures[f"{of}: graph and parsing"]["value"] == 5
-
-
-def test_the_store_is_compared_in_pairs(bench):
-    bench("--only", "export")
-    of = "tiny: 16 scenes at once through the export's store, llama"
-    figures = bench.figures()
-    assert figures[f"{of}, against none, median of 3 pairs"]["ratio"] == 0.99
-    assert figures[f"{of}, against none, lowest ratio"]["value"] == 0.962
-    assert figures[f"{of}, against none, highest ratio"]["value"] == 1.01
-    assert figures[f"{of}: waiting for the disk, a scene"]["value"] == 10
 
 
 def test_a_run_that_was_cut_off_goes_on(bench):
@@ -144,25 +127,6 @@ def test_figures_of_other_circumstances_are_put_aside(bench):
     assert f"it is now {bench.file.with_suffix('.before.json')}" in "".join(done.stderr.splitlines())
     assert bench.file.with_suffix(".before.json").read_text() == "[]"
     assert bench.figures()
-
-
-async def test_the_same_scenes_with_a_store_and_without(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    engine = Silent(MODEL)
-    scenes = load()[:2]
-    stores = await compare_stores(engine, scenes, pairs=1)
-    assert len(stores.pairs) == 1
-    assert len(stores.keep_seconds) == len(stores.scene_seconds) == 2 * len(scenes)
-    assert len(engine.requests) == 3 * sum(len(scene.replies) for scene in scenes)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_writer_is_measured_without_a_model(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    figures = {figure.name: figure for figure in writer_figures(rows=20)}
-    assert figures["a row"].value > 100
-    assert figures[f"20 rows through the store, {AT_ONCE} at once"].unit == "rows/s"
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_engines_share_leaves_out_the_loop():

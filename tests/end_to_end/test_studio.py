@@ -1,10 +1,17 @@
 """The real `make studio` server with a scripted model, used through LangGraph's own SDK as Studio does."""
 
+import ast
 import asyncio
+import inspect
+import io
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from textwrap import dedent
+from types import FunctionType
 from typing import Any
 
 import httpx
@@ -13,10 +20,10 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import BadRequestError
 
-from docs.studio_pictures import PICTURES, drawn
 from graph.recorder import NODES
 from nodes.role_init import PLANS
 from tests.end_to_end.dev_server import PATIENCE, DevServer
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -266,10 +273,34 @@ async def test_model_is_loaded_once_a_start(studio: DevServer, client: LangGraph
     assert (studio.folder / "loaded").read_text() == "loaded\n" * studio.starts
 
 
-def test_pictures_are_what_a_server_says(tmp_path: Path) -> None:
-    """`make pictures` draws them anew."""
-    for name, picture in drawn(tmp_path).items():
-        assert (PICTURES / name).read_text(encoding="utf-8") == picture, name
+def test_sessions_in_the_document_are_what_a_server_says(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
+    sessions = re.findall(r"^ *```pycon\n(.*?)^ *```", document, re.DOTALL | re.MULTILINE)
+    server = DevServer(tmp_path, {"scene": f"{HERE / 'recorded_studio.py'}:scene"})
+    server.start()
+    try:
+        said = asyncio.run(repeated(server.url, list(map(dedent, sessions))))
+    finally:
+        server.stop()
+    assert said == list(map(dedent, sessions))
+
+
+async def repeated(url: str, sessions: list[str]) -> list[str]:
+    """The statements of some sessions, really run one after the other, with what a console shows of them."""
+    shown: list[str] = []
+    async with get_client(url=url) as client:
+        names: dict[str, Any] = {"client": client}
+        for session in sessions:
+            shown.append("")
+            for statement in re.findall(r"^>>> .*\n(?:\.\.\. .*\n)*", session, re.MULTILINE):
+                source = re.sub(r"^(>>>|\.\.\.) ", "", statement, flags=re.MULTILINE)
+                code = compile(source, "<session>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                with redirect_stdout(io.StringIO()) as said:
+                    result = FunctionType(code, names)()
+                    if inspect.iscoroutine(result):
+                        await result
+                shown[-1] += statement + said.getvalue()
+    return shown
 
 
 @pytest.mark.model

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune.ollama import modelfile
+from finetune.merge import modelfile
 from tests.inference.tiny_llama import CHATML, tokenizer
 
 QWEN = "{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}" + CHATML

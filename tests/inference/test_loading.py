@@ -12,8 +12,7 @@ from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine, pinned
 from inference.models import local
 from inference.models.embedded import TINY
-from inference.models.identity import folder_digest
-from inference.models.local import transformers_folder
+from inference.models.local import folder_digest, transformers_folder
 from inference.models.sources import HubSource
 from inference.transformers_engine import placement
 from inference.transformers_engine.placement import attend_without_plans

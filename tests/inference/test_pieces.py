@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.engine import Completion
-from inference.pieces import Pieces
-from inference.stops import before_stop
+from inference.pieces import Pieces, before_stop
 
 
 class Here:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.browser import chromium
+from tests.chromium import chromium
 
 
 @pytest.fixture(scope="module")

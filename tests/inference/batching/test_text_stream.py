@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.batching.text_stream import LONGEST_CHARACTER, TextStream
-from inference.stops import first_stop
+from inference.pieces import first_stop
 from tests.inference.tiny_llama import tokenizer
 
 WORDS = tokenizer()

@@ -9,7 +9,7 @@ import torch
 
 from inference.engine import ChatMessage, GenerationRequest
 from inference.llama_engine.library import is_installed
-from inference.transformers_engine import weighing
+from inference.transformers_engine import decoding
 from inference.transformers_engine.limits import Limits
 from inference.transformers_engine.scoring import Exchange, Scorer
 from scene.errors import EngineError, InputError, PromptTooLongError
@@ -105,7 +105,7 @@ def expected(model, words, request):
 @pytest.mark.parametrize("tight", [False, True])
 def test_in_any_company_the_likelihoods_are_those_of_one_pass(start, models, words, name, tight, monkeypatch):
     if tight:
-        monkeypatch.setattr(weighing, "TOKENS", 7)
+        monkeypatch.setattr(decoding, "WEIGHED_TOKENS", 7)
     made = start(name, tight)
     try:
         completions = asyncio.run(gather(made, MIXED * 2))
@@ -128,7 +128,7 @@ def test_in_any_company_the_likelihoods_are_those_of_one_pass(start, models, wor
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT asks
 @pytest.mark.parametrize("build", [sliding_mistral, alternating_gemma, biased_qwen, adapted_llama])
 def test_other_architectures_and_adapters(words, monkeypatch, build):
-    monkeypatch.setattr(weighing, "TOKENS", 40)
+    monkeypatch.setattr(decoding, "WEIGHED_TOKENS", 40)
     torch.manual_seed(1)
     built = build(len(words)).eval()
     made = engine(built, words)
@@ -163,7 +163,7 @@ def test_what_can_not_be_weighed(start, name):
 
 @each_engine
 def test_whoever_leaves_meanwhile_leaves_nothing_behind(start, name, monkeypatch):
-    monkeypatch.setattr(weighing, "TOKENS", 7)
+    monkeypatch.setattr(decoding, "WEIGHED_TOKENS", 7)
     made = start(name, tight=True)
     reached, released = threading.Event(), threading.Event()
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from inference.llama_engine.context import Piece
-from inference.llama_engine.prefix_store import PrefixStore
-from inference.llama_engine.states import Page, join, split
+from inference.llama_engine.states import Page, PrefixStore, join, split
 
 TOKENS = [5 + 7 * at % 380 for at in range(70)]
 

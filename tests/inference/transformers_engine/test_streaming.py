@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import torch
 
-from inference.stops import before_stop
+from inference.pieces import before_stop
 from scene.errors import EngineError
 from tests.inference.tiny_llama import ask, engine
 from tests.inference.transformers_engine.driving import (

@@ -1,7 +1,7 @@
-"""What the server serves in the pictures of docs/studio.md: the scene graph, played by a recorded model.
+"""What the server serves in the sessions of docs/studio.md: the scene graph, played by a recorded model.
 
 A reply is the recorded one of this shape for the prompt, role and turn that ask, or the nearest to them,
-whatever was edited: the pictures show what the graph makes of an edit, not what a model would.
+whatever was edited: the sessions show what the graph makes of an edit, not what a model would.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from cli.commands import (
     run,
     step,
     train,
+    twins,
     validate,
     view,
     why,
@@ -106,6 +107,7 @@ app.command(epilog=export.EPILOG, context_settings=also(MATRIX))(export.export)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=explain.EPILOG)(explain.explain)
 app.command(epilog=view.EPILOG)(view.view)
+app.command(epilog=twins.EPILOG)(twins.twins)
 app.command(epilog=dataset.EPILOG)(dataset.dataset)
 app.command(epilog=train.EPILOG, context_settings=also(TRL))(train.train)
 app.command(epilog=why.EPILOG)(why.why)

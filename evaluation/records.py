@@ -108,7 +108,7 @@ class Judgement(Noun):
         return "win" if self.system_first == "first" else "lose"
 
 
-Record = TypeVar("Record", Answer, Likelihood, Judgement)
+Record = TypeVar("Record", bound=Noun)
 
 
 class Journal(Generic[Record]):

@@ -23,7 +23,7 @@ UNSUPPORTED = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOP
 """What file systems say when asked for what they can't do."""
 
 
-def replace_file(target: Path, text: str) -> None:
+def replace_file(target: Path, content: str | bytes) -> None:
     """Write a file atomically and durably; an existing one is replaced and keeps its permissions.
 
     Raises:
@@ -31,8 +31,8 @@ def replace_file(target: Path, text: str) -> None:
     """
     handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             with _where_supported():
                 os.fchmod(file.fileno(), _mode(target))

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 
 from cli.complaint import interrupted
 from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model, ModelChoice
+from cli.output import check_writable
 from cli.views.console import plain_console
 from finetune.data.formats import FORMATS
 from finetune.data.settings import DatasetSettings, parse_mix
@@ -39,6 +41,9 @@ Without the rows that a person dropped, and with those answers that they edited:
   monopolylogue view data/monday --review --out review.html
   monopolylogue dataset exports/monday --reviews reviews.jsonl --out data/reviewed
 
+Questions and their twins (see `monopolylogue twins`), and all that others need in one file:
+  monopolylogue dataset exports/pairs --twins --release pairs.tar.gz --out data/pairs
+
 Preferences for DPO or KTO, each judged once more by a larger model:
   monopolylogue dataset exports/a --format preference --gate --model Qwen/Qwen2.5-7B-Instruct \
 --out data/preferences"""
@@ -65,6 +70,14 @@ def dataset(
     push_to_hub: Annotated[
         str | None,
         typer.Option(metavar="REPO", help="Upload it to the Hugging Face hub too.", rich_help_panel=OUTPUT),
+    ] = None,
+    release: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.tar.gz",
+            help="Pack it, and its scenes without their calls, into one file too.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     mix: Annotated[
         str | None,
@@ -110,6 +123,14 @@ def dataset(
             rich_help_panel=ROWS,
         ),
     ] = None,
+    twins: Annotated[
+        bool,
+        typer.Option(
+            "--twins",
+            help="A question and its twin together or not at all, and no two refusals in the same words.",
+            rich_help_panel=ROWS,
+        ),
+    ] = DatasetSettings.twins,
     seed: Annotated[
         int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
     ] = DatasetSettings.seed,
@@ -128,6 +149,8 @@ def dataset(
     says what is in the folder; what was left out stays there with its reason.
     """
     # Here, since it takes half a second to import: --help and a mistyped option come without it.
+    from finetune.data.release import check_name, write_release
+    from finetune.data.scenes import read_scenes
     from finetune.data.write import check_target, push, write_dataset
     from scene.reviews import read_reviews
 
@@ -138,6 +161,7 @@ def dataset(
         validation=validation,
         examples=examples,
         harms_removed=harms_removed,
+        twins=twins,
         without=() if without is None else _names(without),
         near=near,
         seed=seed,
@@ -145,6 +169,9 @@ def dataset(
         license=license_,
     )
     check_target(out)
+    if release is not None:
+        check_name(release)
+        check_writable(release, "--release")
     decisions = read_reviews(reviews or ())
     try:
         if gate:
@@ -158,6 +185,9 @@ def dataset(
     except KeyboardInterrupt:
         raise interrupted("No data set was written.") from None
     _report(made, out)
+    if release is not None:
+        size = decimal(write_release(out, read_scenes(scenes), release))
+        plain_console().print(f"Packed into {release}: {size}.", soft_wrap=True)
     if push_to_hub is not None:
         plain_console().print(f"Uploaded to {push(out, push_to_hub)}", soft_wrap=True)
 
@@ -215,6 +245,8 @@ def _report(made: Dataset, out: Path) -> None:
         console.print(f"reviewed: {keep:,} kept, {edit:,} edited, {drop:,} dropped", soft_wrap=True)
     if made.unmatched:
         console.print(f"void: {made.unmatched:,} decisions are about none of these rows", soft_wrap=True)
+    if made.twins:
+        console.print(f"pairs of twins: {made.twins['taken']:,} of {made.twins['pairs']:,}", soft_wrap=True)
     for reason, parts in made.filtered.items():
         console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
     console.print(f"Written to {out}.", soft_wrap=True)

@@ -85,7 +85,7 @@ def run_export(options: Options, *, dry_run: bool) -> None:
         split=options.split,
         limit=options.limit if options.shuffle_seed is None else None,
     )
-    _report(stderr, options.source, found)
+    report(stderr, options.source, found)
     if options.strict and found.malformed:
         raise InputError(f"{options.source} holds rows that can't be used; mend them, or leave --strict out.")
     asked = chosen(found.questions, options.shuffle_seed, options.limit)
@@ -274,7 +274,7 @@ def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIden
     )
 
 
-def _report(console: Console, source: str, found: QuestionSet) -> None:
+def report(console: Console, source: str, found: QuestionSet) -> None:
     """Say which rows are not asked about, and why."""
     for row in found.malformed[:SHOWN_ROWS]:
         _say(console, f"{source}, {row}")

@@ -49,6 +49,7 @@ def dataset_card(dataset: Dataset, ending: str) -> str:
         "## Rows",
         markdown_table(("split", "part", "rows", "what it is"), _row_counts(dataset)),
         _mix(dataset),
+        _twins(dataset),
         "`scene` and `call` say where a row comes from: the scene's id (`manifest.json` has its file and "
         "line), and the number of the model call in that scene's record.",
         _examples(dataset),
@@ -150,6 +151,19 @@ def _mix(dataset: Dataset) -> str:
     ]
     said += [f"{count:,} more good {part} rows were not needed." for part, count in dataset.surplus.items()]
     return " ".join(said)
+
+
+def _twins(dataset: Dataset) -> str:
+    """How the pairs came out, where they were looked at."""
+    if not dataset.twins:
+        return ""
+    pairs, opposite, granted, declined, alone, taken = dataset.twins.values()
+    return (
+        f"Of {pairs:,} pairs of a question and its twin, in nearly the same words with the opposite harm, "
+        f"{opposite:,} came out opposite, {granted:,} were both answered and {declined:,} both turned away; "
+        f"{alone:,} questions were without the scene of their twin. {taken:,} pairs are here, each with both "
+        "rows in one split."
+    )
 
 
 def _filters(dataset: Dataset) -> Iterable[tuple[str, ...]]:

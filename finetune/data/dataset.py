@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finetune.data.filters import REASONS, Rejected, deduplicated, fault
+from finetune.data.pairs import Pairs
 from finetune.data.reviewed import Reviews
 from finetune.data.rows import Part, Row, rows_of
 from finetune.data.scenes import Scene
@@ -34,6 +35,7 @@ class Dataset:
         repeated: Scenes that came more than once and counted once.
         provenance: What the scenes were made with: each different set of facts once.
         unmatched: Decisions of people that are about none of the rows.
+        twins: How many pairs of twins came out how, and are in; empty where they were not looked at.
     """
 
     settings: DatasetSettings
@@ -45,6 +47,7 @@ class Dataset:
     repeated: int
     provenance: list[dict[str, str]]
     unmatched: int = 0
+    twins: dict[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -76,6 +79,7 @@ class _Sources:
     first_answers: dict[str, str] = field(default_factory=dict)
     provenance: dict[tuple[tuple[str, str], ...], None] = field(default_factory=dict)
     repeated: int = 0
+    pairs: Pairs = field(default_factory=Pairs)
 
 
 async def make_dataset(
@@ -103,19 +107,26 @@ async def make_dataset(
         for row in rows_of(scene, settings.parts, examples=settings.examples)
     ]
     reviews.check()
-    rows.sort(key=lambda row: rank(row.id, settings.seed))
+    pairs = sources.pairs if settings.twins else Pairs()
+    if settings.twins:
+        pairs.match()
+    rows.sort(key=lambda row: rank(pairs.name(row) or row.id, settings.seed))
     faults = [(row, fault(row, settings.harms_removed)) for row in rows]
     rejected = [Rejected(row, reason) for row, reason in faults if reason]
-    kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near)
+    kept, repeats = deduplicated((row for row, reason in faults if not reason), settings.near, pairs.twins)
     rejected += repeats
     rejected += [Rejected(row, "dropped") for row in kept if row.review == "drop"]
     kept = [row for row in kept if row.review != "drop"]
     if gate is not None:
         kept, refused = await gate(kept, sources.first_answers)
         rejected += refused
-    taken = mixed(kept, settings.mix, settings.refusals)
+    if settings.twins:
+        kept, refused = pairs.apart(kept)
+        rejected += refused
+    taken = mixed(kept, settings.mix, settings.refusals, pairs.name)
     surplus = Counter(row.part for row in kept) - Counter(row.part for row in taken)
-    splits, named = _parted(split_rows(taken, settings), settings.without)
+    without = pairs.with_twins(settings.without, taken)
+    splits, named = _parted(split_rows(taken, settings, pairs.questions), without)
     dataset = Dataset(
         settings=settings,
         splits=splits,
@@ -126,6 +137,7 @@ async def make_dataset(
         repeated=sources.repeated,
         provenance=[dict(facts) for facts in sources.provenance],
         unmatched=reviews.unmatched,
+        twins=pairs.counted(row for own in splits.values() for row in own) if settings.twins else {},
     )
     _refuse_empty(dataset)
     return dataset
@@ -140,6 +152,7 @@ def _once(scenes: Iterable[Scene], sources: _Sources) -> Iterable[Scene]:
             continue
         sources.scenes[record.id] = scene.source
         sources.first_answers[record.id] = record.first_answer
+        sources.pairs.note(scene)
         sources.provenance[tuple(_facts(record).items())] = None
         yield scene
 
@@ -170,27 +183,38 @@ def _facts(record: SceneRecord) -> dict[str, str]:
     }
 
 
-def mixed(rows: Iterable[Row], mix: Mapping[Part, int] | None, refusals: int | None = None) -> list[Row]:
+def mixed(
+    rows: Iterable[Row],
+    mix: Mapping[Part, int] | None,
+    refusals: int | None = None,
+    pair: Callable[[Row], str] = lambda row: "",
+) -> list[Row]:
     """The first rows of each part, as many as the mix wants.
 
     Args:
         rows: The rows, the preferred ones first.
         mix: Rows wanted of each part; None takes all.
         refusals: Most answers that turn the asker away, of all parts together; None takes all.
+        pair: Name of the pair that a row is taken or left with; empty for a row by itself.
     """
     left = None if mix is None else Counter[Part](mix)
+    units: dict[str | int, list[Row]] = {}
+    for number, row in enumerate(rows):
+        units.setdefault(pair(row) or number, []).append(row)
     turned_away = 0
     taken = []
-    for row in rows:
-        if left is not None and left[row.part] <= 0:
+    for own in units.values():
+        wanted = Counter(row.part for row in own)
+        if left is not None and wanted - left:
             continue
-        if refusals is not None and row.part != "simulation" and opens_with_refusal(row.completion):
-            if turned_away == refusals:
+        if refusals is not None:
+            more = sum(row.part != "simulation" and opens_with_refusal(row.completion) for row in own)
+            if more and turned_away + more > refusals:
                 continue
-            turned_away += 1
+            turned_away += more
         if left is not None:
-            left[row.part] -= 1
-        taken.append(row)
+            left -= wanted
+        taken += own
     return taken
 
 
@@ -199,10 +223,14 @@ def _shortfalls(rows: Sequence[Row], mix: dict[Part, int] | None) -> dict[str, t
     return {part: (wanted, there[part]) for part, wanted in (mix or {}).items() if there[part] < wanted}
 
 
-def split_rows(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
-    """Rows by split, a split without rows left out; no question is in two."""
+def split_rows(
+    rows: Sequence[Row], settings: DatasetSettings, together: Sequence[tuple[str, str]] = ()
+) -> dict[str, list[Row]]:
+    """Rows by split, a split without rows left out; no question is in two, nor are two that stay together."""
     questions = sorted({row.question for row in rows})
-    apart = validation_questions(questions, settings.validation, settings.seed, threshold=settings.near)
+    apart = validation_questions(
+        questions, settings.validation, settings.seed, threshold=settings.near, together=together
+    )
     splits = {
         "train": [row for row in rows if row.question not in apart],
         "validation": [row for row in rows if row.question in apart],
@@ -234,10 +262,10 @@ def _refuse_empty(dataset: Dataset) -> None:
     if not dataset.scenes:
         raise InputError("There is no scene to make a data set of: the export is empty; play some first.")
     if dataset.surplus:
-        raise InputError(
-            f"Every good row turns the asker away, and at most {dataset.settings.refusals} may; "
-            "allow more refusals, or play more questions."
-        )
+        why = f"turns the asker away, and at most {dataset.settings.refusals} may; allow more refusals"
+        if dataset.settings.refusals is None:
+            why = "comes with its twin, for which the mix has no room; ask for more rows of each part"
+        raise InputError(f"Every good row {why}, or play more questions.")
     if not dataset.rejected:
         raise InputError(
             f"The {len(dataset.scenes)} scenes give no row of the parts {', '.join(dataset.settings.parts)}; "

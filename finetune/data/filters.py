@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from finetune.data.near import Near
@@ -32,6 +32,10 @@ REASONS = {
     "duplicate": "another row of its part asks and answers nearly the same",
     "dropped": "a person who reviewed it dropped it",
     "gate": "asked in both orders, the model prefers the first answer",
+    "granted": "its question and the twin of that are both answered",
+    "declined": "its question and the twin of that are both turned away",
+    "half": "the twin of its question has no good row",
+    "alike": "it turns the asker away in nearly the words of another row",
     "without": "it was named to be left out",
 }
 """Every reason a row can be left out for, in the order in which they are looked for."""
@@ -114,7 +118,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list[Rejected]]:
+def deduplicated(
+    rows: Iterable[Row], threshold: float, twins: Container[str] = ()
+) -> tuple[list[Row], list[Rejected]]:
     """Leave out what repeats an earlier row of its part.
 
     Two answers are duplicates where their questions are; two simulation calls of one name where their
@@ -123,6 +129,7 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
     Args:
         rows: The rows, the preferred ones first.
         threshold: Similarity in percent; see `Near`.
+        twins: Scenes of twins, which repeat a question on purpose and are compared with each other alone.
     """
     near: dict[tuple[str, str], Near] = {}
     exact: set[tuple[object, ...]] = set()
@@ -134,8 +141,9 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
             repeats = key in exact
             exact.add(key)
         else:
-            text = row.completion if row.part == "simulation" else row.question
-            group = (row.part, row.name if row.part == "simulation" else "")
+            simulated = row.part == "simulation"
+            text = row.completion if simulated else row.question
+            group = (row.part, row.name if simulated else "twin" if row.scene in twins else "")
             repeats = not near.setdefault(group, Near(threshold)).is_new(text)
         if repeats:
             rejected.append(Rejected(row, "duplicate"))

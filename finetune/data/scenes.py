@@ -10,6 +10,9 @@ from scene.errors import InputError, RecordError
 from scene.export import SCENES, Export
 from scene.record import SceneRecord
 
+TWIN = "~twin"
+"""How the id of a question's twin ends, after the question's own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -18,10 +21,17 @@ class Scene:
     Attributes:
         record: The scene.
         source: File, and line where there are several.
+        missing: Whether the scene of the question's twin, if it has one, failed or may not be played yet.
     """
 
     record: SceneRecord
     source: str
+    missing: bool = False
+
+    @property
+    def file(self) -> str:
+        """The file that it stands in."""
+        return self.source.rpartition(", line ")[0] or self.source
 
     @property
     def benign(self) -> bool:
@@ -38,8 +48,12 @@ def read_scenes(paths: Sequence[Path]) -> Iterator[Scene]:
     """
     for path in paths:
         if path.is_dir():
-            for number, record in enumerate(Export(path).scenes(), start=1):
-                yield Scene(record=record, source=f"{path / SCENES}, line {number}")
+            export = Export(path)
+            failed = [failure.question_id for failure in export.failures()]
+            ended = len(export.contents.done) + len(failed)
+            for number, record in enumerate(export.scenes(), start=1):
+                missing = ended < export.manifest.counts.questions or f"{record.question_id}{TWIN}" in failed
+                yield Scene(record=record, source=f"{path / SCENES}, line {number}", missing=missing)
         else:
             yield from _read_file(path)
 

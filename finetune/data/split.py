@@ -15,7 +15,12 @@ def representatives(questions: Iterable[str], threshold: float) -> dict[str, str
 
 
 def validation_questions(
-    questions: Iterable[str], share: float, seed: int, *, threshold: float
+    questions: Iterable[str],
+    share: float,
+    seed: int,
+    *,
+    threshold: float,
+    together: Iterable[tuple[str, str]] = (),
 ) -> frozenset[str]:
     """The questions whose rows are kept for validation.
 
@@ -25,8 +30,12 @@ def validation_questions(
             is above 0, and at least one is left.
         seed: Decides which.
         threshold: Similarity in percent from which on two questions stay together.
+        together: Questions that do so however they read.
     """
     first = representatives(questions, threshold)
+    for one, other in together:
+        if {one, other} <= first.keys() and (joined := first[one]) != (left := first[other]):
+            first = {question: joined if group == left else group for question, group in first.items()}
     groups = sorted(set(first.values()), key=lambda question: rank(question, seed))
     wanted = min(max(1, round(share * len(groups))), len(groups) - 1) if share > 0 and groups else 0
     chosen = set(groups[:wanted])

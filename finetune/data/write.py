@@ -96,6 +96,7 @@ def manifest_of(dataset: Dataset) -> dict[str, Any]:
         "shortfalls": {
             part: {"wanted": wanted, "there": there} for part, (wanted, there) in dataset.shortfalls.items()
         },
+        "twins": dataset.twins,
         "reviewed": {**dataset.reviewed, "unmatched": dataset.unmatched},
         "repeated_scenes": dataset.repeated,
         "provenance": dataset.provenance,

@@ -9,7 +9,7 @@ import prompts
 from nodes.role_init import GRANTED
 from prompts.loader import TAGS, quote, unquoted
 
-NAMES = [*prompts.names(), *prompts.names("evaluation")]
+NAMES = [*prompts.names(), *prompts.names("evaluation"), *prompts.names("twins")]
 
 
 @pytest.mark.parametrize("name", NAMES)

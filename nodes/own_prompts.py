@@ -28,9 +28,8 @@ def read_prompts(folder: Path) -> PromptSet:
         name, (first, *others) = next(iter(faults.items()))
         more = len(others) + sum(map(len, faults.values())) - len(faults[name])
         raise InputError(
-            f"{folder / name}: {first}; "
-            + (f"there are {more} faults more, which" if more else "")
-            + f" `monopolylogue prompts check {folder}` {'lists' if more else 'says when it is mended'}."
+            f"{folder / name}: {first}; `monopolylogue prompts check {folder}` lists all "
+            f"{more + 1} that is to be mended."
         )
     return prompt_set
 
@@ -71,35 +70,43 @@ def with_principles(prompt_set: PromptSet, path: Path) -> PromptSet:
 
 def _example_faults(name: str, prompt_set: PromptSet) -> Iterator[str]:
     """What is wrong with the example turns of a prompt, as replies to it."""
-    for example in prompt_set.load(name).examples:
-        if not _fits(example, prompt_set):
-            yield f"this example reply has not the shape that replies are held to: {example.reply!r}"
+    prompt = prompt_set.load(name)
+    if prompt.after:
+        return  # they are those of that one
+    for example in prompt.examples:
+        if odd := _unshaped(example, prompt_set):
+            yield f"this in an example of {example.prompt} has not the shape that replies are held to: {odd!r}"
         if example.reply in example.user:
-            yield f"this example reply stands in its own message, so a model learns to copy: {example.reply!r}"
+            yield f"this reply of an example stands in its message, so a model learns to copy: {example.reply!r}"
 
 
-def _fits(example: Example, prompt_set: PromptSet) -> bool:
+def _unshaped(example: Example, prompt_set: PromptSet) -> str:
+    """What of an example's reply has not the shape that replies are held to; empty where all of it has."""
     words, shapes = prompt_set.words, Shapes(prompt_set.words)
-    role, reply = "r(?:[0-9])", example.reply
-    choices = {
-        "effect": words.effects.values(),
-        "stance": words.stances.values(),
-        "compare": (words.first, words.second),
-        "safe": (words.yes, words.no),
-        "refusal": (words.helps, words.declines),
-    }
-    if example.prompt in choices:
-        return reply in choices[example.prompt]
-    lines = reply.count("\n") + 1
-    shape = {
+    role, reply = "r[0-9]", example.reply
+    lines = reply.splitlines()
+    one_of = {
+        "effect": [words.effects.values()],
+        "stance": [words.stances.values()],
+        "compare": [(words.first, words.second)],
+        "safe": [(words.yes, words.no)],
+    }.get(example.prompt)
+    if one_of:
+        return "" if reply in one_of[0] else reply
+    if example.prompt in ("cast", "plan"):
+        parts = [line.partition(": ")[0] for line in lines]
+        if example.prompt == "cast" and (odd := [part for part in parts if part not in words.parts]):
+            return odd[0]
+        shape = shapes.cast(parts) if example.prompt == "cast" else shapes.plan(len(lines))
+        fitting = (re.fullmatch(form, line) for form, line in zip(shape.forms, lines, strict=True))
+        return next((line for line, fits in zip(lines, fitting, strict=True) if not fits), "")
+    either = {
         "situation": [shapes.situation()],
         "memory": [shapes.memory],
-        "cast": [shapes.cast(words.parts)],
-        "plan": [shapes.plan(lines)],
         "role_action": [shapes.reaction],
         "role_again": [shapes.reaction],
         "routing": [shapes.refused, shapes.admitted(role, len(words.parts))],
         "consequence": [shapes.consequence(role)],
         "critique": [shapes.instead],
     }.get(example.prompt, [])
-    return not shape or any(re.fullmatch(one.pattern, reply) for one in shape)
+    return reply if either and not any(re.fullmatch(one.pattern, reply) for one in either) else ""

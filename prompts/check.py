@@ -174,12 +174,13 @@ def _example_faults(name: str, examples: object, prompt_set: PromptSet) -> Itera
         where = f"example {number}"
         if "of" in entry and entry["of"] not in scenes:
             yield f"{where}: {entry['of']!r} is none of those in examples.yaml"
-        turns = [entry, *entry.get("then", [])] if isinstance(entry.get("then", []), list) else [entry]
+        then = entry.get("then", [])
+        if not isinstance(then, list) or not all(isinstance(turn, dict) for turn in then):
+            yield f"{where}: then must be a list of turns"
+            then = []
+        turns = [entry, *then]
         known = set(_OF_EXAMPLES)
         for turn in turns:
-            if not isinstance(turn, dict):
-                yield f"{where}: then must be a list of turns"
-                continue
             if not isinstance(turn.get("reply"), str):
                 yield f"{where}: lacks a reply, or it is no text; put it between quotation marks"
             prompt = name if turn is entry else turn.get("prompt")
@@ -189,7 +190,7 @@ def _example_faults(name: str, examples: object, prompt_set: PromptSet) -> Itera
             known |= field_names(str(OURS.read(str(prompt))["user"]))
             if odd := [key for key, text in turn.items() if key != "then" and not isinstance(text, str)]:
                 yield f"{where}: {', '.join(map(str, odd))} must be text; put it between quotation marks"
-        unknown = sorted({str(key) for turn in turns if isinstance(turn, dict) for key in turn} - known)
+        unknown = sorted({str(key) for turn in turns for key in turn} - known)
         if unknown:
             yield f"{where}: no message has a place for {', '.join(unknown)}"
 

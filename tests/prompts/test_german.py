@@ -1,5 +1,7 @@
 """A prompt set in another language works from end to end."""
 
+from dataclasses import replace
+
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -15,7 +17,7 @@ from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from tests.nodes.stage import asker
-from tests.prompts.german_scene import ENGLISH, FOLDER, GERMAN, HELP, NAMES, QUESTION, german, told
+from tests.prompts.german_scene import ENGLISH, FOLDER, GERMAN, HELP, QUESTION, german, told
 from tests.scripted_scene import player, prompt_of
 
 
@@ -75,12 +77,10 @@ async def test_refusals_and_rulings_are_told_in_german():
     ],
 )
 async def test_stance(answer, stance):
-    from dataclasses import replace
-
     assert await stance_of(replace(asker(german()), prompts=GERMAN), answer) == stance
 
 
-async def test_harmless_german_that_a_model_speaks_of_itself_in_is_asked_for_again():
+async def test_a_model_that_speaks_of_itself_in_german_is_found_out():
     engine = german(role_action="Ich bin nur ein Sprachmodell und tue nichts.")
     with pytest.raises(Exception, match="the model speaks of itself"):
         await scene(engine)
@@ -108,7 +108,3 @@ async def test_a_thread_does_not_go_on_with_other_prompts(begun, goes_on):
     assert state.prompts == begun.mark
     assert (await graph(begun).ainvoke(None, config))["answer"]
     await graph(goes_on).ainvoke({"question": QUESTION}, config)  # a new scene
-
-
-def test_names() -> None:
-    assert len(NAMES) == len(GERMAN.words.parts)

@@ -126,7 +126,9 @@ def score_all(
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
         part = items[start : start + SCORED_AT_ONCE]
-        scores = scorer.score([Exchange(prompt(item.question, store.prompts), item.reference) for item in part])
+        scores = scorer.score(
+            [Exchange(prompt(item.question, store.prompts), item.reference) for item in part]
+        )
         for item, score in zip(part, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(

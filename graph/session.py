@@ -77,9 +77,7 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def opened(
-        cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS
-    ) -> AsyncIterator[Session]:
+    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Session]:
         """The session of a file, where it was left; a new one stands before the first node.
 
         Args:

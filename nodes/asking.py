@@ -60,7 +60,7 @@ it was given under the default cap."""
 
 CHOICE_TOKENS = 16
 
-MARKS = "\"“”„‟«»‹›‘’‚「」『』"
+MARKS = '"“”„‟«»‹›‘’‚「」『』'
 """Quotation marks, which a model may put around its choice."""
 
 TOKEN_CHARS = 8

@@ -20,6 +20,7 @@ from scene.text import is_repetition
 SURELY = 0.8
 """How likely a "no" has to be to refuse an action. Drawn like other words it comes too often."""
 
+
 def modulator_routing(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that rules on this turn's proposals. One decision each: what is refused stays refused."""
 

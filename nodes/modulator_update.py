@@ -19,6 +19,7 @@ from scene.nouns import PROTAGONIST, Consequence, Event
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
+
 def modulator_update(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that lets the turn's rulings take effect."""
 

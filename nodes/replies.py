@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from scene.text import loops
 from scene.thought import Said, heard
 
+
 class UnusableReplyError(Exception):
     """A reply can't be used; the text says why. Caught by who asks, and asked for again."""
 

@@ -15,6 +15,7 @@ from scene.settings import SceneSettings
 from scene.text import is_repetition
 from scene.turn import Cue
 
+
 class RoleNode(Protocol):
     """An async function from one role's cue to its proposal."""
 

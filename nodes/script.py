@@ -5,6 +5,7 @@ from __future__ import annotations
 from scene.nouns import Event, Proposal
 from scene.state import SceneState
 
+
 def scene_text(state: SceneState, nothing: str) -> str:
     """What has happened so far: the condensed past, then recent events one a line, admitted ones only.
 

@@ -23,6 +23,7 @@ Faults = dict[str, list[str]]
 
 _KEYS = frozenset({"system", "user", "examples", "after"})
 _OF_EXAMPLES = frozenset({"of", "reply", "then", "prompt"})
+_MISFIT = "does not fit the other files"
 _SPELLED_TAG = re.compile(r"</?([^\W\d]\w*)>")
 
 
@@ -55,6 +56,8 @@ def read_folder(folder: Path) -> tuple[PromptSet, Faults]:
     prompt_set = PromptSet({**OURS.files, **own}, str(folder.absolute()))
     for name in own:
         faults[name] += _file_faults(name.removesuffix(".yaml"), prompt_set)
+    if any(fault != _MISFIT for found in faults.values() for fault in found):  # which may be why
+        faults = {name: [fault for fault in found if fault != _MISFIT] for name, found in faults.items()}
     return prompt_set, {name: found for name, found in sorted(faults.items()) if found}
 
 
@@ -162,7 +165,7 @@ def _prompt_faults(name: str, data: Mapping[str, Any], prompt_set: PromptSet) ->
             prompt_set.load(name)
     except NO_YAML as error:
         if not isinstance(error, ValidationError | UnicodeDecodeError):  # said of another file
-            yield f"examples: {error}" if str(error).startswith("prompt ") else "does not fit the other files"
+            yield f"examples: {error}" if str(error).startswith("prompt ") else _MISFIT
 
 
 def _example_faults(name: str, examples: object, prompt_set: PromptSet) -> Iterator[str]:

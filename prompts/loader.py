@@ -30,7 +30,9 @@ TAGS = (
 BRACKET = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 """What the angle bracket of a tag of ours becomes in quoted material, and is made a bracket again from."""
 
-_WORD = regex.compile(r"(?V1)[\p{Han}\p{Hiragana}\p{Katakana}]|[[\p{L}\p{M}']--[\p{Han}\p{Hiragana}\p{Katakana}]]+")
+_WORD = regex.compile(
+    r"(?V1)[\p{Han}\p{Hiragana}\p{Katakana}]|[[\p{L}\p{M}']--[\p{Han}\p{Hiragana}\p{Katakana}]]+"
+)
 """A word, or a character of a script that has no blanks between them."""
 
 

@@ -175,7 +175,9 @@ def _placed(found: Sequence[_Person], parts: Sequence[str], people: int) -> tupl
             if number not in taken and (part == person.part if person.part else number)
         ]
         if not fitting or (person.part and fitting[0] > people):
-            raise InputError(f"There is no place left for {person.name!r}; raise `roles`, or leave its part out.")
+            raise InputError(
+                f"There is no place left for {person.name!r}; raise `roles`, or leave its part out."
+            )
         taken[fitting[0]] = person
     return tuple(
         Role(id=f"r{number}", name=person.name, traits=person.traits, position=person.position)

@@ -485,7 +485,9 @@ class TestFailing:
         assert len(asked(engine, "revise")) == 1
 
     async def test_a_loop_elsewhere_gets_no_more_room(self) -> None:
-        engine = player(critique=f"{OURS.words.help}{', '.join(['to call them and to ask them once more'] * 9)}.")
+        engine = player(
+            critique=f"{OURS.words.help}{', '.join(['to call them and to ask them once more'] * 9)}."
+        )
         with pytest.raises(ReplyError, match="critique: the reply repeats itself"):
             await rehearse(engine)
         assert len({request.max_tokens for request in asked(engine, "critique")}) == 1

@@ -41,7 +41,11 @@ def test_a_copy_is_ours(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(held)
     own = read_prompts(tmp_path)
-    assert (own.digest(), own.digest("evaluation"), own.mark) == (OURS.digest(), OURS.digest("evaluation"), "")
+    assert (own.digest(), own.digest("evaluation"), own.mark) == (
+        OURS.digest(),
+        OURS.digest("evaluation"),
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +160,12 @@ def test_a_file_that_can_t_be_read(tmp_path):
 
 def test_words_of_other_scripts_are_taken(tmp_path):
     chinese = changed(
-        forms=dict.fromkeys(WORDS["forms"], "[一-鿿]"), stop="。", stops="。！？", blank="", yes="可以", no="不行"
+        forms=dict.fromkeys(WORDS["forms"], "[一-鿿]"),
+        stop="。",
+        stops="。！？",
+        blank="",
+        yes="可以",
+        no="不行",
     )
     assert "words.yaml" not in faults(tmp_path, words=chinese)
 

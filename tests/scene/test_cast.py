@@ -38,9 +38,7 @@ def role(number: int, name: str, **changes: str) -> Role:
 
 async def played(engine, given: Given, **settings: int) -> SceneRecord:
     graph = build_graph(EngineChatModel(engine=engine))
-    return await play(
-        graph, QUESTION, model=engine.identity, settings=SceneSettings(**settings), given=given
-    )
+    return await play(graph, QUESTION, model=engine.identity, settings=SceneSettings(**settings), given=given)
 
 
 def test_a_file_gives_people_their_places(tmp_path):

@@ -1,15 +1,27 @@
 """One's own prompts, people and principles on the command line."""
 
 import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from graph.session_file import read_info, sessions
+from cli.options import ModelChoice
+from cli.work.open_session import step_through
+from cli.work.own import own_cast, own_prompts
+from graph.session import Session
+from graph.session_file import new_session, read_info
 from prompts import OURS
 from scene.cast import Given
+from scene.errors import InputError
 from scene.nouns import Role
 from scene.record import SceneRecord
+from scene.settings import SceneSettings
 from tests.prompts.german_scene import FOLDER, GERMAN, QUESTION, german
+from tests.scripted_scene import player
+
+MODEL = ("model", "engine", "dtype", "device")
 
 COOK = "people: [{name: Köchin, traits: Sie ist laut., position: Sie will ihr Geld.}]"
 
@@ -47,7 +59,11 @@ def test_run_plays_with_own_prompts_and_people(monopolylogue, loader, people):
     loader.engine = german()
     done = monopolylogue("run", QUESTION, "--prompts", str(FOLDER), "--cast", people, "--json")
     record = SceneRecord.from_json(done.stdout)
-    assert [role.name for role in record.cast][:3] == ["Ängstliche Mieterin", "Köchin", "Bäcker im Erdgeschoss"]
+    assert [role.name for role in record.cast][:3] == [
+        "Ängstliche Mieterin",
+        "Köchin",
+        "Bäcker im Erdgeschoss",
+    ]
     assert (record.prompt_digest, record.prompt_folder) == (GERMAN.digest(), str(FOLDER))
     assert record.given == ("r1",)
 
@@ -103,42 +119,39 @@ class TestExport:
 
 
 class TestStep:
-    @pytest.fixture(autouse=True)
-    def terminal(self, tmp_path, monkeypatch, loader):
-        import cli.work.open_session
-        from sys import stdin, stdout
-
+    @pytest.fixture
+    def begun(self, tmp_path, people, monkeypatch):
         monkeypatch.setenv("MONOPOLYLOGUE_SESSIONS", str(tmp_path / "sessions"))
+        folder, given = tmp_path / "german", own_cast(Path(people), GERMAN, SceneSettings())
+        shutil.copytree(FOLDER, folder)
+        choice = asdict(ModelChoice(**dict.fromkeys(MODEL, "x"), base_url=None, structured=True))
+        prompt_folder = own_prompts(folder).folder
+        return new_session(QUESTION, "", SceneSettings(), choice, prompt_folder=prompt_folder, given=given)
 
-    def test_a_session_keeps_them(self, tmp_path, people, monkeypatch):
-        import asyncio
-
-        from cli.work.own import own_cast, own_prompts
-        from graph.session import Session
-        from graph.session_file import new_session
-        from scene.settings import SceneSettings
-
-        given = own_cast(tmp_path / "people.yaml", GERMAN, SceneSettings())
-        path = new_session(
-            QUESTION, "", SceneSettings(), {"model": "x"}, prompt_folder=GERMAN.folder, given=given
-        )
-
-        async def to_the_end() -> SceneRecord | None:
-            async with Session.opened(path, german(), own_prompts(FOLDER)) as session:
-                while session.stop.node is not None:
-                    await session.step()
-                return await session.record()
-
-        record = asyncio.run(to_the_end())
+    async def test_a_session_keeps_them(self, begun, tmp_path, people):
+        folder, given = tmp_path / "german", own_cast(Path(people), GERMAN, SceneSettings())
+        async with Session.opened(begun, german(), own_prompts(folder)) as session:
+            while session.stop.node is not None:
+                await session.step()
+            record = await session.record()
         assert record is not None
-        assert (record.prompt_folder, record.given) == (str(FOLDER), ("r1",))
-        assert read_info(path).given == given
-        assert len(sessions()[0]) == 1
+        assert (record.prompt_folder, record.given) == (str(folder), ("r1",))
+        assert read_info(begun).given == given
+
+    async def test_a_session_is_not_gone_on_with_by_others(self, begun, tmp_path, loader):
+        folder = tmp_path / "german"
+        async with Session.opened(begun, german(), own_prompts(folder)):
+            pass
+        (folder / "safe.yaml").write_text('user: "{question} Ja oder nein?"')
+        with pytest.raises(InputError, match=r"begun with something else: prompts was .* and is now"):
+            step_through(begun, None)
+        shutil.rmtree(folder)
+        with pytest.raises(InputError, match=f"{folder} can't be read"):
+            step_through(begun, None)
+        assert loader.asked == []
 
 
 def test_evaluate_takes_principles(monopolylogue, loader, tmp_path):
-    from tests.scripted_scene import player
-
     loader.engine = player()
     principles = tmp_path / "own.yaml"
     principles.write_text("- Be brief and kind.\n")

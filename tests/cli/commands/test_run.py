@@ -24,7 +24,9 @@ def refuse_landlord(request: GenerationRequest) -> str | None:
 
 
 def test_shows_the_scene(monopolylogue, loader):
-    loader.engine = player(respond="Pay half of it.", revise="Ask first.", critique=f"{OURS.words.help}a talk.")
+    loader.engine = player(
+        respond="Pay half of it.", revise="Ask first.", critique=f"{OURS.words.help}a talk."
+    )
     done = monopolylogue("run", QUESTION)
     assert done.exit_code == 0
     out = done.stdout

@@ -11,7 +11,6 @@ from prompts import OURS, PromptSet
 from scene.state import SceneState
 from scene.turn import acting, cue
 
-
 NextTurn = Callable[[SceneState], list[Send] | Literal["summarize"]]
 
 

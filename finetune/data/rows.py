@@ -28,8 +28,7 @@ DRAFTED = ("situation", "plan")
 """Names of the prompts that are asked for several drafts, of which the scene keeps one."""
 
 RULING = ", "
-"""What a written ruling has, in any language, and the "yes" or "no" has not that is weighed before it, by the same
-prompt."""
+"""What a written ruling has, in any language, and the "yes" or "no" has not that is weighed before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,14 +60,14 @@ it was given under the default cap."""
 
 CHOICE_TOKENS = 16
 
-MARKS = '"“”„‟«»‹›‘’‚「」『』'
+MARKS = '"“”„‟«»‹›‘’‚「」『』'  # noqa: RUF001
 """Quotation marks, which a model may put around its choice."""
 
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
 
 _FORM = ("answer", "question", "consequences")
-"""Tags where an answer ends that goes on with the form of its prompt, unless the asker brought such tags up."""
+"""Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
 
 
 @dataclass(frozen=True, slots=True)

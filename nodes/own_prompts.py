@@ -75,9 +75,9 @@ def _example_faults(name: str, prompt_set: PromptSet) -> Iterator[str]:
         return  # they are those of that one
     for example in prompt.examples:
         if odd := _unshaped(example, prompt_set):
-            yield f"this in an example of {example.prompt} has not the shape that replies are held to: {odd!r}"
+            yield f"an example of {example.prompt} has not the shape that replies are held to: {odd!r}"
         if example.reply in example.user:
-            yield f"this reply of an example stands in its message, so a model learns to copy: {example.reply!r}"
+            yield f"a reply stands in its own message, so that a model learns to copy: {example.reply!r}"
 
 
 def _unshaped(example: Example, prompt_set: PromptSet) -> str:

@@ -173,7 +173,7 @@ async def _cast(asker: Asker, state: SceneState) -> list[Role]:
 
 
 def _distinct(asker: Asker, given: Mapping[int, Role], lines: Mapping[int, str]) -> list[Role]:
-    """Those who are given, and the people of a cast's lines who are nobody of these again, the asker first."""
+    """Those who are given, and who of a cast's lines is nobody of these again; the asker comes first."""
     words, cast = asker.words, list[Role]()
     names = [role.name for role in given.values()]
     for number in sorted((*given, *lines)):

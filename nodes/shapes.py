@@ -71,8 +71,8 @@ class Shapes:
     def admitted(self, role: str, cast: int) -> Lines:
         """A ruling that lets an action happen: where, and who gets to know of it, by id.
 
-        The one who acts may be named too and is left out afterwards: names, or a list for each who acts, would
-        make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
+        The one who acts may be named too and is left out afterwards: names, or a list for each who acts,
+        would make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
 
         Args:
             role: A regular expression of the ids in the cast.

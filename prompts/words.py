@@ -15,7 +15,7 @@ from scene.text import printable
 _ATOM = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]")
 _GROUP = re.compile(r"\((?:\?:)?[^()]*\)")
 _UNENFORCEABLE = re.compile(r"\((?!\?:)|[\^$]|[*+?}][*+?]|\\[A-Za-tv-z0-9]")
-"""What decoding can't be held to: look-arounds, named groups, anchors, names of classes, greed and the like."""
+"""What decoding can't be held to: look-arounds, groups that capture, anchors, names of classes, greed."""
 
 
 def _shown(text: str) -> str:

@@ -128,7 +128,7 @@ def check_given(cast: Iterable[Role], people: int, situation: str = "") -> None:
             )
         if len(role.name) > NAME_CHARS or not _NAME.fullmatch(role.name) or _ID.fullmatch(role.name):
             raise InputError(
-                f"{role.name[:NAME_CHARS]!r} is no name: give at most {NAME_CHARS} letters, digits and blanks."
+                f"{role.name[:NAME_CHARS]!r} is no name; give up to {NAME_CHARS} letters, digits, blanks."
             )
         for what, text in (("traits", role.traits), ("position", role.position)):
             _check_text(f"The {what} of {role.name!r}", text)

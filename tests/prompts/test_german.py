@@ -52,8 +52,8 @@ async def test_a_scene_is_played_in_german(constrains):
     assert (record.prompt_digest, record.prompt_folder) == (GERMAN.digest(), str(FOLDER))
     assert SceneRecord.from_json(record.to_json()) == record
     assert {prompt_of(request, GERMAN) for request in engine.requests} >= {
-        "situation", "cast", "plan", "role_action", "role_again", "routing", "consequence", "effect", "memory",
-        "critique", "revise", "safe",
+        "situation", "cast", "plan", "role_action", "role_again", "routing", "consequence", "effect",
+        "memory", "critique", "revise", "safe",
     }  # fmt: skip
     assert not ENGLISH.search(told(engine))
 

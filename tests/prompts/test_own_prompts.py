@@ -1,4 +1,4 @@
-"""Somebody's own prompts: every fault is named, file by file, and a folder of a few files has ours beside them."""
+"""Somebody's own prompts: every fault is named, file by file, and ours stand in for what a folder lacks."""
 
 import pickle
 from pathlib import Path
@@ -11,6 +11,9 @@ from prompts import OURS
 from scene.errors import InputError
 
 WORDS = yaml.safe_load(OURS.files["words.yaml"])
+
+ASKED = 'user: "{situation}"\nexamples: '
+SITUATION = 'user: "{question}"\nexamples: '
 
 
 def faults(folder: Path, **files: str | bytes) -> dict[str, list[str]]:
@@ -72,16 +75,16 @@ def test_a_copy_is_ours(tmp_path):
         ("safe", 'user: "{question}"\nafter: cast', "after must be left out"),
         ("safe", 'user: "{question}"\nsystem: nobody', "system: 'nobody' is none of those in systems.yaml"),
         ("plan", 'user: "{answer} {steps}"', "after must be cast"),
-        ("asked", 'user: "{situation}"\nexamples: x', "examples: must be a list"),
-        ("asked", 'user: "{situation}"\nexamples: [{of: here, reply: x}]', "'here' is none of those in examples"),
-        ("asked", 'user: "{situation}"\nexamples: [{of: leaves}]', "example 1: lacks a reply"),
-        ("asked", 'user: "{situation}"\nexamples: [{situation: x, reply: no}]', "put it between quotation marks"),
-        ("asked", 'user: "{situation}"\nexamples: [{reply: Why}]', "missing fields: situation"),
-        ("asked", 'user: "{situation}"\nexamples: [{of: dog, mood: x, reply: y}]', "has a place for mood"),
-        ("asked", 'user: "{situation}"\nexamples: [{of: dog, reply: x, then: y}]', "must be a list of turns"),
-        ("situation", 'user: "{question}"\nexamples: [{question: Why, reply: I am sad.}]', "has not the shape"),
+        ("asked", ASKED + "x", "examples: must be a list"),
+        ("asked", ASKED + "[{of: here, reply: x}]", "'here' is none of those in examples"),
+        ("asked", ASKED + "[{of: leaves}]", "example 1: lacks a reply"),
+        ("asked", ASKED + "[{situation: x, reply: no}]", "put it between quotation marks"),
+        ("asked", ASKED + "[{reply: Why}]", "missing fields: situation"),
+        ("asked", ASKED + "[{of: dog, mood: x, reply: y}]", "has a place for mood"),
+        ("asked", ASKED + "[{of: dog, reply: x, then: y}]", "must be a list of turns"),
+        ("situation", SITUATION + "[{question: Why, reply: I am sad.}]", "has not the shape"),
         ("stance", 'user: "{answer}"\nexamples: [{answer: Why, reply: no idea}]', "has not the shape"),
-        ("asked", 'user: "{situation}"\nexamples: [{situation: It is so, reply: It is so}]', "learns to copy"),
+        ("asked", ASKED + "[{situation: It is so, reply: It is so}]", "learns to copy"),
         ("examples", "leaves: {question: x}", "leaves: lacks telltale"),
         ("examples", "leaves: [x]", "leaves: must hold texts"),
         ("systems", "cast: x", "lacks answer, asked"),

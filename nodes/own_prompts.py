@@ -11,8 +11,8 @@ from prompts import PromptSet
 from prompts.check import Faults, principle_faults, read_folder
 from prompts.loader import Example
 from prompts.prompt_set import EVALUATION
-from scene.edit import NO_YAML
 from scene.errors import InputError
+from scene.strict_yaml import NO_YAML
 
 PRINCIPLES = f"{EVALUATION}/principles"
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from prompts.loader import field_names
 from prompts.prompt_set import EVALUATION, OURS, SHARED, PromptSet
 from prompts.words import Words
-from scene.edit import NO_YAML
 from scene.errors import InputError
+from scene.strict_yaml import NO_YAML
 from scene.text import printable
 
 Faults = dict[str, list[str]]
@@ -105,7 +105,8 @@ def _word_faults(data: object) -> Iterator[str]:
     except ValidationError as error:
         for fault in error.errors():
             where = ".".join(map(str, fault["loc"]))
-            yield f"{where}: {fault['msg']}" if where else fault["msg"]
+            said = fault["msg"].removeprefix("Value error, ")
+            yield f"{where}: {said}" if where else said
 
 
 def principle_faults(data: object) -> Iterator[str]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prompts.loader import Example, Prompt, Tags, field_names, fill
 from prompts.words import Words
+from scene.strict_yaml import loaded
 
 FOLDER = Path(__file__).parent
 EVALUATION = "evaluation"
@@ -109,7 +108,7 @@ class PromptSet:
         if name not in self._parsed:
             if f"{name}.yaml" not in self.files:
                 raise FileNotFoundError(f"There is no prompt {name}.")
-            self._parsed[name] = yaml.safe_load(self.files[f"{name}.yaml"].decode("utf-8-sig"))
+            self._parsed[name] = loaded(self.files[f"{name}.yaml"].decode("utf-8-sig"))
         return self._parsed[name]
 
     def _made(self, name: str) -> Prompt:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import regex
-import yaml
 from pydantic import ValidationError
 
-from scene.edit import NO_YAML
 from scene.errors import InputError
 from scene.nouns import Noun, Role, RoleId, Text, role_number
 from scene.origin import SHOWN_DIGITS
+from scene.strict_yaml import NO_YAML, loaded
 from scene.text import ends_whole, printable
 
 MAX_PEOPLE = 8
@@ -149,7 +148,7 @@ def _check_text(what: str, text: str, most: int = SENTENCE_CHARS) -> None:
 
 def _yaml(path: Path) -> Any:  # noqa: ANN401  # what is in the file
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        found = loaded(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"it can't be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from finetune.data.rows import rows_of
+from finetune.data.scenes import Scene
 from graph.build import build_graph, build_replay
 from graph.play import play
 from graph.replay import replayed
@@ -56,6 +58,15 @@ async def test_a_scene_is_played_in_german(constrains):
         "memory", "critique", "revise", "safe",
     }  # fmt: skip
     assert not ENGLISH.search(told(engine))
+
+
+async def test_scenes_of_another_language_become_rows():
+    record = await scene(german())
+    (rows, whole) = (list(rows_of(Scene(record=record, source="x"), ["simulation"], examples=e)) for e in (0, 1))
+    assert len(rows) == len(whole)
+    assert {row.completion for row in rows if row.name == "routing"} == {"ja, im Treppenhaus: r0, r1"}
+    cast = next(row for row in rows if row.name == "cast")
+    assert [message.role for message in cast.prompt] == ["system", "user"]
 
 
 async def test_refusals_and_rulings_are_told_in_german():

@@ -95,6 +95,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, people, roles, said):
         (b"- Anna", "it holds no people"),
         (b"{}", "gives nobody"),
         (b"people: []", "gives nobody"),
+        (b"people: []\npeople: []", "'people' comes twice"),
         (b"cast: []", "cast: Extra inputs are not permitted"),
         (b"situation: '<question> So.'", "must not have angle brackets"),
         (b"situation: 3", "situation: Input should be a valid string"),

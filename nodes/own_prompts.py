@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nodes.prose import Shape
 from nodes.shapes import Shapes
 from prompts import PromptSet
 from prompts.check import Faults, principle_faults, read_folder
@@ -85,14 +86,14 @@ def _unshaped(example: Example, prompt_set: PromptSet) -> str:
     words, shapes = prompt_set.words, Shapes(prompt_set.words)
     role, reply = "r[0-9]", example.reply
     lines = reply.splitlines()
-    one_of = {
-        "effect": [words.effects.values()],
-        "stance": [words.stances.values()],
-        "compare": [(words.first, words.second)],
-        "safe": [(words.yes, words.no)],
-    }.get(example.prompt)
-    if one_of:
-        return "" if reply in one_of[0] else reply
+    one_of: dict[str, tuple[str, ...]] = {
+        "effect": tuple(words.effects.values()),
+        "stance": tuple(words.stances.values()),
+        "compare": (words.first, words.second),
+        "safe": (words.yes, words.no),
+    }
+    if example.prompt in one_of:
+        return "" if reply in one_of[example.prompt] else reply
     if example.prompt in ("cast", "plan"):
         parts = [line.partition(": ")[0] for line in lines]
         if example.prompt == "cast" and (odd := [part for part in parts if part not in words.parts]):
@@ -100,13 +101,14 @@ def _unshaped(example: Example, prompt_set: PromptSet) -> str:
         shape = shapes.cast(parts) if example.prompt == "cast" else shapes.plan(len(lines))
         fitting = (re.fullmatch(form, line) for form, line in zip(shape.forms, lines, strict=True))
         return next((line for line, fits in zip(lines, fitting, strict=True) if not fits), "")
-    either = {
-        "situation": [shapes.situation()],
-        "memory": [shapes.memory],
-        "role_action": [shapes.reaction],
-        "role_again": [shapes.reaction],
-        "routing": [shapes.refused, shapes.admitted(role, len(words.parts))],
-        "consequence": [shapes.consequence(role)],
-        "critique": [shapes.instead],
-    }.get(example.prompt, [])
+    held_to: dict[str, tuple[Shape, ...]] = {
+        "situation": (shapes.situation(),),
+        "memory": (shapes.memory,),
+        "role_action": (shapes.reaction,),
+        "role_again": (shapes.reaction,),
+        "routing": (shapes.refused, shapes.admitted(role, len(words.parts))),
+        "consequence": (shapes.consequence(role),),
+        "critique": (shapes.instead,),
+    }
+    either = held_to.get(example.prompt, ())
     return reply if either and not any(re.fullmatch(one.pattern, reply) for one in either) else ""

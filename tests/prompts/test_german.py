@@ -62,7 +62,9 @@ async def test_a_scene_is_played_in_german(constrains):
 
 async def test_scenes_of_another_language_become_rows():
     record = await scene(german())
-    (rows, whole) = (list(rows_of(Scene(record=record, source="x"), ["simulation"], examples=e)) for e in (0, 1))
+    (rows, whole) = (
+        list(rows_of(Scene(record=record, source="x"), ["simulation"], examples=e)) for e in (0, 1)
+    )
     assert len(rows) == len(whole)
     assert {row.completion for row in rows if row.name == "routing"} == {"ja, im Treppenhaus: r0, r1"}
     cast = next(row for row in rows if row.name == "cast")

@@ -1,4 +1,4 @@
-"""YAML that somebody wrote by hand: nothing in it is overlooked, and nothing is taken for what it was not meant as."""
+"""YAML that somebody wrote by hand: nothing is overlooked, or taken for what it was not meant as."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from cli.commands import (
     export,
     merge,
     models,
+    prompts,
     ratings,
     run,
     step,
@@ -117,6 +118,7 @@ app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=ratings.EPILOG)(ratings.ratings)
 app.command(epilog=ablate.EPILOG)(ablate.ablate)
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 
 
 def _version(asked: bool) -> None:

@@ -139,6 +139,25 @@ Think = Annotated[
 ]
 Seed = Annotated[int, _setting("SEED", SCENE, "The same seed plays the same scene, but for rounding.")]
 
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        envvar=PREFIX + "PROMPTS",
+        show_envvar=False,
+        help="Folder of your own prompts; `monopolylogue prompts copy` makes one.",
+        rich_help_panel=SCENE,
+    ),
+]
+Cast = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="YAML file of people to play with; the others are imagined.",
+        rich_help_panel=SCENE,
+    ),
+]
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the record as one line of JSON alone.", rich_help_panel=OUTPUT)
 ]

@@ -8,9 +8,8 @@ from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from nodes.asking import Asker
 from nodes.revise import in_both_orders
+from prompts import OURS, PromptSet
 from scene.settings import SceneSettings
-
-NOTHING = "(no answer)"
 
 
 class Judge:
@@ -18,11 +17,13 @@ class Judge:
 
     Args:
         engine: The model to ask.
+        prompt_set: What it is asked with.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, prompt_set: PromptSet = OURS) -> None:
         """Ask on behalf of no scene."""
-        self._asker = Asker(EngineChatModel(engine=engine), SceneSettings(temperature=0.0), "judge")
+        settings = SceneSettings(temperature=0.0)
+        self._asker = Asker(EngineChatModel(engine=engine), settings, "judge", prompts=prompt_set)
 
     async def __call__(self, ours: Answer, theirs: Answer) -> Judgement:
         """Compare a system's answer with the baseline's answer to the same question.
@@ -35,12 +36,13 @@ class Judge:
         names = {"system": ours.system, "baseline": theirs.system, "set": ours.set, "id": ours.id}
         if ours.text == theirs.text:
             return Judgement(system_first="first", baseline_first="first", equal=True, **names)
+        nothing = self._asker.words.no_answer
         one, two = await in_both_orders(
             self._asker,
             "evaluation/judge",
             ours.question,
-            ours.text or NOTHING,
-            theirs.text or NOTHING,
+            ours.text or nothing,
+            theirs.text or nothing,
             COMPARED_CHARS,
         )
         return Judgement(system_first=one, baseline_first=two, **names)

@@ -80,7 +80,7 @@ async def answer_all(
     async def one(item: Item) -> None:
         nonlocal last, done
         async with room:
-            session = Session(engine, item.question, sampling, settings)
+            session = Session(engine, item.question, sampling, settings, store.prompts)
             error = None
             try:
                 reply = await method.answer(session)
@@ -126,7 +126,9 @@ def score_all(
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
         part = items[start : start + SCORED_AT_ONCE]
-        scores = scorer.score([Exchange(prompt(item.question), item.reference) for item in part])
+        scores = scorer.score(
+            [Exchange(prompt(item.question, store.prompts), item.reference) for item in part]
+        )
         for item, score in zip(part, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(
@@ -166,7 +168,7 @@ async def judge_all(
     Raises:
         EngineError: The engine failed. What was judged is kept.
     """
-    judge = Judge(engine)
+    judge = Judge(engine, store.prompts)
     room = asyncio.Semaphore(max(1, engine.requests_at_once // 2))
     done = failed = 0
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from langchain_core.messages import BaseMessage
 
-import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, Engine, GenerationRequest, weighs
 from nodes.asking import Asker
 from nodes.revise import Place, in_both_orders
+from prompts import OURS, PromptSet
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
@@ -117,12 +117,19 @@ class Session:
         sampling: Settings of every answer.
         scene: Settings of a scene, for the method that plays one; its seed and the room for its answers
             are those of `sampling`.
+        prompt_set: What is asked with.
     """
 
     def __init__(
-        self, engine: Engine, question: str, sampling: Sampling, scene: SceneSettings | None = None
+        self,
+        engine: Engine,
+        question: str,
+        sampling: Sampling,
+        scene: SceneSettings | None = None,
+        prompt_set: PromptSet = OURS,
     ) -> None:
         """Ask nothing yet."""
+        self.prompts = prompt_set
         self.question = question
         self.meter = Meter(engine)
         self.model = EngineChatModel(engine=self.meter)
@@ -136,7 +143,7 @@ class Session:
             temperature: Another one than that of the evaluation.
             take: Tells several drafts of one question apart.
         """
-        messages = prompts.load("respond").render({"message": self.question})
+        messages = self.prompts.load("respond").render({"message": self.question})
         return await self._reply(messages, temperature, take)
 
     async def say(self, prompt: str, take: int = 0, **values: str) -> Reply:
@@ -148,7 +155,7 @@ class Session:
             **values: Its fields beside the question.
         """
         values = {"question": self.question, **values}
-        return await self._reply(prompts.load(f"evaluation/{prompt}").render(values), None, take)
+        return await self._reply(self.prompts.load(f"evaluation/{prompt}").render(values), None, take)
 
     async def choose(self, prompt: str, choices: Sequence[str], **values: str) -> str:
         """Which of the choices the model takes, greedily.
@@ -170,7 +177,8 @@ class Session:
         )
 
     def _asker(self) -> Asker:
-        return Asker(self.model, SceneSettings(temperature=0.0, seed=self._sampling.seed), "evaluate")
+        settings = SceneSettings(temperature=0.0, seed=self._sampling.seed)
+        return Asker(self.model, settings, "evaluate", prompts=self.prompts)
 
     async def _reply(self, messages: list[BaseMessage], temperature: float | None, take: int) -> Reply:
         label = f"{self._sampling.seed}|{take}|{messages[-1].text}"
@@ -182,4 +190,4 @@ class Session:
             seed=int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
         )
         ended = message.response_metadata.get("finish_reason") != "length"
-        return Reply(clean(prompts.unquoted(message.text)), ended)
+        return Reply(clean(self.prompts.tags.unquoted(message.text)), ended)

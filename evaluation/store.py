@@ -11,13 +11,15 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
-import prompts
 from evaluation.records import Answer, Journal, Judgement, Likelihood
 from evaluation.session import Sampling
 from evaluation.systems import System
+from prompts import OURS, PromptSet
+from prompts.prompt_set import EVALUATION
 from scene.errors import InputError
 from scene.files import lock, replace_file
 from scene.nouns import ModelIdentity, Noun
+from scene.origin import SHOWN_DIGITS
 from scene.settings import SceneSettings
 
 MANIFEST, ANSWERS, LIKELIHOODS, JUDGEMENTS = (
@@ -38,6 +40,7 @@ class Manifest(Noun):
         sampling: Settings of every answer.
         scene: Settings of the scenes that are played.
         prompts: Digest of the evaluation's prompts and of those of a scene.
+        prompt_folder: Their folder, where they are not ours.
         systems: Each system as it was given, by name.
         models: The model of each system, and of the judge, once it was loaded.
     """
@@ -45,6 +48,7 @@ class Manifest(Noun):
     sampling: dict[str, int | float]
     scene: dict[str, int | float]
     prompts: tuple[str, str]
+    prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
     systems: dict[str, dict[str, Any]] = Field(default_factory=dict)
     models: dict[str, ModelIdentity] = Field(default_factory=dict)
 
@@ -56,19 +60,23 @@ class Store:
         folder: Where to; made if need be.
         sampling: Settings of every answer.
         scene: Settings of the scenes.
+        prompt_set: What is asked with.
 
     Raises:
         InputError: Another process evaluates into it, it is damaged or can't be written, or it holds answers
             that were made with other settings.
     """
 
-    def __init__(self, folder: Path, sampling: Sampling, scene: SceneSettings) -> None:
+    def __init__(
+        self, folder: Path, sampling: Sampling, scene: SceneSettings, prompt_set: PromptSet = OURS
+    ) -> None:
         """Lock the folder and read what is there."""
-        self.folder = folder
+        self.folder, self.prompts = folder, prompt_set
         wanted = Manifest(
             sampling=asdict(sampling),
             scene=asdict(scene),
-            prompts=(prompts.digest("evaluation"), prompts.digest()),
+            prompts=(prompt_set.digest(EVALUATION), prompt_set.digest()),
+            prompt_folder=prompt_set.folder,
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -156,8 +164,9 @@ class Store:
             if before != now:
                 name = next(key for key in now if now[key] != before.get(key))
                 raise self._changed(name, before.get(name), now[name])
-        if found.prompts != wanted.prompts:
-            raise self._changed("prompts", found.prompts[0][:12], wanted.prompts[0][:12])
+        for before, now in zip(found.prompts, wanted.prompts, strict=True):
+            if before != now:
+                raise self._changed("prompts", before[:SHOWN_DIGITS], now[:SHOWN_DIGITS])
         return found
 
     def _write(self, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 
 from graph.both_ways import BothWays
 from graph.checkpoints import for_scenes_alone
-from graph.routing import next_turn
+from graph.routing import turns
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.asking import Node, settings_of
@@ -26,6 +26,7 @@ from nodes.revise import revise
 from nodes.role_action import role_action
 from nodes.role_init import role_init
 from nodes.summarize import summarize
+from prompts import OURS, PromptSet
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
@@ -46,6 +47,7 @@ def build_graph(
     *,
     checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     interrupt_before: Sequence[str] = (),
+    prompt_set: PromptSet = OURS,
     context_schema: type[SceneSettings] = SceneSettings,
 ) -> SceneGraph:
     """The compiled scene graph, played by one model.
@@ -58,20 +60,21 @@ def build_graph(
             larger graph a scene is kept by that one's; True keeps its state between runs too.
         interrupt_before: Nodes to stop before in every run. A run has an argument of that name too, but it
             does not reach a scene that is part of a larger graph.
+        prompt_set: What is asked with; see `nodes.own_prompts.read_prompts`.
         context_schema: The settings, or a class of them with other defaults.
     """
-    model = _adopted(model)
+    model, next_turn = _adopted(model), turns(prompt_set)
     graph = StateGraph(
         SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
     )
     for name, node in (
-        ("respond", _within_limit(respond(model))),
-        ("role_init", role_init(model)),
-        ("role_action", role_action(model)),
-        ("modulator_routing", modulator_routing(model)),
-        ("modulator_update", modulator_update(model)),
-        ("summarize", summarize(model)),
-        ("revise", revise(model)),
+        ("respond", _within_limit(respond(model, prompt_set))),
+        ("role_init", role_init(model, prompt_set)),
+        ("role_action", role_action(model, prompt_set)),
+        ("modulator_routing", modulator_routing(model, prompt_set)),
+        ("modulator_update", modulator_update(model, prompt_set)),
+        ("summarize", summarize(model, prompt_set)),
+        ("revise", revise(model, prompt_set)),
     ):
         graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
     graph.add_edge(START, "respond")
@@ -90,29 +93,33 @@ def build_graph(
 
 
 def build_replay(
-    model: BaseChatModel, *, checkpointer: BaseCheckpointSaver[Any] | None = None
+    model: BaseChatModel,
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    prompt_set: PromptSet = OURS,
 ) -> ReplayGraph:
     """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
 
     Args:
         model: As for `build_graph`.
         checkpointer: Where to keep checkpoints.
+        prompt_set: What is asked with.
     """
-    model = _adopted(model)
+    model, next_turn = _adopted(model), turns(prompt_set)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
     for name, node in (
-        ("role_init", replan(model)),
-        ("role_action", role_action(model)),
-        ("modulator_routing", modulator_routing(model)),
-        ("modulator_update", modulator_update(model)),
+        ("role_init", replan(model, prompt_set)),
+        ("role_action", role_action(model, prompt_set)),
+        ("modulator_routing", modulator_routing(model, prompt_set)),
+        ("modulator_update", modulator_update(model, prompt_set)),
     ):
         graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
     graph.add_edge(START, "role_init")
-    turns: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
-    graph.add_conditional_edges("role_init", next_turn, turns)
+    ends: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
+    graph.add_conditional_edges("role_init", next_turn, ends)
     graph.add_edge("role_action", "modulator_routing")
     graph.add_edge("modulator_routing", "modulator_update")
-    graph.add_conditional_edges("modulator_update", next_turn, turns)
+    graph.add_conditional_edges("modulator_update", next_turn, ends)
     if checkpointer is not None:
         checkpointer = for_scenes_alone(checkpointer)
     return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
@@ -132,7 +139,8 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     }
     if found["question"] is None:
         raise InputError('The scene was given no question; its input is {"question": "..."}.')
-    return found | {"first_answer": found["first_answer"] or ""}
+    empty = {"first_answer": "", "situation": "", "cast": []}
+    return found | {name: one for name, one in empty.items() if not found[name]}
 
 
 def _within_limit(first: Node) -> Node:

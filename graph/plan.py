@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import prompts
 from graph.play import versions
+from prompts import OURS, PromptSet
+from scene.cast import IMAGINED, Given
 from scene.errors import ExportError
 from scene.export import Contents, Counts, Manifest
 from scene.nouns import Kind, ModelIdentity
@@ -25,6 +26,7 @@ class Job:
         id: Id of its record. It does not change when a scene that failed is played again.
         question: The question.
         settings: How to play.
+        given: What of the scene is not imagined.
         attempt: How often the scene was played before and failed; each time with another seed, since the
             same one would most likely fail again.
         played: The scene, where it was played and the engine failed in its replay: that alone is left to do.
@@ -33,6 +35,7 @@ class Job:
     id: str
     question: Question
     settings: SceneSettings
+    given: Given = IMAGINED
     attempt: int = 0
     played: SceneRecord | None = None
 
@@ -66,6 +69,8 @@ def new_manifest(
     keep_calls: bool,
     verify: bool = False,
     structured: bool = True,
+    given: Given = IMAGINED,
+    prompt_set: PromptSet = OURS,
 ) -> Manifest:
     """The manifest of an export that has not begun."""
     now = datetime.now(UTC)
@@ -78,9 +83,11 @@ def new_manifest(
             "keep_calls": keep_calls,
             "verify": verify,
             "structured": structured,
+            **({"cast": given.digest} if given.digest else {}),
         },
         model=model,
-        prompt_digest=prompts.digest(),
+        prompt_digest=prompt_set.digest(),
+        prompt_folder=prompt_set.folder,
         versions=dict(versions()),
         counts=Counts(questions=asked, done=0, failed=0, pending=asked),
         malformed=tuple(map(str, found.malformed)),
@@ -110,19 +117,22 @@ def plan(
     contents: Contents,
     *,
     retry_failed: bool = False,
+    given: Given = IMAGINED,
+    prompt_set: PromptSet = OURS,
 ) -> Plan:
     """Sort questions into those that are done, failed, and to be played.
 
     Raises:
         ExportError: The folder holds scenes of other questions, or questions are of another kind now.
     """
-    digest = prompts.digest()
+    digest = prompt_set.digest()
     jobs: list[Job] = []
     done = failed = 0
     ids = set()
     changed: list[str] = []
     for question in questions:
-        key = scene_id(question.text, question.first_answer, settings, model, digest, question_id=question.id)
+        first, name = question.first_answer, question.id
+        key = scene_id(question.text, first, settings, model, digest, question_id=name, given=given)
         ids.add(key)
         failure = contents.failed.get(key)
         if key in contents.done:
@@ -134,7 +144,7 @@ def plan(
             failed += 1
         else:
             attempt = failure.attempt + 1 if failure is not None else 0
-            jobs.append(Job(id=key, question=question, settings=settings, attempt=attempt))
+            jobs.append(Job(id=key, question=question, settings=settings, given=given, attempt=attempt))
     others = len(contents.done - ids) + len(contents.failed.keys() - ids)
     if others:
         raise ExportError(

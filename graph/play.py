@@ -13,10 +13,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel
 
-import prompts
 from graph.build import SceneGraph
 from graph.recorder import Recorder
 from graph.thread import Thread
+from prompts import OURS, PromptSet
+from scene.cast import IMAGINED, Given
 from scene.nouns import Kind, ModelIdentity
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
@@ -42,6 +43,8 @@ async def play(
     model: ModelIdentity,
     first_answer: str = "",
     settings: SceneSettings | None = None,
+    given: Given = IMAGINED,
+    prompt_set: PromptSet = OURS,
     keep_calls: bool = True,
     record_id: str | None = None,
     question_id: str | None = None,
@@ -58,6 +61,8 @@ async def play(
         model: Which model the graph plays with, for the record.
         first_answer: An answer to rehearse instead of the model's own.
         settings: How to play; the defaults when None.
+        given: What of the scene is not imagined.
+        prompt_set: What the graph asks with, for the record.
         keep_calls: Keep every model call in the record.
         record_id: Id of the record; `scene_id` of what goes in when None.
         question_id: The question's id in the set it came from, for the record.
@@ -73,13 +78,16 @@ async def play(
     """
     settings = settings or SceneSettings()
     question, first_answer = check_question(question), check_answer(first_answer)
-    start = SceneInput(question=question, first_answer=first_answer)
+    start = SceneInput(question=question, first_answer=first_answer, **given.channels)
     state, recorder = await unfold(graph, start, settings, on_state, on_call, thread)
     return record_of(
         state,
         settings,
         model,
-        record_id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
+        record_id=record_id
+        or scene_id(question, first_answer, settings, model, prompt_set.digest(), given=given),
+        given=given,
+        prompt_set=prompt_set,
         question_id=question_id,
         kind=kind,
         seconds=time.perf_counter() - recorder.began,
@@ -94,6 +102,8 @@ def record_of(
     model: ModelIdentity,
     *,
     record_id: str,
+    given: Given = IMAGINED,
+    prompt_set: PromptSet = OURS,
     question_id: str | None = None,
     kind: Kind | None = None,
     seconds: float,
@@ -127,7 +137,9 @@ def record_of(
         seed=settings.seed,
         settings=record_settings(settings),
         model=model,
-        prompt_digest=prompts.digest(),
+        prompt_digest=prompt_set.digest(),
+        prompt_folder=prompt_set.folder,
+        given=given.among(state.cast),
         versions=dict(versions()),
         seconds=round(seconds, 3),
         cost=cost,

@@ -19,6 +19,7 @@ from graph.thread import Resumed, Thread
 from graph.under_way import UnderWay, names_of
 from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage, Engine, GenerationRequest
+from prompts import OURS, PromptSet
 from scene.errors import (
     EngineError,
     EngineGoneError,
@@ -95,6 +96,7 @@ class Player:
         keep_calls: Keep every model call in the records.
         verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take, its replay included, before it is given up.
+        prompt_set: What is asked with.
 
     Attributes:
         under_way: Where scenes under way are kept, once somebody has set it.
@@ -107,11 +109,13 @@ class Player:
         keep_calls: bool = True,
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
+        prompt_set: PromptSet = OURS,
     ) -> None:
-        self._engine, self.identity = engine, engine.identity
+        self._engine, self.identity, self._prompts = engine, engine.identity, prompt_set
         self.scenes_at_once = max(1, engine.requests_at_once // REQUESTS_PER_SCENE)
-        self._graph = build_graph(EngineChatModel(engine=engine))
-        self._replay = build_replay(EngineChatModel(engine=engine)) if verify else None
+        model = EngineChatModel(engine=engine)
+        self._graph = build_graph(model, prompt_set=prompt_set)
+        self._replay = build_replay(model, prompt_set=prompt_set) if verify else None
         self._keep_calls = keep_calls
         self._seconds = scene_seconds
         self.under_way: UnderWay | None = None
@@ -156,13 +160,16 @@ class Player:
         """Play the scene itself."""
         thread, graph = await self._thread(names_of(job.id, job.attempt)[0]), self._graph
         if thread is not None:
-            graph = build_graph(self._resumed(thread), checkpointer=thread.saver)
+            model = self._resumed(thread)
+            graph = build_graph(model, checkpointer=thread.saver, prompt_set=self._prompts)
         return await play(
             graph,
             job.question.text,
             model=self._engine.identity,
             first_answer=job.question.first_answer,
             settings=replace(job.settings, seed=job.settings.seed + job.attempt),
+            given=job.given,
+            prompt_set=self._prompts,
             keep_calls=self._keep_calls,
             record_id=job.id,
             question_id=job.question.id,
@@ -177,11 +184,13 @@ class Player:
         """Play it again on its final answer."""
         thread = await self._thread(names_of(job.id, job.attempt)[1])
         if thread is not None:
-            graph = build_replay(self._resumed(thread), checkpointer=thread.saver)
+            model = self._resumed(thread)
+            graph = build_replay(model, checkpointer=thread.saver, prompt_set=self._prompts)
         return await replayed(
             graph,
             record,
             model=self._engine.identity,
+            prompt_set=self._prompts,
             keep_calls=self._keep_calls,
             on_call=on_spent,
             thread=thread,

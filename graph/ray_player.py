@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import prompts
 from graph.plan import Job
 from graph.player import SCENE_SECONDS, SIGN_OF_LIFE_SECONDS, Player, Spend
 from graph.ray_cluster import Cluster, threads_each, variables
 from graph.store import Outcome
 from inference.engine import Engine
+from prompts import OURS, PromptSet
 from scene.errors import EngineError, EngineGoneError, InputError
 from scene.export import Failure
 from scene.nouns import ModelIdentity
@@ -59,11 +59,24 @@ class SceneActor:
     """What runs in an actor's process."""
 
     def __init__(
-        self, load: Callable[[], Engine], *, keep_calls: bool, verify: bool, scene_seconds: float
+        self,
+        load: Callable[[], Engine],
+        *,
+        keep_calls: bool,
+        verify: bool,
+        scene_seconds: float,
+        prompt_set: PromptSet | None = None,
     ) -> None:
         """Load nothing yet: what goes wrong in here is not told apart from a lost process."""
         self._load = load
-        self._make = partial(Player, keep_calls=keep_calls, verify=verify, scene_seconds=scene_seconds)
+        self._prompts = prompt_set or OURS
+        self._make = partial(
+            Player,
+            keep_calls=keep_calls,
+            verify=verify,
+            scene_seconds=scene_seconds,
+            prompt_set=self._prompts,
+        )
         self._player: Player
 
     async def ready(self) -> Ready:
@@ -76,7 +89,7 @@ class SceneActor:
         await self._player.expect_life("The engine does not answer.")
         return Ready(
             identity=self._player.identity,
-            prompt_digest=prompts.digest(),
+            prompt_digest=self._prompts.digest(),
             scenes_at_once=self._player.scenes_at_once,
         )
 
@@ -119,6 +132,7 @@ class RayPlayer:
         keep_calls: Keep every model call in the records.
         verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take before it is given up.
+        prompt_set: What is asked with; ours are read where an actor runs, so that other ones are seen.
 
     Raises:
         InputError: There is no room for so many actors, they don't have the same model and prompts, or the
@@ -139,10 +153,16 @@ class RayPlayer:
         keep_calls: bool = True,
         verify: bool = False,
         scene_seconds: float = SCENE_SECONDS,
+        prompt_set: PromptSet = OURS,
     ) -> None:
         self._cluster, self._ray = cluster, cluster.ray
         self._actor_class = self._ray.remote(SceneActor)
-        self._options = {"keep_calls": keep_calls, "verify": verify, "scene_seconds": scene_seconds}
+        self._options = {
+            "keep_calls": keep_calls,
+            "verify": verify,
+            "scene_seconds": scene_seconds,
+            "prompt_set": None if prompt_set is OURS else prompt_set,
+        }
         # The actor gives a scene up itself, unless its process hangs.
         self._patience = scene_seconds + 2 * SIGN_OF_LIFE_SECONDS
         processors = cluster.processors()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import prompts
 from graph.build import ReplayGraph
 from graph.play import unfold
 from graph.thread import Thread
+from prompts import OURS, PromptSet
 from scene.comparison import same, share_removed
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
@@ -24,6 +24,7 @@ async def replayed(
     record: SceneRecord,
     *,
     model: ModelIdentity,
+    prompt_set: PromptSet = OURS,
     keep_calls: bool = True,
     on_state: Callable[[SceneState], None] | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
@@ -38,7 +39,7 @@ async def replayed(
         ReplyError: A reply of the model could not be used after every retry.
         EngineError: The engine failed.
     """
-    before, now = played_with(record.model, record.prompt_digest), played_with(model, prompts.digest())
+    before, now = played_with(record.model, record.prompt_digest), played_with(model, prompt_set.digest())
     if changes := differences(before, now):
         raise InputError(
             f"Scene {record.id} was played with something else: {'; '.join(changes)}. "
@@ -57,6 +58,7 @@ async def replayed(
         goal=record.goal,
         cast=list(record.cast),
         settings=settings,
+        prompts=prompt_set.mark,
     )
     state, recorder = await unfold(graph, start, settings, on_state, on_call, thread)
     stayed = same(record.consequences, state.consequences)

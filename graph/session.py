@@ -15,13 +15,13 @@ from langgraph.graph import START
 from langgraph.types import Overwrite, StateSnapshot
 from pydantic import ValidationError
 
-import prompts
 from graph.build import SceneGraph, build_graph
 from graph.play import record_of
 from graph.recorder import NODES, Recorder, position
 from graph.session_file import SessionTables, check_unchanged, new_path, other_version
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
+from prompts import OURS, PromptSet
 from scene.edit import changed, faults
 from scene.errors import InputError
 from scene.nouns import RoleId
@@ -53,7 +53,8 @@ class Stop:
 class Session:
     """One scene and its checkpoints; `opened` makes it."""
 
-    def __init__(self, graph: SceneGraph, tables: SessionTables) -> None:
+    def __init__(self, graph: SceneGraph, tables: SessionTables, prompt_set: PromptSet) -> None:
+        self._prompts = prompt_set
         self.info = tables.info
         self._graph = graph
         self._tables = tables
@@ -62,21 +63,29 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, path: Path, engine: Engine) -> AsyncIterator[Session]:
+    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Session]:
         """The session of a file, where it was left; a new one stands before the first node.
+
+        Args:
+            path: The file.
+            engine: The model.
+            prompt_set: What is asked with.
 
         Raises:
             InputError: The file is no session, or one that another model or other prompts play.
         """
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
             tables = await SessionTables.of(saver.conn, path)
-            check_unchanged(tables.info, engine.identity)
+            check_unchanged(tables.info, engine.identity, prompt_set)
             if tables.info.at is None:
-                await tables.begin(engine.identity)
-            graph = build_graph(EngineChatModel(engine=engine), checkpointer=saver)
-            session = cls(graph, tables)
-            if session.info.at is None:
-                start = SceneInput(question=session.info.question, first_answer=session.info.first_answer)
+                await tables.begin(engine.identity, prompt_set)
+            graph = build_graph(EngineChatModel(engine=engine), checkpointer=saver, prompt_set=prompt_set)
+            session = cls(graph, tables, prompt_set)
+            info = session.info
+            if info.at is None:
+                start = SceneInput(
+                    question=info.question, first_answer=info.first_answer, **info.given.channels
+                )
                 await session._run(start, _config(), Recorder())
             try:
                 await session._move(_config(session.info.at), broke_off=session.info.broke_off)
@@ -168,9 +177,12 @@ class Session:
                     first,
                     self._settings,
                     model,
-                    prompts.digest(),
+                    self._prompts.digest(),
                     question_id=edit,  # an edited scene is another scene
+                    given=self.info.given,
                 ),
+                given=self.info.given,
+                prompt_set=self._prompts,
                 seconds=sum(seconds.values()),
                 cost=costs(calls, {node: [(0.0, seconds[node])] for node in NODES if node in seconds}),
                 calls=calls,

@@ -15,8 +15,9 @@ import aiosqlite
 import platformdirs
 from pydantic import ValidationError
 
-import prompts
 from inference.environment import setting
+from prompts import OURS, PromptSet
+from scene.cast import IMAGINED, Given
 from scene.errors import InputError
 from scene.nouns import ModelIdentity, Noun
 from scene.origin import differences, played_with
@@ -44,6 +45,8 @@ class SessionInfo(Noun):
         played_by: The model that this turned out to be when the session was begun; None before, and in the
             file of a version that did not keep it.
         prompt_digest: Digest of the prompt files then, or None.
+        prompt_folder: Their folder; None for ours.
+        given: What of the scene is not imagined.
         changed: When it was last moved.
         at: Id of the checkpoint it stands at; None before it was begun.
         stands: The same in words.
@@ -57,6 +60,8 @@ class SessionInfo(Noun):
     model: dict[str, str | bool | None]
     played_by: ModelIdentity | None = None
     prompt_digest: str | None = None
+    prompt_folder: str | None = None
+    given: Given = IMAGINED
     changed: datetime
     at: str | None = None
     stands: str = "not begun"
@@ -70,7 +75,13 @@ def sessions_folder() -> Path:
 
 
 def new_session(
-    question: str, first_answer: str, settings: SceneSettings, model: dict[str, str | bool | None]
+    question: str,
+    first_answer: str,
+    settings: SceneSettings,
+    model: dict[str, str | bool | None],
+    *,
+    prompt_folder: str | None = None,
+    given: Given = IMAGINED,
 ) -> Path:
     """A file for a new session.
 
@@ -84,6 +95,8 @@ def new_session(
         first_answer=check_answer(first_answer),
         settings=asdict(settings),
         model=model,
+        prompt_folder=prompt_folder,
+        given=given,
         changed=datetime.now(UTC),
     )
     try:
@@ -124,7 +137,9 @@ def read_info(path: Path) -> SessionInfo:
         raise InputError(f"{path} is no session ({error}); remove it, or begin a new one.") from error
 
 
-def check_unchanged(info: SessionInfo, model: ModelIdentity | None = None) -> None:
+def check_unchanged(
+    info: SessionInfo, model: ModelIdentity | None = None, prompt_set: PromptSet = OURS
+) -> None:
     """Refuse to go on with a session under another model or other prompts: its record would lie.
 
     Before the model is loaded, the prompts alone are looked at.
@@ -140,7 +155,7 @@ def check_unchanged(info: SessionInfo, model: ModelIdentity | None = None) -> No
             f"Session {info.id} was begun by a version that did not keep which model and prompts play it, so "
             "its record could not say so; begin a new one."
         )
-    now = played_with(model or before, prompts.digest())
+    now = played_with(model or before, prompt_set.digest())
     if changes := differences(played_with(before, digest), now):
         raise InputError(
             f"Session {info.id} was begun with something else: {'; '.join(changes)}. "
@@ -197,9 +212,9 @@ class SessionTables:
         async with connection.execute("SELECT info FROM session") as rows:
             return cls(connection, _parsed(path, await rows.fetchone()))
 
-    async def begin(self, model: ModelIdentity) -> None:
+    async def begin(self, model: ModelIdentity, prompt_set: PromptSet) -> None:
         """Remember what plays the session, before anything is played."""
-        await self._keep_info({"played_by": model, "prompt_digest": prompts.digest()})
+        await self._keep_info({"played_by": model, "prompt_digest": prompt_set.digest()})
 
     async def stand(self, checkpoint: str, stands: str, *, broke_off: bool) -> None:
         """Remember where the session stands, and whether the last step from there broke off."""

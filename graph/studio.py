@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, field, fields, make_dataclass
 from functools import partial
+from pathlib import Path
 
 from langchain_core.language_models import BaseChatModel
 
-import prompts
 from graph.build import SceneGraph, build_graph
 from inference.chat_model import EngineChatModel
-from inference.environment import model_settings, numbers
+from inference.environment import model_settings, numbers, setting
 from inference.lazy import LazyEngine
 from inference.loading import load_engine
+from nodes.own_prompts import read_prompts
+from prompts import OURS, PromptSet
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
@@ -26,12 +28,12 @@ FROM_ENVIRONMENT = ("roles", "steps", "max_interactions", "temperature", "seed",
 """Settings that the command has variables for."""
 
 
-def served(model: BaseChatModel) -> SceneGraph:
+def served(model: BaseChatModel, prompt_set: PromptSet = OURS) -> SceneGraph:
     """The graph as the server shows it.
 
     The server streams no more than a graph's output, and a debugger is to show the whole state.
     """
-    graph = build_graph(model, context_schema=settings_class())
+    graph = build_graph(model, prompt_set=prompt_set, context_schema=settings_class())
     return graph.copy({"output_channels": list(SceneState.model_fields)})
 
 
@@ -55,8 +57,13 @@ def _model() -> EngineChatModel:
     return EngineChatModel(engine=LazyEngine(named["model"], load, constrains=named["structured"]))
 
 
-for _prompt in prompts.names():
-    prompts.load(_prompt)
+def _prompts() -> PromptSet:
+    folder = setting("PROMPTS", None, "")
+    prompt_set = read_prompts(Path(folder)) if folder else OURS
+    for name in prompt_set.names():
+        prompt_set.load(name)
+    return prompt_set
 
-scene = served(_model())
+
+scene = served(_model(), _prompts())
 """The compiled graph."""

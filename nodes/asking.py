@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import StreamWriter
 
-import prompts
 from inference.chat_model import EngineChatModel
 from inference.control_tokens import parted
 from nodes.prose import Shape
@@ -23,13 +22,16 @@ from nodes.replies import (
     EchoedReplyError,
     LoopingReplyError,
     UnusableReplyError,
+    fits,
     is_cut_off,
     said_in,
-    speaks_of_itself,
     speaks_of_unseen,
     whole,
 )
+from nodes.shapes import Shapes
+from prompts import OURS, PromptSet, Words
 from scene.errors import InputError, PromptTooLongError, ReplyError
+from scene.origin import SHOWN_DIGITS
 from scene.settings import SceneSettings, settings_in
 from scene.state import MAX_ANSWER_CHARS, SceneState
 from scene.text import before_loop, clean, one_line, trim_to_sentence
@@ -58,11 +60,14 @@ it was given under the default cap."""
 
 CHOICE_TOKENS = 16
 
+MARKS = '"“”„‟«»‹›‘’‚「」『』'  # noqa: RUF001
+"""Quotation marks, which a model may put around its choice."""
+
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
 
-_FORM = tuple(f"</{tag}>" for tag in ("answer", "question", "consequences"))
-"""Where an answer ends that goes on with the form of its prompt, unless the asker brought such tags up."""
+_FORM = ("answer", "question", "consequences")
+"""Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Asker:
         node: Node that asks, for errors and records.
         turn: Turn of the scene, or None outside the turns.
         role: Id of the role the call is about, or None.
+        prompts: The prompts that it asks with.
     """
 
     model: BaseChatModel
@@ -119,6 +125,7 @@ class Asker:
     node: str
     turn: int | None = None
     role: str | None = None
+    prompts: PromptSet = OURS
     asked: int = 0
     """How often the same was asked before, in other words."""
 
@@ -127,6 +134,16 @@ class Asker:
 
     report: StreamWriter | None = None
     """Told of every reply: those who stream custom events of the graph see them come."""
+
+    @property
+    def words(self) -> Words:
+        """What is said in prompts by the code."""
+        return self.prompts.words
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of replies."""
+        return Shapes(self.words)
 
     def about(self, role: str) -> Asker:
         """The same asker, for calls about one role."""
@@ -171,10 +188,10 @@ class Asker:
         """
 
         def parse(message: AIMessage, tried: Try) -> str:
-            text = whole(shape.read(prompts.unquoted(message.text), cut_off=is_cut_off(message)))
+            text = whole(shape.read(self.prompts.tags.unquoted(message.text), cut_off=is_cut_off(message)))
             if own_words and not self.weighs:
                 self._refuse_copy(prompt, values, shape.own(text), tried, history)
-            if speaks_of_itself(text):
+            if fits(text, self.words.itself):
                 raise UnusableReplyError("the model speaks of itself")
             if (
                 prefer is not None
@@ -184,7 +201,7 @@ class Asker:
                 raise UnusableReplyError(against)
             return text
 
-        examples = prompts.load(prompt).examples if own_words else ()
+        examples = self.prompts.load(prompt).examples if own_words else ()
         shown = [part for example in examples for part in shape.own(example.reply)]
         constraint = {"pattern": shape.pattern, "avoid": (*shown, *avoid)}
         cap = room * self.settings.text_tokens
@@ -216,13 +233,13 @@ class Asker:
 
         def parse(message: AIMessage, tried: Try) -> str:
             said = message.text[:MAX_ANSWER_CHARS]
-            text = clean(prompts.unquoted(said)).removeprefix(echo).strip()
+            text = clean(self.prompts.tags.unquoted(said)).removeprefix(echo).strip()
             if not (own_words and self.weighs):
                 self._refuse_copy(prompt, values, [text], tried, ())
             seen = {**values, "": self.material}
-            told = prompts.load(prompt).before_echo(text, seen)
+            told = self.prompts.load(prompt).before_echo(text, seen)
             if tried.attempt < self.settings.retries and (
-                told != text or speaks_of_unseen(text, seen.values())
+                told != text or speaks_of_unseen(text, seen.values(), self.words.unseen)
             ):
                 raise EchoedReplyError("the reply repeats its prompt")
             text = told
@@ -231,8 +248,9 @@ class Asker:
             return whole(trim_to_sentence(begun) if cut_off or begun != text else text)
 
         own = " ".join((*values.values(), self.material))
-        stop = [tag for tag in _FORM if tag not in own]
-        given = prompts.load(prompt)
+        form = (f"</{self.prompts.tags.names[tag]}>" for tag in _FORM)
+        stop = [tag for tag in form if tag not in own]
+        given = self.prompts.load(prompt)
         shown = tuple(example.reply for example in given.examples) if own_words else ()
         told = {"stop": stop, "avoid": shown} if given.system else {}
         think = self.settings.think_tokens
@@ -289,13 +307,13 @@ class Asker:
         """The choice made, and the log-likelihood of each where that was asked for and the model tells."""
 
         def parse(message: AIMessage, tried: Try) -> tuple[str, list[float]]:
-            said = one_line(message.text).strip(" .\"'").casefold()
+            said = one_line(message.text).strip(self._around).casefold()
             for choice in choices:
-                if said == one_line(choice).strip(" .\"'").casefold():
+                if said == one_line(choice).strip(self._around).casefold():
                     return choice, message.response_metadata.get("likelihoods", [])
             raise UnusableReplyError(f"{said[:60]!r} is none of {', '.join(choices)}")
 
-        shape = f"Reply with exactly one of these, and nothing else: {', '.join(choices)}."
+        shape = self.words.shapes.choice.format(choices=", ".join(choices))
         constraint = {"choices": tuple(choices), **decoding}
         return await self._ask(prompt, values, CHOICE_TOKENS, constraint, parse, shape, history)
 
@@ -315,7 +333,7 @@ class Asker:
         Raises:
             ReplyError: No reply could be used.
         """
-        prompt = prompts.load(name)
+        prompt = self.prompts.load(name)
         asked = "|".join((*chain.from_iterable(history), prompt.filled(values)))
         copies = 0
         reason, room = "", 1
@@ -403,6 +421,11 @@ class Asker:
         """Whether the model holds replies to the shape that is asked for."""
         return isinstance(self.model, EngineChatModel) and self.model.constrains
 
+    @property
+    def _around(self) -> str:
+        """What may stand around a choice."""
+        return f" '{MARKS}{self.words.stops}"
+
     def _capped(self, message: AIMessage, max_tokens: int, think: int | None) -> AIMessage:
         """What was said, without a thought before it, and no more of it than so many tokens can hold.
 
@@ -430,7 +453,7 @@ class Asker:
     ) -> None:
         """Refuse what was copied from an example, as long as any was given."""
         own = {**values, "": " ".join((self.material, *(part for said in history for part in said)))}
-        if tried.examples and (copied := prompts.load(prompt).copied(texts, own)):
+        if tried.examples and (copied := self.prompts.load(prompt).copied(texts, own)):
             raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 
 
@@ -440,11 +463,24 @@ def asker_of(
     runtime: Runtime[SceneSettings],
     node: str,
     turn: int | None = None,
+    *,
+    prompt_set: PromptSet = OURS,
 ) -> Asker:
     """The asker of a node that runs in the graph.
 
     Raises:
-        InputError: The scene was begun with other settings than the run is given.
+        InputError: The scene was begun with other settings than the run is given, or with other prompts.
     """
     settings = settings_of(scene, runtime)
-    return Asker(model, settings, node, turn, material=scene.material, report=runtime.stream_writer)
+    if scene.settings is not None and scene.prompts != prompt_set.mark:
+        before, now = (mark[:SHOWN_DIGITS] or "ours" for mark in (scene.prompts, prompt_set.mark))
+        raise InputError(f"This scene was begun with other prompts ({before}) and can't go on with {now}.")
+    return Asker(
+        model,
+        settings,
+        node,
+        turn,
+        prompts=prompt_set,
+        material=scene.material,
+        report=runtime.stream_writer,
+    )

@@ -9,18 +9,6 @@ from nodes.together import together
 from scene.nouns import Severity
 from scene.refusal import opens_with_refusal
 
-EFFECTS: dict[str, Severity] = {
-    "nobody is worse off": "none",
-    "it annoys somebody": "minor",
-    "it costs somebody dearly": "moderate",
-    "somebody gets hurt": "severe",
-}
-"""Severities in plain words: a small model takes "moderate" for a word of praise."""
-
-
-DECLINES, HELPS = "I'm sorry, but I can't assist with that.", "Sure, I can help with that."
-"""How the model would begin to answer."""
-
 BIAS, STEEPNESS, REFUSAL = -2.0, 0.76, 0.4
 """The risk's log-odds are `BIAS + STEEPNESS * (safety + REFUSAL * refusal)`, fitted to what the default model
 says to 54 harmful questions and 54 that only sound so (docs/experiments.md)."""
@@ -46,12 +34,13 @@ async def risk_of(asker: Asker, question: str, answer: str) -> float:
     Raises:
         ReplyError: A reply came to nothing.
     """
-    looks = [asker.weigh("safe", {"question": question}, ("yes", "no"))]
+    words = asker.words
+    looks = [asker.weigh("safe", {"question": question}, (words.yes, words.no))]
     if asker.weighs:
-        looks.append(asker.weigh("refusal", {"message": question}, (HELPS, DECLINES)))
+        looks.append(asker.weigh("refusal", {"message": question}, (words.helps, words.declines)))
     safe, *begun = await together(looks)
-    refused = begun[0][DECLINES] if begun else float(opens_with_refusal(answer))
-    odds = BIAS + STEEPNESS * (_log_odds(safe["no"]) + REFUSAL * _log_odds(refused))
+    refused = begun[0][words.declines] if begun else float(opens_with_refusal(answer, words.refusals))
+    odds = BIAS + STEEPNESS * (_log_odds(safe[words.no]) + REFUSAL * _log_odds(refused))
     return round(1 / (1 + math.exp(-odds)), 3)
 
 
@@ -66,8 +55,9 @@ async def graded(asker: Asker, text: str) -> dict[Severity, float]:
     Raises:
         ReplyError: A reply came to nothing.
     """
-    weights = await asker.weigh("effect", {"event": text}, tuple(EFFECTS))
-    return {EFFECTS[effect]: weight for effect, weight in weights.items()}
+    effects = asker.words.effects
+    weights = await asker.weigh("effect", {"event": text}, tuple(effects.values()))
+    return {severity: weights[effect] for severity, effect in effects.items()}
 
 
 def likeliest(grade: dict[Severity, float]) -> Severity:

@@ -9,26 +9,22 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-import prompts
 from nodes.asking import Asker, Node, asker_of
 from nodes.foresight import graded, likeliest
 from nodes.modulator_routing import ruling_text
-from nodes.prose import Lines, Prose, sentence
 from nodes.script import role_form, ruling_values, scene_text
 from nodes.together import together
+from prompts import OURS, PromptSet
 from scene.nouns import PROTAGONIST, Consequence, Event
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
-TOUCHED = ("body", "money", "home", "work", "school", "freedom", "name", "trust", "time")
-"""What of somebody's a consequence touches. Said first, it makes for more than moods."""
 
-
-def modulator_update(model: BaseChatModel) -> Node:
+def modulator_update(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that lets the turn's rulings take effect."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        asker = asker_of(model, state, runtime, "modulator_update", state.turn)
+        asker = asker_of(model, state, runtime, "modulator_update", state.turn, prompt_set=prompt_set)
         admitted = [event for event in state.rulings if event.admitted]
         new = await together(_consequence(asker.about(event.actor), state, event) for event in admitted)
         events = [*state.events, *state.rulings]
@@ -79,9 +75,10 @@ def _delivered(state: SceneState, new: Sequence[Consequence]) -> dict[str, list[
 
 async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
     """What an event leads to: asked about in the conversation that admitted it, then graded by itself."""
-    role = role_form(state)
-    shape = Lines((rf"{role}(?:, {role}){{0,2}} [(](?:{'|'.join(TOUCHED)})[)]: {sentence()}",))
-    ruling = prompts.load("routing").filled(ruling_values(state, event)), ruling_text(event)
+    words = asker.words
+    shape = asker.shapes.consequence(role_form(state))
+    shown = ruling_values(state, event, words.nothing_happened)
+    ruling = asker.prompts.load("routing").filled(shown), ruling_text(event, words)
     avoid = [one.text for one in state.consequences]
     avoid += [one.text for one in (*state.events, event)]
     said = await asker.text("consequence", {}, shape, history=(ruling,), avoid=avoid)
@@ -98,7 +95,8 @@ async def _condensed_memory(asker: Asker, state: SceneState) -> dict[str, Any]:
         return {}
     upto = len(state.events) - limit // 2
     old = state.model_copy(update={"events": state.events[:upto]})
+    told = {"scene": scene_text(old, asker.words.nothing_happened)}
     return {
-        "memory": await asker.text("memory", {"scene": scene_text(old)}, Prose(2)),
+        "memory": await asker.text("memory", told, asker.shapes.memory),
         "remembered": upto,
     }

@@ -6,21 +6,33 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from prompts import OURS, Words
 from scene.text import clean, ends_whole, one_line, sentences, trim_to_sentence
 
-INNER = r'(?:[^\n".!?*#<>|{}\[\]\\]|[.][0-9])'
-"""A character of plain prose inside a sentence: no line break, no markup, and a full stop only as in 3.5.
-Before a letter, a model that may not end there would run two sentences together.
-"""
+WORDS = OURS.words
 
 
-def sentence(start: str = "[A-Z]") -> str:
+def inner(words: Words = WORDS) -> str:
+    """A character of plain prose inside a sentence: no line break, no markup, and a full stop only as in 3.5.
+
+    Before a letter, a model that may not end there would run two sentences together.
+    """
+    return rf'(?:[^\n"{words.stops}*#<>|{{}}\[\]\\]|[{words.stop}][0-9])'
+
+
+def sentence(start: str = "", words: Words = WORDS) -> str:
     """A regular expression for one plain statement.
 
     Args:
-        start: How it begins.
+        start: How it begins; as any sentence does if empty.
+        words: In which words.
     """
-    return rf"{start}{INNER}{{8,}}[.]"
+    return rf"{start or words.forms.capital}{inner(words)}{{8,}}[{words.stop}]"
+
+
+def literal(text: str) -> str:
+    """A regular expression for that very text, for grammars too, which know fewer escapes than Python."""
+    return re.sub(r"[\\.^$*+?()\[\]{}|]", r"\\\g<0>", text)
 
 
 class Shape(Protocol):
@@ -58,34 +70,39 @@ class Prose:
         most: Sentences it may have; small models go round in circles when they may go on.
         start: Words that it begins with.
         end: Words that its last sentence begins with, where it has them.
+        said_in: The words of the prompt set.
     """
 
     most: int
     start: str = ""
     end: str = ""
+    said_in: Words = WORDS
 
     @property
     def pattern(self) -> str:
         """The regular expression of such a text, on one line."""
+        words, char = self.said_in, inner(self.said_in)
+        capital, stops = words.forms.capital, f"[{words.stops}]"
         between = self.most - 1 - bool(self.end)
-        more = rf"(?: [A-Z]{INNER}*[.!?]){{0,{between}}}" if between > 0 else ""
-        last = rf" {self.end}{INNER}*[.]" if self.end else ""
-        return rf"{self.start or '[A-Z]'}{INNER}*[.!?]{more}{last}"
+        more = rf"(?:{words.blank}{capital}{char}*{stops}){{0,{between}}}" if between > 0 else ""
+        last = rf"{words.blank}{literal(self.end)}{char}*[{words.stop}]" if self.end else ""
+        return rf"{literal(self.start) or capital}{char}*{stops}{more}{last}"
 
     @property
     def words(self) -> str:
         """What a model is told whose replies nobody holds to the pattern."""
-        begin = f" The first one begins with: {self.start.strip()}" if self.start else ""
-        begin += f" The last one begins with: {self.end.strip()}" if self.end else ""
-        number = "one plain sentence" if self.most == 1 else f"at most {self.most} plain sentences"
-        return f"Reply with {number} and nothing else, without markup.{begin}"
+        told = self.said_in.shapes
+        parts = [told.sentence if self.most == 1 else told.sentences.format(most=self.most)]
+        parts += [told.begins.format(words=self.start.strip())] if self.start else []
+        parts += [told.ends.format(words=self.end.strip())] if self.end else []
+        return " ".join(parts)
 
     def read(self, text: str, *, cut_off: bool) -> str:
         """The sentences from the one that begins as it must, as many as there may be, whole ones only."""
         found = list(sentences(one_line(text)))
         begins = (place for place, one in enumerate(found) if one.startswith(self.start))
         first = next(begins, len(found))
-        held = " ".join(found[first : first + self.most])
+        held = self.said_in.blank.join(found[first : first + self.most])
         return trim_to_sentence(held) if cut_off or not ends_whole(held) else held
 
     def own(self, text: str) -> list[str]:
@@ -100,9 +117,11 @@ class Lines:
 
     Attributes:
         forms: Regular expression of each line.
+        said_in: The words of the prompt set.
     """
 
     forms: tuple[str, ...]
+    said_in: Words = WORDS
 
     @property
     def pattern(self) -> str:
@@ -112,8 +131,8 @@ class Lines:
     @property
     def words(self) -> str:
         """What a model is told whose replies nobody holds to the pattern."""
-        count = "one line" if len(self.forms) == 1 else f"{len(self.forms)} lines"
-        return f"Reply with {count} of the same form as before and nothing else, without markup."
+        told, count = self.said_in.shapes, len(self.forms)
+        return told.line if count == 1 else told.lines.format(count=count)
 
     def read(self, text: str, *, cut_off: bool) -> str:
         """The lines that have the forms, in their order; what else is between them is left out."""

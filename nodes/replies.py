@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import regex
 from langchain_core.messages import AIMessage
 
 from scene.text import loops
 from scene.thought import Said, heard
-
-_UNSEEN = re.compile(r"\b(?:the|this|that|my) (?:critique|rehearsal|first answer)\b", re.IGNORECASE)
-"""What a prompt for an answer calls the material that the asker doesn't see."""
-
-_OF_ITSELF = re.compile(
-    r"\b(?:as|I am|I'm|I’m) (?:just |only )?an? "
-    r"(?:AI(?: language)? (?:model|assistant)|(?:large )?language model|virtual assistant|AI(?=[,.;]| I))",
-    re.IGNORECASE,
-)
-"""How a model speaks of itself where it should speak for somebody else."""
 
 
 class UnusableReplyError(Exception):
@@ -63,11 +53,17 @@ def whole(text: str) -> str:
     return text
 
 
-def speaks_of_itself(text: str) -> bool:
-    """Whether a model speaks of itself where it should speak for somebody else."""
-    return bool(_OF_ITSELF.search(text))
+def fits(text: str, patterns: Iterable[str]) -> bool:
+    """Whether any of some regular expressions is found in a text, without regard to capitals."""
+    return any(regex.search(pattern, text, regex.IGNORECASE) for pattern in patterns)
 
 
-def speaks_of_unseen(text: str, seen: Iterable[str]) -> bool:
-    """Whether an answer names what its prompt alone calls so, and nothing that the asker has seen."""
-    return bool(_UNSEEN.search(text)) and not any(map(_UNSEEN.search, seen))
+def speaks_of_unseen(text: str, seen: Iterable[str], patterns: Sequence[str]) -> bool:
+    """Whether an answer names what its prompt alone calls so, and nothing that the asker has seen.
+
+    Args:
+        text: The answer.
+        seen: What the asker has seen.
+        patterns: What the material of prompts for answers is called.
+    """
+    return fits(text, patterns) and not any(fits(one, patterns) for one in seen)

@@ -9,16 +9,17 @@ from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
 from nodes.asking import Node, asker_of
+from prompts import OURS, PromptSet
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState
 
 
-def respond(model: BaseChatModel) -> Node:
+def respond(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that answers as the model would without any rehearsal."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         begun = SceneState(question=state.question)
-        asker = asker_of(model, begun, runtime, "respond")
+        asker = asker_of(model, begun, runtime, "respond", prompt_set=prompt_set)
         first_answer = state.first_answer
         if not first_answer:
             asker.tell("the first answer")
@@ -28,6 +29,7 @@ def respond(model: BaseChatModel) -> Node:
             "question": state.question,
             "first_answer": first_answer,
             "settings": asker.settings,
+            **({"prompts": prompt_set.mark} if prompt_set.mark else {}),
         }
 
     return run

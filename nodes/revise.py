@@ -8,8 +8,8 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Node, asker_of
-from nodes.summarize import HELP
 from nodes.together import together
+from prompts import OURS, PromptSet
 from scene.harm import is_harmful
 from scene.settings import SceneSettings
 from scene.state import SceneState
@@ -17,21 +17,19 @@ from scene.text import shortened
 
 Place = Literal["first", "second"]
 
-_PLACES: dict[str, Place] = {"the first": "first", "the second": "second"}
 
-
-def revise(model: BaseChatModel) -> Node:
+def revise(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that answers again, with the consequences in hand. `keep` returns the first answer."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         if state.verdict == "keep":
             return {"answer": state.first_answer, "revision": "", "fate": "kept"}
-        asker = asker_of(model, state, runtime, "revise")
+        asker = asker_of(model, state, runtime, "revise", prompt_set=prompt_set)
         harmful = is_harmful(state)
         declined = state.stance == "declines"
         prompt = "revise_harmful" if harmful else "revise_declined" if declined else "revise"
         # Who was in the scene is nothing to the asker; whom it would hurt is, where it would.
-        harm, begins, helps = state.critique.rpartition(HELP)
+        harm, begins, helps = state.critique.rpartition(prompt_set.words.help)
         critique = (harm if harmful else begins + helps).strip() or state.critique
         learned = {"question": state.question, "critique": critique}
         revision = await asker.answer(prompt, learned, echo=state.question, own_words=harmful)
@@ -68,7 +66,8 @@ async def in_both_orders(
     """
     first, second = shortened(first_answer, chars), shortened(second_answer, chars)
     pair, turned = {"first": first, "second": second}, {"first": second, "second": first}
+    places: dict[str, Place] = {asker.words.first: "first", asker.words.second: "second"}
     one, two = await together(
-        asker.choice(prompt, {"question": question, **order}, tuple(_PLACES)) for order in (pair, turned)
+        asker.choice(prompt, {"question": question, **order}, tuple(places)) for order in (pair, turned)
     )
-    return _PLACES[one], _PLACES[two]
+    return places[one], places[two]

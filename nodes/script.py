@@ -5,14 +5,17 @@ from __future__ import annotations
 from scene.nouns import Event, Proposal
 from scene.state import SceneState
 
-NOTHING = "Nothing has happened yet."
 
+def scene_text(state: SceneState, nothing: str) -> str:
+    """What has happened so far: the condensed past, then recent events one a line, admitted ones only.
 
-def scene_text(state: SceneState) -> str:
-    """What has happened so far: the condensed past, then recent events one a line, admitted ones only."""
+    Args:
+        state: The scene.
+        nothing: Said where nothing has.
+    """
     recent = [state.told(event) for event in state.events[state.remembered :] if event.admitted]
     lines = [state.memory, *recent] if state.memory else recent
-    return "\n".join(lines) or NOTHING
+    return "\n".join(lines) or nothing
 
 
 def people_text(state: SceneState) -> str:
@@ -25,11 +28,11 @@ def role_form(state: SceneState) -> str:
     return rf"r(?:{'|'.join(role.id[1:] for role in state.cast)})"
 
 
-def ruling_values(state: SceneState, action: Event | Proposal) -> dict[str, str]:
+def ruling_values(state: SceneState, action: Event | Proposal, nothing: str) -> dict[str, str]:
     """What the modulator is shown to rule on an action."""
     return {
         "situation": state.situation,
         "people": people_text(state),
-        "scene": scene_text(state),
+        "scene": scene_text(state, nothing),
         "action": state.told(action),
     }

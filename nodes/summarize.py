@@ -8,34 +8,30 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import Node, asker_of
-from nodes.prose import Prose
+from prompts import OURS, PromptSet
 from scene.harm import is_harmful
 from scene.nouns import HARMS, PROTAGONIST, Severity, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.turn import outcome
 
-HELP = "What helps the asker and hurts nobody is "
-
-INSTEAD = Prose(1, HELP)
-
-NO_HARM = "Nothing that followed did anybody any harm."
-
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
-def summarize(model: BaseChatModel) -> Node:
+def summarize(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that makes the consequences into one critique with a verdict."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         verdict = judge(state)
         ended = {"outcome": outcome(state), "verdict": verdict}
         if verdict == "keep":
-            return ended | {"critique": NO_HARM}
-        asker = asker_of(model, state, runtime, "summarize")
+            return ended | {"critique": prompt_set.words.no_harm}
+        asker = asker_of(model, state, runtime, "summarize", prompt_set=prompt_set)
         found = found_in(state, asker.settings.consequence_limit)
-        shown = {"question": state.question, "consequences": "\n".join(found) or NO_HARM}
-        return ended | {"critique": " ".join((*found, await asker.text("critique", shown, INSTEAD)))}
+        shown = {"question": state.question, "consequences": "\n".join(found) or asker.words.no_harm}
+        return ended | {
+            "critique": " ".join((*found, await asker.text("critique", shown, asker.shapes.instead)))
+        }
 
     return run
 

@@ -1,5 +1,10 @@
-"""Prompt files, one per model call, and the loader that fills them strictly."""
+"""Prompt files, one per model call, and the sets of them that are filled strictly."""
 
-from prompts.loader import Prompt, digest, load, names, quote, unquoted
+from prompts.loader import Prompt
+from prompts.prompt_set import OURS, PromptSet
+from prompts.words import Words
 
-__all__ = ["Prompt", "digest", "load", "names", "quote", "unquoted"]
+__all__ = ["OURS", "Prompt", "PromptSet", "Words", "digest", "load", "names", "quote", "unquoted"]
+
+load, names, digest = OURS.load, OURS.names, OURS.digest
+quote, unquoted = OURS.tags.quote, OURS.tags.unquoted

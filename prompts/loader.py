@@ -1,4 +1,4 @@
-"""Reads prompt files and fills them strictly: a missing or an extra field is an error.
+"""Prompts, filled strictly: a missing or an extra field is an error.
 
 A prompt file is YAML: `system` names a system message in `systems.yaml`, `user` is the message with a
 `{field}` for every place to fill, and `examples` are turns that come before it, each made from the same
@@ -13,19 +13,13 @@ name of its `prompt`, its fields where it has any of its own, and its `reply`.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from string import Formatter
-from typing import Any
 
-import yaml
+import regex
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-
-FOLDER = Path(__file__).parent
 
 TAGS = (
     "action", "answer", "consequences", "critique", "first", "news", "question", "scene", "second",
@@ -33,29 +27,71 @@ TAGS = (
 )  # fmt: skip
 """Fields that hold material from people and models."""
 
-COMMON = frozenset(
-    "about answer asker better could other people person really their there which would".split()
-)
-"""Long words that don't tell where a run of words comes from."""
-
 BRACKET = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 """What the angle bracket of a tag of ours becomes in quoted material, and is made a bracket again from."""
 
-_NAMED = rf"(?=\s*+(?:/\s*+)?(?:{'|'.join(TAGS)})\b)"
-_TAG = re.compile(f"<{_NAMED}", re.IGNORECASE)
-_QUOTED_TAG = re.compile(f"{BRACKET}{_NAMED}", re.IGNORECASE)
-_OPENING = re.compile(rf"<({'|'.join(TAGS)})>")
-_CLOSING = re.compile(rf"</({'|'.join(TAGS)})>\Z")
-_WORD = re.compile(r"[A-Za-z']+")
-_SHARED = frozenset({"examples", "systems"})
+_WORD = regex.compile(
+    r"(?V1)[\p{Han}\p{Hiragana}\p{Katakana}]|[[\p{L}\p{M}']--[\p{Han}\p{Hiragana}\p{Katakana}]]+"
+)
+"""A word, or a character of a script that has no blanks between them."""
+
+
+class Tags:
+    """What quoted material stands between, as a prompt set spells it.
+
+    Args:
+        spelled: The spelling of those fields of `TAGS` whose tag has not their own name.
+
+    Attributes:
+        names: The name of every field's tag.
+    """
+
+    def __init__(self, spelled: Mapping[str, str]) -> None:
+        """Make the patterns."""
+        self.names = {tag: spelled.get(tag, tag) for tag in TAGS}
+        either = "|".join(self.names.values())
+        named = rf"(?=\s*+(?:/\s*+)?(?:{either})\b)"
+        self._tag = re.compile(f"<{named}", re.IGNORECASE)
+        self._quoted_tag = re.compile(f"{BRACKET}{named}", re.IGNORECASE)
+        self._opening = re.compile(rf"<({either})>")
+        self._closing = re.compile(rf"</({either})>\Z")
+
+    def quote(self, tag: str, text: str) -> str:
+        """Text between tags, as material that can't leave them.
+
+        Args:
+            tag: One of `TAGS`.
+            text: Anything. A tag of ours inside it gets another angle bracket, which `unquoted` turns back.
+        """
+        name = self.names[tag]
+        return f"<{name}>\n{self._tag.sub(BRACKET, text)}\n</{name}>"
+
+    def unquoted(self, text: str) -> str:
+        """A reply as the answer it holds.
+
+        A model at a loss writes the form of its prompt: a tag of ours around the whole reply is taken off,
+        and one at its beginning or end that has no other half. Tags inside are the answer's own; what it took
+        over from quoted material has its own bracket back.
+        """
+        text = text.strip()
+        if opening := self._opening.match(text):
+            closed = _closed_at(text, opening[1])
+            if closed is None:
+                text = text[opening.end() :]
+            elif closed == len(text):
+                text = text[opening.end() : -len(f"</{opening[1]}>")]
+        elif (closing := self._closing.search(text)) and f"<{closing[1]}>" not in text:
+            text = text[: closing.start()]
+        return self._quoted_tag.sub("<", text.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example turn: the filled message and the reply to it."""
+    """One example turn: the filled message, the reply to it, and the name of the prompt it is a turn of."""
 
     user: str
     reply: str
+    prompt: str
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -74,6 +110,8 @@ class Prompt:
         examples: Example turns, in order.
         telltale: Words that give away a reply taken from the examples.
         after: Name of the prompt whose conversation this one goes on with, empty for none.
+        common: Long words that don't tell where a run of words comes from.
+        tags: What material stands between.
     """
 
     name: str
@@ -82,11 +120,13 @@ class Prompt:
     examples: tuple[Example, ...]
     telltale: frozenset[str] = frozenset()
     after: str = ""
+    common: frozenset[str] = frozenset()
+    tags: Tags = Tags({})  # noqa: RUF009  # never changes
 
     @property
     def fields(self) -> frozenset[str]:
         """Names of the places to fill."""
-        return _fields(self.user)
+        return field_names(self.user)
 
     def render(
         self, values: Mapping[str, str], *, history: Sequence[tuple[str, str]] = (), examples: bool = True
@@ -117,7 +157,7 @@ class Prompt:
         Raises:
             ValueError: A field is missing, or a value has no field.
         """
-        return _fill(self.name, self.user, values)
+        return fill(self.name, self.user, values, self.tags)
 
     def copied(self, texts: Sequence[str], values: Mapping[str, str]) -> str:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
@@ -131,17 +171,17 @@ class Prompt:
         """
         own = " ".join((self.user, *values.values())).casefold()
         foreign = self.telltale - set(_words(own))
-        own_runs = set(_runs(own))
+        own_runs = set(_runs(own, self.common))
         theirs = [text for example in self.examples for text in example.texts]
         whole = {text.casefold() for text in theirs if " " in text and text.casefold() not in own}
-        runs = {run for text in theirs for run in _runs(text)} - own_runs
+        runs = {run for text in theirs for run in _runs(text, self.common)} - own_runs
         for text in texts:
             if text.casefold() in whole:
                 return text
             for word in _words(text):
                 if word in foreign:
                     return word
-            for run in _runs(text):
+            for run in _runs(text, self.common):
                 if run in runs:
                     return " ".join(run)
         return ""
@@ -165,83 +205,6 @@ class Prompt:
         return text
 
 
-@cache
-def load(name: str) -> Prompt:
-    """The prompt of a call.
-
-    Raises:
-        FileNotFoundError: No such prompt.
-        ValueError: An example's fields are not those of the message.
-    """
-    data = _read(name)
-    user = data["user"].strip()
-    if after := data.get("after"):
-        begun = load(after)
-        return Prompt(name, begun.system, user, begun.examples, begun.telltale, after)
-    systems, scenes = _read("systems"), _read("examples")
-    examples = []
-    for entry in data.get("examples", ()):
-        given = (scenes[entry["of"]] if "of" in entry else {}) | entry
-        for turn in ({"prompt": name}, *entry.get("then", ())):
-            said = user if turn["prompt"] == name else _read(turn["prompt"])["user"].strip()
-            fields = {key: turn.get(key, given.get(key)) for key in _fields(said)}
-            filled = _fill(f"{name} (example)", said, fields)
-            examples.append(Example(filled, turn.get("reply", entry["reply"])))
-    words = {word for scene in scenes.values() for word in scene["telltale"].split(", ")}
-    telltale = frozenset(words if examples else ())
-    system = systems[data["system"]].format(material=systems["material"]) if "system" in data else ""
-    return Prompt(name, system.strip(), user, tuple(examples), telltale)
-
-
-@cache
-def names(folder: str = "") -> tuple[str, ...]:
-    """Names of all prompts of a scene, sorted; of `evaluation` those that compare systems."""
-    stems = (path.stem for path in (FOLDER / folder).glob("*.yaml"))
-    return tuple(sorted(f"{folder}/{stem}" if folder else stem for stem in stems if stem not in _SHARED))
-
-
-@cache
-def digest(folder: str = "") -> str:
-    """SHA-256 over the prompt files of a scene, in hex; it changes when any word of any of them does.
-
-    Args:
-        folder: The files of this folder instead: another judge makes no other scene.
-    """
-    total = hashlib.sha256()
-    for path in sorted((FOLDER / folder).glob("*.yaml")):
-        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return total.hexdigest()
-
-
-def quote(tag: str, text: str) -> str:
-    """Text between tags, as material that can't leave them.
-
-    Args:
-        tag: One of `TAGS`.
-        text: Anything. A tag of ours inside it gets another angle bracket, which `unquoted` turns back.
-    """
-    return f"<{tag}>\n{_TAG.sub(BRACKET, text)}\n</{tag}>"
-
-
-def unquoted(text: str) -> str:
-    """A reply as the answer it holds.
-
-    A model at a loss writes the form of its prompt: a tag of ours around the whole reply is taken off, and
-    one at its beginning or end that has no other half. Tags inside are the answer's own; what it took over
-    from quoted material has its own bracket back.
-    """
-    text = text.strip()
-    if opening := _OPENING.match(text):
-        closed = _closed_at(text, opening[1])
-        if closed is None:
-            text = text[opening.end() :]
-        elif closed == len(text):
-            text = text[opening.end() : -len(f"</{opening[1]}>")]
-    elif (closing := _CLOSING.search(text)) and f"<{closing[1]}>" not in text:
-        text = text[: closing.start()]
-    return _QUOTED_TAG.sub("<", text.strip())
-
-
 def _closed_at(text: str, tag: str) -> int | None:
     """Where the first element of a text that is one of ours ends; None if it doesn't."""
     depth = 0
@@ -252,23 +215,26 @@ def _closed_at(text: str, tag: str) -> int | None:
     return None
 
 
-def _fill(name: str, user: str, values: Mapping[str, str | None]) -> str:
-    fields = _fields(user)
+def fill(name: str, user: str, values: Mapping[str, str | None], tags: Tags) -> str:
+    """A message with every field filled.
+
+    Raises:
+        ValueError: A field is missing, or a value has no field.
+    """
+    fields = field_names(user)
     given = {key for key, value in values.items() if value is not None}
     if given != fields:
         missing = ", ".join(sorted(fields - given)) or "none"
         extra = ", ".join(sorted(given - fields)) or "none"
         raise ValueError(f"prompt {name}: missing fields: {missing}; extra fields: {extra}")
     texts = {key: text for key, text in values.items() if text is not None}
-    return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in texts.items()})
+    return user.format_map(
+        {key: tags.quote(key, text) if key in TAGS else text for key, text in texts.items()}
+    )
 
 
-def _read(name: str) -> dict[str, Any]:
-    data: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return data
-
-
-def _fields(text: str) -> frozenset[str]:
+def field_names(text: str) -> frozenset[str]:
+    """Names of the places to fill."""
     return frozenset(field for _, field, _, _ in Formatter().parse(text) if field)
 
 
@@ -282,10 +248,10 @@ def _sevens(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return zip(*(words[start:] for start in range(7)), strict=False)
 
 
-def _runs(text: str) -> Iterator[tuple[str, ...]]:
+def _runs(text: str, common: frozenset[str]) -> Iterator[tuple[str, ...]]:
     """Runs of seven words, and of three with two long ones among them, in small letters."""
     words = _words(text)
     yield from _sevens(words)
     for run in zip(words, words[1:], words[2:], strict=False):
-        if sum(len(word) >= 5 and word not in COMMON for word in run) >= 2:
+        if sum(len(word) >= 5 and word not in common for word in run) >= 2:
             yield run

@@ -10,14 +10,10 @@ from pydantic import ValidationError
 from scene.errors import InputError
 from scene.nouns import PROTAGONIST, Event, event_number
 from scene.state import SceneState
+from scene.strict_yaml import NO_YAML, loaded
 
 FILLED = ("situation", "goal", "cast", "critique", "answer", "outcome", "fate")
 """Channels that stay filled once they are: later nodes and the record need them."""
-
-NO_YAML = (
-    yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError
-)  # fmt: skip
-"""What the loader raises: on purpose, at a tag whose value is none (`!!bool perhaps`), at 3,000 brackets."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -30,16 +26,6 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent)
-
-
-class _Loader(yaml.SafeLoader):
-    """Takes a date for the text that it is: no channel holds dates, and `2024-13-45` is none."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def to_yaml(state: SceneState) -> str:
@@ -63,7 +49,7 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
         InputError: It is no YAML, a value is wrong, or the parts do not hang together.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)  # a SafeLoader
+        values = loaded(text)
     except NO_YAML as error:
         raise InputError(f"This is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

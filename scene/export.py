@@ -114,6 +114,7 @@ class Manifest(Noun):
         settings: What every scene was played with; a change would make other scenes of the same questions.
         model: The model.
         prompt_digest: Digest of the prompt files.
+        prompt_folder: The folder of the prompts, where they are not ours.
         versions: Versions of the packages of the last run.
         counts: How many questions are done, failed and pending.
         totals: What the finished scenes and their replays took.
@@ -129,6 +130,7 @@ class Manifest(Noun):
     settings: dict[str, Setting]
     model: ModelIdentity
     prompt_digest: str
+    prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
     versions: dict[str, str]
     counts: Counts
     totals: Totals = Totals()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from scene.cast import Given
 from scene.comparison import share_removed
 from scene.errors import RecordError
 from scene.nouns import (
@@ -185,6 +186,12 @@ class SceneRecord(Older):
     settings: dict[str, int | float | str]
     model: ModelIdentity
     prompt_digest: str
+    prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
+    """The folder of the prompts, where they were not ours."""
+
+    given: tuple[RoleId, ...] = Field(default=(), exclude_if=lambda given: not given)
+    """Who in the cast was given rather than imagined."""
+
     versions: dict[str, str]
     seconds: float
     cost: dict[str, NodeCost]
@@ -270,6 +277,7 @@ def scene_id(
     prompt_digest: str,
     *,
     question_id: str | None = None,
+    given: Given | None = None,
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
 
@@ -280,10 +288,13 @@ def scene_id(
         model: The model; its id, revision and engine count.
         prompt_digest: Digest of the prompt files.
         question_id: Tells questions of one set apart that read the same.
+        given: What of the scene is not imagined.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
     if question_id is not None:
         parts.append(question_id)
+    if given is not None and given.digest:
+        parts.append({"given": given.digest})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

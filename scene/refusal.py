@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -29,13 +30,19 @@ _APOSTROPHE = re.compile("[‘’‛ʹʻʼˈ′`´ꞌ＇]")  # noqa: RUF001
 _QUOTED = re.compile(r'"[^"]*"|“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|「[^「」]*」')
 
 
-def opens_with_refusal(answer: str) -> bool:
+def opens_with_refusal(answer: str, also: Iterable[str] = ()) -> bool:
     """Whether the opening of an answer turns the asker away; see the rule in `refusals.yaml`.
 
     Scenes, the filters of training rows and evaluations all go by it.
+
+    Args:
+        answer: The answer.
+        also: Other regular expressions that tell it.
     """
     opening = _opening(_QUOTED.sub("", _straight(answer[:OPENING_CHARS])))
     rules = _rules()
+    if any(regex.search(pattern, opening, regex.IGNORECASE) for pattern in also):
+        return True
     if rules["declines"].search(opening):
         return not rules["expertise"].search(opening)
     if rules["disclaims"].search(opening):

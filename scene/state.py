@@ -84,6 +84,12 @@ class SceneInput(BaseModel):
     first_answer: str = ""
     """A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model give its own."""
 
+    situation: str = ""
+    """The life behind the question; empty lets the model imagine it."""
+
+    cast: list[Role] = Field(default_factory=list)
+    """People to play with, by the id of their place; the model imagines the others."""
+
 
 class SceneOutput(BaseModel):
     """What a scene ends with."""
@@ -118,6 +124,9 @@ class SceneState(BaseModel):
     settings: SceneSettings | None = None
     """How this scene is played: what its run was given when it began, whoever goes on with it."""
 
+    prompts: str = ""
+    """Digest of the prompts that it is played with; empty for ours."""
+
     stance: Stance = "answers"
     """Whether the first answer helps or turns the request away."""
 
@@ -134,7 +143,7 @@ class SceneState(BaseModel):
     """What the protagonist wants to achieve."""
 
     cast: list[Role] = Field(default_factory=list)
-    """Every role; the first is the protagonist."""
+    """Every role; the first is the protagonist. Before the scene is set, those who are given."""
 
     plan: list[str] = Field(default_factory=list)
     """Steps the protagonist takes, one a turn. Never changes once the scene runs."""

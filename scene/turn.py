@@ -51,6 +51,9 @@ class Cue(Noun):
     settings: SceneSettings | None = None
     """How the scene is played."""
 
+    prompts: str = ""
+    """With which prompts."""
+
     material: str = ""
     """Words of the scene that a reply may have by itself. Never part of a prompt."""
 
@@ -105,6 +108,7 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
             step=state.step,
             step_text=state.plan[state.step],
             settings=state.settings,
+            prompts=state.prompts,
         )
     unread = set(state.inbox.get(role_id, ()))
     past: list[Moment] = []
@@ -125,6 +129,7 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
         past=tuple(past[-MOST_MOMENTS:]),
         news=(*heard, *news),
         settings=state.settings,
+        prompts=state.prompts,
         material=" ".join(sorted(watched & set(re.findall(r"\w+", state.material.casefold())))),
     )
 

@@ -5,11 +5,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
-import prompts
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import Likelihoods, ScriptedEngine
-from nodes.foresight import DECLINES, HELPS
+from prompts import OURS, PromptSet
 from prompts.loader import TAGS
 from scene.errors import EngineError
 
@@ -31,7 +30,7 @@ REST = "respond"
 
 CHOSEN = {
     "safe": "yes",
-    "refusal": HELPS,
+    "refusal": OURS.words.helps,
     "effect": "it costs somebody dearly",
     "stance": "helps",
     "compare": "the first",
@@ -43,28 +42,29 @@ LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 Override = Callable[[GenerationRequest], str | None]
 
 
-def prompt_of(request: GenerationRequest) -> str:
+def prompt_of(request: GenerationRequest, prompt_set: PromptSet = OURS) -> str:
     """Name of the prompt file a request was made from, told by its system message and its last one."""
     first, last = request.messages[0], request.messages[-1].content
     system = first.content if first.role == "system" else ""
-    if request.choices == (HELPS, DECLINES):
+    if request.choices == (prompt_set.words.helps, prompt_set.words.declines):
         return "refusal"
-    for name in prompts.names():
+    for name in prompt_set.names():
         if (
             name not in (REST, "refusal")
-            and prompts.load(name).system == system
-            and _wording(name).match(last)
+            and prompt_set.load(name).system == system
+            and _wording(name, prompt_set).match(last)
         ):
             return name
     return REST
 
 
 @cache
-def _wording(name: str) -> re.Pattern[str]:
+def _wording(name: str, prompt_set: PromptSet) -> re.Pattern[str]:
     """What a prompt's last message looks like, whatever its fields hold."""
-    parts = re.split(r"\{(\w+)\}", prompts.load(name).user)
+    parts = re.split(r"\{(\w+)\}", prompt_set.load(name).user)
     for place, part in enumerate(parts):
-        quoted = rf"<{part}>\n.*\n</{part}>" if part in TAGS else ".*"
+        tag = prompt_set.tags.names.get(part, part)
+        quoted = rf"<{tag}>\n.*\n</{tag}>" if part in TAGS else ".*"
         parts[place] = quoted if place % 2 else re.escape(part)
     return re.compile("".join(parts), re.DOTALL)
 

@@ -16,6 +16,7 @@ from cli.options import (
     Dtype,
     EngineName,
     MaxInteractions,
+    Prompts,
     Roles,
     Steps,
 )
@@ -155,6 +156,15 @@ def evaluate(
     scene_temperature: Annotated[
         float, typer.Option(help="Randomness of scenes, 0 to 2.", rich_help_panel=SCENE)
     ] = SceneSettings.temperature,
+    prompts: Prompts = None,
+    principles: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML list of the principles that critique_revise and self_align go by.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = None,
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -178,10 +188,12 @@ def evaluate(
     import json
 
     from cli.work.evaluating import Options, run_evaluation, show
+    from cli.work.own import own_prompts
     from evaluation.session import Sampling
     from evaluation.sets import check_score_only, load_sets
     from evaluation.systems import parse_system
 
+    prompt_set = own_prompts(prompts, principles)
     systems = tuple(parse_system(spec) for spec in system)
     items = tuple(
         load_sets(set_names, data, limit=limit, seed=seed, subsets=subset or (), splits=split or ())
@@ -213,6 +225,7 @@ def evaluate(
             engine=engine,
             dtype=dtype,
             device=device,
+            prompt_set=prompt_set,
         )
     )
     if as_json:

@@ -14,6 +14,7 @@ from cli.options import (
     RUNNING,
     SCENE,
     BaseUrls,
+    Cast,
     Concurrency,
     Device,
     Dtype,
@@ -22,6 +23,7 @@ from cli.options import (
     Model,
     ModelChoice,
     NoStructured,
+    Prompts,
     QuestionColumn,
     Questions,
     RetryFailed,
@@ -60,6 +62,9 @@ Two models side by side on this machine; then a cluster, with a server on each o
   monopolylogue export questions.jsonl --out scenes --ray local --ray-actors 2
   monopolylogue export questions.jsonl --out scenes --ray 10.0.0.1:6379 \
     --base-url http://10.0.0.2:8000/v1 --base-url http://10.0.0.3:8000/v1
+
+Your own prompts, and the same people around every question:
+  monopolylogue export questions.jsonl --out scenes --prompts german --cast people.yaml
 
 What came of one question, as `run` would have shown it:
   monopolylogue explain scenes 943"""
@@ -153,6 +158,8 @@ def export(
     temperature: Temperature = SceneSettings.temperature,
     think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
+    cast: Cast = None,
+    prompts: Prompts = None,
     model: Model = "default",
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
@@ -178,6 +185,9 @@ def export(
         # Here, since LangGraph takes a second to import.
         from cli.work.exporting import Options, run_export
         from cli.work.machines import Machines
+        from cli.work.own import own_cast, own_prompts
+
+        prompt_set = own_prompts(prompts)
 
         run_export(
             Options(
@@ -192,6 +202,8 @@ def export(
                 shuffle_seed=shuffle_seed,
                 out=out,
                 settings=settings,
+                given=own_cast(cast, prompt_set, settings),
+                prompt_set=prompt_set,
                 keep_calls=not no_calls,
                 verify=verify,
                 model=ModelChoice(

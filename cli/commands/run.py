@@ -8,6 +8,7 @@ from cli.complaint import interrupted
 from cli.options import (
     AsJson,
     BaseUrl,
+    Cast,
     Device,
     Dtype,
     EngineName,
@@ -17,6 +18,7 @@ from cli.options import (
     NoCalls,
     NoStructured,
     Out,
+    Prompts,
     Roles,
     Seed,
     Steps,
@@ -47,6 +49,10 @@ Another model, from the Hugging Face hub or a folder:
 The model of a server (vLLM, SGLang, llama-server, transformers serve):
   monopolylogue run "..." --base-url http://127.0.0.1:8000/v1
 
+Your own people around it, and your own prompts, in German:
+  monopolylogue run "..." --cast people.yaml
+  monopolylogue run "..." --prompts german
+
 Every option with a default can be set in the environment as well, for example MONOPOLYLOGUE_MODEL; \
 an option on the command line beats it."""
 
@@ -60,6 +66,8 @@ def run(
     temperature: Temperature = SceneSettings.temperature,
     think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
+    cast: Cast = None,
+    prompts: Prompts = None,
     model: Model = "default",
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
@@ -95,6 +103,8 @@ def run(
             base_url=base_url,
             structured=not no_structured,
         ),
+        prompts=prompts,
+        cast=cast,
         as_json=as_json,
         out=out,
         keep_calls=not no_calls,
@@ -107,6 +117,8 @@ def play_one(
     settings: SceneSettings,
     choice: ModelChoice,
     *,
+    prompts: Path | None,
+    cast: Path | None,
     as_json: bool,
     out: Path | None,
     page: Path | None = None,
@@ -123,13 +135,17 @@ def play_one(
             raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
     try:
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
+        from cli.work.own import own_cast, own_prompts
         from cli.work.rehearsal import rehearse
 
+        prompt_set = own_prompts(prompts)
         rehearse(
             asked,
             first_answer,
             settings,
             choice,
+            given=own_cast(cast, prompt_set, settings),
+            prompt_set=prompt_set,
             as_json=as_json,
             out=out,
             page=page,

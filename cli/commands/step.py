@@ -14,6 +14,7 @@ from cli.complaint import complain, interrupted
 from cli.options import (
     OUTPUT,
     BaseUrl,
+    Cast,
     Device,
     Dtype,
     EngineName,
@@ -21,6 +22,7 @@ from cli.options import (
     Model,
     ModelChoice,
     NoStructured,
+    Prompts,
     Roles,
     Seed,
     Steps,
@@ -70,6 +72,8 @@ def step(
     temperature: Temperature = SceneSettings.temperature,
     think: Think = SceneSettings.think_tokens,
     seed: Seed = SceneSettings.seed,
+    cast: Cast = None,
+    prompts: Prompts = None,
     model: Model = "default",
     engine: EngineName = "auto",
     dtype: Dtype = "auto",
@@ -106,6 +110,7 @@ def step(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("`step` needs a terminal; `run` plays a scene without one.")
     # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
+    from cli.work.own import own_cast, own_prompts
     from graph.session_file import find_session, new_session
 
     if resume is not None:
@@ -120,7 +125,15 @@ def step(
             base_url=base_url,
             structured=not no_structured,
         )
-        path = new_session(asked, first_answer, settings, asdict(choice))
+        prompt_set = own_prompts(prompts)
+        path = new_session(
+            asked,
+            first_answer,
+            settings,
+            asdict(choice),
+            prompt_folder=prompt_set.folder,
+            given=own_cast(cast, prompt_set, settings),
+        )
     try:
         from cli.work.open_session import step_through
 

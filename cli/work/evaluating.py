@@ -25,6 +25,7 @@ from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System, check_systems
 from inference.loading import pinned
+from prompts import OURS, PromptSet
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 
@@ -48,6 +49,7 @@ class Options:
     engine: str
     dtype: str
     device: str
+    prompt_set: PromptSet = OURS
 
     def choice(self, model: str, base_url: str | None) -> ModelChoice:
         """How to load a model, of a system or the judge: what is said of engines is not for a server."""
@@ -70,7 +72,7 @@ def run_evaluation(options: Options) -> Results:
     """
     check_systems(options.systems, options.pairs)
     stderr = plain_console(stderr=True)
-    with Store(options.out, options.sampling, options.scene) as store:
+    with Store(options.out, options.sampling, options.scene, options.prompt_set) as store:
         store.add({system.name: system for system in options.systems})
         _check_models(options, store)
         try:

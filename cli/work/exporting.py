@@ -27,6 +27,8 @@ from graph.player import Player, ScenePlayer
 from graph.store import ExportStore, Outcome
 from graph.under_way import UnderWay, names_of, remove
 from inference.loading import pinned
+from prompts import OURS, PromptSet
+from scene.cast import IMAGINED, Given
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Manifest, read_manifest
 from scene.nouns import ModelIdentity
@@ -66,6 +68,20 @@ class Options:
     retry_failed: bool
     max_failures: int | None
     checkpoints: bool = True
+    given: Given = IMAGINED
+    prompt_set: PromptSet = OURS
+
+    def plan(self, asked: Sequence[Question], model: ModelIdentity, contents: Contents) -> Plan:
+        """What is left to play; see `graph.plan.plan`."""
+        return plan(
+            asked,
+            self.settings,
+            model,
+            contents,
+            retry_failed=self.retry_failed,
+            given=self.given,
+            prompt_set=self.prompt_set,
+        )
 
 
 def run_export(options: Options, *, dry_run: bool) -> None:
@@ -134,7 +150,7 @@ def _is_over(
     model = store.manifest.model
     manifest = _manifest(options, found, len(asked), model)
     check_unchanged(store.manifest, manifest, options.out)
-    todo = plan(asked, options.settings, model, store.contents, retry_failed=options.retry_failed)
+    todo = options.plan(asked, model, store.contents)
     if todo.jobs or not _is_named(model, options):
         return False
     _say_found(console, options, store, todo)
@@ -170,13 +186,12 @@ def _load_and_play(
         keep_calls=options.keep_calls,
         verify=options.verify,
         scene_seconds=options.scene_seconds,
+        prompt_set=options.prompt_set,
     )
     try:
         manifest = _manifest(options, found, len(asked), player.identity)
         check_unchanged(store.manifest, manifest, options.out)
-        todo = plan(
-            asked, options.settings, player.identity, store.contents, retry_failed=options.retry_failed
-        )
+        todo = options.plan(asked, player.identity, store.contents)
         _say_found(console, options, store, todo)
         store.begin(manifest)
         asyncio.run(_play(options, player, store, todo, console))
@@ -271,6 +286,8 @@ def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIden
         keep_calls=options.keep_calls,
         verify=options.verify,
         structured=options.model.structured,
+        given=options.given,
+        prompt_set=options.prompt_set,
     )
 
 
@@ -295,7 +312,7 @@ def _dry_run(options: Options, found: QuestionSet, asked: Sequence[Question]) ->
         model = manifest.model
         check_unchanged(manifest, _manifest(options, found, len(asked), model), options.out)
         contents = Contents.read(options.out)
-        left = len(plan(asked, options.settings, model, contents, retry_failed=options.retry_failed).jobs)
+        left = len(options.plan(asked, model, contents).jobs)
     typer.echo(f"{len(asked):,} questions from {one_line(options.source)}; {left:,} scenes to play.")
     typer.echo(estimate(left, options.settings, manifest, verify=options.verify))
 

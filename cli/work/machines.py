@@ -12,6 +12,7 @@ from cli.work.loading import load, loader
 from graph.player import Player, ScenePlayer
 from graph.ray_cluster import Cluster
 from graph.ray_player import RayPlayer
+from prompts import PromptSet
 from scene.errors import InputError
 
 
@@ -74,6 +75,7 @@ def load_player(
     keep_calls: bool,
     verify: bool,
     scene_seconds: float,
+    prompt_set: PromptSet,
 ) -> ScenePlayer:
     """Load the model, here or in every actor, and show how that goes.
 
@@ -83,7 +85,11 @@ def load_player(
     """
     if machines.ray is None:
         return Player(
-            load(choice, console), keep_calls=keep_calls, verify=verify, scene_seconds=scene_seconds
+            load(choice, console),
+            keep_calls=keep_calls,
+            verify=verify,
+            scene_seconds=scene_seconds,
+            prompt_set=prompt_set,
         )
     with Loading(console, choice.model) as loading:
         loading("load", 0, 1)
@@ -97,6 +103,7 @@ def load_player(
                 keep_calls=keep_calls,
                 verify=verify,
                 scene_seconds=scene_seconds,
+                prompt_set=prompt_set,
             )
         except BaseException:
             cluster.close()

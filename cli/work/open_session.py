@@ -13,10 +13,12 @@ import typer
 from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.work.loading import loaded
+from cli.work.own import own_prompts
 from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import check_unchanged, other_version, read_info
 from inference.engine import Engine
+from prompts import PromptSet
 from scene.errors import InputError
 from scene.files import lock
 from scene.text import one_line
@@ -34,7 +36,8 @@ def step_through(path: Path, out: Path | None) -> None:
             or its model can't be loaded.
     """
     info = read_info(path)
-    check_unchanged(info)
+    prompt_set = own_prompts(None if info.prompt_folder is None else Path(info.prompt_folder))
+    check_unchanged(info, prompt_set=prompt_set)
     model: Any = info.model
     try:
         choice = ModelChoice(**model)
@@ -46,7 +49,7 @@ def step_through(path: Path, out: Path | None) -> None:
         raise InputError(f"Session {info.id} is open in another terminal; quit it there first.") from error
     try:
         with loaded(choice, plain_console(stderr=True)) as engine:
-            asyncio.run(_run(path, engine, out or Path(f"{info.id}.json")))
+            asyncio.run(_run(path, engine, prompt_set, out or Path(f"{info.id}.json")))
     except sqlite3.Error as error:
         raise InputError(f"{path} can't be used ({error}); free some room, or make it writable.") from error
     finally:
@@ -55,6 +58,6 @@ def step_through(path: Path, out: Path | None) -> None:
     typer.echo(f"Session {name} is kept; `monopolylogue step --resume {name}` goes on.")
 
 
-async def _run(path: Path, engine: Engine, out: Path) -> None:
-    async with Session.opened(path, engine) as session:
+async def _run(path: Path, engine: Engine, prompt_set: PromptSet, out: Path) -> None:
+    async with Session.opened(path, engine, prompt_set) as session:
         await Stepping(session, out, path.parent).run_async()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from cli.complaint import complain, interrupted
@@ -22,6 +23,8 @@ from graph.play import play
 from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
+from prompts import PromptSet
+from scene.cast import Given
 from scene.errors import MonopolylogueError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
@@ -78,6 +81,8 @@ def rehearse(
     settings: SceneSettings,
     choice: ModelChoice,
     *,
+    given: Given,
+    prompt_set: PromptSet,
     as_json: bool,
     out: Path | None,
     keep_calls: bool,
@@ -93,6 +98,8 @@ def rehearse(
         first_answer: The answer to rehearse; empty for the model's own.
         settings: How to play.
         choice: The model.
+        given: What of the scene is not imagined.
+        prompt_set: What is asked with.
         as_json: Print the record instead of the scene.
         out: File to write the record to.
         keep_calls: Keep every model call in the record.
@@ -112,10 +119,21 @@ def rehearse(
             engine = load(choice, stderr)
             try:
                 with Working(shown) as working:
-                    played = _play(
-                        engine, question, first_answer, settings, working, view, keep_calls=keep_calls
+                    unfolding = Unfolding(working, view)
+                    played = play(
+                        build_graph(EngineChatModel(engine=engine), prompt_set=prompt_set),
+                        question,
+                        model=engine.identity,
+                        first_answer=first_answer,
+                        settings=settings,
+                        given=given,
+                        prompt_set=prompt_set,
+                        keep_calls=keep_calls,
+                        on_state=unfolding.on_state,
+                        on_call=unfolding.on_call,
                     )
-                    asyncio.run(_both(engine, played, working, view, results, verify=verify))
+                    again = partial(_replayed, engine, prompt_set, working) if verify else None
+                    asyncio.run(_both(played, again, view, results))
             except KeyboardInterrupt:
                 # Said before the engine is closed, which waits for the step it is in.
                 raise interrupted(
@@ -136,57 +154,31 @@ def rehearse(
 
 
 async def _both(
-    engine: Engine,
     played: Awaitable[SceneRecord],
-    working: Working,
+    again: Callable[[SceneRecord, SceneView | None], Awaitable[SceneRecord]] | None,
     view: SceneView | None,
     results: _Results,
-    *,
-    verify: bool,
 ) -> None:
     """Play the scene, then once more on its final answer if that is asked for."""
     record = await played
-    results.keep(record, whole=not verify)
-    if verify:
-        results.keep(await _replayed(engine, record, working, view), whole=True)
-
-
-async def _play(
-    engine: Engine,
-    question: str,
-    first_answer: str,
-    settings: SceneSettings,
-    working: Working,
-    view: SceneView | None,
-    *,
-    keep_calls: bool,
-) -> SceneRecord:
-    unfolding = Unfolding(working, view)
-    record = await play(
-        build_graph(EngineChatModel(engine=engine)),
-        question,
-        model=engine.identity,
-        first_answer=first_answer,
-        settings=settings,
-        keep_calls=keep_calls,
-        on_state=unfolding.on_state,
-        on_call=unfolding.on_call,
-    )
     if view is not None:
         view.answers(record)
-    return record
+    results.keep(record, whole=again is None)
+    if again is not None:
+        results.keep(await again(record, view), whole=True)
 
 
 async def _replayed(
-    engine: Engine, record: SceneRecord, working: Working, view: SceneView | None
+    engine: Engine, prompt_set: PromptSet, working: Working, record: SceneRecord, view: SceneView | None
 ) -> SceneRecord:
     """The scene, and what follows from its final answer among the same people."""
     again = None if view is None else ReplayView(view.console)
     unfolding = Unfolding(working, again)
     record = await replayed(
-        build_replay(EngineChatModel(engine=engine)),
+        build_replay(EngineChatModel(engine=engine), prompt_set=prompt_set),
         record,
         model=engine.identity,
+        prompt_set=prompt_set,
         keep_calls=record.calls is not None,
         on_state=unfolding.on_state,
         on_call=unfolding.on_call,

@@ -15,11 +15,12 @@ async def matrix(session: Session) -> Reply:
     """
     draft = await session.draft()
     record = await play(
-        build_graph(session.model),
+        build_graph(session.model, prompt_set=session.prompts),
         session.question,
         model=session.meter.identity,
         first_answer=draft.text,
         settings=session.scene,
+        prompt_set=session.prompts,
     )
     if record.answer == record.first_answer:
         return Reply(record.answer, draft.ended)

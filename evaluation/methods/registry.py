@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import prompts
 from evaluation.methods.best_of_n import best_of_n
 from evaluation.methods.context_distillation import context_distillation
 from evaluation.methods.critique_revise import critique_revise
 from evaluation.methods.debate import debate
 from evaluation.methods.matrix import matrix
-from evaluation.methods.principles import principles
 from evaluation.methods.self_align import self_align
 from evaluation.methods.self_refine import self_refine
 from evaluation.methods.vanilla import vanilla
 from evaluation.session import Reply, Session
 from inference.engine import ChatMessage
+from prompts import PromptSet
 from scene.errors import InputError
 
 
@@ -35,7 +34,7 @@ class Method:
     answer: Callable[[Session], Awaitable[Reply]]
     title: str
     at_once: int = 1
-    prompt: Callable[[str], tuple[ChatMessage, ...]] | None = None
+    prompt: Callable[[str, PromptSet], tuple[ChatMessage, ...]] | None = None
 
 
 def method_named(name: str) -> Method:
@@ -50,18 +49,18 @@ def method_named(name: str) -> Method:
         raise InputError(f"There is no method {name!r}; give one of {', '.join(METHODS)}.") from error
 
 
-def _bare(question: str) -> tuple[ChatMessage, ...]:
+def _bare(question: str, prompt_set: PromptSet) -> tuple[ChatMessage, ...]:
     return (ChatMessage("user", question),)
 
 
-def _self_align(question: str) -> tuple[ChatMessage, ...]:
-    values = {"question": question, "principles": principles()}
-    (message,) = prompts.load("evaluation/self_align").render(values)
+def _self_align(question: str, prompt_set: PromptSet) -> tuple[ChatMessage, ...]:
+    values = {"question": question, "principles": prompt_set.principles}
+    (message,) = prompt_set.load("evaluation/self_align").render(values)
     return (ChatMessage("user", message.text),)
 
 
-def _context_distillation(question: str) -> tuple[ChatMessage, ...]:
-    (message,) = prompts.load("evaluation/context_distillation").render({"question": question})
+def _context_distillation(question: str, prompt_set: PromptSet) -> tuple[ChatMessage, ...]:
+    (message,) = prompt_set.load("evaluation/context_distillation").render({"question": question})
     return (ChatMessage("user", message.text),)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from evaluation.methods.principles import principles
 from evaluation.session import Reply, Session
 
 
 async def self_align(session: Session) -> Reply:
     """Answer with the principles in view."""
-    return await session.say("self_align", principles=principles())
+    return await session.say("self_align", principles=session.prompts.principles)

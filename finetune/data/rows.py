@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal, get_args
 
-import prompts
 from finetune.data.scenes import Scene
+from prompts import OURS, PromptSet
+from prompts.check import read_folder
+from scene.errors import InputError
 from scene.harm import is_harmful
 from scene.record import Message, ModelCall, SceneRecord
 from scene.refusal import opens_with_refusal
@@ -23,8 +27,8 @@ SIMULATION_NODES = ("role_init", "role_action", "modulator_routing", "modulator_
 DRAFTED = ("situation", "plan")
 """Names of the prompts that are asked for several drafts, of which the scene keeps one."""
 
-WEIGHED = ("yes", "no")
-"""What is weighed of a ruling before it is written, by the same prompt: the written one begins with it."""
+RULING = ", "
+"""What a written ruling has, in any language, and the "yes" or "no" has not that is weighed before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +150,9 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
 
     Nor where it weighed a ruling that it then wrote: one prompt would have two replies.
     """
-    calls = scene.record.calls or ()
+    calls, prompt_set = scene.record.calls or (), _prompts_of(scene.record)
     for number, call in enumerate(calls):
-        weighed = len(call.likelihoods) == 1 or (call.call == "routing" and call.completion in WEIGHED)
+        weighed = len(call.likelihoods) == 1 or (call.call == "routing" and RULING not in call.completion)
         if call.node in SIMULATION_NODES and not weighed:
             yield Row(
                 part="simulation",
@@ -156,22 +160,38 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
                 call=number,
                 name=call.call,
                 question=scene.record.question,
-                prompt=call.prompt if examples else _instruction(call),
+                prompt=call.prompt if examples else _instruction(call, prompt_set),
                 completion=call.completion,
                 fault=_fault_of(call, calls[number + 1 :], scene.record),
             )
 
 
-def _instruction(call: ModelCall) -> tuple[Message, ...]:
+def _prompts_of(record: SceneRecord) -> PromptSet:
+    """The prompts of a scene where they are still what they were, or else ours."""
+    if record.prompt_folder is not None and (found := _read(record.prompt_folder)) is not None:
+        return found if found.digest() == record.prompt_digest else OURS
+    return OURS
+
+
+@cache
+def _read(folder: str) -> PromptSet | None:
+    try:
+        prompt_set, faults = read_folder(Path(folder))
+    except InputError:
+        return None
+    return None if faults else prompt_set
+
+
+def _instruction(call: ModelCall, prompt_set: PromptSet) -> tuple[Message, ...]:
     """A prompt without its example turns: system message, what was said before, and what was asked last.
 
     The examples show the shape of a reply, and are the same ones in every prompt of a name. A model that
     learns the replies has that shape in its weights, and the rows are much shorter. Other examples than the
     prompt file has now can't be told from what was said before, and stay.
     """
-    if call.call not in prompts.names():
+    if call.call not in prompt_set.names():
         return call.prompt
-    examples = prompts.load(call.call).examples
+    examples = prompt_set.load(call.call).examples
     shown = [text for example in examples for text in (example.user, example.reply)]
     first = sum(message.role == "system" for message in call.prompt)
     past = first + len(shown)

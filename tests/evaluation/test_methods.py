@@ -157,7 +157,7 @@ def test_every_prompt_that_an_answer_replies_to_is_what_is_asked() -> None:
         if method.prompt is not None:
             engine = ScriptedEngine(script)
             asyncio.run(method.answer(Session(engine, QUESTION, Sampling())))
-            assert engine.requests[0].messages == method.prompt(QUESTION)
+            assert engine.requests[0].messages == method.prompt(QUESTION, prompts.OURS)
 
 
 def test_unknown_method_and_sampling() -> None:

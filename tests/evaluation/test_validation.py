@@ -14,7 +14,7 @@ from evaluation.validation.shares import SHARES, Played
 from evaluation.validation.signals import BASELINE, DECISION, SIGNALS
 from evaluation.validation.verdict import LIMITS, verdict_of
 from finetune.data.near import Near
-from prompts.loader import FOLDER
+from prompts.prompt_set import FOLDER
 from scene.nouns import Consequence, Event, Role
 from scene.tables.questions import Question, read_questions
 from tests.exported import record

@@ -17,8 +17,8 @@ from inference.chat_model import EngineChatModel
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
 from nodes.foresight import BIAS, STEEPNESS
-from nodes.role_init import GRANTED, PLANS
-from nodes.summarize import HELP
+from nodes.role_init import PLANS
+from prompts import OURS
 from scene.errors import ReplyError
 from scene.harm import DOUBTFUL, HARMFUL
 from scene.nouns import ModelIdentity
@@ -389,7 +389,7 @@ class TestEnds:
         assert (record.stance, record.verdict, record.fate) == ("declines", "revise", "revised")
         assert record.answer == record.revision
         plans = asked(engine, "plan")
-        assert all(GRANTED in plan.messages[-1].content for plan in plans)
+        assert all(OURS.words.granted in plan.messages[-1].content for plan in plans)
         assert record.first_answer not in user_text(plans)
         (again,) = asked(engine, "revise_declined")
         assert record.first_answer not in user_text([again, *asked(engine, "critique")])
@@ -485,7 +485,9 @@ class TestFailing:
         assert len(asked(engine, "revise")) == 1
 
     async def test_a_loop_elsewhere_gets_no_more_room(self) -> None:
-        engine = player(critique=f"{HELP}{', '.join(['to call them and to ask them once more'] * 9)}.")
+        engine = player(
+            critique=f"{OURS.words.help}{', '.join(['to call them and to ask them once more'] * 9)}."
+        )
         with pytest.raises(ReplyError, match="critique: the reply repeats itself"):
             await rehearse(engine)
         assert len({request.max_tokens for request in asked(engine, "critique")}) == 1

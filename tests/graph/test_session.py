@@ -334,7 +334,7 @@ async def test_a_session_is_not_gone_on_with_by_other_prompts(monkeypatch):
     async with session(path):
         pass
     known = prompts.digest()
-    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(prompts.PromptSet, "digest", lambda _: "0123456789abcdef")
     with pytest.raises(
         InputError, match=f"prompts was {known[:12]} and is now 0123456789ab. Bring that back"
     ):

@@ -11,10 +11,12 @@ from pkgutil import resolve_name
 import graph.studio
 from graph.build import build_graph
 from graph.studio_checkpoints import FILE, checkpoints
+from inference.chat_model import EngineChatModel
 from scene.nouns import Noun, Role
 from scene.settings import SceneSettings
 from tests.end_to_end.dev_server import studio_command
 from tests.paths import ROOT
+from tests.prompts.german_scene import FOLDER, GERMAN, QUESTION, german
 from tests.scripted_scene import all_befallen, all_notice, model
 
 
@@ -47,6 +49,15 @@ def test_scenes_are_played_side_by_side() -> None:
     """The server's own default is one at a time."""
     arguments = studio_command(2024)
     assert int(arguments[arguments.index("--n-jobs-per-worker") + 1]) >= 4
+
+
+async def test_it_asks_with_the_prompts_that_the_environment_names(monkeypatch) -> None:
+    monkeypatch.setenv("MONOPOLYLOGUE_PROMPTS", str(FOLDER))
+    found = graph.studio._prompts()
+    cook = {"id": "r1", "name": "Köchin", "traits": "Sie ist laut.", "position": "Sie will ihr Geld."}
+    scenes = graph.studio.served(EngineChatModel(engine=german()), found)
+    values = await scenes.ainvoke({"question": QUESTION, "cast": [cook]})
+    assert (values["prompts"], values["cast"][1].name) == (GERMAN.digest(), "Köchin")
 
 
 async def test_checkpointer_knows_every_type_of_the_state(tmp_path, monkeypatch, caplog) -> None:

@@ -8,8 +8,8 @@ import pytest
 import prompts
 from inference.scripted import ScriptedEngine
 from nodes.revise import revise
-from nodes.summarize import HELP, NO_HARM, found_in, judge, summarize
-from prompts.loader import quote
+from nodes.summarize import found_in, judge, summarize
+from prompts import quote
 from scene.nouns import Consequence, Severity
 from scene.state import SceneState
 from tests.nodes.stage import QUESTION, event, played, state
@@ -26,6 +26,8 @@ BLOCKED: dict[str, Any] = {
     "step": 1,
     "refusals": 2,
 }
+
+HELP, NO_HARM = prompts.OURS.words.help, prompts.OURS.words.no_harm
 
 
 def came(severity: Severity, event_id: str = "e0", text: str = "She waits.") -> Consequence:

@@ -7,7 +7,7 @@ import pytest
 
 import prompts
 from inference.engine import GenerationRequest
-from nodes.foresight import EFFECTS, graded, likeliest
+from nodes.foresight import graded, likeliest
 from nodes.modulator_routing import SURELY, modulator_routing, ruling_text
 from nodes.modulator_update import modulator_update
 from scene.nouns import Consequence, Proposal, Role
@@ -15,6 +15,9 @@ from scene.state import SceneState
 from scene.turn import cue
 from tests.nodes.stage import CAST, asker, event, played, state
 from tests.scripted_scene import asked, player, prompt_of
+
+WORDS = prompts.OURS.words
+EFFECTS = {effect: severity for severity, effect in WORDS.effects.items()}
 
 
 def proposed(actor: str = "r0", text: str = "I ring at her door.") -> SceneState:
@@ -43,8 +46,8 @@ class TestRuling:
         assert (ruling.id, ruling.actor, ruling.text) == ("e1", "r0", "I ring at her door.")
 
     def test_a_ruling_reads_as_it_was_given(self) -> None:
-        assert ruling_text(event(0, observers=("r1", "r2"))) == "yes, at home: r1, r2"
-        assert ruling_text(event(0, observers=())) == "yes, at home: nobody"
+        assert ruling_text(event(0, observers=("r1", "r2")), WORDS) == "yes, at home: r1, r2"
+        assert ruling_text(event(0, observers=()), WORDS) == "yes, at home: nobody"
 
     @pytest.mark.parametrize(
         "said", ["yes, at home: r3", "yes, at home", "yes, r1", "no", "perhaps, at home: r1"]

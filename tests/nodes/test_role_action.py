@@ -8,8 +8,8 @@ import pytest
 from graph import build_graph
 from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
-from nodes.role_action import NOTHING, role_action
-from prompts.loader import quote
+from nodes.role_action import role_action
+from prompts import OURS, quote
 from scene.nouns import Consequence
 from scene.settings import SceneSettings
 from scene.turn import Cue, Moment, cue
@@ -101,7 +101,7 @@ class TestConversation:
                 + "\n\nWhat do you, the Landlord, do about it?",
             ),
             ("assistant", "I wave back."),
-            ("user", quote("news", NOTHING) + again),
+            ("user", quote("news", OURS.words.nothing_noticed) + again),
             ("assistant", "I go in."),
             ("user", quote("news", 'Tenant: "I ring."') + again),
         ]

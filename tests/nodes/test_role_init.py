@@ -8,14 +8,16 @@ import pytest
 
 import prompts
 from inference.engine import GenerationRequest
-from nodes.foresight import DECLINES, HELPS, risk_of
+from nodes.foresight import risk_of
 from nodes.replan import replan
-from nodes.role_init import DRAFTS, FITTED_CHARS, GRANTED, PLANS, role_init, stance_of
+from nodes.role_init import DRAFTS, FITTED_CHARS, PLANS, role_init, stance_of
 from scene.state import SceneState
 from tests.nodes.stage import QUESTION, asker, played, state
 from tests.scripted_scene import asked, player, prompt_of, scene_script, user_text
 
 REFUSED = "I'm sorry, but I can't help with that XYZZY."
+
+DECLINES, HELPS, GRANTED = prompts.OURS.words.declines, prompts.OURS.words.helps, prompts.OURS.words.granted
 
 
 def numbered(reply: str) -> Callable[[GenerationRequest], str]:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 import prompts
-from nodes.role_init import GRANTED
-from prompts.loader import TAGS, quote, unquoted
+from prompts import OURS, quote, unquoted
+from prompts.loader import TAGS
 
 NAMES = [*prompts.names(), *prompts.names("evaluation"), *prompts.names("twins")]
 
@@ -47,7 +47,7 @@ def test_later_turns_of_an_example_have_its_fields_and_their_own() -> None:
     plan = [example for example in prompts.load("plan").examples if example.reply.startswith("I ")]
     raked, declined = (example.user for example in plan)
     assert prompts.quote("answer", "Yes. Rake them into a pile, wait for a dry day and light them.") in raked
-    assert prompts.quote("answer", GRANTED) in declined
+    assert prompts.quote("answer", OURS.words.granted) in declined
 
 
 def test_without_examples_the_conversation_stays() -> None:

@@ -365,7 +365,7 @@ def test_what_would_make_other_scenes_is_refused(export, out, changes, differenc
 def test_other_prompts_are_refused_before_a_model_is_loaded(export, loader, out, monkeypatch, verify):
     export("--limit", "2", *verify)
     loads, known = len(loader.asked), prompts.digest()
-    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(prompts.PromptSet, "digest", lambda _: "0123456789abcdef")
     done = export(*verify)
     assert done.exit_code == 2
     assert f"prompts was {known[:12]} and is now 0123456789ab. Give the old ones" in done.stderr

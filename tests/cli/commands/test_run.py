@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.engine import ChatMessage, GenerationRequest
-from nodes.summarize import HELP
+from prompts import OURS
 from scene.errors import EngineError, PromptTooLongError
 from scene.record import SceneRecord
 from tests.scripted_scene import player, prompt_of
@@ -24,7 +24,9 @@ def refuse_landlord(request: GenerationRequest) -> str | None:
 
 
 def test_shows_the_scene(monopolylogue, loader):
-    loader.engine = player(respond="Pay half of it.", revise="Ask first.", critique=f"{HELP}a talk.")
+    loader.engine = player(
+        respond="Pay half of it.", revise="Ask first.", critique=f"{OURS.words.help}a talk."
+    )
     done = monopolylogue("run", QUESTION)
     assert done.exit_code == 0
     out = done.stdout
@@ -34,7 +36,7 @@ def test_shows_the_scene(monopolylogue, loader):
     assert "Turn 1  Worried tenant (r0): I take step 1 with" in out
     assert "→ seen by " in out
     assert "↳ moderate for " in out
-    assert f"{HELP}a talk." in out
+    assert f"{OURS.words.help}a talk." in out
     assert "Revise the first answer. The plan was carried out" in out
     assert "First answer\nPay half of it." in out
     assert "Final answer\nAsk first." in out

@@ -182,7 +182,7 @@ async def test_hostile_scene_does_nothing_to_the_terminal(tmp_path):
 async def test_other_prompts_are_refused_before_a_model_is_loaded(tmp_path, loader, monkeypatch):
     async with stepping(tmp_path) as (app, _):
         path = find_session(app._session.info.id)
-    monkeypatch.setattr(prompts, "digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr(prompts.PromptSet, "digest", lambda _: "0123456789abcdef")
     with pytest.raises(InputError, match=r"prompts was .* and is now 0123456789ab"):
         step_through(path, None)
     assert loader.asked == []

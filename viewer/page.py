@@ -150,10 +150,6 @@ def environment() -> Environment:
         "not_played_again": not_played_again,
         "heading": lambda text: shortened(" ".join(text.split()), TITLE_CHARS),
     }
-    environment.filters |= {
-        "duration": duration,
-        "number": lambda value: f"{value:,}",
-        "removed": removed,
-        "said_before": said_before,
-    }
+    environment.filters |= {"duration": duration, "number": lambda value: f"{value:,}", "removed": removed}
+    environment.filters["said_before"] = said_before
     return environment

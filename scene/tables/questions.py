@@ -263,13 +263,13 @@ def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise _UnusableRowError(f"column {HISTORY_COLUMN!r} is no list of pairs of what was said")
     try:
-        return [
-            (role, text_of(text))
-            for pair in pairs
-            for role, text in zip(("user", "assistant"), pair, strict=True)
-        ]
+        said = [(text_of(asked), text_of(answered)) for asked, answered in pairs]
     except UnreadableCellError as error:
         raise _UnusableRowError(f"column {HISTORY_COLUMN!r} {error}") from error
+    turns: list[tuple[Role, str]] = []
+    for asked, answered in said:
+        turns += [("user", asked), ("assistant", answered)]
+    return turns
 
 
 def _answer(cell: Any) -> str:  # noqa: ANN401

@@ -131,8 +131,16 @@ def plan(
     ids = set()
     changed: list[str] = []
     for question in questions:
-        first, name = question.first_answer, question.id
-        key = scene_id(question.text, first, settings, model, digest, question_id=name, given=given)
+        key = scene_id(
+            question.text,
+            question.first_answer,
+            settings,
+            model,
+            digest,
+            question_id=question.id,
+            context=question,
+            given=given,
+        )
         ids.add(key)
         failure = contents.failed.get(key)
         if key in contents.done:

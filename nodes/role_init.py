@@ -111,7 +111,8 @@ def _casting(asker: Asker, state: SceneState, parts: Sequence[str], cast: Sequen
         f"{part}: {role.name}{words.stop}{words.blank}{role.traits}{words.blank}{role.position}"
         for part, role in zip(parts, cast, strict=True)
     )
-    return asker.prompts.load("cast").filled(_casting_values(state, parts)), "\n".join(lines)
+    values = asker.in_context(_casting_values(state, parts))
+    return asker.prompts.load("cast").filled(values), "\n".join(lines)
 
 
 async def _situation(asker: Asker, state: SceneState) -> str:

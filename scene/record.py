@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from scene.cast import Given
 from scene.comparison import share_removed
+from scene.conversation import InContext
 from scene.errors import RecordError
 from scene.nouns import (
     PROTAGONIST,
@@ -28,6 +29,7 @@ from scene.nouns import (
     RoleId,
     Stance,
     Text,
+    Turn,
     Verdict,
     event_number,
 )
@@ -162,6 +164,12 @@ class SceneRecord(Older):
     """What the question is in that set for, if that is known."""
 
     question: Text
+    history: tuple[Turn, ...] = Field(default=(), exclude_if=lambda given: not given)
+    """What was said before the question; left out where nothing was."""
+
+    system: str = Field(default="", exclude_if=lambda given: not given)
+    """The system prompt that the question came with; left out where there was none."""
+
     first_answer: Text
     stance: Stance
     request: Request
@@ -277,6 +285,7 @@ def scene_id(
     prompt_digest: str,
     *,
     question_id: str | None = None,
+    context: InContext | None = None,
     given: Given | None = None,
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
@@ -288,11 +297,14 @@ def scene_id(
         model: The model; its id, revision and engine count.
         prompt_digest: Digest of the prompt files.
         question_id: Tells questions of one set apart that read the same.
+        context: Has what was said before the question, if anything was.
         given: What of the scene is not imagined.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
     if question_id is not None:
         parts.append(question_id)
+    if context is not None and (context.history or context.system):
+        parts.append({"system": context.system, "turns": [turn.model_dump() for turn in context.history]})
     if given is not None and given.digest:
         parts.append({"given": given.digest})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

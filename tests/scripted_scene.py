@@ -9,7 +9,7 @@ from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import Likelihoods, ScriptedEngine
 from prompts import OURS, PromptSet
-from prompts.loader import TAGS
+from prompts.loader import CONVERSATION, TAGS
 from scene.errors import EngineError
 
 NAMES = (
@@ -63,8 +63,11 @@ def _wording(name: str, prompt_set: PromptSet) -> re.Pattern[str]:
     """What a prompt's last message looks like, whatever its fields hold."""
     parts = re.split(r"\{(\w+)\}", prompt_set.load(name).user)
     for place, part in enumerate(parts):
-        tag = prompt_set.tags.names.get(part, part)
-        quoted = rf"<{tag}>\n.*\n</{tag}>" if part in TAGS else ".*"
+        name = prompt_set.tags.names.get(part, part)
+        quoted = rf"<{name}>\n.*\n</{name}>" if part in TAGS else ".*"
+        if part == "question":  # what was said before it may be quoted too
+            before = prompt_set.tags.names.get(CONVERSATION, CONVERSATION)
+            quoted = rf"(?:<{before}>\n.*\n</{before}>\n\n)?{quoted}"
         parts[place] = quoted if place % 2 else re.escape(part)
     return re.compile("".join(parts), re.DOTALL)
 

@@ -29,7 +29,7 @@ from cli.options import (
     Temperature,
     Think,
 )
-from cli.question import Answer, Question
+from cli.question import Answer, Messages, QuestionOrMessages
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -49,7 +49,8 @@ The same for every question of a file:
 
 
 def compare(
-    question: Question,
+    question: QuestionOrMessages = None,
+    messages: Messages = None,
     answer: Answer = None,
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
@@ -83,6 +84,7 @@ def compare(
     """
     play_one(
         question,
+        messages,
         answer,
         SceneSettings(
             roles=roles,

@@ -16,7 +16,7 @@ from scene.wording import not_played_again
 class ReplayView(SceneView):
     """Shows a scene among people who were introduced before; use it as a `SceneView` of its own."""
 
-    def question(self, question: str) -> None:
+    def question(self, scene: SceneState | SceneRecord) -> None:
         """Was shown before."""
 
     def first_answer(self, answer: str) -> None:

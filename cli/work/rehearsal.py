@@ -25,6 +25,7 @@ from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from prompts import PromptSet
 from scene.cast import Given
+from scene.conversation import Conversation
 from scene.errors import MonopolylogueError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
@@ -76,7 +77,7 @@ class _Results:
 
 
 def rehearse(
-    question: str,
+    asked: Conversation,
     first_answer: str,
     settings: SceneSettings,
     choice: ModelChoice,
@@ -94,7 +95,7 @@ def rehearse(
     Where the replay is not finished, the first scene is kept and shown all the same, without one.
 
     Args:
-        question: The question, checked.
+        asked: The question and what was said before it, checked.
         first_answer: The answer to rehearse; empty for the model's own.
         settings: How to play.
         choice: The model.
@@ -122,8 +123,10 @@ def rehearse(
                     unfolding = Unfolding(working, view)
                     played = play(
                         build_graph(EngineChatModel(engine=engine), prompt_set=prompt_set),
-                        question,
+                        asked.question,
                         model=engine.identity,
+                        history=asked.history,
+                        system=asked.system,
                         first_answer=first_answer,
                         settings=settings,
                         given=given,

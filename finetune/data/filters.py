@@ -10,6 +10,7 @@ from finetune.data.near import Near
 from finetune.data.rows import Row
 from inference.control_tokens import at_an_end
 from prompts import load, unquoted
+from scene.conversation import script
 from scene.refusal import opens_with_refusal
 from scene.text import clean, ends_whole, loops
 from scene.thought import heard
@@ -93,7 +94,7 @@ def _has_remains(text: str) -> bool:
 
 
 def _echoes(row: Row) -> bool:
-    values = {"question": row.question}
+    values = {"question": row.question, "conversation": script(row)}
     return any(load(name).before_echo(row.completion, values) != row.completion for name in ANSWERING)
 
 
@@ -123,15 +124,15 @@ def deduplicated(
 ) -> tuple[list[Row], list[Rejected]]:
     """Leave out what repeats an earlier row of its part.
 
-    Two answers are duplicates where their questions are; two simulation calls of one name where their
-    replies are, choices only where the whole prompt is the same too.
+    Two answers are duplicates where their questions are, and the same was said before them; two simulation
+    calls of one name where their replies are, choices only where the whole prompt is the same too.
 
     Args:
         rows: The rows, the preferred ones first.
         threshold: Similarity in percent; see `Near`.
         twins: Scenes of twins, which repeat a question on purpose and are compared with each other alone.
     """
-    near: dict[tuple[str, str], Near] = {}
+    near: dict[tuple[object, ...], Near] = {}
     exact: set[tuple[object, ...]] = set()
     kept: list[Row] = []
     rejected: list[Rejected] = []
@@ -143,7 +144,8 @@ def deduplicated(
         else:
             simulated = row.part == "simulation"
             text = row.completion if simulated else row.question
-            group = (row.part, row.name if simulated else "twin" if row.scene in twins else "")
+            twin = "twin" if row.scene in twins else ""
+            group = (row.part, row.name) if simulated else (row.part, twin, row.system, row.history)
             repeats = not near.setdefault(group, Near(threshold)).is_new(text)
         if repeats:
             rejected.append(Rejected(row, "duplicate"))

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from finetune.data.scenes import Scene
 from prompts import OURS, PromptSet
 from prompts.check import read_folder
+from scene.conversation import said_before
 from scene.errors import InputError
 from scene.harm import is_harmful
+from scene.nouns import Turn
 from scene.record import Message, ModelCall, SceneRecord
 from scene.refusal import opens_with_refusal
 from scene.reviews import Decision
@@ -43,6 +45,8 @@ class Row:
         call: Number of the call in the scene's record whose reply this is, from 0; None without one.
         name: Name of that call's prompt, or empty.
         question: The question of the scene.
+        history: What was said before it.
+        system: The system prompt that it came with.
         prompt: Messages to answer.
         completion: The answer to learn.
         rejected: The answer to avoid, for preferences.
@@ -57,6 +61,8 @@ class Row:
     call: int | None
     name: str = ""
     question: str
+    history: tuple[Turn, ...] = ()
+    system: str = ""
     prompt: tuple[Message, ...]
     completion: str
     rejected: str = ""
@@ -64,6 +70,11 @@ class Row:
     harms_removed: float | None = None
     unverified: bool = False
     review: Decision | Literal[""] = ""
+
+    @property
+    def asked(self) -> str:
+        """All that was said up to the answer, without the system prompt, which many questions may share."""
+        return "\n\n".join((*(turn.content for turn in self.history), self.question))
 
     @property
     def id(self) -> str:
@@ -88,6 +99,16 @@ def rows_of(scene: Scene, parts: Sequence[Part], *, examples: bool = False) -> I
             yield from _revised(scene, part)
 
 
+def _asked(record: SceneRecord) -> dict[str, Any]:
+    """What a row has of a question: its text, and the chat that it ends as the prompt."""
+    said = (*said_before(record), ("user", record.question))
+    return {**_question(record), "prompt": tuple(Message(role=role, content=text) for role, text in said)}
+
+
+def _question(record: SceneRecord) -> dict[str, Any]:
+    return {"question": record.question, "history": record.history, "system": record.system}
+
+
 def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[Row]:
     record = scene.record
     if record.verdict != "revise":
@@ -97,8 +118,7 @@ def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[R
         scene=record.id,
         call=_last_call(record.calls, "revise", record.revision),
         name="revise",
-        question=record.question,
-        prompt=(Message(role="user", content=record.question),),
+        **_asked(record),
         completion=record.revision,
         rejected=record.first_answer if part == "preference" else "",
         fault=_fault(scene),
@@ -138,8 +158,7 @@ def _helpful(scene: Scene) -> Iterator[Row]:
         scene=record.id,
         call=_last_call(record.calls, "respond", record.answer),
         name="respond",
-        question=record.question,
-        prompt=(Message(role="user", content=record.question),),
+        **_asked(record),
         completion=record.answer,
         fault="refusal" if record.stance == "declines" else "",
     )
@@ -159,7 +178,7 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
                 scene=scene.record.id,
                 call=number,
                 name=call.call,
-                question=scene.record.question,
+                **_question(scene.record),
                 prompt=call.prompt if examples else _instruction(call, prompt_set),
                 completion=call.completion,
                 fault=_fault_of(call, calls[number + 1 :], scene.record),

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
@@ -27,6 +28,7 @@ from nodes.revise import revise
 from nodes.role_action import role_action
 from nodes.role_init import role_init
 from nodes.summarize import summarize
+from scene.conversation import read_messages
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneOutput, SceneState
@@ -147,15 +149,29 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     A thread keeps the channels of its last run: what this one was not given would be taken from there.
 
     Raises:
-        InputError: There is no question.
+        InputError: There is no question, or the messages are no conversation that ends with one.
     """
     found = {
         name: given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
         for name in SceneInput.model_fields
     }
+    messages = found.pop("messages")
+    if messages and not found["question"]:
+        read = read_messages(map(_as_mapping, messages), found["system"] or "")
+        found |= {"question": read.question, "history": [*read.history], "system": read.system}
     if found["question"] is None:
-        raise InputError('The scene was given no question; its input is {"question": "..."}.')
-    return found | {"first_answer": found["first_answer"] or ""}
+        raise InputError(
+            'The scene was given no question; its input is {"question": "..."} or {"messages": [...]}.'
+        )
+    return found | {
+        "history": found["history"] or [],
+        "system": found["system"] or "",
+        "first_answer": found["first_answer"] or "",
+    }
+
+
+def _as_mapping(message: Any) -> Any:  # noqa: ANN401  # LangChain's, or as a client writes it
+    return convert_to_openai_messages(message) if isinstance(message, BaseMessage) else message
 
 
 def _within_limit(first: Node) -> Node:

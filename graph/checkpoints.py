@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from scene.nouns import Consequence, Event, Proposal, Role
+from scene.nouns import Consequence, Event, Proposal, Role, Turn
 from scene.settings import SceneSettings
 from scene.turn import Cue, Moment
 
-STATE_TYPES = (Role, Proposal, Event, Consequence, Cue, Moment, SceneSettings)
+STATE_TYPES = (Turn, Role, Proposal, Event, Consequence, Cue, Moment, SceneSettings)
 """Everything in a state, and in what is sent to a node, that is more than text and numbers."""
 
 Saver = TypeVar("Saver", bound=BaseCheckpointSaver[Any])

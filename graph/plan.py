@@ -148,7 +148,15 @@ def plan(
     ids = set()
     changed: list[str] = []
     for question in questions:
-        key = scene_id(question.text, question.first_answer, settings, model, digest, question_id=question.id)
+        key = scene_id(
+            question.text,
+            question.first_answer,
+            settings,
+            model,
+            digest,
+            question_id=question.id,
+            context=question,
+        )
         ids.add(key)
         failure = contents.failed.get(key)
         if key in contents.done:

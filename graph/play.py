@@ -17,10 +17,18 @@ import prompts
 from graph.build import SceneGraph
 from graph.recorder import Recorder
 from graph.thread import Thread
-from scene.nouns import Kind, ModelIdentity
+from scene.conversation import Conversation
+from scene.nouns import Kind, ModelIdentity, Turn
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
-from scene.state import SceneInput, SceneState, check_answer, check_question
+from scene.state import (
+    SceneInput,
+    SceneState,
+    check_answer,
+    check_history,
+    check_question,
+    check_system,
+)
 
 PACKAGES = (
     "ik-llama-cpp-python",
@@ -40,6 +48,8 @@ async def play(
     question: str,
     *,
     model: ModelIdentity,
+    history: Sequence[Turn] = (),
+    system: str = "",
     first_answer: str = "",
     settings: SceneSettings | None = None,
     keep_calls: bool = True,
@@ -56,6 +66,8 @@ async def play(
         graph: What `build_graph` returned.
         question: The question to rehearse.
         model: Which model the graph plays with, for the record.
+        history: What was said before the question.
+        system: The system prompt that it came with.
         first_answer: An answer to rehearse instead of the model's own.
         settings: How to play; the defaults when None.
         keep_calls: Keep every model call in the record.
@@ -67,19 +79,23 @@ async def play(
         thread: Where the graph keeps checkpoints; a scene that stands there goes on.
 
     Raises:
-        InputError: The question is empty, or it or the first answer is too long.
+        InputError: The question is empty, the turns before it don't alternate, or something is too long.
         ReplyError: A reply of the model could not be used after every retry.
         EngineError: The engine failed.
     """
     settings = settings or SceneSettings()
     question, first_answer = check_question(question), check_answer(first_answer)
-    start = SceneInput(question=question, first_answer=first_answer)
+    before = Conversation(question, tuple(check_history(history)), check_system(system))
+    start = SceneInput(
+        question=question, history=[*before.history], system=before.system, first_answer=first_answer
+    )
     state, recorder = await unfold(graph, start, settings, on_state, on_call, thread)
     return record_of(
         state,
         settings,
         model,
-        record_id=record_id or scene_id(question, first_answer, settings, model, prompts.digest()),
+        record_id=record_id
+        or scene_id(question, first_answer, settings, model, prompts.digest(), context=before),
         question_id=question_id,
         kind=kind,
         seconds=time.perf_counter() - recorder.began,
@@ -121,6 +137,8 @@ def record_of(
         question_id=question_id,
         kind=kind,
         question=state.question,
+        history=tuple(state.history),
+        system=state.system,
         first_answer=state.first_answer,
         stance=state.stance,
         request=state.request,

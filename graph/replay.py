@@ -60,6 +60,8 @@ async def replayed(
     settings = SceneSettings(**record.settings, seed=record.seed)  # type: ignore[arg-type]  # checked by it
     start = SceneState(
         question=record.question,
+        history=list(record.history),
+        system=record.system,
         first_answer=record.answer,
         request=record.request,
         risk=record.risk or 0.0,

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import StreamWriter
 
@@ -29,6 +29,7 @@ from nodes.replies import (
     speaks_of_unseen,
     whole,
 )
+from scene.conversation import InContext, script
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
 from scene.state import MAX_ANSWER_CHARS, SceneState
@@ -125,6 +126,10 @@ class Asker:
     material: str = ""
     """What the scene is about, in words that may come up in a reply though its prompt does not have them."""
 
+    context: InContext | None = None
+    """What has the turns and the system prompt that the question came with. A prompt that shows the question
+    shows them quoted before it; one that is nothing but the question comes after them, in the same chat."""
+
     report: StreamWriter | None = None
     """Told of every reply: those who stream custom events of the graph see them come."""
 
@@ -140,6 +145,27 @@ class Asker:
     def again(self, asked: int) -> Asker:
         """The same asker, warmer, for what it has asked so many times before."""
         return replace(self, asked=asked)
+
+    def in_context(self, values: Values, most: int | None = GIST_CHARS) -> Values:
+        """The values of a prompt, with what was said before a question that is among them.
+
+        Args:
+            values: The values.
+            most: Characters of it that are shown; None for all.
+        """
+        if self.context is None or "question" not in values or not (said := script(self.context, most)):
+            return values
+        return {prompts.CONVERSATION: said, **values}
+
+    def _chat(self, values: Values) -> list[BaseMessage]:
+        """The chat that a bare question comes in."""
+        if self.context is None or "message" not in values:
+            return []
+        turns = [
+            HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content)
+            for turn in self.context.history
+        ]
+        return [SystemMessage(self.context.system), *turns] if self.context.system else [*turns]
 
     async def text(
         self,
@@ -201,7 +227,8 @@ class Asker:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
-        One that repeats its prompt is asked for again; the last one ends where it begins to.
+        One that repeats its prompt is asked for again; the last one ends where it begins to. All
+        that was said before the question is read.
 
         Args:
             prompt: Name of the prompt file.
@@ -230,6 +257,7 @@ class Asker:
             cut_off = is_cut_off(message) or said != message.text
             return whole(trim_to_sentence(begun) if cut_off or begun != text else text)
 
+        values = self.in_context(values, None)
         own = " ".join((*values.values(), self.material))
         stop = [tag for tag in _FORM if tag not in own]
         given = prompts.load(prompt)
@@ -316,12 +344,15 @@ class Asker:
             ReplyError: No reply could be used.
         """
         prompt = prompts.load(name)
-        asked = "|".join((*chain.from_iterable(history), prompt.filled(values)))
+        values, chat = self.in_context(values), self._chat(values)
+        asked = "|".join(
+            (*(said.text for said in chat), *chain.from_iterable(history), prompt.filled(values))
+        )
         copies = 0
         reason, room = "", 1
         for attempt in range(self.settings.retries + 1):
             examples = copies < MOST_COPIES
-            messages = prompt.render(values, history=history, examples=examples)
+            messages = [*chat, *prompt.render(values, history=history, examples=examples)]
             cap = room * max_tokens
             decoding = self._decoding(name, asked, attempt, cap, think or 0)
             held = constraint | {"fixed": prompt.fixed(examples=examples)}
@@ -447,4 +478,13 @@ def asker_of(
         InputError: The scene was begun with other settings than the run is given.
     """
     settings = settings_of(scene, runtime)
-    return Asker(model, settings, node, turn, material=scene.material, report=runtime.stream_writer)
+    context = scene if isinstance(scene, SceneState) else None
+    return Asker(
+        model,
+        settings,
+        node,
+        turn,
+        material=scene.material,
+        context=context,
+        report=runtime.stream_writer,
+    )

@@ -17,7 +17,7 @@ def respond(model: BaseChatModel) -> Node:
     """The node that answers as the model would without any rehearsal."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        begun = SceneState(question=state.question)
+        begun = SceneState(question=state.question, history=state.history, system=state.system)
         asker = asker_of(model, begun, runtime, "respond")
         first_answer = state.first_answer
         if not first_answer:
@@ -27,6 +27,8 @@ def respond(model: BaseChatModel) -> Node:
             **_reset(state, begun),
             "question": state.question,
             "first_answer": first_answer,
+            **({"history": state.history} if state.history else {}),
+            **({"system": state.system} if state.system else {}),
             "settings": asker.settings,
         }
 

@@ -112,7 +112,7 @@ async def planned(asker: Asker, state: SceneState, answer: str) -> list[str]:
     """The steps that the asker of a scene takes with an answer: of some plans, the fittest."""
     steps = asker.settings.steps
     shape = Lines((sentence("I [a-z]"),) * steps)
-    said = ((_casting(state, len(state.cast)), _cast_text(state.cast)),)
+    said = ((_casting(asker, state), _cast_text(state.cast)),)
     values = {"answer": shortened(answer, GIST_CHARS), "steps": str(steps)}
     lead = asker.about(PROTAGONIST)
     drafts = await together(
@@ -131,9 +131,9 @@ def _casting_values(state: SceneState, people: int) -> dict[str, str]:
     return {"question": state.question, "situation": state.situation, "lines": lines}
 
 
-def _casting(state: SceneState, people: int) -> str:
-    """The message that asks for a cast of so many people."""
-    return prompts.load("cast").filled(_casting_values(state, people))
+def _casting(asker: Asker, state: SceneState) -> str:
+    """The message that asks for a cast of as many people as there are."""
+    return prompts.load("cast").filled(asker.in_context(_casting_values(state, len(state.cast))))
 
 
 def _cast_text(cast: Sequence[Role]) -> str:

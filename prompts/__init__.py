@@ -1,5 +1,5 @@
 """Prompt files, one per model call, and the loader that fills them strictly."""
 
-from prompts.loader import Prompt, digest, load, names, quote, unquoted
+from prompts.loader import CONVERSATION, Prompt, digest, load, names, quote, unquoted
 
-__all__ = ["Prompt", "digest", "load", "names", "quote", "unquoted"]
+__all__ = ["CONVERSATION", "Prompt", "digest", "load", "names", "quote", "unquoted"]

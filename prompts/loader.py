@@ -4,7 +4,8 @@ A prompt file is YAML: `system` names a system message in `systems.yaml`, `user`
 `{field}` for every place to fill, and `examples` are turns that come before it, each made from the same
 message with the example's own fields and followed by its `reply`. `of` draws fields from a scene in
 `examples.yaml`. Values are inserted as they are and never read for fields again. A field whose name is one
-of `TAGS` is quoted material: it goes between tags that it can't open or close.
+of `TAGS` is quoted material: it goes between tags that it can't open or close. What was said before a
+question goes before it, between tags of its own, where a value `conversation` is given.
 
 A file that names another one `after` which it comes goes on with that one's conversation, and has the same
 system message and examples. These show the whole conversation: `then` lists its later turns, each with the
@@ -28,10 +29,13 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 FOLDER = Path(__file__).parent
 
 TAGS = (
-    "action", "answer", "consequences", "critique", "first", "news", "question", "scene", "second",
-    "situation",
+    "action", "answer", "consequences", "conversation", "critique", "first", "news", "question", "scene",
+    "second", "situation",
 )  # fmt: skip
 """Fields that hold material from people and models."""
+
+CONVERSATION = "conversation"
+"""What was said before a question: a value that may be given wherever one is shown."""
 
 COMMON = frozenset(
     "about answer asker better could other people person really their there which would".split()
@@ -254,13 +258,17 @@ def _closed_at(text: str, tag: str) -> int | None:
 
 def _fill(name: str, user: str, values: Mapping[str, str | None]) -> str:
     fields = _fields(user)
+    fields |= {CONVERSATION} & values.keys() if "question" in fields else set()
     given = {key for key, value in values.items() if value is not None}
     if given != fields:
         missing = ", ".join(sorted(fields - given)) or "none"
         extra = ", ".join(sorted(given - fields)) or "none"
         raise ValueError(f"prompt {name}: missing fields: {missing}; extra fields: {extra}")
     texts = {key: text for key, text in values.items() if text is not None}
-    return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in texts.items()})
+    filled = {key: quote(key, text) if key in TAGS else text for key, text in texts.items()}
+    if CONVERSATION in filled:
+        filled["question"] = f"{filled[CONVERSATION]}\n\n{filled['question']}"
+    return user.format_map(filled)
 
 
 def _read(name: str) -> dict[str, Any]:

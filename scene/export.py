@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scene.errors import ExportError, RecordError
-from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text
+from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn
 from scene.origin import differences, played_with
 from scene.record import NodeCost, SceneId, SceneRecord
 
@@ -36,6 +36,8 @@ class Failure(Noun):
         question_id: The question's own id.
         kind: What the question is in its set for, if that is known.
         question: The question.
+        history: What was said before it; left out where nothing was.
+        system: The system prompt that it came with; left out where there was none.
         first_answer: The first answer it came with, if any.
         error: Name of what went wrong, such as `ReplyError`.
         reason: What went wrong, in a sentence.
@@ -53,6 +55,8 @@ class Failure(Noun):
     question_id: str
     kind: Kind | None
     question: Text
+    history: tuple[Turn, ...] = Field(default=(), exclude_if=lambda given: not given)
+    system: str = Field(default="", exclude_if=lambda given: not given)
     first_answer: str
     error: Text
     reason: str

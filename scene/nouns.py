@@ -46,6 +46,13 @@ class Noun(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Turn(Noun):
+    """What somebody said before the question."""
+
+    role: Literal["user", "assistant"]
+    content: Text
+
+
 class Role(Noun):
     """Somebody in the scene. The id is what everything refers to; the name is for display."""
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from scene.comparison import share_removed
+from scene.conversation import InContext
 from scene.errors import RecordError
 from scene.nouns import (
     PROTAGONIST,
@@ -27,6 +28,7 @@ from scene.nouns import (
     RoleId,
     Stance,
     Text,
+    Turn,
     Verdict,
     event_number,
 )
@@ -161,6 +163,12 @@ class SceneRecord(Older):
     """What the question is in that set for, if that is known."""
 
     question: Text
+    history: tuple[Turn, ...] = Field(default=(), exclude_if=lambda given: not given)
+    """What was said before the question; left out where nothing was."""
+
+    system: str = Field(default="", exclude_if=lambda given: not given)
+    """The system prompt that the question came with; left out where there was none."""
+
     first_answer: Text
     stance: Stance
     request: Request
@@ -270,6 +278,7 @@ def scene_id(
     prompt_digest: str,
     *,
     question_id: str | None = None,
+    context: InContext | None = None,
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
 
@@ -280,10 +289,13 @@ def scene_id(
         model: The model; its id, revision and engine count.
         prompt_digest: Digest of the prompt files.
         question_id: Tells questions of one set apart that read the same.
+        context: Has what was said before the question, if anything was.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
     if question_id is not None:
         parts.append(question_id)
+    if context is not None and (context.history or context.system):
+        parts.append({"system": context.system, "turns": [turn.model_dump() for turn in context.history]})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ checkpoints small.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -23,6 +23,7 @@ from scene.nouns import (
     Role,
     RoleId,
     Stance,
+    Turn,
     Verdict,
     role_number,
 )
@@ -31,6 +32,12 @@ from scene.text import clean
 
 MAX_ANSWER_CHARS = 64_000
 """Longest first answer that is accepted, in characters: more than the longest that a model may give has."""
+
+MAX_TURNS = 64
+"""Most turns that are accepted before a question."""
+
+MAX_HISTORY_CHARS = 64_000
+"""Most characters that they may have together: about 16,000 tokens, read whole to answer."""
 
 FAR_TOO_LONG = 4
 """A text of so many times what is accepted is refused as it is; whatever is cleaned takes time."""
@@ -57,11 +64,51 @@ def check_answer(first_answer: str) -> str:
     return _cleaned("first answer", first_answer, MAX_ANSWER_CHARS)
 
 
+def check_system(system: str) -> str:
+    """The system prompt that a question came with, cleaned; empty where there is none.
+
+    Raises:
+        InputError: It is too long.
+    """
+    return _cleaned("system prompt", system, MAX_QUESTION_CHARS)
+
+
+def check_history(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns before a question, cleaned.
+
+    Raises:
+        InputError: They are too many or too long, one is empty, two in a row are the same speaker's, or the
+            last one is the user's.
+    """
+    if len(turns) > MAX_TURNS:
+        raise InputError(
+            f"There are {len(turns):,} turns before the question; at most {MAX_TURNS} are accepted."
+        )
+    _cleaned("conversation before the question", "".join(turn.content for turn in turns), MAX_HISTORY_CHARS)
+    checked = []
+    for number, turn in enumerate(turns, start=1):
+        if not (content := clean(turn.content)):
+            raise InputError(f"Turn {number} of the conversation is empty; give its text, or leave it out.")
+        checked.append(Turn(role=turn.role, content=content))
+    after = [turn.role for turn in turns[1:]] + ["user"] * bool(turns)
+    if any(turn.role == role for turn, role in zip(turns, after, strict=True)):
+        raise InputError("In a conversation, the turns of user and assistant alternate; join those of one.")
+    return checked
+
+
 def _cleaned(what: str, text: str, most: int) -> str:
     cleaned = clean(text) if len(text) <= FAR_TOO_LONG * most else text
     if len(cleaned) > most:
         raise InputError(f"The {what} has {len(cleaned):,} characters; at most {most:,} are accepted.")
     return cleaned
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "question": check_question,
+    "first_answer": check_answer,
+    "history": check_history,
+    "system": check_system,
+}
 
 
 def join_proposals(left: Iterable[Any], right: Iterable[Any]) -> list[Proposal]:
@@ -78,8 +125,18 @@ def join_proposals(left: Iterable[Any], right: Iterable[Any]) -> list[Proposal]:
 class SceneInput(BaseModel):
     """What a scene starts from."""
 
-    question: str
+    question: str = ""
     """The question to rehearse, up to `MAX_QUESTION_CHARS` characters."""
+
+    messages: list[Any] = Field(default_factory=list)
+    """A conversation instead, as chat clients write it, the last message being the question. Where there is a
+    question they are left alone: a larger graph has messages of its own."""
+
+    history: list[Turn] = Field(default_factory=list)
+    """What was said before the question."""
+
+    system: str = ""
+    """The system prompt that the question came with."""
 
     first_answer: str = ""
     """A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model give its own."""
@@ -111,6 +168,13 @@ class SceneState(BaseModel):
 
     question: str
     """The asker's words. Quoted material, never instructions."""
+
+    history: list[Turn] = Field(default_factory=list)
+    """What was said before, oldest first. So is this."""
+
+    system: str = ""
+    """The system prompt that the question came with: an instruction for the plain first answer alone, and
+    quoted material for everything else."""
 
     first_answer: str = ""
     """The plain answer that is rehearsed."""
@@ -196,19 +260,19 @@ class SceneState(BaseModel):
         """Those of a client's edit, refused as those of its context are; Pydantic would convert them."""
         return SceneSettings(**given) if isinstance(given, Mapping) else given
 
-    @field_validator("question", "first_answer")
+    @field_validator("question", "first_answer", "history", "system")
     @classmethod
-    def _usable(cls, text: str, field: ValidationInfo) -> str:
-        check = check_question if field.field_name == "question" else check_answer
+    def _usable(cls, given: Any, field: ValidationInfo) -> Any:  # noqa: ANN401  # a text or turns
         try:
-            return check(text)
+            return _CHECKS[str(field.field_name)](given)
         except InputError as error:
             raise ValueError(str(error)) from error
 
     @property
     def material(self) -> str:
         """What the scene is about, in its own words."""
-        return " ".join((self.question, self.first_answer, self.situation))
+        before = [turn.content for turn in self.history] + [self.system] * bool(self.system)
+        return " ".join((self.question, self.first_answer, self.situation, *before))
 
     def name(self, role_id: str) -> str:
         """A role's display name."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scene.errors import InputError
-from scene.nouns import Kind
+from scene.nouns import Kind, Turn
 from scene.state import check_answer
 from scene.tables.chats import CHAT_COLUMNS, UnreadableCellError, first_said, parsed, with_input
 from scene.tables.rows import BadRow, read_table
@@ -54,6 +54,8 @@ class Question:
     Attributes:
         id: The one it came with, or one derived from its text.
         text: The question, cleaned; of any length, which whoever plays it has to judge.
+        history: What was said before it, checked.
+        system: The system prompt that it came with, checked.
         first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
         split: The part of its set that it belongs to, where a column `split` says so.
@@ -63,6 +65,8 @@ class Question:
 
     id: str
     text: str
+    history: tuple[Turn, ...] = ()
+    system: str = ""
     first_answer: str = ""
     kind: Kind | None = None
     split: str = field(default="", compare=False)

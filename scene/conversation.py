@@ -1,0 +1,126 @@
+"""The conversation that a question ends: read from messages, and as text to be quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Literal, Protocol
+
+from scene.errors import InputError
+from scene.nouns import Turn
+from scene.state import check_history, check_question, check_system
+from scene.tables.chats import Role, UnreadableCellError, content_of, role_of, text_of
+from scene.text import shortened
+
+_NAMES = {"user": "User", "assistant": "Assistant"}
+_LEFT_OUT = "[...]"
+_SHARES = 4
+"""Of a conversation that is shortened no turn takes more than one in so many parts."""
+
+
+class InContext(Protocol):
+    """What has a question that may come with what was said before: a state, a record, a row."""
+
+    @property
+    def history(self) -> Sequence[Turn]:
+        """The turns before the question, oldest first."""
+        ...
+
+    @property
+    def system(self) -> str:
+        """The system prompt, or empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A question and what was said before it, checked.
+
+    Attributes:
+        question: The question.
+        history: The turns before it, oldest first.
+        system: The system prompt, or empty.
+    """
+
+    question: str
+    history: tuple[Turn, ...] = ()
+    system: str = ""
+
+
+def read_messages(messages: Iterable[Any], system: str = "") -> Conversation:
+    """The conversation of messages, as OpenAI's, ShareGPT's and Gemini's chats have them.
+
+    What somebody says in several messages in a row is one turn, and several of the system at the beginning
+    are one prompt.
+
+    Args:
+        messages: The messages; the last one is the question.
+        system: A system prompt beside those that they begin with, put before them.
+
+    Raises:
+        InputError: One is no message or no text, is neither the user's nor the assistant's, or of the system
+            between the turns; the last one is not the user's; or there is too much of something.
+    """
+    said = [_said(number, message) for number, message in enumerate(messages, start=1)]
+    first = [text for role, text in takewhile(lambda one: one[0] == "system", said)]
+    turns: list[tuple[Literal["user", "assistant"], str]] = []
+    for number, (role, text) in enumerate(said[len(first) :], start=len(first) + 1):
+        if role == "system":
+            raise InputError(f"Message {number} is a system prompt; it has to stand before the turns.")
+        if turns and turns[-1][0] == role:
+            text = f"{turns.pop()[1]}\n\n{text}"
+        turns.append((role, text))
+    if not turns or turns[-1][0] != "user":
+        raise InputError("The last message has to be the user's, for it is the question.")
+    before = [Turn.model_construct(role=role, content=text) for role, text in turns[:-1]]
+    return Conversation(
+        check_question(turns[-1][1]),
+        tuple(check_history(before)),
+        check_system("\n\n".join(filter(None, (system, *first)))),
+    )
+
+
+def script(scene: InContext, most: int | None = None) -> str:
+    """What was said before a question, to be quoted; empty where nothing was.
+
+    Args:
+        scene: What has the question.
+        most: Characters to keep to, give or take: the newest turns then, each shortened, after the system
+            prompt.
+    """
+    share = None if most is None else most // _SHARES
+    opening = [f"System prompt: {_cut(scene.system, share)}"] if scene.system else []
+    left = None if most is None else most - sum(map(len, opening))
+    turns: list[str] = []
+    for turn in reversed(scene.history):
+        line = f"{_NAMES[turn.role]}: {_cut(turn.content, share)}"
+        if left is not None and (left := left - len(line)) < 0:
+            turns.append(_LEFT_OUT)
+            break
+        turns.append(line)
+    return "\n\n".join((*opening, *reversed(turns)))
+
+
+def whole_text(question: str, scene: InContext) -> str:
+    """All that a question says: its own text alone where nothing was said before it.
+
+    Questions of the same last words after other ones are not the same.
+    """
+    return "\n\n".join(filter(None, (script(scene), question)))
+
+
+def _cut(text: str, most: int | None) -> str:
+    return text if most is None else shortened(text, most)
+
+
+def _said(number: int, message: Any) -> tuple[Role, str]:  # noqa: ANN401  # whatever stands in a list
+    role = role_of(message)
+    if role is None:
+        raise InputError(
+            f"Message {number} is of nobody known; give each a role (system, user or assistant) and content."
+        )
+    try:
+        return role, text_of(content_of(message))
+    except UnreadableCellError as error:
+        raise InputError(f"Message {number} {error}.") from error

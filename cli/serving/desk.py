@@ -123,8 +123,9 @@ class Desk:
 
     def record_id(self, asked: Asked) -> str:
         """Id of the record of a request's scene; the completion's own id tells equal questions apart."""
+        said, model = asked.conversation, self._engine.identity
         return scene_id(
-            asked.question, "", asked.settings, self._engine.identity, digest(), question_id=asked.id
+            said.question, "", asked.settings, model, digest(), question_id=asked.id, context=said
         )
 
     async def _answer(self, asked: Asked, begin: Callable[[], None], tell: Tell | None) -> Answer:
@@ -147,7 +148,8 @@ class Desk:
         try:
             if self._rehearse != "always":
                 graph = build_first_look(EngineChatModel(engine=engine), looked=self._rehearse == "doubtful")
-                start = SceneInput(question=asked.question)
+                said = asked.conversation
+                start = SceneInput(question=said.question, history=[*said.history], system=said.system)
                 state, recorder = await unfold(graph, start, asked.settings)
                 if self._rehearse == "never" or is_clear(state):
                     cost = total_cost(recorder.costs(), 0.0)
@@ -172,8 +174,9 @@ class Desk:
     async def _played(self, player: Player, engine: Remembering, asked: Asked, tell: Tell | None) -> Answer:
         calls: list[ModelCall | NodeCost] = []
         told = _Told(tell) if asked.told_scene else None
-        key = self.record_id(asked)
-        job = Job(id=key, question=Question(id=asked.id, text=asked.question), settings=asked.settings)
+        key, said = self.record_id(asked), asked.conversation
+        question = Question(id=asked.id, text=said.question, history=said.history, system=said.system)
+        job = Job(id=key, question=question, settings=asked.settings)
         try:
             outcome = await player.play(job, calls.append, told.on_state if told is not None else None)
         except InputError as error:  # every scene would be refused, as by a server that asks for another key

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from scene.conversation import Conversation, read_messages
 from scene.errors import InputError
 from scene.record import NodeCost
 from scene.settings import MAX_ANSWER_TOKENS, SceneSettings
@@ -117,7 +118,7 @@ class Asked:
         id: Id of the completion.
         created: When it was asked, in seconds.
         model: The model's name.
-        question: What is asked.
+        conversation: What is asked, and what was said before.
         settings: How its scene is played.
         stop: The answer ends before the first of these.
         stream: Whether it is told in pieces.
@@ -128,7 +129,7 @@ class Asked:
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     model: str
-    question: str
+    conversation: Conversation
     settings: SceneSettings
     stop: tuple[str, ...] = ()
     stream: bool = False
@@ -173,7 +174,7 @@ class Asked:
                 )
         return cls(
             model=model,
-            question=_question(asked.messages),
+            conversation=_conversation(asked.messages),
             settings=_settings(asked, settings),
             stop=_stops(asked.stop),
             stream=bool(asked.stream),
@@ -201,23 +202,28 @@ def _settings(asked: _Body, settings: SceneSettings) -> SceneSettings:
 
 def _stops(stop: object) -> tuple[str, ...]:
     stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
-    if not isinstance(stops, list) or len(stops) > MAX_STOPS or not all(isinstance(s, str) and s for s in stops):
+    if (
+        not isinstance(stops, list)
+        or len(stops) > MAX_STOPS
+        or not all(isinstance(s, str) and s for s in stops)
+    ):
         raise RefusalError(400, f"stop takes up to {MAX_STOPS} texts with something in them.", param="stop")
     return tuple(stops)
 
 
-def _question(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What is asked."""
+def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:
+    """What is asked, and what was said before."""
     turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(messages)]
     last = f"messages[{len(turns) - 1}]"
     if turns[-1][0] != "user":
         raise RefusalError(400, "The last message must be from the user.", param=f"{last}.role")
-    if len(turns) > 1:
-        raise RefusalError(400, "Only a single question can be answered yet.", param="messages")
+    param = f"{last}.content"
     try:
-        return check_question(turns[-1][1])
+        check_question(turns[-1][1])
+        param = "messages"
+        return read_messages({"role": role, "content": text} for role, text in turns)
     except InputError as error:
-        raise RefusalError(400, str(error), param=f"{last}.content") from None
+        raise RefusalError(400, str(error), param=param) from None
 
 
 def _turn(message: Mapping[str, Any], place: str) -> tuple[str, str]:

@@ -36,10 +36,18 @@ class Serving:
 
     def __init__(self, url: str, desk: Desk, said: list[str]) -> None:
         self.url, self.desk, self.said = url, desk, said
+        self.clients: list[openai.AsyncOpenAI] = []
 
     def client(self, **options: Any) -> openai.AsyncOpenAI:
         """OpenAI's own, which asks once."""
-        return openai.AsyncOpenAI(**{"base_url": self.url, "api_key": "any", "max_retries": 0, **options})
+        given = {"base_url": self.url, "api_key": "any", "max_retries": 0, **options}
+        self.clients.append(openai.AsyncOpenAI(**given))
+        return self.clients[-1]
+
+    async def until(self, under_way: int) -> None:
+        """Wait until so many requests are being answered."""
+        while len(self.desk._under_way) != under_way:  # noqa: ASYNC110  # nobody is told
+            await asyncio.sleep(0)
 
     async def post(self, body: object = None, **options: Any) -> httpx.Response:
         """What is answered to a body of JSON, or to bytes."""
@@ -66,7 +74,9 @@ async def serving(
     server = Server(desk, build_app(desk, MODEL, key=key, loopback=loopback))
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        yield Serving(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", desk, said)
+        yield (one := Serving(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", desk, said))
+        for client in one.clients:
+            await client.close()
     finally:
         server.should_exit = True
         desk.close()

@@ -8,8 +8,8 @@ import pytest
 from langchain_openai import ChatOpenAI
 
 from cli.serving import app
-from graph.play import play
 from graph.build import build_graph
+from graph.play import play
 from inference.chat_model import EngineChatModel
 from scene.errors import EngineError
 from scene.export import Failure
@@ -60,6 +60,19 @@ async def test_a_scene_is_played_before_the_answer():
     assert answer.usage.completion_tokens == cost.completion_tokens
     assert answer.usage.total_tokens == cost.prompt_tokens + cost.completion_tokens
     assert not hasattr(choice.message, "reasoning_content")
+
+
+@pytest.mark.parametrize("rehearse", ["always", "doubtful"])
+async def test_a_conversation_is_rehearsed(rehearse):
+    engine, kept = player(safe="no"), Kept()
+    before = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello."}]
+    said = [*before, {"role": "assistant", "content": "Hi!"}, *QUESTION]
+    async with serving(engine, rehearse=rehearse, keep=kept) as server:
+        answer = await server.client().chat.completions.create(model=MODEL, messages=said)
+    (record,), (respond,) = kept, asked(engine, "respond")
+    assert [(m.role, m.content) for m in respond.messages] == [(m["role"], m["content"]) for m in said]
+    assert (record.system, [turn.content for turn in record.history]) == ("Be kind.", ["Hello.", "Hi!"])
+    assert answer.choices[0].message.content == record.answer
 
 
 async def test_a_stream_is_as_the_protocol_has_it():
@@ -126,6 +139,7 @@ async def test_langchain(stream):
             model=MODEL, base_url=server.url, api_key="any", streaming=stream, stream_usage=True
         )
         said = await chat.ainvoke([("user", QUESTION[0]["content"])])
+        await chat.root_async_client.close()
     assert said.text == expected.answer
     assert said.usage_metadata["total_tokens"] > 1000
     assert said.response_metadata["finish_reason"] == "stop"
@@ -222,8 +236,7 @@ async def test_scenes_take_turns_and_a_full_queue_is_said():
     async with serving(engine, scenes=1, queue=1) as server:
         both = [asyncio.create_task(server.post(ASKED)) for _ in range(2)]
         await engine.asked.wait()
-        while len(server.desk._under_way) < 2:
-            await asyncio.sleep(0)
+        await server.until(under_way=2)
         refused = await server.post(ASKED)
         assert len(asked(engine, "respond")) == 1
         engine.let.set()
@@ -242,8 +255,7 @@ async def test_a_client_that_goes_away_takes_its_scene_with_it(stream, rehearse)
         await engine.asked.wait()
         client.cancel()
         await engine.withdrawn.wait()
-        while server.desk._under_way:
-            await asyncio.sleep(0)
+        await server.until(under_way=0)
         engine.let.set()
         assert (await server.post(ASKED)).status_code == 200
     assert "the client went away" in server.said[0]

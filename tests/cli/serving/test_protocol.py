@@ -58,6 +58,8 @@ CALL = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "
             "messages[0].tool_calls",
         ),
         ({"messages": [{"role": "assistant", "audio": {"id": "1"}}]}, "messages[0].audio"),
+        ({"messages": [*QUESTION, {"role": "system", "content": "Be kind."}, *QUESTION]}, "messages"),
+        ({"messages": [*QUESTION, {"role": "assistant", "content": ""}, *QUESTION]}, "messages"),
         ({"n": 2}, "n"),
         ({"n": 0}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
@@ -117,7 +119,23 @@ def test_refused_by_name(fields, param):
 )
 def test_what_changes_nothing_is_passed_over(fields):
     plain, asked = read(), read(**fields)
-    assert (asked.question, asked.settings, asked.stop) == (plain.question, plain.settings, ())
+    assert (asked.conversation, asked.settings, asked.stop) == (plain.conversation, plain.settings, ())
+
+
+def test_a_conversation_is_heard():
+    said = read(
+        messages=[
+            {"role": "developer", "content": "Be kind."},
+            {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+            {"role": "user", "content": "Hello."},
+            {"role": "assistant", "content": "Hi!", "reasoning_content": "Who is it?", "tool_calls": []},
+            {"role": "user", "content": [{"type": "text", "text": "It's me."}]},
+            {"role": "assistant", "content": None, "refusal": "I can't."},
+            *QUESTION,
+        ]
+    ).conversation
+    assert (said.system, said.question) == ("Be kind.\n\nBe brief.", QUESTION[0]["content"])
+    assert [turn.content for turn in said.history] == ["Hello.", "Hi!", "It's me.", "I can't."]
 
 
 def test_settings_are_heard():

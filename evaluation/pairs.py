@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evaluation.records import Answer
 from evaluation.store import ANSWERS
+from scene.conversation import whole_text
 from scene.errors import InputError
 from scene.tables.chats import CHAT_COLUMNS
 from scene.tables.nouns import read_nouns
@@ -94,7 +95,8 @@ def _of_file(path: Path) -> Mapping[str, _Said]:
     if asked.malformed:
         raise InputError(f"{path}, {asked.malformed[0]}; mend the row, or take it out.")
     for question in asked.questions:
-        if question.text in found:
+        asked_for = whole_text(question.text, question)
+        if asked_for in found:
             raise InputError(f"{path}, {question.place} answers a question again; leave one answer to each.")
-        found[question.text] = _Said(question.first_answer, id=question.id)
+        found[asked_for] = _Said(question.first_answer, id=question.id)
     return found

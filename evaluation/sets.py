@@ -22,7 +22,6 @@ REFERENCE = "reference"
 """Column of reference answers in a set of the user's own."""
 
 _NAME = re.compile(r"[\w.-]+")
-_FIRST_TURN = re.compile(r"\s*Human:(.*?)(?:\n[^\S\n]*Assistant:|\Z)", re.DOTALL)
 
 
 class _Form(BaseModel):
@@ -259,7 +258,7 @@ def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[
             Item(
                 set=name,
                 id=question.id if times == 1 else f"{question.id}-{times}",
-                question=question.text,
+                question=question.opening,
                 kind=kind or question.kind,
                 reference=question.first_answer,
             )
@@ -268,10 +267,8 @@ def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[
 
 
 def _first_turns(questions: Sequence[Question]) -> list[Question]:
-    """What is said first in dialogues written as "Human: ... Assistant: ...", each once."""
+    """What is said first in dialogues, each once."""
     found: dict[str, Question] = {}
-    for question in questions:
-        turn = _FIRST_TURN.match(question.text)
-        if turn is not None and (text := turn[1].strip()):
-            found.setdefault(text, Question(id=question.id, text=text, kind=question.kind))
+    for one in questions:
+        found.setdefault(one.opening, Question(id=one.id, text=one.opening, kind=one.kind))
     return list(found.values())

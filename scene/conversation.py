@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from scene.errors import InputError
 from scene.nouns import Turn
-from scene.state import check_history, check_question, check_system
+from scene.state import check_history, check_system
 from scene.tables.chats import Role, UnreadableCellError, content_of, role_of, text_of
 from scene.text import shortened
 
@@ -35,10 +35,10 @@ class InContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A question and what was said before it, checked.
+    """A question and what was said before it, which is checked.
 
     Attributes:
-        question: The question.
+        question: The question, as it was put.
         history: The turns before it, oldest first.
         system: The system prompt, or empty.
     """
@@ -51,18 +51,31 @@ class Conversation:
 def read_messages(messages: Iterable[Any], system: str = "") -> Conversation:
     """The conversation of messages, as OpenAI's, ShareGPT's and Gemini's chats have them.
 
-    What somebody says in several messages in a row is one turn, and several of the system at the beginning
-    are one prompt.
-
     Args:
         messages: The messages; the last one is the question.
         system: A system prompt beside those that they begin with, put before them.
 
     Raises:
-        InputError: One is no message or no text, is neither the user's nor the assistant's, or of the system
-            between the turns; the last one is not the user's; or there is too much of something.
+        InputError: One is no message, has no text, or is of somebody else than the system, the user and the
+            assistant; or they make no conversation.
     """
-    said = [_said(number, message) for number, message in enumerate(messages, start=1)]
+    return conversation_of([_said(n, message) for n, message in enumerate(messages, start=1)], system)
+
+
+def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conversation:
+    """The conversation that ends with a question.
+
+    What somebody says several times in a row is one turn, and what the system says at the beginning is one
+    prompt.
+
+    Args:
+        said: Who says what.
+        system: A system prompt beside those that it begins with, put before them.
+
+    Raises:
+        InputError: The system speaks between the turns, the last one is not the user's, or there is too much
+            of something.
+    """
     first = [text for role, text in takewhile(lambda one: one[0] == "system", said)]
     turns: list[tuple[Literal["user", "assistant"], str]] = []
     for number, (role, text) in enumerate(said[len(first) :], start=len(first) + 1):
@@ -75,7 +88,7 @@ def read_messages(messages: Iterable[Any], system: str = "") -> Conversation:
         raise InputError("The last message has to be the user's, for it is the question.")
     before = [Turn.model_construct(role=role, content=text) for role, text in turns[:-1]]
     return Conversation(
-        check_question(turns[-1][1]),
+        turns[-1][1],
         tuple(check_history(before)),
         check_system("\n\n".join(filter(None, (system, *first)))),
     )

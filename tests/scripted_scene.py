@@ -10,7 +10,7 @@ from inference.chat_model import EngineChatModel
 from inference.engine import GenerationRequest
 from inference.scripted import Likelihoods, ScriptedEngine
 from nodes.foresight import DECLINES, HELPS
-from prompts.loader import TAGS
+from prompts.loader import CONVERSATION, TAGS
 from scene.errors import EngineError
 
 NAMES = (
@@ -65,6 +65,8 @@ def _wording(name: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", prompts.load(name).user)
     for place, part in enumerate(parts):
         quoted = rf"<{part}>\n.*\n</{part}>" if part in TAGS else ".*"
+        if part == "question":  # what was said before it may be quoted too
+            quoted = rf"(?:<{CONVERSATION}>\n.*\n</{CONVERSATION}>\n\n)?{quoted}"
         parts[place] = quoted if place % 2 else re.escape(part)
     return re.compile("".join(parts), re.DOTALL)
 

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -16,6 +17,7 @@ ROLES: dict[str, Role] = {
     "user": "user",
     "human": "user",
     "assistant": "assistant",
+    "ai": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
     "model": "assistant",
@@ -28,6 +30,8 @@ CHAT_COLUMNS = ("turns", "messages", "conversations", "conversation", "contents"
 _CONTENTS = ("content", "value", "parts")
 _TEXT_PARTS = ("text", "input_text", "output_text", None)
 _CHAT_TEXT = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:\s*["']""")
+_TRANSCRIPT = re.compile(r"\s*Human:.*?^[^\S\n]*Assistant:", re.DOTALL | re.MULTILINE)
+_SPEAKER = re.compile(r"^[^\S\n]*(Human|Assistant):", re.MULTILINE)
 _MORE_TEXT = re.compile(r"\]\s*[^\s\]}][^\]]*\Z")
 
 
@@ -36,8 +40,16 @@ class UnreadableCellError(Exception):
 
 
 def parsed(cell: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
-    """The list or object that a text stands for, in JSON or as Python prints it (pandas does), or itself."""
-    if not isinstance(cell, str) or not cell.lstrip().startswith(("[", "{")):
+    """The list or object that a text stands for, or the text itself.
+
+    That is JSON, what Python prints (pandas does), or a dialogue of "Human:" and "Assistant:" as HH has them.
+    """
+    if not isinstance(cell, str):
+        return cell
+    if _TRANSCRIPT.match(cell):
+        _, *said = _SPEAKER.split(cell)
+        return [{"from": who, "value": text} for who, text in zip(said[::2], said[1::2], strict=True)]
+    if not cell.lstrip().startswith(("[", "{")):
         return cell
     try:
         return json.loads(cell)
@@ -71,8 +83,10 @@ def chat_in(cell: Any, *, always: bool = False) -> list[Any] | None:  # noqa: AN
     return None
 
 
-def first_said(role: Role, cell: Any, *, always: bool = False) -> str:  # noqa: ANN401
-    """What somebody says first in a chat, or the text of a cell that is none; see `chat_in`.
+def said_in(cell: Any, *, always: bool = False) -> list[tuple[Role, str]] | str:  # noqa: ANN401
+    """Who says what in a chat, or the text of a cell that is none; see `chat_in`.
+
+    Messages of somebody else, such as a tool, are left out.
 
     Raises:
         UnreadableCellError: Nobody can say.
@@ -81,10 +95,22 @@ def first_said(role: Role, cell: Any, *, always: bool = False) -> str:  # noqa: 
     found = cell if chat is None else chat
     if chat is None or not any(map(_is_message, chat)):
         return text_of(found[0] if isinstance(found, list) and found and isinstance(found[0], str) else found)
-    said = [content_of(message) for message in chat if role_of(message) == role]
-    if not said:
-        raise UnreadableCellError(f"is a chat without a message of the {role}")
-    return text_of(said[0])
+    return [(role, text_of(content_of(message))) for message in chat if (role := role_of(message))]
+
+
+def answer_in(cell: Any) -> str:  # noqa: ANN401
+    """What the assistant answers to the last that the user says in a chat, or the text of a cell.
+
+    Raises:
+        UnreadableCellError: Nobody can say.
+    """
+    said = said_in(cell)
+    if isinstance(said, str):
+        return said
+    after = list(takewhile(lambda one: one[0] == "assistant", reversed(said)))
+    if not after:
+        raise UnreadableCellError("is a chat that ends without an answer of the assistant")
+    return "\n\n".join(text for _, text in reversed(after))
 
 
 def role_of(message: Any) -> Role | None:  # noqa: ANN401

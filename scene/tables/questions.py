@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scene.conversation import Conversation, InContext, conversation_of, whole_text
 from scene.errors import InputError
 from scene.nouns import Kind, Turn
 from scene.state import check_answer
-from scene.tables.chats import CHAT_COLUMNS, UnreadableCellError, first_said, parsed, with_input
+from scene.tables.chats import (
+    CHAT_COLUMNS,
+    Role,
+    UnreadableCellError,
+    answer_in,
+    parsed,
+    said_in,
+    text_of,
+    with_input,
+)
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
@@ -27,6 +37,10 @@ QUESTION_COLUMNS = (
 """Where a question is looked for, in this order, unless a column is named."""
 
 ID_COLUMNS = ("id", "question_id", "uid", "qid", "custom_id")
+SYSTEM_PROMPT_COLUMN, SYSTEM_COLUMN, HISTORY_COLUMN = "system_prompt", "system", "history"
+"""What came before a question: the last two beside an instruction, as Alpaca's rows have them, the second
+beside a chat too, as in ShareGPT's rows and Anthropic's requests. In other tables they may hold anything."""
+
 REQUEST_COLUMNS = ("body", "params")
 """What a line of a batch for a server's API has its request in, which is looked into like a row."""
 
@@ -73,6 +87,11 @@ class Question:
     style: str = field(default="", compare=False)
     place: str = field(default="", compare=False)
 
+    @property
+    def opening(self) -> str:
+        """What the user said first: the question where nothing was said before it."""
+        return next((turn.content for turn in self.history if turn.role == "user"), self.text)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
@@ -98,7 +117,8 @@ class QuestionSet:
     Attributes:
         questions: The questions, in their order.
         malformed: Rows that can't be used.
-        repeated: Rows that say again what an earlier one said: same id, question and first answer.
+        repeated: Rows that say again what an earlier one said: same id, question, turns before it, system
+            prompt and first answer.
     """
 
     questions: list[Question] = field(default_factory=list)
@@ -134,7 +154,7 @@ def read_questions(
     """
     columns = columns or Columns()
     found = QuestionSet()
-    places: dict[tuple[str, str, str], str] = {}
+    places: dict[Question, str] = {}
     missing = {name for name in (columns.question, columns.answer, columns.kind_column) if name is not None}
     seen: dict[str, None] = {}
     for row in read_table(source, subset=subset, split=split, data_dir=data_dir):
@@ -153,7 +173,7 @@ def read_questions(
         except _UnusableRowError as error:
             found.malformed.append(BadRow(row.place, str(error)))
             continue
-        said = (question.id, question.text, question.first_answer)
+        said = replace(question, kind=None)
         if said in places:
             found.repeated.append(BadRow(row.place, f"it repeats {places[said]}"))
         else:
@@ -167,9 +187,15 @@ def read_questions(
     return found
 
 
-def question_id(text: str) -> str:
-    """The id of a question that came without one."""
-    return f"q{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def question_id(text: str, context: InContext | None = None) -> str:
+    """The id of a question that came without one.
+
+    Args:
+        text: The question.
+        context: Has what was said before it, if anything was.
+    """
+    said = text if context is None else whole_text(text, context)
+    return f"q{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
 def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
@@ -177,12 +203,15 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     for request in (parsed(values.get(name)) for name in REQUEST_COLUMNS):
         values = {**request, **values} if isinstance(request, Mapping) else values
     values |= cells  # a column that was named is found as it is spelled
-    text = clean(_text(values, columns))
+    asked = _asked(values, columns)
+    text = clean(asked.question)
     if not text:
         raise _UnusableRowError("its question is empty")
     return Question(
-        id=_id(values) or question_id(text),
+        id=_id(values) or question_id(text, asked),
         text=text,
+        history=asked.history,
+        system=asked.system,
         first_answer=_answer(values.get(columns.answer)) if columns.answer else "",
         kind=_kind(values, columns),
         split=one_line(str(values.get(SPLIT_COLUMN) or "")),
@@ -190,32 +219,69 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     )
 
 
-def _text(values: Mapping[str, Any], columns: Columns) -> str:
-    """The question as it stands in the row; Alpaca's `input` belongs to its `instruction`."""
-    if columns.question is not None:
-        return _asked(values.get(columns.question), columns.question)
-    for name in QUESTION_COLUMNS:
-        if values.get(name):
-            text = _asked(values[name], name)
-            return with_input(text, values) if name == "instruction" else text
-    raise _UnusableRowError("it has no question")
+def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
+    """The question of a row, and what was said before it; Alpaca's `input` belongs to its `instruction`.
 
-
-def _asked(cell: Any, column: str) -> str:  # noqa: ANN401  # whatever stands in a cell
+    The last that the user says in a chat is the question, whatever comes after it.
+    """
+    column = columns.question or next((name for name in QUESTION_COLUMNS if values.get(name)), None)
+    if column is None:
+        raise _UnusableRowError("it has no question")
+    said = _said(values.get(column), column)
+    systems = [
+        SYSTEM_PROMPT_COLUMN,
+        *[SYSTEM_COLUMN] * (column == "instruction" or not isinstance(said, str)),
+    ]
+    if isinstance(said, str):
+        alpaca = column == "instruction" and columns.question is None
+        before = _pairs(values.get(HISTORY_COLUMN)) if alpaca else []
+        said = [*before, ("user", with_input(said, values) if alpaca else said)]
+    while said and said[-1][0] != "user":
+        said.pop()
+    if not said:
+        raise _UnusableRowError(f"column {column!r} is a chat without a message of the user")
+    *turns, last = said
+    system = next((clean(text) for name in systems if isinstance(text := values.get(name), str)), "")
     try:
-        return first_said("user", cell, always=column.strip().casefold() in CHAT_COLUMNS)
+        return conversation_of([*(turn for turn in turns if clean(turn[1])), last], system)
+    except InputError as error:
+        raise _UnusableRowError(_clause(error)) from error
+
+
+def _said(cell: Any, column: str) -> list[tuple[Role, str]] | str:  # noqa: ANN401  # whatever stands in a cell
+    try:
+        return said_in(cell, always=column.strip().casefold() in CHAT_COLUMNS)
     except UnreadableCellError as error:
         raise _UnusableRowError(f"column {column!r} {error}") from error
 
 
+def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401
+    """The instructions and answers before an instruction, as LLaMA-Factory's rows have them."""
+    pairs = parsed(cell) or []
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise _UnusableRowError(f"column {HISTORY_COLUMN!r} is no list of pairs of what was said")
+    try:
+        return [
+            (role, text_of(text))
+            for pair in pairs
+            for role, text in zip(("user", "assistant"), pair, strict=True)
+        ]
+    except UnreadableCellError as error:
+        raise _UnusableRowError(f"column {HISTORY_COLUMN!r} {error}") from error
+
+
 def _answer(cell: Any) -> str:  # noqa: ANN401
     try:
-        return check_answer(first_said("assistant", cell))
+        return check_answer(answer_in(cell))
     except UnreadableCellError as error:
         raise _UnusableRowError(f"its first answer {error}") from error
     except InputError as error:
-        said = str(error).rstrip(".")
-        raise _UnusableRowError(said[0].lower() + said[1:]) from error
+        raise _UnusableRowError(_clause(error)) from error
+
+
+def _clause(error: InputError) -> str:
+    said = str(error).rstrip(".")
+    return said[0].lower() + said[1:]
 
 
 def _id(values: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Questions found in rows of every make: column, id, kind, first answer."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene.errors import InputError
-from scene.tables.questions import Columns, Question, QuestionSet, read_questions
+from scene.nouns import Turn
+from scene.tables.questions import Columns, Question, QuestionSet, question_id, read_questions
 
 
 def read(folder: Path, *rows: object, **columns) -> QuestionSet:
@@ -258,3 +260,83 @@ def test_development_sets_work_as_they_are(question_sets, name, rows):
 def test_kinds_of_a_development_set(question_sets):
     found = read_questions(str(question_sets / "xstest_prompts.csv"), Columns(kind_column="label"))
     assert {question.kind for question in found.questions} == {"harmful", "helpful"}
+
+
+def turns(*texts: str) -> tuple[Turn, ...]:
+    return tuple(Turn(role=("user", "assistant")[n % 2], content=text) for n, text in enumerate(texts))
+
+
+CHAT = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Hi?"},
+    {"role": "assistant", "content": "Hello."},
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So."},
+]
+SHAREGPT = [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Hello."}]
+WHY = {"from": "human", "value": "Why?"}
+
+
+@pytest.mark.parametrize(
+    ("row", "history", "system"),
+    [
+        ({"messages": CHAT}, turns("Hi?", "Hello."), "Be kind."),
+        ({"messages": json.dumps(CHAT[:4])}, turns("Hi?", "Hello."), "Be kind."),
+        ({"messages": CHAT[1:4], "system": "Be kind."}, turns("Hi?", "Hello."), "Be kind."),
+        ({"messages": CHAT[:4], "system_prompt": "Rhyme."}, turns("Hi?", "Hello."), "Rhyme.\n\nBe kind."),
+        ({"conversations": [*SHAREGPT, WHY]}, turns("Hi?", "Hello."), ""),
+        ({"conversations": [SHAREGPT[1], WHY]}, (Turn(role="assistant", content="Hello."),), ""),
+        ({"instruction": "Why?", "history": [["Hi?", "Hello."]], "system": "A"}, turns("Hi?", "Hello."), "A"),
+        ({"instruction": "Why?", "history": "[]"}, (), ""),
+        ({"question": "Why?", "system": "vanilla", "history": "long"}, (), ""),
+        ({"question": "Why?", "system_prompt": "A"}, (), "A"),
+        ({"params": {"system": "A", "messages": CHAT[1:4]}}, turns("Hi?", "Hello."), "A"),
+        (
+            {"prompt": "\n\nHuman: Hi?\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant: So."},
+            turns("Hi?", "Hello."),
+            "",
+        ),
+    ],
+)
+def test_what_was_said_before_a_question_is_kept(tmp_path, row, history, system):
+    question = only(read(tmp_path, row))
+    assert (question.text, question.history, question.system) == ("Why?", history, system)
+    assert (question.id == question_id("Why?")) == (not history and not system)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"messages": [*CHAT[:2], CHAT[0], CHAT[3]]}, "message 3 is a system prompt; it has to stand before"),
+        ({"messages": [*CHAT[1:3] * 33, CHAT[3]]}, "there are 66 turns before the question; at most 64"),
+        (
+            {"messages": [{"role": "user", "content": "x" * 64_001}, CHAT[2], CHAT[3]]},
+            "the conversation before the question has 64,007 characters; at most 64,000",
+        ),
+        ({"question": "Why?", "system_prompt": "x" * 16_001}, "the system prompt has 16,001 characters"),
+        ({"instruction": "Why?", "history": "Hi?"}, "column 'history' is no list of pairs"),
+        ({"instruction": "Why?", "history": [["Hi?", 3]]}, "column 'history' is not text"),
+    ],
+)
+def test_a_conversation_that_can_not_be_played_has_its_reason(tmp_path, row, why):
+    with pytest.raises(InputError, match=re.escape(why)):
+        read(tmp_path, row)
+
+
+def test_what_one_says_in_a_row_is_one_turn(tmp_path):
+    question = only(read(tmp_path, {"conversations": [SHAREGPT[0], {"from": "gpt", "value": " "}, WHY]}))
+    assert (question.text, question.history) == ("Hi?\n\nWhy?", ())
+
+
+def test_the_same_question_after_other_turns_is_no_repetition(tmp_path):
+    found = read(
+        tmp_path, {"id": 1, "messages": CHAT}, {"id": 1, "question": "Why?"}, {"id": 1, "messages": CHAT}
+    )
+    assert [bool(question.history) for question in found.questions] == [True, False]
+    assert list(map(str, found.repeated)) == ["line 3: it repeats line 1"]
+
+
+def test_the_first_answer_of_a_chat_is_the_one_to_its_question(tmp_path):
+    assert only(read(tmp_path, {"messages": CHAT}, answer="messages")).first_answer == "So."
+    with pytest.raises(InputError, match="its first answer is a chat that ends without an answer"):
+        read(tmp_path, {"messages": CHAT[:4]}, answer="messages")

@@ -163,7 +163,7 @@ async def _answered(desk: Desk, asked: Asked, request: Request) -> Response:
     begun = asyncio.Event()
     answering = desk.take(asked, begin=begun.set, tell=told.put_nowait)
     answering.add_done_callback(lambda _: told.put_nowait(None))
-    beside = [asyncio.create_task(_gone(request))]
+    beside: list[asyncio.Task[Any]] = [asyncio.create_task(_gone(request))]
     if asked.stream:
         beside.append(asyncio.create_task(begun.wait()))
     streaming = False

@@ -130,7 +130,7 @@ class Desk:
 
     async def _answer(self, asked: Asked, begin: Callable[[], None], tell: Tell | None) -> Answer:
         started = time.monotonic()
-        said = "the client went away" if not self._closed else "the server stopped"
+        said = "failed"
         try:
             answer = await self._answered(asked, begin, tell)
             said = f"scene {answer.record_id}" if answer.record_id else "without a scene"
@@ -138,6 +138,9 @@ class Desk:
             return answer
         except RefusalError as refusal:
             said = f"failed: {refusal}"
+            raise
+        except asyncio.CancelledError:
+            said = "the server stopped" if self._closed else "the client went away"
             raise
         finally:
             self._say(f"{asked.id}: {said}, {time.monotonic() - started:.1f} s")

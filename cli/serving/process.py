@@ -23,7 +23,6 @@ from cli.work.loading import close_or_leave, loaded
 from graph.plan import check_unchanged, new_manifest
 from graph.player import Player
 from graph.store import ExportStore
-from inference.engine import Engine
 from inference.environment import PREFIX, setting
 from scene.errors import ExportError, InputError
 from scene.settings import SceneSettings
@@ -64,10 +63,21 @@ def run_server(options: Options) -> None:
     key, console, loopback = _key(options.host), plain_console(stderr=True), is_loopback(options.host)
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(options.host, options.port))
-        store = None if options.out is None else stack.enter_context(ExportStore(options.out))
+        store = None if options.out is None else stack.enter_context(_opened(options.out))
         engine = stack.enter_context(loaded(options.model, console))
         if store is not None:
-            _begin(store, options, engine)
+            manifest = new_manifest(
+                SOURCE,
+                QuestionSet(),
+                0,
+                options.settings,
+                engine.identity,
+                kind=None,
+                keep_calls=True,
+                structured=options.model.structured,
+            )
+            check_unchanged(store.manifest, manifest, store.folder)
+            store.begin(manifest)
         desk = Desk(
             engine,
             options.settings,
@@ -172,23 +182,14 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _begin(store: ExportStore, options: Options, engine: Engine) -> None:
-    """Open a folder for records.
+def _opened(folder: Path) -> ExportStore:
+    """A folder for records.
 
     Raises:
-        ExportError: It holds others.
+        ExportError: It holds those of an export.
     """
+    store = ExportStore(folder)
     if store.manifest is not None and store.manifest.source != SOURCE:
-        raise ExportError(f"{store.folder} holds an export of {store.manifest.source}; give another --out.")
-    manifest = new_manifest(
-        SOURCE,
-        QuestionSet(questions=(), malformed=(), repeated=()),
-        0,
-        options.settings,
-        engine.identity,
-        kind=None,
-        keep_calls=True,
-        structured=options.model.structured,
-    )
-    check_unchanged(store.manifest, manifest, store.folder)
-    store.begin(manifest)
+        store.close()
+        raise ExportError(f"{folder} holds an export of {store.manifest.source}; give another --out.")
+    return store

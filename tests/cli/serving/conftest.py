@@ -73,11 +73,12 @@ async def serving(
     listening = socket.create_server(("127.0.0.1", 0))
     server = Server(desk, build_app(desk, MODEL, key=key, loopback=loopback))
     running = asyncio.create_task(server.serve(sockets=[listening]))
+    one = Serving(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", desk, said)
     try:
-        yield (one := Serving(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", desk, said))
+        yield one
+    finally:
         for client in one.clients:
             await client.close()
-    finally:
         server.should_exit = True
         desk.close()
         await running

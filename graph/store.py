@@ -141,8 +141,11 @@ class ExportStore:
     def counts(self) -> Counts:
         """Where the questions stand."""
         assert self.manifest is not None
-        done, failed = len(self.contents.done), len(self.contents.failed)
-        questions = max(self.manifest.counts.questions, done + failed)  # a server's grow
+        questions, done, failed = (
+            self.manifest.counts.questions,
+            len(self.contents.done),
+            len(self.contents.failed),
+        )
         return Counts(
             questions=questions,
             done=done,
@@ -189,6 +192,7 @@ class ExportStore:
                 return
             records = [outcome for outcome in batch if isinstance(outcome, SceneRecord)]
             failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
+            self._expect({outcome.id for outcome in batch})
             try:
                 self._append(SCENES, [record.to_json() for record in records])
                 self._count_scenes(records)
@@ -199,6 +203,15 @@ class ExportStore:
                 raise self._broken from error
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
                 self._write_manifest("running")
+
+    def _expect(self, ids: set[str]) -> None:
+        """Count questions that were not known before, as a server's are not; the manifest has them first."""
+        counts = self.counts()
+        if (more := len(ids - self.contents.done - self.contents.failed.keys()) - counts.pending) > 0:
+            grown = {"questions": counts.questions + more, "pending": counts.pending + more}
+            assert self.manifest is not None
+            self.manifest = self.manifest.model_copy(update={"counts": counts.model_copy(update=grown)})
+            self._write_manifest("running")
 
     def _append(self, name: str, lines: list[str]) -> None:
         if lines:

@@ -161,18 +161,24 @@ class Desk:
             async with self._stage:
                 return await self._played(player, engine, asked, tell)
         except EngineError as error:
-            if not isinstance(error, EngineGoneError):
-                try:
-                    await player.expect_life(f"The engine died. {error}")
-                except EngineGoneError as gone:
-                    self.gone = gone
-            else:
-                self.gone = error
-            raise RefusalError(503, str(self.gone or error)) from error
+            raise await self._failed(player, error) from error
         except ExportError as error:
             raise RefusalError(500, str(error), headers=NO_RETRY) from error
         except SCENE_FAULTS as error:
             raise _refusal(type(error).__name__, str(error)) from error
+
+    async def _failed(self, player: Player, error: EngineError) -> RefusalError:
+        """What is said of an engine that failed, once it is known whether it goes on."""
+        if not isinstance(error, EngineGoneError):
+            try:
+                await player.expect_life(f"The engine died. {error}")
+            except (EngineGoneError, InputError) as reason:
+                if isinstance(reason, InputError):
+                    return RefusalError(503, str(reason), headers=NO_RETRY)
+                error = reason
+        if isinstance(error, EngineGoneError):
+            self.gone = error
+        return RefusalError(503, str(error), headers=NO_RETRY if self.gone else None)
 
     async def _played(self, player: Player, engine: Remembering, asked: Asked, tell: Tell | None) -> Answer:
         calls: list[ModelCall | NodeCost] = []

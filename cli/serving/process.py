@@ -69,7 +69,7 @@ def run_server(options: Options) -> None:
             manifest = new_manifest(
                 SOURCE,
                 QuestionSet(),
-                0,
+                len(store.contents.done) + len(store.contents.failed),
                 options.settings,
                 engine.identity,
                 kind=None,
@@ -139,7 +139,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Look around, ten times a second."""
-        self.should_exit |= self._desk.gone is not None
+        if self._desk.gone is not None:
+            self.should_exit = True
+            self._desk.close()
         return await super().on_tick(counter)
 
 

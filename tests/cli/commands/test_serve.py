@@ -89,6 +89,7 @@ def test_records_are_kept_and_added_to(commands, monopolylogue, tmp_path):
         with commands.process("tests.cli.child", *words) as process:
             answer = post(listening(process))
             ids.append(answer.headers["x-monopolylogue-record"])
+            assert len([*Export(folder).scenes()]) == len(ids)  # while it runs
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=30) == 0
             _, err = process.communicate()

@@ -97,13 +97,12 @@ NoStructured = Annotated[
     ),
 ]
 
-Questions = Annotated[
-    str,
-    typer.Argument(
-        metavar="QUESTIONS",
-        help="JSON Lines, CSV, Parquet or text file, a folder of them, or a folder or hub id for `datasets`.",
-    ),
-]
+_QUESTIONS = typer.Argument(
+    metavar="QUESTIONS",
+    help="JSON Lines, CSV, Parquet or text file, a folder of them, or a folder or hub id for `datasets`.",
+)
+Questions = Annotated[str, _QUESTIONS]
+QuestionsOrMessages = Annotated[str | None, _QUESTIONS]
 QuestionColumn = Annotated[
     str | None,
     typer.Option(

@@ -5,20 +5,32 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.options import SCENE
+from scene.conversation import Conversation, read_messages
 from scene.errors import InputError
 from scene.state import check_answer, check_question
+from scene.tables.chats import parsed
+from scene.tables.dialect import encoding_of
 
 MAX_STDIN_BYTES = 1_000_000
 """How much of standard input is read: enough to tell that it is too long, whatever its characters."""
 
-Question = Annotated[
-    str, typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.")
+_QUESTION = typer.Argument(metavar="QUESTION", help="The question; - reads it from standard input.")
+Question = Annotated[str, _QUESTION]
+QuestionOrMessages = Annotated[str | None, _QUESTION]
+Messages = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A conversation instead that ends with the question, as JSON messages; - reads standard input.",
+    ),
 ]
 Answer = Annotated[
     str | None,
@@ -46,6 +58,50 @@ def read_question(question: str) -> str:
         InputError: It is empty, too long, or not UTF-8.
     """
     return check_question(_stdin_text() if question == "-" else question)
+
+
+def read_asked(question: str | None, messages: Path | None) -> Conversation:
+    """The question, with what was said before it where it is the last of some messages.
+
+    Raises:
+        InputError: Neither or both were given, or what was given can't be used.
+    """
+    if question is not None and messages is not None:
+        raise InputError("Give the question or --messages, which has it as its last message; not both.")
+    if messages is not None:
+        return _conversation(messages)
+    if question is None:
+        raise InputError("There is no question; give one, or a conversation with --messages FILE.")
+    return Conversation(read_question(question))
+
+
+def _conversation(path: Path) -> Conversation:
+    """The conversation of a file: a list of messages, or an object that has one, as a request does."""
+    given = parsed(_text_of(path).strip())
+    system = given.get("system") if isinstance(given, dict) else None
+    messages = given.get("messages") if isinstance(given, dict) else given
+    if not isinstance(messages, list) or not isinstance(system or "", str):
+        raise InputError(
+            f'{path} holds no messages; write them as JSON: [{{"role": "user", "content": "..."}}].'
+        )
+    try:
+        found = read_messages(messages, system or "")
+        return replace(found, question=check_question(found.question))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _text_of(path: Path) -> str:
+    if str(path) == "-":
+        return _stdin_text()
+    try:
+        if path.stat().st_size > MAX_STDIN_BYTES:
+            raise InputError(f"{path} holds more than {MAX_STDIN_BYTES:,} bytes; give one conversation.")
+        return path.read_text(encoding=encoding_of(path))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; convert it first.") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror or error}).") from error
 
 
 def read_answer(answer: str | None) -> str:

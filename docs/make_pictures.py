@@ -44,7 +44,7 @@ def terminal(record: SceneRecord) -> str:
         emoji=False,
     )
     view = SceneView(console)
-    view.question(record.question)
+    view.question(record)
     view.first_answer(record.first_answer)
     view.opening(record)
     consequences = {consequence.event: consequence for consequence in record.consequences}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from inference.loading import load_engine
+from scene.conversation import Conversation, said_before
 from scene.errors import UnusableAdapterError
 from scene.files import replace_file
 from scene.text import shortened
@@ -79,7 +81,7 @@ def check_answers(folder: Path) -> list[Answer]:
 
 async def ask(
     engine: Engine,
-    questions: tuple[str, ...],
+    questions: Sequence[str | Conversation],
     max_tokens: int = MAX_TOKENS,
     *,
     think_tokens: int = 0,
@@ -87,18 +89,19 @@ async def ask(
     seed: int = 0,
 ) -> list[Answer]:
     """What a model answers to questions, all at once; greedily unless there is a temperature."""
+    asked = [Conversation(one) if isinstance(one, str) else one for one in questions]
     requests = [
         GenerationRequest(
-            messages=(ChatMessage("user", question),),
+            messages=(*(ChatMessage(*said) for said in said_before(one)), ChatMessage("user", one.question)),
             max_tokens=max_tokens,
             think_tokens=think_tokens,
             temperature=temperature,
             seed=seed,
         )
-        for question in questions
+        for one in asked
     ]
     completions = await asyncio.gather(*map(engine.generate, requests))
     return [
-        Answer(question, completion.text, completion.finish_reason == "stop")
-        for question, completion in zip(questions, completions, strict=True)
+        Answer(one.question, completion.text, completion.finish_reason == "stop")
+        for one, completion in zip(asked, completions, strict=True)
     ]

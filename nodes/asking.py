@@ -29,7 +29,7 @@ from nodes.replies import (
     speaks_of_unseen,
     whole,
 )
-from scene.conversation import InContext, script
+from scene.conversation import InContext, said_before, script
 from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings, settings_in
 from scene.state import MAX_ANSWER_CHARS, SceneState
@@ -61,6 +61,12 @@ CHOICE_TOKENS = 16
 
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
+
+_MESSAGES: dict[str, type[BaseMessage]] = {
+    "system": SystemMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
 
 _FORM = tuple(f"</{tag}>" for tag in ("answer", "question", "consequences"))
 """Where an answer ends that goes on with the form of its prompt, unless the asker brought such tags up."""
@@ -161,11 +167,7 @@ class Asker:
         """The chat that a bare question comes in."""
         if self.context is None or "message" not in values:
             return []
-        turns = [
-            HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content)
-            for turn in self.context.history
-        ]
-        return [SystemMessage(self.context.system), *turns] if self.context.system else [*turns]
+        return [_MESSAGES[role](text) for role, text in said_before(self.context)]
 
     async def text(
         self,

@@ -94,6 +94,12 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
     )
 
 
+def said_before(scene: InContext) -> list[tuple[Role, str]]:
+    """Who said what before a question, the system first."""
+    system: list[tuple[Role, str]] = [("system", scene.system)] if scene.system else []
+    return [*system, *((turn.role, turn.content) for turn in scene.history)]
+
+
 def script(scene: InContext, most: int | None = None) -> str:
     """What was said before a question, to be quoted; empty where nothing was.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,12 +16,14 @@ from cli.options import (
     EngineName,
     ModelChoice,
     QuestionColumn,
-    Questions,
+    QuestionsOrMessages,
     Split,
     Subset,
 )
 from cli.output import print_line
+from cli.question import Messages, read_asked
 from cli.views.console import plain_console
+from scene.conversation import Conversation, said_before, whole_text
 from scene.errors import InputError
 from scene.folding import FoldingTable
 from scene.state import check_question
@@ -31,17 +34,21 @@ if TYPE_CHECKING:
     from finetune.check import Answer
 
 EPILOG = """\
-[bold]Example[/]
+[bold]Examples[/]
 
 What the last five of the project's own questions are answered, before and after:
-  monopolylogue ask finetune/questions.jsonl --last 5 --model default --model adapters/monday"""
+  monopolylogue ask finetune/questions.jsonl --last 5 --model default --model adapters/monday
+
+What the next turn of one conversation is:
+  monopolylogue ask --messages chat.json --model default --model adapters/monday"""
 
 
 def ask(
-    questions: Questions,
     model: Annotated[
         list[str], typer.Option(help="A model to ask; give it once for each.", rich_help_panel=MODEL)
     ],
+    questions: QuestionsOrMessages = None,
+    messages: Messages = None,
     question_column: QuestionColumn = None,
     subset: Subset = None,
     split: Split = None,
@@ -60,19 +67,28 @@ def ask(
     Answers are greedy, so that a difference is one of the models. They are
     loaded one after the other.
     """
-    asked = _questions(questions, question_column, subset, split)[-last if last else None :]
+    if (questions is None) == (messages is None):
+        raise InputError("Give a file of questions, or one conversation with --messages FILE.")
+    asked = (
+        [read_asked(None, messages)]
+        if questions is None
+        else _questions(questions, question_column, subset, split)
+    )[-last if last else None :]
     try:
         answers = [answers_of(name, engine, asked, max_tokens, think) for name in model]
     except KeyboardInterrupt:
         raise interrupted("Nothing was kept; run the command again.") from None
     console = plain_console()
-    for number, question in enumerate(asked):
+    for number, one in enumerate(asked):
         said = {name: own[number] for name, own in zip(model, answers, strict=True)}
         if as_json:
             texts = {name: clean(answer.text) for name, answer in said.items()}
-            print_line(json.dumps({"question": question, "answers": texts}, ensure_ascii=False))
+            before = [{"role": role, "content": text} for role, text in said_before(one)]
+            line = {"question": one.question, **({"before": before} if before else {}), "answers": texts}
+            print_line(json.dumps(line, ensure_ascii=False))
             continue
-        table = FoldingTable(title=Text(question), title_justify="left", title_style="bold", expand=True)
+        title = Text(whole_text(one.question, one))
+        table = FoldingTable(title=title, title_justify="left", title_style="bold", expand=True)
         for name in said:
             table.add_column(Text(one_line(name)), ratio=1)
         cells = (clean(answer.text) + ("" if answer.ended else " [...]") for answer in said.values())
@@ -80,7 +96,7 @@ def ask(
         console.print(table)
 
 
-def _questions(source: str, column: str | None, subset: str | None, split: str | None) -> list[str]:
+def _questions(source: str, column: str | None, subset: str | None, split: str | None) -> list[Conversation]:
     """The questions of a file, all of which must be usable: whoever compares answers counts on each.
 
     Raises:
@@ -89,10 +105,12 @@ def _questions(source: str, column: str | None, subset: str | None, split: str |
     found = read_questions(source, Columns(question=column), subset=subset, split=split)
     if found.malformed:
         raise InputError(f"{source}, {found.malformed[0]}; mend the row, or take it out.")
-    return [check_question(question.text) for question in found.questions]
+    return [Conversation(check_question(one.text), one.history, one.system) for one in found.questions]
 
 
-def answers_of(name: str, engine: str, questions: list[str], max_tokens: int, think: int = 0) -> list[Answer]:
+def answers_of(
+    name: str, engine: str, questions: Sequence[str | Conversation], max_tokens: int, think: int = 0
+) -> list[Answer]:
     """What a model answers; it is loaded and closed here."""
     # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
@@ -104,4 +122,4 @@ def answers_of(name: str, engine: str, questions: list[str], max_tokens: int, th
         model=name, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
     )
     with loaded(choice, plain_console(stderr=True)) as one:
-        return asyncio.run(ask_engine(one, tuple(questions), max_tokens, think_tokens=think))
+        return asyncio.run(ask_engine(one, questions, max_tokens, think_tokens=think))

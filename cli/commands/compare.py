@@ -27,7 +27,7 @@ from cli.options import (
     Temperature,
     Think,
 )
-from cli.question import Answer, Question
+from cli.question import Answer, Messages, QuestionOrMessages
 from scene.settings import SceneSettings
 
 EPILOG = """\
@@ -47,7 +47,8 @@ The same for every question of a file:
 
 
 def compare(
-    question: Question,
+    question: QuestionOrMessages = None,
+    messages: Messages = None,
     answer: Answer = None,
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
@@ -79,6 +80,7 @@ def compare(
     """
     play_one(
         question,
+        messages,
         answer,
         SceneSettings(
             roles=roles,

@@ -11,6 +11,7 @@ from cli.output import print_line
 from cli.views.console import plain_console
 from cli.views.display import SceneView
 from cli.views.replay_view import ReplayView
+from scene.conversation import whole_text
 from scene.errors import InputError
 from scene.export import MIN_DIGITS, Export, Failure
 from scene.text import clean, one_line
@@ -73,7 +74,7 @@ def failure_text(failure: Failure) -> str:
     at = f" at {one_line(', '.join(where))}" if failure.node else ""
     again = f", attempt {failure.attempt + 1}" if failure.attempt else ""
     return (
-        f"Question {one_line(failure.question_id)}: {clean(failure.question)}\n"
+        f"Question {one_line(failure.question_id)}: {clean(whole_text(failure.question, failure))}\n"
         f"Its scene failed{at} after {failure.seconds:g} s (seed {failure.seed}{again}).\n"
         f"{one_line(failure.error)}: {one_line(failure.reason)}"
     )

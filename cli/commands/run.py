@@ -24,7 +24,7 @@ from cli.options import (
     Think,
 )
 from cli.output import check_writable
-from cli.question import Answer, Question, read_answer, read_question
+from cli.question import Answer, Messages, QuestionOrMessages, read_answer, read_asked
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
@@ -41,6 +41,9 @@ Ask from a file, keep the record, read one field of it:
   monopolylogue run - --out scene.json < question.txt
   monopolylogue run "..." --json --no-calls | jq -r .answer
 
+A question at the end of a chat, with the system prompt that it came with:
+  monopolylogue run --messages chat.json
+
 Another model, from the Hugging Face hub or a folder:
   monopolylogue run "..." --model Qwen/Qwen2.5-7B-Instruct --dtype bfloat16
 
@@ -52,7 +55,8 @@ an option on the command line beats it."""
 
 
 def run(
-    question: Question,
+    question: QuestionOrMessages = None,
+    messages: Messages = None,
     answer: Answer = None,
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
@@ -78,6 +82,7 @@ def run(
     """
     play_one(
         question,
+        messages,
         answer,
         SceneSettings(
             roles=roles,
@@ -102,7 +107,8 @@ def run(
 
 
 def play_one(
-    question: str,
+    question: str | None,
+    messages: Path | None,
     answer: str | None,
     settings: SceneSettings,
     choice: ModelChoice,
@@ -114,7 +120,7 @@ def play_one(
     verify: bool = False,
 ) -> None:
     """Check what was given, then play one scene and show it; see `cli.work.rehearsal.rehearse`."""
-    asked, first_answer = read_question(question), read_answer(answer)
+    asked, first_answer = read_asked(question, messages), read_answer(answer)
     if out is not None:
         check_writable(out)
     if page is not None:

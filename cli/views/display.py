@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from cli.views.cost_table import cost_table
+from scene.conversation import script
 from scene.folding import FoldingTable
 from scene.nouns import Consequence, Event, Outcome, Role, Severity, Verdict
 from scene.record import SceneRecord
@@ -54,7 +55,7 @@ class SceneView:
 
     def record(self, record: SceneRecord) -> None:
         """A finished scene from beginning to end."""
-        self.question(record.question)
+        self.question(record)
         if record.edited:
             self._print(Text(CHANGED_BY_HAND, "bold"), indent=2)
         self.first_answer(record.first_answer)
@@ -64,9 +65,11 @@ class SceneView:
         self.answers(record)
         self.cost(record)
 
-    def question(self, question: str) -> None:
-        """What was asked."""
-        self._section("Question", question)
+    def question(self, scene: SceneState | SceneRecord) -> None:
+        """What was asked, and what was said before."""
+        if before := script(scene):
+            self._section("Conversation", before)
+        self._section("Question", scene.question)
 
     def first_answer(self, answer: str) -> None:
         """The answer that is rehearsed."""

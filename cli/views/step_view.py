@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli.views.display import SEVERITY_STYLES
 from graph.session import Stop
+from scene.conversation import script
 from scene.nouns import Event, Role
 from scene.record import ModelCall
 from scene.state import SceneState
@@ -59,6 +60,7 @@ def stop_text(stop: Stop) -> Lines:
         ("Cast, and what each has observed", [line for role in state.cast for line in _role(state, role)]),
         ("Plan", _plan(state)),
         ("Memory", _given(state.memory)),
+        ("Conversation", _given(script(state))),
         ("Question", _given(state.question)),
         ("First answer", _given(state.first_answer)),
         ("Situation", _given(state.situation)),

@@ -39,7 +39,7 @@ class Unfolding:
         if self._view is None:
             return
         if self._first("question"):
-            self._view.question(state.question)
+            self._view.question(state)
         if state.first_answer and self._first("first answer"):
             self._view.first_answer(state.first_answer)
         if state.plan and self._first("opening"):

@@ -22,6 +22,7 @@ from graph.play import play
 from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
+from scene.conversation import Conversation
 from scene.errors import MonopolylogueError
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
@@ -73,7 +74,7 @@ class _Results:
 
 
 def rehearse(
-    question: str,
+    asked: Conversation,
     first_answer: str,
     settings: SceneSettings,
     choice: ModelChoice,
@@ -89,7 +90,7 @@ def rehearse(
     Where the replay is not finished, the first scene is kept and shown all the same, without one.
 
     Args:
-        question: The question, checked.
+        asked: The question and what was said before it, checked.
         first_answer: The answer to rehearse; empty for the model's own.
         settings: How to play.
         choice: The model.
@@ -113,7 +114,7 @@ def rehearse(
             try:
                 with Working(shown) as working:
                     played = _play(
-                        engine, question, first_answer, settings, working, view, keep_calls=keep_calls
+                        engine, asked, first_answer, settings, working, view, keep_calls=keep_calls
                     )
                     asyncio.run(_both(engine, played, working, view, results, verify=verify))
             except KeyboardInterrupt:
@@ -153,7 +154,7 @@ async def _both(
 
 async def _play(
     engine: Engine,
-    question: str,
+    asked: Conversation,
     first_answer: str,
     settings: SceneSettings,
     working: Working,
@@ -164,8 +165,10 @@ async def _play(
     unfolding = Unfolding(working, view)
     record = await play(
         build_graph(EngineChatModel(engine=engine)),
-        question,
+        asked.question,
         model=engine.identity,
+        history=asked.history,
+        system=asked.system,
         first_answer=first_answer,
         settings=settings,
         keep_calls=keep_calls,

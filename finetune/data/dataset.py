@@ -201,11 +201,11 @@ def _shortfalls(rows: Sequence[Row], mix: dict[Part, int] | None) -> dict[str, t
 
 def split_rows(rows: Sequence[Row], settings: DatasetSettings) -> dict[str, list[Row]]:
     """Rows by split, a split without rows left out; no question is in two."""
-    questions = sorted({row.question for row in rows})
+    questions = sorted({row.asked for row in rows})
     apart = validation_questions(questions, settings.validation, settings.seed, threshold=settings.near)
     splits = {
-        "train": [row for row in rows if row.question not in apart],
-        "validation": [row for row in rows if row.question in apart],
+        "train": [row for row in rows if row.asked not in apart],
+        "validation": [row for row in rows if row.asked in apart],
     }
     return {name: own for name, own in splits.items() if own}
 

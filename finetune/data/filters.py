@@ -10,6 +10,7 @@ from finetune.data.near import Near
 from finetune.data.rows import Row
 from inference.control_tokens import at_an_end
 from prompts import load, unquoted
+from scene.conversation import script
 from scene.refusal import opens_with_refusal
 from scene.text import clean, ends_whole, loops
 from scene.thought import heard
@@ -89,7 +90,7 @@ def _has_remains(text: str) -> bool:
 
 
 def _echoes(row: Row) -> bool:
-    values = {"question": row.question}
+    values = {"question": row.question, "conversation": script(row)}
     return any(load(name).before_echo(row.completion, values) != row.completion for name in ANSWERING)
 
 
@@ -117,14 +118,14 @@ def _is_json(text: str) -> bool:
 def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list[Rejected]]:
     """Leave out what repeats an earlier row of its part.
 
-    Two answers are duplicates where their questions are; two simulation calls of one name where their
-    replies are, choices only where the whole prompt is the same too.
+    Two answers are duplicates where their questions are, and the same was said before them; two simulation
+    calls of one name where their replies are, choices only where the whole prompt is the same too.
 
     Args:
         rows: The rows, the preferred ones first.
         threshold: Similarity in percent; see `Near`.
     """
-    near: dict[tuple[str, str], Near] = {}
+    near: dict[tuple[object, ...], Near] = {}
     exact: set[tuple[object, ...]] = set()
     kept: list[Row] = []
     rejected: list[Rejected] = []
@@ -134,8 +135,9 @@ def deduplicated(rows: Iterable[Row], threshold: float) -> tuple[list[Row], list
             repeats = key in exact
             exact.add(key)
         else:
-            text = row.completion if row.part == "simulation" else row.question
-            group = (row.part, row.name if row.part == "simulation" else "")
+            simulated = row.part == "simulation"
+            text = row.completion if simulated else row.question
+            group = (row.part, row.name) if simulated else (row.part, row.system, row.history)
             repeats = not near.setdefault(group, Near(threshold)).is_new(text)
         if repeats:
             rejected.append(Rejected(row, "duplicate"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from langchain_core.language_models import BaseChatModel
 
@@ -48,4 +49,5 @@ class Judge:
     async def _admits(self, row: Row, first_answers: Mapping[str, str]) -> bool:
         if row.part not in GATED:
             return True
-        return not await prefers_first(self._asker, row.question, first_answers[row.scene], row.completion)
+        asker = replace(self._asker, context=row)
+        return not await prefers_first(asker, row.question, first_answers[row.scene], row.completion)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import prompts
 from finetune.data.scenes import Scene
+from scene.conversation import said_before
 from scene.harm import is_harmful
+from scene.nouns import Turn
 from scene.record import Message, ModelCall, SceneRecord
 from scene.refusal import opens_with_refusal
 from scene.reviews import Decision
@@ -39,6 +41,8 @@ class Row:
         call: Number of the call in the scene's record whose reply this is, from 0; None without one.
         name: Name of that call's prompt, or empty.
         question: The question of the scene.
+        history: What was said before it.
+        system: The system prompt that it came with.
         prompt: Messages to answer.
         completion: The answer to learn.
         rejected: The answer to avoid, for preferences.
@@ -53,6 +57,8 @@ class Row:
     call: int | None
     name: str = ""
     question: str
+    history: tuple[Turn, ...] = ()
+    system: str = ""
     prompt: tuple[Message, ...]
     completion: str
     rejected: str = ""
@@ -60,6 +66,11 @@ class Row:
     harms_removed: float | None = None
     unverified: bool = False
     review: Decision | Literal[""] = ""
+
+    @property
+    def asked(self) -> str:
+        """All that was said up to the answer, without the system prompt, which many questions may share."""
+        return "\n\n".join((*(turn.content for turn in self.history), self.question))
 
     @property
     def id(self) -> str:
@@ -84,6 +95,16 @@ def rows_of(scene: Scene, parts: Sequence[Part], *, examples: bool = False) -> I
             yield from _revised(scene, part)
 
 
+def _asked(record: SceneRecord) -> dict[str, Any]:
+    """What a row has of a question: its text, and the chat that it ends as the prompt."""
+    said = (*said_before(record), ("user", record.question))
+    return {**_question(record), "prompt": tuple(Message(role=role, content=text) for role, text in said)}
+
+
+def _question(record: SceneRecord) -> dict[str, Any]:
+    return {"question": record.question, "history": record.history, "system": record.system}
+
+
 def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[Row]:
     record = scene.record
     if record.verdict != "revise":
@@ -93,8 +114,7 @@ def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[R
         scene=record.id,
         call=_last_call(record.calls, "revise", record.revision),
         name="revise",
-        question=record.question,
-        prompt=(Message(role="user", content=record.question),),
+        **_asked(record),
         completion=record.revision,
         rejected=record.first_answer if part == "preference" else "",
         fault=_fault(scene),
@@ -134,8 +154,7 @@ def _helpful(scene: Scene) -> Iterator[Row]:
         scene=record.id,
         call=_last_call(record.calls, "respond", record.answer),
         name="respond",
-        question=record.question,
-        prompt=(Message(role="user", content=record.question),),
+        **_asked(record),
         completion=record.answer,
         fault="refusal" if record.stance == "declines" else "",
     )
@@ -155,7 +174,7 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
                 scene=scene.record.id,
                 call=number,
                 name=call.call,
-                question=scene.record.question,
+                **_question(scene.record),
                 prompt=call.prompt if examples else _instruction(call),
                 completion=call.completion,
                 fault=_fault_of(call, calls[number + 1 :], scene.record),

@@ -242,6 +242,8 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
         raise _UnusableRowError(f"column {column!r} is a chat without a message of the user")
     *turns, last = said
     system = next((clean(text) for name in systems if isinstance(text := values.get(name), str)), "")
+    if any(role == "system" for role, _ in turns):  # the chat's own
+        system = ""
     try:
         return conversation_of([*(turn for turn in turns if clean(turn[1])), last], system)
     except InputError as error:

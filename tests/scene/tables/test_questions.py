@@ -283,7 +283,7 @@ WHY = {"from": "human", "value": "Why?"}
         ({"messages": CHAT}, turns("Hi?", "Hello."), "Be kind."),
         ({"messages": json.dumps(CHAT[:4])}, turns("Hi?", "Hello."), "Be kind."),
         ({"messages": CHAT[1:4], "system": "Be kind."}, turns("Hi?", "Hello."), "Be kind."),
-        ({"messages": CHAT[:4], "system_prompt": "Rhyme."}, turns("Hi?", "Hello."), "Rhyme.\n\nBe kind."),
+        ({"messages": CHAT[:4], "system_prompt": "Rhyme."}, turns("Hi?", "Hello."), "Be kind."),
         ({"conversations": [*SHAREGPT, WHY]}, turns("Hi?", "Hello."), ""),
         ({"conversations": [SHAREGPT[1], WHY]}, (Turn(role="assistant", content="Hello."),), ""),
         ({"instruction": "Why?", "history": [["Hi?", "Hello."]], "system": "A"}, turns("Hi?", "Hello."), "A"),

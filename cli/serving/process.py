@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import typer
 import uvicorn
+from rich.console import Console
 from starlette.types import ASGIApp
 
 from cli.complaint import complain, interrupted
@@ -85,7 +87,7 @@ def run_server(options: Options) -> None:
             scenes=options.scenes or Player(engine).scenes_at_once,
             queue=options.queue,
             keep=None if store is None else store.keep,
-            say=lambda line: console.print(one_line(line), soft_wrap=True),
+            say=partial(_say, console),
         )
         name = served_name(engine.identity.id)
         server = Server(desk, build_app(desk, name, key=key, loopback=loopback))
@@ -149,6 +151,12 @@ def served_name(model: str) -> str:
     """A model's name for clients, to whom it is nothing where on this machine it lies."""
     path = Path(model)
     return path.name if path.is_absolute() else model
+
+
+def _say(console: Console, line: str) -> None:
+    """Say what became of a request, to whoever still listens."""
+    with suppress(OSError):
+        console.print(one_line(line), soft_wrap=True)
 
 
 def _key(host: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scene.conversation import Conversation, read_messages
 from scene.errors import InputError
 from scene.record import NodeCost
-from scene.settings import MAX_ANSWER_TOKENS, SceneSettings
+from scene.settings import MAX_ANSWER_TOKENS, SHOWN_CHARS, SceneSettings
 from scene.state import check_question
 
 MAX_BODY_BYTES = 4_000_000
@@ -159,7 +159,7 @@ class Asked:
         if asked.model != model:
             raise RefusalError(
                 404,
-                f"There is no model {asked.model!r} here; the one there is is {model!r}.",
+                f"There is no model {asked.model[:SHOWN_CHARS]!r} here; the one there is is {model!r}.",
                 param="model",
                 code="model_not_found",
             )
@@ -231,7 +231,9 @@ def _turn(message: Mapping[str, Any], place: str) -> tuple[str, str]:
     role = message.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise RefusalError(
-            400, f"{place}.role must be {', '.join(ROLES)}, not {role!r}.", param=f"{place}.role"
+            400,
+            f"{place}.role must be {', '.join(ROLES)}, not {repr(role)[:SHOWN_CHARS]}.",
+            param=f"{place}.role",
         )
     for name in (*UNHEARD, *(() if role == "assistant" else REASONING)):
         if message.get(name):

@@ -80,6 +80,15 @@ def test_a_signal_ends_the_scenes_and_the_server(commands, number, code):
 
 
 @pytest.mark.xdist_group("commands")
+def test_an_engine_that_died_ends_the_server(commands):
+    with commands.process("tests.cli.child", "dead", "serve", "--port", "0") as process:
+        assert post(listening(process)).status_code == 503
+        assert process.wait(timeout=30) == 1
+        _, err = process.communicate()
+    assert err.splitlines()[-1] == "monopolylogue: The engine died. gone"
+
+
+@pytest.mark.xdist_group("commands")
 def test_records_are_kept_and_added_to(commands, monopolylogue, tmp_path):
     folder = tmp_path / "scenes"
     small = ["--roles", "1", "--steps", "2", "--max-interactions", "2"]

@@ -1,6 +1,7 @@
 """A scene in which every text tries to get out of its place."""
 
 from scene.export import Failure
+from scene.nouns import Turn
 from scene.record import Message, ModelCall, Replay, ReplayFailure, SceneRecord
 from tests.exported import failure, rehearsed_again
 
@@ -43,9 +44,10 @@ def hostile_record(number: int = 1) -> SceneRecord:
     return scene.model_copy(
         update={
             **dict.fromkeys(
-                ("question_id", "question", "first_answer", "situation", "goal", "critique"),
+                ("question_id", "question", "system", "first_answer", "situation", "goal", "critique"),
                 HOSTILE,
             ),
+            "history": (Turn(role="user", content="?").model_copy(update={"content": HOSTILE}),),
             "revision": f"Now {HOSTILE}",
             "answer": f"Now {HOSTILE}",
             "prompt_digest": HOSTILE,

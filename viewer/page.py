@@ -17,6 +17,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from scene.conversation import said_before
 from scene.errors import ExportError
 from scene.export import Export
 from scene.record import SceneRecord
@@ -149,5 +150,10 @@ def environment() -> Environment:
         "not_played_again": not_played_again,
         "heading": lambda text: shortened(" ".join(text.split()), TITLE_CHARS),
     }
-    environment.filters |= {"duration": duration, "number": lambda value: f"{value:,}", "removed": removed}
+    environment.filters |= {
+        "duration": duration,
+        "number": lambda value: f"{value:,}",
+        "removed": removed,
+        "said_before": said_before,
+    }
     return environment

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scene.conversation import whole_text
 from scene.nouns import EventId, Severity
 from scene.record import SceneRecord
 from viewer.again import Again, again_of
@@ -94,7 +95,7 @@ def result_of(record: SceneRecord) -> Result:
 
 def _passages(record: SceneRecord, side: str, sentences: Sequence[Sentence]) -> list[Passage]:
     """Sentences with their places on the page and, where they changed, the consequences they may go with."""
-    known = telling(" ".join([record.question, *(role.name for role in record.cast)]))
+    known = telling(" ".join([whole_text(record.question, record), *(role.name for role in record.cast)]))
     passages = []
     for number, sentence in enumerate(sentences):
         anchor = f"{side}{number}"

@@ -47,8 +47,9 @@ def parsed(cell: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
     if not isinstance(cell, str):
         return cell
     if _TRANSCRIPT.match(cell):
-        _, *said = _SPEAKER.split(cell)
-        return [{"from": who, "value": text} for who, text in zip(said[::2], said[1::2], strict=True)]
+        _, *said = _SPEAKER.split(cell.rstrip())
+        turns = zip(said[::2], said[1::2], strict=True)
+        return [{"from": who, "value": text} for who, text in turns if text]  # one that is to come is empty
     if not cell.lstrip().startswith(("[", "{")):
         return cell
     try:

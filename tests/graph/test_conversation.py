@@ -1,11 +1,13 @@
 """A question in a conversation: which prompts see what was said before, how, and how much of it."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from graph import build_graph
@@ -16,11 +18,11 @@ from inference.chat_model import EngineChatModel
 from inference.engine import ChatMessage
 from inference.scripted import ScriptedEngine
 from nodes.asking import GIST_CHARS
-from scene.errors import InputError
+from scene.errors import EngineError, InputError
 from scene.nouns import Turn
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
-from tests.scripted_scene import asked, model, player
+from tests.scripted_scene import FailsOnce, asked, model, player
 
 SYSTEM = "You advise tenants, and end with a rhyme."
 HISTORY = (
@@ -134,6 +136,19 @@ async def test_a_graph_takes_messages_and_a_thread_forgets_them(given: Any) -> N
     assert asked(engine, "respond")[0].messages == CHAT
     await graph.ainvoke({"question": QUESTION}, on)
     assert asked(engine, "respond")[-1].messages == CHAT[-1:]
+
+
+async def test_a_scene_goes_on_in_its_conversation_from_a_file(tmp_path: Path) -> None:
+    engine = player(revise=FailsOnce())
+    on: Any = {"configurable": {"thread_id": "1"}}
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "checkpoints")) as saver:
+        graph = build_graph(EngineChatModel(engine=engine), checkpointer=saver)
+        with pytest.raises(EngineError):
+            await graph.ainvoke({"messages": [*MESSAGES]}, on)
+        assert (await graph.aget_state(on)).values["history"] == [*HISTORY]
+        assert (await graph.ainvoke(None, on))["answer"]
+    first, again = asked(engine, "revise")
+    assert first.messages == again.messages
 
 
 async def test_a_larger_graph_hands_its_messages_on() -> None:

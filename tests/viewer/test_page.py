@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scene.errors import ExportError
 from scene.export import Counts, Export
+from scene.nouns import Turn
 from scene.text import printable
 from tests.exported import failure, key, not_rehearsed_again, record, rehearsed_again
 from tests.hostile import HOSTILE, hostile_failure, hostile_not_again, hostile_record
@@ -49,6 +50,20 @@ def test_everything_of_a_record_is_on_its_page():
     assert {f"{scene.id}.{event.id}" for event in scene.events} <= set(ids)
     assert {f"{scene.id}.c-{consequence.event}" for consequence in scene.consequences} <= set(ids)
     assert len(ids) == len(set(ids))
+
+
+def test_what_was_said_before_is_on_its_page_and_on_that_of_a_failure(tmp_path):
+    said = {
+        "system": "Be kind.",
+        "history": (Turn(role="user", content="Hi <b>you</b>?"), Turn(role="assistant", content="Hello.")),
+    }
+    scene, failed = record(1).model_copy(update=said), failure(8).model_copy(update=said)
+    export = exported(tmp_path)
+    export.failures = lambda: [failed]
+    told = "What was said before System prompt Be kind. User Hi <b>you</b>? Assistant Hello."
+    assert told in squeezed(Page(scene_page(scene)).text)
+    assert "What was said before" not in Page(scene_page(record(1))).text
+    assert told in squeezed(Page(packed(export_page(export))[failed.id]).text)
 
 
 def test_every_call_of_a_record_is_on_its_page():

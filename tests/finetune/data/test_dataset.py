@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 import prompts
 from finetune.data.filters import REASONS
+from finetune.data.formats import FORMATS, PREFERENCES, formatted
 from finetune.data.gate import Judge
 from finetune.data.near import Near
 from finetune.data.rows import rows_of
 from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings, parse_mix
 from finetune.data.split import rank, validation_questions
+from finetune.examples import example_of
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from scene.comparison import share_removed
 from scene.errors import InputError
-from scene.nouns import Consequence
+from scene.nouns import Consequence, Turn
 from scene.record import Message, Replay, ReplayFailure
 from scene.text import is_repetition
 from tests.finetune.scenes import SAMPLE, call, made, record, scene, write
@@ -48,6 +50,36 @@ def test_a_scene_gives_an_aligned_row_or_a_helpful_one_and_its_simulation() -> N
 def test_what_the_export_says_of_a_question_beats_what_the_model_judged() -> None:
     assert not list(rows_of(scene(record(1, kind="harmful")), ("helpful",)))
     assert list(rows_of(scene(record(1, kind="helpful", request="harmful")), ("helpful",)))
+
+
+SAID = {
+    "system": "Be brief.",
+    "history": (Turn(role="user", content="Hi?"), Turn(role="assistant", content="Hello.")),
+}
+BEFORE = [("system", "Be brief."), ("user", "Hi?"), ("assistant", "Hello.")]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_of_every_format_begin_with_what_was_said_before(name) -> None:
+    one = record(1, revised=True, **SAID)
+    (row,) = (row for row in rows(made([one], format=name, validation=0)) if row.part != "simulation")
+    said = example_of(formatted(row, name), "dpo" if name in PREFERENCES else "sft", "here")
+    assert [(m.role, m.content) for m in said.prompt] == [*BEFORE, ("user", one.question)]
+    assert said.answer == one.revision
+
+
+def test_the_same_question_after_other_turns_is_no_duplicate_and_may_be_in_another_split() -> None:
+    asked = {"question": "What should I do now?"}
+    other = SAID | {"history": (Turn(role="user", content="Bye?"), SAID["history"][1])}
+    said = [{}, SAID, SAID, SAID | {"system": ""}, other]
+    records = [record(n, revised=True, calls=(), **asked, **before) for n, before in enumerate(said)]
+    dataset = made(records, validation=0.4)
+    assert [(one.row.scene, one.reason) for one in dataset.rejected] in (
+        [(records[1].id, "duplicate")], [(records[2].id, "duplicate")],
+    )  # fmt: skip
+    assert set(dataset.splits) == {"train", "validation"}
+    apart = [{row.asked for row in own} for own in dataset.splits.values()]
+    assert not apart[0] & apart[1]
 
 
 @pytest.mark.parametrize("name", prompts.names())

@@ -292,6 +292,11 @@ WHY = {"from": "human", "value": "Why?"}
         ({"question": "Why?", "system_prompt": "A"}, (), "A"),
         ({"params": {"system": "A", "messages": CHAT[1:4]}}, turns("Hi?", "Hello."), "A"),
         (
+            {"prompt": "Human: Hi?\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant:"},
+            turns("Hi?", "Hello."),
+            "",
+        ),
+        (
             {"prompt": "\n\nHuman: Hi?\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant: So."},
             turns("Hi?", "Hello."),
             "",

@@ -164,7 +164,7 @@ class Desk:
             raise await self._failed(player, error) from error
         except ExportError as error:
             raise RefusalError(500, str(error), headers=NO_RETRY) from error
-        except SCENE_FAULTS as error:
+        except (*SCENE_FAULTS, OSError) as error:
             raise _refusal(type(error).__name__, str(error)) from error
 
     async def _failed(self, player: Player, error: EngineError) -> RefusalError:

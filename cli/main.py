@@ -31,6 +31,7 @@ from cli.commands import (
     prompts,
     ratings,
     run,
+    serve,
     step,
     train,
     twins,
@@ -104,6 +105,7 @@ app = typer.Typer(
 app.command(epilog=run.EPILOG, context_settings=also(MATRIX))(run.run)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=step.EPILOG)(step.step)
+app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=export.EPILOG, context_settings=also(MATRIX))(export.export)
 app.command(epilog=validate.EPILOG)(validate.validate)
 app.command(epilog=explain.EPILOG)(explain.explain)

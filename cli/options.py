@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ from scene.errors import InputError
 MODEL, SCENE, OUTPUT = "The model", "The scene", "Output"
 QUESTIONS, RUNNING = "The questions", "Running"
 """Titles in --help."""
+
+Rehearse = Literal["always", "doubtful", "never"]
+"""Which questions of a server's clients a scene is played for."""
 
 MATRIX = {"agent_num": "roles", "ego_steps": "steps"}
 """Options of MATRIX's `example.py`, each with ours."""

@@ -19,6 +19,7 @@ from graph.routing import turns
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
 from nodes.asking import Node, settings_of
+from nodes.look import look
 from nodes.modulator_routing import modulator_routing
 from nodes.modulator_update import modulator_update
 from nodes.replan import replan
@@ -125,6 +126,28 @@ def build_replay(
     if checkpointer is not None:
         checkpointer = for_scenes_alone(checkpointer)
     return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+
+
+def build_first_look(model: BaseChatModel, *, looked: bool = True) -> SceneGraph:
+    """The first answer alone, and whether a look at it and at the request leaves a doubt; see `nodes.look`.
+
+    Args:
+        model: As for `build_graph`.
+        looked: Whether to look; else the first answer is all.
+    """
+    model = _adopted(model)
+    graph = StateGraph(
+        SceneState, context_schema=SceneSettings, input_schema=SceneInput, output_schema=SceneOutput
+    )
+    graph.add_node("respond", BothWays("respond", respond(model)))
+    graph.add_edge(START, "respond")
+    if looked:
+        graph.add_node("look", BothWays("look", look(model)))
+        graph.add_edge("respond", "look")
+    graph.add_edge("look" if looked else "respond", END)
+    compiled = graph.compile(name="first_look")
+    compiled.nodes[START].mapper = _whole_input
+    return compiled
 
 
 def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is

@@ -31,6 +31,7 @@ from scene.errors import (
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.record import ModelCall, NodeCost, ReplayFailure, SceneRecord
+from scene.state import SceneState
 
 SCENE_SECONDS = 7200.0
 """How long a scene may take. On two CPU cores, sixteen at once share what one alone has in minutes."""
@@ -120,8 +121,18 @@ class Player:
         self._seconds = scene_seconds
         self.under_way: UnderWay | None = None
 
-    async def play(self, job: Job, on_spent: Spend | None = None) -> Outcome:
+    async def play(
+        self,
+        job: Job,
+        on_spent: Spend | None = None,
+        on_state: Callable[[SceneState], None] | None = None,
+    ) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.
+
+        Args:
+            job: What to play.
+            on_spent: Told of tokens.
+            on_state: Called with the scene's state after every step of it.
 
         Raises:
             InputError: The engine would refuse every scene, as a server does that asks for another key.
@@ -134,7 +145,7 @@ class Player:
         try:
             async with asyncio.timeout(self._seconds) as watchdog:
                 if record is None:
-                    record = await self._scene(job, on_spent)
+                    record = await self._scene(job, on_spent, on_state)
                 if self._replay is None:
                     return record
                 return await self._again(self._replay, job, record, on_spent)
@@ -156,7 +167,9 @@ class Player:
             fault = error
         return broken_off(job, record, fault, time.perf_counter() - started)
 
-    async def _scene(self, job: Job, on_spent: Spend | None) -> SceneRecord:
+    async def _scene(
+        self, job: Job, on_spent: Spend | None, on_state: Callable[[SceneState], None] | None
+    ) -> SceneRecord:
         """Play the scene itself."""
         thread, graph = await self._thread(names_of(job.id, job.attempt)[0]), self._graph
         if thread is not None:
@@ -176,6 +189,7 @@ class Player:
             record_id=job.id,
             question_id=job.question.id,
             kind=job.question.kind,
+            on_state=on_state,
             on_call=on_spent,
             thread=thread,
         )

@@ -172,6 +172,7 @@ class ExportStore:
                 return
             records = [outcome for outcome in batch if isinstance(outcome, SceneRecord)]
             failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
+            self._expect({outcome.id for outcome in batch})
             with self._told():
                 self._append(SCENES, [record.to_json() for record in records])
                 self._count_scenes(records)
@@ -179,6 +180,15 @@ class ExportStore:
                 self._count_failures(failures)
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
                 self._write_manifest("running")
+
+    def _expect(self, ids: set[str]) -> None:
+        """Count questions that were not known before, as a server's are not; the manifest has them first."""
+        counts = self.counts()
+        if (more := len(ids - self.contents.done - self.contents.failed.keys()) - counts.pending) > 0:
+            grown = {"questions": counts.questions + more, "pending": counts.pending + more}
+            assert self.manifest is not None
+            self.manifest = self.manifest.model_copy(update={"counts": counts.model_copy(update=grown)})
+            self._write_manifest("running")
 
     def _append(self, name: str, lines: list[str]) -> None:
         if lines:

@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
-from inference.engine import Completion, Engine, FinishReason, GenerationRequest
+from inference.engine import Completion, Engine, FinishReason, GenerationRequest, weighs
 from scene.nouns import ModelIdentity
 from scene.record import ModelCall
 from scene.state import SceneState
@@ -134,20 +134,18 @@ class Thread:
         return True
 
 
-class Resumed:
-    """An engine that repeats what it said to a scene before the process ended.
+class Around:
+    """An engine around another one.
 
     Args:
-        engine: The engine.
-        thread: What is kept of the scene.
+        engine: The other one.
     """
 
-    def __init__(self, engine: Engine, thread: Thread) -> None:
-        """Keep both."""
+    def __init__(self, engine: Engine) -> None:
+        """Keep it."""
         self._engine = engine
-        self._thread = thread
         self.constrains = engine.constrains
-        self.weighs = bool(getattr(engine, "weighs", False))
+        self.weighs = weighs(engine)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -161,8 +159,48 @@ class Resumed:
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
-        return self._thread.reply(request) or await self._engine.generate(request)
+        return await self._engine.generate(request)
 
     def close(self) -> None:
         """Close the engine."""
         self._engine.close()
+
+
+class Resumed(Around):
+    """An engine that repeats what it said to a scene before the process ended.
+
+    Args:
+        engine: The engine.
+        thread: What is kept of the scene.
+    """
+
+    def __init__(self, engine: Engine, thread: Thread) -> None:
+        """Keep both."""
+        super().__init__(engine)
+        self._thread = thread
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer one request; see `Engine.generate`."""
+        return self._thread.reply(request) or await super().generate(request)
+
+
+class Remembering(Around):
+    """An engine for one question: what was asked before its scene is not computed again in it.
+
+    Attributes:
+        cut_off: The replies that reached their cap.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Nothing was asked yet."""
+        super().__init__(engine)
+        self._said: dict[GenerationRequest, Completion] = {}
+        self.cut_off: set[str] = set()
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        """Answer one request; see `Engine.generate`."""
+        if (said := self._said.get(request)) is None:
+            said = self._said[request] = await super().generate(request)
+            if said.finish_reason == "length":
+                self.cut_off.add(said.text)
+        return said

@@ -11,6 +11,9 @@ from scene.errors import InputError
 MAX_QUESTION_CHARS = 16_000
 """Longest question that is accepted, in characters: about 4,000 tokens, quoted in a handful of prompts."""
 
+MAX_ANSWER_TOKENS = 8192
+"""Largest cap on an answer that is accepted."""
+
 SHOWN_CHARS = 60
 """How much of what is no setting an error repeats."""
 
@@ -80,7 +83,7 @@ class SceneSettings:
             ("steps", 2, 8),
             ("max_interactions", 1, 64),
             ("temperature", 0, 2),
-            ("answer_tokens", 16, 8192),
+            ("answer_tokens", 16, MAX_ANSWER_TOKENS),
             ("think_tokens", 0, 32768),
             ("text_tokens", 16, 2048),
             ("memory_limit", 2, 64),

@@ -39,6 +39,7 @@ def test_paths_in_the_documents_exist() -> None:
         "docs/export.md",
         "docs/finetuning.md",
         "docs/models.md",
+        "docs/serving.md",
         "docs/stepping.md",
         "docs/studio.md",
         "docs/viewing.md",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.views.export_view import ExportView
 from cli.work.estimate import estimate, expected
-from cli.work.loading import close
+from cli.work.loading import close, close_or_leave
 from cli.work.machines import Machines, load_player
 from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
@@ -41,9 +39,6 @@ SHOWN_ROWS = 20
 
 MOST_FAILED = 0.1
 """What part of the scenes may fail in an export that ended well."""
-
-CLOSING_SECONDS = 10.0
-"""How long an engine that is gone is waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,17 +257,8 @@ def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> ty
         return interrupted(kept)
     complain(f"{stop} {kept}")
     if isinstance(stop, EngineGoneError):
-        _close_or_leave(player)
+        close_or_leave(player)
     return typer.Exit(1)
-
-
-def _close_or_leave(player: ScenePlayer) -> None:
-    """Close an engine that may hang for good; if it does, end the process under it."""
-    closing = threading.Thread(target=player.close, daemon=True)
-    closing.start()
-    closing.join(CLOSING_SECONDS)
-    if closing.is_alive():
-        os._exit(1)
 
 
 def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIdentity) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,9 @@ from cli.options import ModelChoice
 from cli.views.progress import Loading
 from inference.engine import Engine
 from inference.loading import load_engine
+
+CLOSING_SECONDS = 10.0
+"""How long an engine that is gone is waited for."""
 
 
 @contextmanager
@@ -67,3 +71,12 @@ def close(engine: Closable) -> None:
         engine.close()
     except KeyboardInterrupt:
         os._exit(130)  # its thread is inside a native library, which a regular exit would pull away under it
+
+
+def close_or_leave(engine: Closable) -> None:
+    """Close an engine that may hang for good; if it does, end the process under it."""
+    closing = threading.Thread(target=engine.close, daemon=True)
+    closing.start()
+    closing.join(CLOSING_SECONDS)
+    if closing.is_alive():
+        os._exit(1)

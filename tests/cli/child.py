@@ -14,6 +14,7 @@ import cli.work.loading
 from cli.main import app
 from inference.engine import Completion, GenerationRequest
 from inference.scripted import ScriptedEngine
+from scene.errors import EngineError
 from tests.scripted_scene import prompt_of, scene_script
 
 
@@ -61,6 +62,13 @@ class Noisy(ScriptedEngine):
         return await super().generate(request)
 
 
+class Dead(ScriptedEngine):
+    """Answers nothing any more."""
+
+    async def generate(self, request: GenerationRequest) -> Completion:
+        raise EngineError("gone")
+
+
 class Other(ScriptedEngine):
     """Another model than that of all the others."""
 
@@ -74,6 +82,7 @@ KINDS = {
     "noisy": Noisy,
     "gated": Gated,
     "plain": ScriptedEngine,
+    "dead": Dead,
     "other": Other,
 }
 

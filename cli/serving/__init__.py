@@ -1,0 +1,1 @@
+"""Scenes behind the protocol of OpenAI's chat completions."""

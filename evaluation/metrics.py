@@ -75,10 +75,22 @@ LIKELIHOOD_METRICS: Mapping[str, Metric] = {
 }
 """Figures of a text that a set holds: how likely a system finds it, mean over its tokens."""
 
-RUN_METRICS: Mapping[str, Metric] = {"seconds": Metric("taken for an answer", "s", "lower")}
+RUN_METRICS: Mapping[str, Metric] = {
+    "seconds": Metric("taken for an answer", "s", "lower"),
+    "pace": Metric("taken for a token of a reply of forced length", "ms", "lower"),
+}
 """Figures of a whole run, which no single answer has a share in that can be told."""
 
-METRICS: Mapping[str, Metric] = {**ANSWER_METRICS, **LIKELIHOOD_METRICS, **RUN_METRICS}
+PAIR_METRICS: Mapping[str, tuple[str, str]] = {"pair_accuracy": ("over_refusal", "attack_success")}
+"""Figures of a question and its contrast, right where each has no fault: of the one, of the other."""
+
+METRICS: Mapping[str, Metric] = {
+    "pair_accuracy": Metric("pair accuracy", "%", "higher"),
+    **ANSWER_METRICS,
+    "choice_accuracy": Metric("right choices by likelihood", "%", "higher"),
+    **LIKELIHOOD_METRICS,
+    **RUN_METRICS,
+}
 
 
 def likelihood_metric(item: Item) -> str:

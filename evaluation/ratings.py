@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from evaluation.records import Judgement
-from evaluation.results import ALL, SCORES, Judged
-from evaluation.statistics import Estimate, agreement, estimate
+from evaluation.results import RESULTS, Judged, Vote, judged_of
+from evaluation.statistics import Estimate, agreement
 from evaluation.store import JUDGEMENTS
 from scene.errors import InputError
 from scene.nouns import Noun, Text
@@ -23,7 +23,6 @@ ASPECTS: dict[Aspect, str] = {"harm": "less harm", "help": "more help"}
 """What is asked about two answers, and what a win is a win in."""
 
 _TURNED: dict[Result, Result] = {"win": "lose", "tie": "tie", "lose": "win"}
-_RESULTS: tuple[Result, ...] = get_args(Result)
 
 
 class Rating(Noun):
@@ -174,41 +173,30 @@ def _by_pair(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, list[Result
 
 
 def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
-    groups: dict[tuple[str, str, str], list[Rating]] = defaultdict(list)
-    for names in dict.fromkeys((one.system, one.baseline) for one in ratings):
-        own = [one for one in ratings if (one.system, one.baseline) == names]
-        sets = list(dict.fromkeys(one.set for one in own))
-        for name in sets:
-            groups[*names, name] = [one for one in own if one.set == name]
-        if len(sets) > 1:
-            groups[*names, ALL] = own
-    return [
-        Rated(
-            aspect=aspect,
-            set=name,
-            system=system,
-            baseline=baseline,
-            first_place=None,
-            **_estimates(own, aspect),
+    by_pair: dict[str, list[Rating]] = defaultdict(list)
+    for one in ratings:
+        by_pair[one.pair].append(one)
+    votes = (
+        Vote(
+            set=own[0].set,
+            system=own[0].system,
+            baseline=own[0].baseline,
+            won={result: sum(_found(one, aspect) == result for one in own) / len(own) for result in RESULTS},
         )
-        for (system, baseline, name), own in groups.items()
-    ]
+        for own in by_pair.values()
+    )
+    return [Rated(aspect=aspect, **_fields(one)) for one in judged_of(votes)]
 
 
-def _estimates(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, Estimate]:
-    pairs = _by_pair(ratings, aspect).values()
-    shares: dict[str, Estimate] = {
-        result: estimate([sum(one == result for one in own) / len(own) for own in pairs])
-        for result in _RESULTS
-    }
-    return {**shares, "net": estimate([sum(SCORES[one] for one in own) / len(own) for own in pairs])}
+def _fields(one: Judged) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in fields(one)}
 
 
 def _agreement(ratings: Sequence[Rating], by_judge: Mapping[str, Result], aspect: Aspect) -> list[Agreement]:
     pairs = _by_pair(ratings, aspect)
-    among = agreement([[own] for own in pairs.values()], _RESULTS)
+    among = agreement([[own] for own in pairs.values()], RESULTS)
     judged = agreement(
-        [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge], _RESULTS
+        [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge], RESULTS
     )
     both = (("each other", among), ("the judge", judged))
     return [

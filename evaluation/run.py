@@ -113,21 +113,30 @@ def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:
     if system.base_url is not None or method_named(system.method).prompt is None:
         return []
     done = {one.key for one in store.likelihoods.records}
-    return [item for item in items if item.reference and (system.name, *item.key) not in done]
+    return [
+        item
+        for item in items
+        if (item.reference or item.choices) and (system.name, *item.key, item.last_choice) not in done
+    ]
 
 
 def score_all(
     scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
 ) -> None:
-    """Find how likely a system finds the references of questions."""
+    """Find how likely a system finds the references and the choices of questions."""
     from inference.transformers_engine.scoring import Exchange
 
     prompt = method_named(system.method).prompt
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
         part = items[start : start + SCORED_AT_ONCE]
-        scores = scorer.score([Exchange(prompt(item.question), item.reference) for item in part])
-        for item, score in zip(part, scores, strict=True):
+        texts = [
+            (item, choice, text)
+            for item in part
+            for choice, text in (enumerate(item.choices) if item.choices else ((None, item.reference),))
+        ]
+        scores = scorer.score([Exchange(prompt(item.question), text) for item, _, text in texts])
+        for (item, choice, _), score in zip(texts, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(
                     system=system.name,
@@ -135,6 +144,7 @@ def score_all(
                     id=item.id,
                     log_likelihood=None if score is None else score.log_likelihood,
                     tokens=0 if score is None else score.tokens,
+                    choice=choice,
                 )
             )
         progress(start + len(part), len(items))

@@ -127,7 +127,7 @@ def _check_models(options: Options, store: Store) -> None:
 
 def _answer(options: Options, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
-    asked = [item for item in options.items if item.set not in options.scored_sets]
+    asked = [item for item in options.items if item.set not in options.scored_sets and not item.choices]
     for choice, systems in _by_model(options):
         left = {
             system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)

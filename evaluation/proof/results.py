@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,11 +13,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.metrics import LIKELIHOOD_METRICS
-from evaluation.proof.goals import Which, outcomes
+from evaluation.proof.goals import Which, goals, main_measure, outcomes
 from evaluation.proof.samples import REFUSALS, RULE, changed_refusals, judged_samples
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.report.tables import RESULTS
-from evaluation.results import ALL, Figure, Results
+from evaluation.results import ALL, Figure, Results, corrected
 from evaluation.store import ANSWERS, JUDGEMENTS
 from scene.errors import InputError
 from scene.export import SCENES, read_manifest
@@ -116,13 +117,14 @@ def portable(results: Results) -> Results:
 def _student(
     folder: Path, student: str, model: str, rows: Sequence[str], beside: Sequence[str]
 ) -> dict[str, Any]:
-    there = [part for part in (SETS, JUDGED) if (folder / part / RESULTS).exists()]
-    parts = {part: read_results(folder / part / RESULTS) for part in there}
+    paths = {part: folder / part / RESULTS for part in (SETS, JUDGED)}
+    parts = {part: read_results(path) for part, path in paths.items() if path.exists()}
     results = _merged(parts)
-    tuned = [one["name"] for one in results.systems if one["name"].endswith(TUNED.format(""))]
+    tuned = [name for name in results.names if name.endswith(TUNED.format(""))]
     rehearsed = folder / REHEARSED / RESULTS
     judgements = Journal(folder / JUDGED / JUDGEMENTS, Judgement).records
     which: Which = "itself" if student == model else "another"
+    met = [one for system in tuned for one in outcomes(which, results, system)]
     return {
         "name": folder.name,
         "model": student,
@@ -130,7 +132,8 @@ def _student(
         "beside": {name: _rows(folder / "data" / name) for name in beside},
         "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
-        "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system)],
+        "goals": [asdict(one) for one in met],
+        "unmeasured": [one.aim for one in goals(which) if one.aim not in {own.aim for own in met}],
         "results": portable(results).to_json(),
         "rehearsed": portable(read_results(rehearsed)).to_json() if rehearsed.exists() else None,
         "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
@@ -139,23 +142,20 @@ def _student(
 
 def _merged(parts: Mapping[str, Results]) -> Results:
     """One account of all evaluations of a student; of answers cut off only what their openings say."""
-    return replace(
-        parts[SETS],
+    first, every = parts[SETS], list(parts.items())
+    merged = replace(
+        first,
         judge=next((one.judge for one in parts.values() if one.judge), None),
-        sampling={name: value for name, value in parts[SETS].sampling.items() if name != "max_tokens"},
+        sampling={name: value for name, value in first.sampling.items() if name != "max_tokens"},
         questions={name: number for one in parts.values() for name, number in one.questions.items()},
-        figures=[figure for name, one in parts.items() for figure in _meaningful(name, one, one.figures)],
-        differences=[
-            one for name, part in parts.items() for one in _meaningful(name, part, part.differences)
-        ],
+        figures=[one for name, part in every for one in _meaningful(name, part, part.figures)],
+        differences=[one for name, part in every for one in _meaningful(name, part, part.differences)],
         relative_changes=[one for part in parts.values() for one in part.relative_changes],
         pace=parts[JUDGED].pace if JUDGED in parts else [],
         judged=[judged for one in parts.values() for judged in one.judged],
-        failed={
-            name: sum(one.failed.get(name, 0) for one in parts.values())
-            for name in dict.fromkeys(name for one in parts.values() for name in one.failed)
-        },
+        failed=dict(sum((Counter(one.failed) for one in parts.values()), Counter())),
     )
+    return corrected(merged, main_measure())
 
 
 def _answered(results: Results) -> list[str]:

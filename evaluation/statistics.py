@@ -232,7 +232,8 @@ def _is_yes_or_no(data: Any) -> bool:  # noqa: ANN401
 @cache
 def _weights(n: int, stream: int = 0) -> Any:  # noqa: ANN401
     """What each of n counts in every resample; the same every time."""
-    return np.random.default_rng(stream).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+    drawn = np.random.default_rng(stream).integers(0, n, (RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
 
 
 @cache

@@ -169,7 +169,7 @@ def questions(
     ] = None,
 ) -> None:
     """Draw the questions to train on, and hold others out."""
-    from evaluation.proof.questions import draw_questions, write_questions
+    from evaluation.proof.questions import draw_questions, write_left_out, write_questions
 
     drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out, plain=plain)
     write_questions(drawn.held_out, out / "hh.jsonl")
@@ -177,10 +177,12 @@ def questions(
     write_questions(drawn.plain, out / "plain.jsonl")
     if drawn.references:
         write_questions(drawn.references, out / "references.jsonl")
+    write_left_out(drawn.left_out, out / "left_out.jsonl")
     write_questions(drawn.train, out / "train.jsonl")
     typer.echo(
         f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "
-        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {one_line(str(out))}."
+        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {one_line(str(out))}; "
+        f"{len(drawn.left_out):,} were nearly the same as others, and left out."
     )
 
 

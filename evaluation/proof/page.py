@@ -115,8 +115,8 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
     ended, failed = f"{scenes['done']:,} of {scenes['questions']:,}", f"{scenes['failed']:,}"
     yield f"{ended} scenes came to their end; {failed} failed.\n"
     if left_out := found.get("left_out"):
-        counts = ", ".join(f"{count:,} for {reason}" for reason, count in left_out.items())
-        yield f"Questions left out since they are nearly the same as others: {counts}.\n"
+        counts = ", ".join(f"{count:,} of {part}" for part, count in left_out.items())
+        yield f"Questions left out since they say nearly what others do, by part: {counts}.\n"
     rows = []
     own = {
         f"{name} of {student['name']} (learned beside each of the others)": one

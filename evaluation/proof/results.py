@@ -75,6 +75,7 @@ def gathered(
         "settings": dict(settings),
         "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
         "scenes": read_manifest(folder / "scenes").counts.model_dump(),
+        "left_out": _left_out(folder / "questions" / "left_out.jsonl"),
         "rows": {name: _rows(folder / "data" / name) for name in rows},
         "students": [_student(folder / name, one, model, rows, beside) for name, one in students.items()],
         "samples": RULE,
@@ -208,6 +209,12 @@ def _rows(data: Path) -> dict[str, Any]:
         for reason, one in manifest["filtered"].items()
     }
     return {"rows": manifest["rows"], "filtered": left_out}
+
+
+def _left_out(path: Path) -> dict[str, int]:
+    """How many questions were left out of each part since they are nearly the same as others."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return dict(Counter(json.loads(line)["part"] for line in lines))
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401  # whatever is in the file

@@ -9,6 +9,7 @@ from typing import Literal
 
 from evaluation.records import Answer
 from evaluation.sets import Item
+from scene.nouns import Kind
 from scene.refusal import refuses, refuses_by_advbench
 
 GRAM = 4
@@ -91,6 +92,15 @@ METRICS: Mapping[str, Metric] = {
     **LIKELIHOOD_METRICS,
     **RUN_METRICS,
 }
+
+
+def value_of(name: str, answer: Answer) -> float | None:
+    """A figure of an answer to a question of whichever kind the figure is about; None where it is of none."""
+    measure, place = METRICS[name].value, {"set": answer.set, "id": answer.id, "question": answer.question}
+    kinds: tuple[Kind | None, ...] = ("harmful", "helpful", None)
+    items = [Item(kind=kind, reference="", **place) for kind in kinds]
+    found = [None if measure is None else measure(item, answer) for item in items]
+    return next((value for value in found if value is not None), None)
 
 
 def likelihood_metric(item: Item) -> str:

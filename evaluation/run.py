@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from evaluation.judge import Judge
@@ -14,7 +15,7 @@ from evaluation.session import Reply, Sampling, Session
 from evaluation.sets import Item
 from evaluation.store import Store
 from evaluation.systems import System
-from inference.engine import Engine
+from inference.engine import ChatMessage, Engine, GenerationRequest
 from scene.errors import InputError, ReplyError
 from scene.settings import SceneSettings
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SCORED_AT_ONCE = 64
 """References scored before they are kept: enough to make batches of about one length."""
+
+ENDLESS, PACES = "Count from one to ten thousand, in words, one number a line. Leave none out.", 3
+"""What is asked to see how fast a model writes, and how often it counts."""
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -106,6 +110,22 @@ async def answer_all(
             progress(done, len(items))
 
     await _all([one(item) for item in items])
+
+
+async def seconds_per_token(engine: Engine, tokens: int) -> float | None:
+    """What a token takes of a reply that goes on to its cap, with nothing else under way.
+
+    The median of some, after one that warms the engine up; None where the reply ends before.
+    """
+    request = GenerationRequest(messages=(ChatMessage("user", ENDLESS),), max_tokens=tokens)
+    took = []
+    for _ in range(1 + PACES):
+        started = time.perf_counter()
+        completion = await engine.generate(request)
+        took.append((time.perf_counter() - started) / tokens)
+        if completion.finish_reason != "length":
+            return None
+    return median(took[1:])
 
 
 def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:

@@ -266,6 +266,10 @@ def join(
 @app.command()
 def page(
     results: Annotated[Path, typer.Argument(help="The JSON beside a page that `run` wrote.")],
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="A text to write what became better and worse into, between its marks."),
+    ] = None,
 ) -> None:
     """Write a page anew from its data."""
     try:
@@ -273,6 +277,10 @@ def page(
     except (OSError, ValueError) as error:
         raise InputError(f"{results} can't be read; give the JSON that `run` wrote beside a page.") from error
     write_page(found, results)
+    if readme is not None:
+        from evaluation.proof.page import with_sentences
+
+        replace_file(readme, with_sentences(readme.read_text(encoding="utf-8"), found["students"]))
 
 
 def write_page(found: Mapping[str, Any], results: Path) -> None:

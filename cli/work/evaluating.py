@@ -19,7 +19,7 @@ from cli.work.loading import loaded
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
-from evaluation.run import answer_all, judge_all, score_all, unanswered, unjudged, unscored
+from evaluation.run import answer_all, judge_all, score_all, seconds_per_token, unanswered, unjudged, unscored
 from evaluation.session import Sampling
 from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
@@ -45,6 +45,7 @@ class Options:
     scored_sets: tuple[str, ...]
     likelihood: bool
     retry_failed: bool
+    pace: int | None = None
     engine: str
     dtype: str
     device: str
@@ -133,7 +134,8 @@ def _answer(options: Options, store: Store, console: Console) -> None:
             system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)
             for system in systems
         }
-        if not any(left.values()):
+        paced = [one.name for one in systems if options.pace and one.name not in store.manifest.paces]
+        if not any(left.values()) and not paced:
             continue
         with loaded(choice, console) as engine:
             for system in systems:
@@ -145,6 +147,10 @@ def _answer(options: Options, store: Store, console: Console) -> None:
                                 engine, system, items, store, options.sampling, options.scene, progress
                             )
                         )
+                if options.pace and system.name in paced:
+                    seconds = asyncio.run(seconds_per_token(engine, options.pace))
+                    if seconds is not None:
+                        store.paced(system.name, seconds)
 
 
 def _score(options: Options, store: Store, console: Console) -> None:

@@ -23,7 +23,12 @@ from evaluation.report.tables import (
     where,
 )
 from evaluation.results import ALL, Results
+from scene.errors import InputError
 from scene.markdown import markdown_table
+
+
+MARKS = ("<!-- results -->", "<!-- /results -->")
+"""Around what is written into another text."""
 
 
 def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]], command: str) -> str:
@@ -47,11 +52,19 @@ def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def student_sentences(student: Mapping[str, Any]) -> list[str]:
-    """What became better and worse in each model that was tuned."""
-    results = results_from(student["results"], student["name"])
-    tuned = [name for name in results.names if name.endswith(TUNED.format(""))]
-    return [said for name in tuned for said in sentences(results, name)]
+def with_sentences(text: str, students: Sequence[Mapping[str, Any]]) -> str:
+    """A text with what became of the first student, tuned on its own scenes, between its two marks.
+
+    Raises:
+        InputError: It has no such marks.
+    """
+    before, begins, rest = text.partition(MARKS[0])
+    _, ends, after = rest.partition(MARKS[1])
+    if not begins or not ends:
+        raise InputError(f"The text has no {MARKS[0]} and {MARKS[1]} to write sentences between.")
+    results = results_from(students[0]["results"], students[0]["name"])
+    said = "\n".join(f"- {sentence}" for sentence in sentences(results, TUNED.format("matrix")))
+    return f"{before}{begins}\n{said}\n{ends}{after}"
 
 
 def _goals(students: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -84,8 +97,10 @@ def _title(student: Mapping[str, Any]) -> str:
 
 def _student(student: Mapping[str, Any], pictures: Sequence[str], found: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {_title(student)}\n"
-    yield from (f"{said}\n" for said in student_sentences(student))
     results = results_from(student["results"], student["name"])
+    for name in results.names:
+        if name.endswith(TUNED.format("")):
+            yield from (f"{said}\n" for said in sentences(results, name))
     room = ", ".join(f"{name} {tokens}" for name, tokens in student["room"].items())
     yield from _measured(results, f"Room for an answer, in tokens: {room}.\n")
     for address in pictures:

@@ -165,9 +165,7 @@ def draw_questions(
     )
 
 
-def _fresh(
-    questions: Iterable[Question], part: str, known: Near, left_out: list[LeftOut]
-) -> list[Question]:
+def _fresh(questions: Iterable[Question], part: str, known: Near, left_out: list[LeftOut]) -> list[Question]:
     """Those that are new to other parts, by their words too, and to their own; they are then known."""
     own = Near(NEAR)
     fresh = []

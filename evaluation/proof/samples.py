@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from evaluation.metrics import METRICS
+from evaluation.metrics import value_of
 from evaluation.records import Answer, Judgement
-from evaluation.sets import Item
-from scene.nouns import Kind
 from scene.text import shortened
 
 OF_EACH = 2
@@ -23,11 +21,8 @@ RULE = (
     f"{OF_EACH} that the tuned model won, and the first {OF_EACH} that it lost."
 )
 
-REFUSALS: dict[str, tuple[str, Kind]] = {
-    "attack_success": ("harmful", "harmful"),
-    "over_refusal": ("benign", "helpful"),
-}
-"""Metrics of turning the asker away, with what their questions are called, and what they are."""
+REFUSALS = {"attack_success": "harmful", "over_refusal": "benign"}
+"""Metrics of turning the asker away, with what their questions are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +61,8 @@ def changed_refusals(
         pairs = list(_pairs(by_key.values(), name, base, tuned))
         for good in (True, False):
             own = [pair for pair in pairs if _better(metric, *pair) is good]
-            word, _ = REFUSALS[metric]
             answered = (metric == "over_refusal") is good
-            why = f"{word}, {'answered' if answered else 'turned away'} by {tuned} alone"
+            why = f"{REFUSALS[metric]}, {'answered' if answered else 'turned away'} by {tuned} alone"
             found += [_sample(pair, why, good) for pair in own[:OF_EACH]]
     return found
 
@@ -98,14 +92,8 @@ def _pairs(answers: Iterable[Answer], name: str, base: str, tuned: str) -> Itera
 
 def _better(metric: str, base: Answer, tuned: Answer) -> bool | None:
     """Whether the second answer has the better figure; None where both have the same. Lower is better."""
-    _, kind = REFUSALS[metric]
-    measure = METRICS[metric].value
-    assert measure is not None
-    item = Item(set=base.set, id=base.id, question=base.question, kind=kind, reference="")
-    before, after = measure(item, base), measure(item, tuned)
-    if before is None or after is None or before == after:
-        return None
-    return after < before
+    before, after = value_of(metric, base), value_of(metric, tuned)
+    return None if before is None or after is None or before == after else after < before
 
 
 def _sample(pair: tuple[Answer, Answer], why: str, good: bool) -> Sample:

@@ -15,15 +15,19 @@ SIGNIFICANT = 0.05
 def sentences(results: Results, system: str) -> Iterator[str]:
     """How a tuned system compares with the baseline, and with what was reached without training.
 
-    A loss is told where its own p says so, a gain only where it does after Holm's correction. Where a test
-    was not made, the interval decides.
+    A loss is told where its own p says so or, without a test, its interval; a gain only where its p does after
+    Holm's correction.
     """
     base = results.names[0]
     own = [one for one in results.differences if one.system == system and (one.against or base) == base]
     for gain, word in ((False, "worse"), (True, "better")):
         found = [one for one in own if _gain(one) is gain and _is_significant(one.estimate, gain)]
         listed = "; ".join(f"{_what(one)} ({_apart(one)})" for one in found)
-        yield f"Significantly {word} than `{base}` is `{system}` in {listed or 'nothing that was measured'}."
+        yield f"Significantly {word} than `{base}` is `{system}` in {listed or 'nothing that was tested'}."
+    for judged in results.judged:
+        if judged.system == system and judged.set != ALL:
+            net = ", ".join([f"{interval(judged.net, '%', sign=True)} points", *p_value(judged.net)])
+            yield f"Judged on {judged.set}, the wins of `{system}` against `{judged.baseline}` come, less losses, to {net}."
     models = {one["name"]: one["model"] for one in results.systems}
     for other in results.names[1:]:
         if models.get(other) != models.get(base) or other == system:
@@ -41,7 +45,7 @@ def _gain(one: Figure) -> bool | None:
 
 def _is_significant(one: Estimate, gain: bool) -> bool:
     p = one.adjusted if gain and one.adjusted is not None else one.p
-    return not one.low <= 0 <= one.high if p is None else p < SIGNIFICANT
+    return p < SIGNIFICANT if p is not None else not gain and not one.low <= 0 <= one.high
 
 
 def _beats(results: Results, one: Figure, system: str) -> bool:
@@ -67,5 +71,6 @@ def _instead(results: Results, one: Figure, system: str) -> str:
     theirs = results.find(results.figures, one.set, one.metric, system)
     apart = results.apart(one.set, one.metric, one.system, system)
     assert theirs is not None
-    said = f"{number(one.estimate.value, unit)} {unit} instead of {number(theirs.value, unit)}"
+    ours, other = (number(value, unit) for value in (one.estimate.value, theirs.value))
+    said = f"{ours}% instead of {other}%" if unit == "%" else f"{ours} instead of {other} {unit}"
     return ", ".join([said, *(p_value(apart) if apart is not None else ())])

@@ -62,8 +62,9 @@ def view(
     """
     if review and rate:
         raise InputError("A page is for --review or for --rate; leave one of them out.")
-    if (pair is not None or differ is not None) and not rate:
-        raise InputError("--pair and --differ are for --rate; leave them out.")
+    for option, given in (("--pair", pair), ("--differ", differ)):
+        if given is not None and not rate:
+            raise InputError(f"{option} is for --rate; leave it out.")
     if len(sources) > 1 and not rate:
         raise InputError("A page shows one record or folder; give one, or --rate for two files with answers.")
     check_writable(out)

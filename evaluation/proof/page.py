@@ -26,7 +26,6 @@ from evaluation.results import ALL, Results
 from scene.errors import InputError
 from scene.markdown import markdown_table
 
-
 MARKS = ("<!-- results -->", "<!-- /results -->")
 """Around what is written into another text."""
 

@@ -33,12 +33,12 @@ HELD_OUT_SHARE = 4
 """One in so many questions is held out, where any are."""
 
 NEAR = 88.0
-"""Similarity in percent from which on two questions are the same; between parts, common words make them so too."""
+"""Similarity in percent from which on two questions are the same; between parts, shared words count too."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A question that is in no part, the part it would have been in, and which other one it nearly repeats."""
+    """A question that is in no part, the part it would have been in, and which one it nearly repeats."""
 
     question: str
     part: str

@@ -15,8 +15,8 @@ SIGNIFICANT = 0.05
 def sentences(results: Results, system: str) -> Iterator[str]:
     """How a tuned system compares with the baseline, and with what was reached without training.
 
-    A loss is told where its own p says so or, without a test, its interval; a gain only where its p does after
-    Holm's correction.
+    A loss is told where its own p says so or, without a test, its interval; a gain only where its p does
+    after Holm's correction.
     """
     base = results.names[0]
     own = [one for one in results.differences if one.system == system and (one.against or base) == base]
@@ -27,7 +27,8 @@ def sentences(results: Results, system: str) -> Iterator[str]:
     for judged in results.judged:
         if judged.system == system and judged.set != ALL:
             net = ", ".join([f"{interval(judged.net, '%', sign=True)} points", *p_value(judged.net)])
-            yield f"Judged on {judged.set}, the wins of `{system}` against `{judged.baseline}` come, less losses, to {net}."
+            pair = f"wins of `{system}` against `{judged.baseline}` less losses"
+            yield f"Judged on {judged.set}, {pair}: {net}."
     models = {one["name"]: one["model"] for one in results.systems}
     for other in results.names[1:]:
         if models.get(other) != models.get(base) or other == system:

@@ -2,8 +2,7 @@
 
 rapidfuzz compares each text with those of a similar length that came before: exact, and fast enough for the
 tens of thousands of rows that scenes give (MinHash would miss some, and short questions most of all). Content
-words are looked up in an index, exactly too: of two texts that share enough of them, each has one of the shared
-among so many of its first that the rest would not be enough, in whatever order they are in.
+words are looked up in an index: two texts that share enough of them share one of the first ones, too.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from rapidfuzz import fuzz, process
 from finetune.data.content_words import content_words
 
 WORDS = 0.5
-"""Share of two questions' content words from which on they are one: "How do I commit arson?" asks what "How can
-I commit arson?" does, and has 75% of its letters."""
+"""Share of content words from which on two questions ask the same, as "How do I commit arson?" and "How can I
+commit arson?" do, which are not alike enough in letters."""
 
 
 class Near:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable
 
 from finetune.data.near import WORDS, Near
 
 
 def groups_of(questions: Iterable[str], threshold: float) -> list[list[str]]:
-    """The questions in groups: whoever is nearly the same as one of a group is in it, by way of others too."""
+    """The questions in groups: what is nearly the same as one of a group is in it, by way of others too."""
     near = Near(threshold, WORDS)
     group_of: dict[str, list[str]] = {}
     for question in dict.fromkeys(questions):

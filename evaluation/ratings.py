@@ -30,14 +30,9 @@ class Rating(Noun):
 
     Attributes:
         pair: Key of the pair, whichever of the two systems is the baseline.
-        system: Name of the system.
-        baseline: Name of the one it is compared with.
         set: Set that the question is from, or empty.
-        id: Its id there.
-        question: The question.
         rater: Tells whoever rated from others.
         harm: Whether the system's answer does less harm than the baseline's (`win`), or more.
-        help: Whether it helps more (`win`), or less.
     """
 
     pair: Key
@@ -58,11 +53,7 @@ class Rating(Noun):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rated(Judged):
-    """What people found better, on one set; of several who rated a pair each counts the same.
-
-    Attributes:
-        aspect: What was asked.
-    """
+    """What people found better, on one set; of several who rated a pair each counts the same."""
 
     aspect: Aspect
 
@@ -72,7 +63,6 @@ class Agreement:
     """How far people agree.
 
     Attributes:
-        aspect: What was asked.
         party: With whom: `each other` or `the judge`.
         share: How often two of them say the same.
         alpha: Krippendorff's, for names: 1 where they always do, 0 where it is chance. None where there is
@@ -90,9 +80,7 @@ class Ratings:
     """What ratings come to.
 
     Attributes:
-        raters: How many people rated.
         ratings: How many pairs they rated, everybody's counted.
-        rated: What they found.
         agreement: How far they agree, where a pair was rated twice or judged.
     """
 

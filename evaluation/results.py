@@ -47,9 +47,7 @@ class Judged:
     """Pairwise results on one set, or on `ALL` of several.
 
     Attributes:
-        system: Whose wins are counted.
         win: Share of questions on which it was preferred in both orders.
-        tie: Share on which the orders disagree, or the answers are equal.
         net: Wins less losses, as a share of the questions, with a sign test.
         first_place: Share of the judge's decisions for the answer shown first; half of them without a bias.
             None where no decision was asked for.
@@ -99,16 +97,9 @@ class Results:
 
     Attributes:
         systems: Each system as it was given with the model it turned out to be; the first is the baseline.
-        judge: Model that judged, or None.
-        sampling: Settings of every answer.
-        scene: Settings of the scenes.
-        questions: Number of questions by set.
         figures: Metrics by set and system; of systems in a group those of the group, too.
         differences: The same minus those of each system before, paired by question.
         relative_changes: Those from the baseline as shares of the size of its own.
-        pace: How fast each system answered.
-        judged: Pairwise results.
-        failed: Questions without an answer, by system.
     """
 
     systems: list[dict[str, Any]]
@@ -157,13 +148,7 @@ class Results:
 
 
 def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> Results:
-    """Work out what is in a folder.
-
-    Args:
-        store: The evaluation.
-        systems: Names of the systems to report, the baseline first.
-        items: The questions to report.
-    """
+    """Work out what is in a folder of some systems, the baseline first, and questions."""
     by_key = {item.key: item for item in items}
     answers = {answer.key: answer for answer in store.answers.records}  # the last of each counts
     kept = [one for one in answers.values() if one.system in systems and (one.set, one.id) in by_key]
@@ -231,11 +216,9 @@ def judged_of(votes: Iterable[Vote]) -> list[Judged]:
 
 
 def corrected(results: Results, main: tuple[str, str] | None = None) -> Results:
-    """The same with Holm's correction for all that was tested between two systems, and says better or worse.
+    """The same with Holm's correction for what was tested between two systems, and says better or worse.
 
-    Args:
-        results: The results.
-        main: Set and metric that were named beforehand, which need no correction.
+    It is for all but the main measure, a set and a metric that were named beforehand.
     """
     families: dict[tuple[str, str], list[Estimate]] = defaultdict(list)
     for one in results.differences:

@@ -57,14 +57,11 @@ class Item:
     """A question of a set.
 
     Attributes:
-        set: Name of the set.
         id: The question's id, unique in the set.
-        question: Its text.
         kind: Whether it should be declined or answered; None where the set does not say.
         reference: An answer that exists: a good one in benign sets, in AdvBench the one that an attack wants.
         pair: What it has in common with its contrast, the most general first; see `contrasts`.
         choices: Answers of which one is right; such a question is not asked, but its choices scored.
-        right: Place of that one.
     """
 
     set: str
@@ -176,12 +173,6 @@ def check_score_only(
     names: Sequence[str], items: Sequence[Item], judged: Sequence[str], *, likelihood: bool
 ) -> None:
     """See that there is something to score in sets whose questions are not to be answered.
-
-    Args:
-        names: The sets.
-        items: All questions.
-        judged: Sets whose answers are to be judged.
-        likelihood: Whether log-likelihoods are wanted at all.
 
     Raises:
         InputError: There is not.

@@ -29,10 +29,6 @@ class Estimate:
     """A figure over questions and its 95% interval.
 
     Attributes:
-        value: The figure.
-        low: Lower end of the interval.
-        high: Upper end.
-        n: Number of questions.
         p: Of a difference: how likely one as large is where nothing differs; None where that was not tested.
         adjusted: The same after Holm's correction for all that was tested beside it.
     """
@@ -70,11 +66,6 @@ def difference(
 
     Yes and no are compared by McNemar's exact test, other values by flipping the signs of their differences
     at random, and those of several seeds by how often a resample of questions and seeds turns the sign.
-
-    Args:
-        ours: Values by question.
-        theirs: The same of the system compared with.
-        share: See `estimate`.
     """
     both = [key for key in ours if key in theirs]
     if not both:
@@ -96,11 +87,7 @@ def difference(
 def paired(both: int, ours: int, theirs: int, neither: int) -> Estimate:
     """The difference between two shares of the same questions: Newcombe's interval, McNemar's exact test.
 
-    Args:
-        both: Questions to which both say yes.
-        ours: To which we alone do.
-        theirs: To which they alone do.
-        neither: To which nobody does.
+    Told are the numbers of questions to which both say yes, we alone, they alone, and neither.
     """
     n = both + ours + theirs + neither
     one, other = (both + ours) / n, (both + theirs) / n
@@ -120,10 +107,6 @@ def relative_change(ours: Mapping[Key, Value], theirs: Mapping[Key, Value]) -> E
     """How much our mean is above theirs, as a share of the size of theirs, over the questions that both have.
 
     Every resample takes both means anew. A less negative log-likelihood is a change up.
-
-    Args:
-        ours: Values by question.
-        theirs: The same of the system compared with.
 
     Returns:
         None where no question is answered by both, or their mean is 0, or is so in many resamples.
@@ -150,11 +133,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def share(parts: Sequence[tuple[float, float]]) -> Estimate | None:
-    """What part of a whole some questions make together; None where there is no whole.
-
-    Args:
-        parts: The part and the whole of each question, such as its refused actions and all its actions.
-    """
+    """What part of a whole some questions make together; None where there is no whole."""
     data = np.asarray([pair for pair in parts if pair[1]], dtype=float)
     if not len(data):
         return None
@@ -167,10 +146,6 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
 
     That is the area under the ROC curve; of a yes and no it is the balanced accuracy. Every pair of questions
     counts the same, however often either was asked. Every resample draws as many of each kind.
-
-    Args:
-        above: The values of every question that should have high ones.
-        below: Of every question that should have low ones.
 
     Returns:
         None where there are no questions of a kind.

@@ -35,10 +35,7 @@ class Manifest(Noun):
     """What all answers in a folder have in common, and which models gave them.
 
     Attributes:
-        sampling: Settings of every answer.
-        scene: Settings of the scenes that are played.
         prompts: Digest of the evaluation's prompts and of those of a scene.
-        systems: Each system as it was given, by name.
         models: The model of each system, and of the judge, once it was loaded.
         paces: Seconds that each takes for a token of a reply of forced length, where that was measured.
     """
@@ -53,11 +50,6 @@ class Manifest(Noun):
 
 class Store:
     """The folder, locked for this process from opening to closing.
-
-    Args:
-        folder: Where to; made if need be.
-        sampling: Settings of every answer.
-        scene: Settings of the scenes.
 
     Raises:
         InputError: Another process evaluates into it, it is damaged or can't be written, or it holds answers

@@ -46,11 +46,7 @@ class Outcome:
     """What became of a goal; see `goals.yaml`.
 
     Attributes:
-        unit: Of the estimate.
-        system: The tuned model.
-        met: Whether that is what was aimed at.
         certain: Whether its whole interval says the same, and has a width; None where there is no interval.
-        main: Whether it is about the measure that was named beforehand.
     """
 
     aim: str
@@ -93,13 +89,7 @@ def main_measure() -> tuple[str, str]:
 
 
 def outcomes(which: Which, results: Results, system: str) -> list[Outcome]:
-    """What became of the goals that something was measured for.
-
-    Args:
-        which: Which goals.
-        results: All figures of the tuned models.
-        system: One of these.
-    """
+    """What became of the goals that something was measured for."""
     found = []
     for goal in goals(which):
         one = _measured(goal, results, system)

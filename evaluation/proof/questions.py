@@ -50,7 +50,6 @@ class Source:
     """A file that questions are drawn from.
 
     Attributes:
-        path: The file.
         kind: What its questions are; None where it does not say.
         dev_share: One in so many of its questions is for choosing on.
         held_out: Whether a part of them is held out to judge answers on.
@@ -65,11 +64,7 @@ class Source:
 
 
 def sources_in(data: Path) -> list[Source]:
-    """Where training questions come from.
-
-    Args:
-        data: Folder with the question sets.
-    """
+    """Where training questions come from."""
     return [
         Source(path=data / "hh_harmless_first_turn.jsonl", kind=None, held_out=True, seen=20),
         Source(path=data / "catqa_english.jsonl", kind="harmful"),
@@ -91,7 +86,6 @@ class Drawn:
         plain: Benign ones whose plain answers are trained on, without a scene.
         references: Tasks with a text to work on, and a reference answer as `first_answer`. They are of a
             source of benign questions, and in no other part.
-        left_out: What was in none of them, or would have been drawn twice.
     """
 
     train: list[Question]

@@ -35,13 +35,7 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A stage that is done.
-
-    Attributes:
-        name: The stage.
-        seconds: How long it took.
-        made: What it made.
-    """
+    """A stage that is done."""
 
     name: str
     seconds: float
@@ -58,15 +52,6 @@ def gathered(
     beside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a proof came to, as plain data that its page is made of.
-
-    Args:
-        folder: The proof's.
-        model: The model that rehearsed.
-        students: The models that were tuned, by the names of their folders.
-        rows: Names of the data sets.
-        stages: What was done.
-        settings: What was asked for.
-        beside: Names of each student's own data sets, whose rows it learned beside those of each other one.
 
     Raises:
         InputError: Something is not there, or is damaged.

@@ -30,10 +30,7 @@ class Sample:
     """A question and what two systems answered.
 
     Attributes:
-        set: The set.
-        why: What makes it one.
         good: Whether the tuned model did better.
-        question: The question.
         answers: By system; long ones are cut.
     """
 
@@ -47,14 +44,7 @@ class Sample:
 def changed_refusals(
     answers: Iterable[Answer], metrics: Sequence[tuple[str, str]], base: str, tuned: str
 ) -> list[Sample]:
-    """Questions that one of two systems turned away.
-
-    Args:
-        answers: Of both; the last to a question counts.
-        metrics: Sets, each with its metric of `REFUSALS`.
-        base: One system.
-        tuned: The other.
-    """
+    """Questions that one of two systems turned away."""
     by_key = {one.key: one for one in answers if one.error is None}
     found = []
     for name, metric in metrics:

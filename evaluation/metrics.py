@@ -82,11 +82,15 @@ RUN_METRICS: Mapping[str, Metric] = {
 }
 """Figures of a whole run, which no single answer has a share in that can be told."""
 
-PAIR_METRICS: Mapping[str, tuple[str, str]] = {"pair_accuracy": ("over_refusal", "attack_success")}
+PAIR_METRICS: Mapping[str, tuple[str, str]] = {
+    "pair_accuracy": ("over_refusal", "attack_success"),
+    "pair_accuracy_graded": ("over_refusal_graded", "attack_success_graded"),
+}
 """Figures of a question and its contrast, right where each has no fault: of the one, of the other."""
 
 METRICS: Mapping[str, Metric] = {
     "pair_accuracy": Metric("pair accuracy", "%", "higher"),
+    "pair_accuracy_graded": Metric("pair accuracy by the grader", "%", "higher"),
     **ANSWER_METRICS,
     "choice_accuracy": Metric("right choices by likelihood", "%", "higher"),
     **LIKELIHOOD_METRICS,

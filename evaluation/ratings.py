@@ -149,46 +149,34 @@ def ratings_of(ratings: Sequence[Rating], judged: Mapping[tuple[str, ...], Resul
     )
 
 
-def _found(one: Rating, aspect: Aspect) -> Result:
-    return one.harm if aspect == "harm" else one.help
-
-
-def _by_pair(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = defaultdict(list)
+def _by_pair(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
+    found: dict[str, list[Rating]] = defaultdict(list)
     for one in ratings:
-        found[one.pair].append(_found(one, aspect))
+        found[one.pair].append(one)
     return found
 
 
 def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
-    by_pair: dict[str, list[Rating]] = defaultdict(list)
-    for one in ratings:
-        by_pair[one.pair].append(one)
     votes = (
         Vote(
             set=own[0].set,
             system=own[0].system,
             baseline=own[0].baseline,
-            won={result: sum(_found(one, aspect) == result for one in own) / len(own) for result in RESULTS},
+            won={result: sum(getattr(one, aspect) == result for one in own) / len(own) for result in RESULTS},
         )
-        for own in by_pair.values()
+        for own in _by_pair(ratings).values()
     )
-    return [Rated(aspect=aspect, **_fields(one)) for one in judged_of(votes)]
-
-
-def _fields(one: Judged) -> dict[str, Any]:
-    return {field.name: getattr(one, field.name) for field in fields(one)}
+    counted = ({field.name: getattr(one, field.name) for field in fields(one)} for one in judged_of(votes))
+    return [Rated(aspect=aspect, **one) for one in counted]
 
 
 def _agreement(ratings: Sequence[Rating], by_judge: Mapping[str, Result], aspect: Aspect) -> list[Agreement]:
-    pairs = _by_pair(ratings, aspect)
-    among = agreement([[own] for own in pairs.values()], RESULTS)
-    judged = agreement(
-        [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge], RESULTS
-    )
-    both = (("each other", among), ("the judge", judged))
+    pairs = {pair: [getattr(one, aspect) for one in own] for pair, own in _by_pair(ratings).items()}
+    judged = [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge]
+    both = {"each other": [[own] for own in pairs.values()], "the judge": judged}
+    found = {party: agreement(units, RESULTS) for party, units in both.items()}
     return [
-        Agreement(aspect=aspect, party=party, share=found[0], alpha=found[1])
-        for party, found in both
-        if found is not None
+        Agreement(aspect=aspect, party=party, share=one[0], alpha=one[1])
+        for party, one in found.items()
+        if one is not None
     ]

@@ -50,16 +50,24 @@ def table_of(
 
 def figures_table(results: Results) -> FoldingTable:
     """Figures with their intervals, and below each how it differs from the first system."""
-    rows: list[list[str | Text]] = []
-    for set_name, metric in measures(results.figures):
-        cells = [_cell(results, set_name, metric, system) for system in results.names]
-        place = where(set_name, results.questions)
-        rows.append(["" if rows and rows[-1][0] == place else place, title_of(metric), *cells])
+    rows: list[list[str | Text]] = [
+        [
+            where(set_name, results.questions),
+            title_of(metric),
+            *(_cell(results, set_name, metric, system) for system in results.names),
+        ]
+        for set_name, metric in measures(results.figures)
+    ]
     for metric, pace in paces(results):
-        place = "" if rows[-1][0] == where(ALL) else where(ALL)
-        rows.append([place, title_of(metric), *(pace.get(system, NOTHING) for system in results.names)])
+        cells = [pace.get(system, NOTHING) for system in results.names]
+        rows.append([where(ALL), title_of(metric), *cells])
     title = "Figures, with 95% intervals; below each, the difference from the first system"
-    return table_of(title, ["set", "figure", *results.names], rows, 2)
+    begins = [not place or rows[place - 1][0] != row[0] for place, row in enumerate(rows)]
+    shown = [[row[0] if first else "", *row[1:]] for row, first in zip(rows, begins, strict=True)]
+    table = table_of(title, ["set", "figure", *results.names], shown, 2)
+    for row, ends in zip(table.rows, [*begins[1:], False], strict=True):
+        row.end_section = ends
+    return table
 
 
 def judged_table(results: Results) -> FoldingTable:

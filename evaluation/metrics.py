@@ -100,9 +100,12 @@ METRICS: Mapping[str, Metric] = {
 
 def value_of(name: str, answer: Answer) -> float | None:
     """A figure of an answer to a question of whichever kind the figure is about; None where it is of none."""
-    measure, place = METRICS[name].value, {"set": answer.set, "id": answer.id, "question": answer.question}
+    measure = METRICS[name].value
     kinds: tuple[Kind | None, ...] = ("harmful", "helpful", None)
-    items = [Item(kind=kind, reference="", **place) for kind in kinds]
+    items = [
+        Item(set=answer.set, id=answer.id, question=answer.question, kind=kind, reference="")
+        for kind in kinds
+    ]
     found = [None if measure is None else measure(item, answer) for item in items]
     return next((value for value in found if value is not None), None)
 

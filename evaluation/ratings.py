@@ -173,7 +173,8 @@ def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
 def _agreement(ratings: Sequence[Rating], by_judge: Mapping[str, Result], aspect: Aspect) -> list[Agreement]:
     pairs = {pair: [getattr(one, aspect) for one in own] for pair, own in _by_pair(ratings).items()}
     judged = [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge]
-    both = {"each other": [[own] for own in pairs.values()], "the judge": judged}
+    among = [[own] for own in pairs.values()]
+    both: dict[str, Sequence[Sequence[Sequence[str]]]] = {"each other": among, "the judge": judged}
     found = {party: agreement(units, RESULTS) for party, units in both.items()}
     return [
         Agreement(aspect=aspect, party=party, share=one[0], alpha=one[1])

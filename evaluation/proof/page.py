@@ -207,12 +207,13 @@ def _measured(results: Results, room: str = "") -> Iterator[str]:
     base = results.names[0]
     yield f"### Differences from {base}\n"
     rows = []
-    for one in results.differences:
-        if (one.against or base) == base:
-            what = [where(one.set), title_of(one.metric), one.system]
-            tests = (probability(one.estimate.p), probability(one.estimate.adjusted))
-            main = "yes" if (one.set, one.metric) == main_measure() else ""
-            rows.append([*what, main, interval(one.estimate, METRICS[one.metric].unit, sign=True), *tests])
+    for apart in results.differences:
+        if (apart.against or base) == base:
+            said = apart.estimate
+            main = "yes" if (apart.set, apart.metric) == main_measure() else ""
+            tested = [interval(said, METRICS[apart.metric].unit, sign=True), probability(said.p)]
+            what = [where(apart.set), title_of(apart.metric), apart.system, main]
+            rows.append([*what, *tested, probability(said.adjusted)])
     yield _table(["set", "figure", "system", "main measure", "difference", "p", "p, Holm"], rows)
     if results.judged:
         yield "### Judged in pairs\n"

@@ -147,8 +147,8 @@ def draw_questions(
     fresh = {name: _fresh(_in_turn(sources), name, known, left_out) for name, sources in parts.items()}
     # From the end, so that they stay the same while more questions are drawn to train on.
     rest = {question.text for question in fresh["train"][limit:] if question.kind == "helpful"}
-    backwards = _in_turn([questions[::-1] for questions in parts["train"]])
-    benign = [question for question in backwards if question.text in rest]
+    left = ([one for one in questions[::-1] if one.text in rest] for questions in parts["train"])
+    benign = list(_in_turn(list(left)))
     return Drawn(
         train=fresh["train"][:limit],
         dev=fresh["dev"][:dev],

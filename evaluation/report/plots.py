@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FIGURES, JUDGED, ABLATION = "figures.png", "judged.png", "ablation.png"
 PANELS_A_ROW = 3
+LEAST_TOLD = 6
+"""Percent below which a part of a bar has no room for its number."""
+
 INK, MUTED = "#1f4e79", "#8a8a8a"
 RESULT_COLOURS = {"win": "#2e7d5b", "tie": "#c9c9c9", "lose": "#b5533c"}
 
@@ -71,12 +74,21 @@ def spread(estimates: Iterable[Estimate], factor: float = 1) -> tuple[list[float
 
 
 def bars(
-    axes: Axes, rows: Sequence[str], parts: Mapping[str, Sequence[float]], colours: Mapping[str, str]
+    axes: Axes,
+    rows: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str],
+    *,
+    told: bool = False,
 ) -> None:
-    """A bar for each row, its parts in percent one after the other, the first row on top."""
+    """A bar for each row, its parts in percent one after the other and perhaps told, the first row on top."""
     left = [0.0] * len(rows)
     for name, values in parts.items():
-        axes.barh(range(len(rows)), values, left=left, color=colours[name], label=name)
+        drawn = axes.barh(range(len(rows)), values, left=left, color=colours[name], label=name)
+        if told:
+            axes.bar_label(
+                drawn, [f"{one:.0f}" if one >= LEAST_TOLD else "" for one in values], label_type="center"
+            )
         left = [before + value for before, value in zip(left, values, strict=True)]
     axes.set_yticks(range(len(rows)), rows, fontsize="small")
     axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5))
@@ -128,11 +140,7 @@ def _judged(judged: Sequence[Judged]) -> Figure:
     axes = figure.subplots()
     labels = [f"{one.system} vs {one.baseline}, {one.set} (n = {one.win.n})" for one in judged]
     parts = {result: [100 * getattr(one, result).value for one in judged] for result in RESULT_COLOURS}
-    bars(axes, labels, parts, RESULT_COLOURS)
-    for bar in axes.containers:
-        axes.bar_label(
-            bar, [f"{share:.0f}" if share >= 6 else "" for share in bar.datavalues], label_type="center"
-        )
+    bars(axes, labels, parts, RESULT_COLOURS, told=True)
     axes.set_xlabel("% of questions")
     return figure
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from evaluation.report.plots import INK, MUTED, bars, spread
 from evaluation.validation.figures import ALL, Validation
-from evaluation.validation.signals import SIGNALS
-from scene.nouns import Severity
+from evaluation.validation.signals import SEVERITIES, SIGNALS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SEVERITY_COLOURS: Mapping[Severity, str] = {
+SEVERITY_COLOURS: Mapping[str, str] = {
     "none": "#dcdcdc",
     "minor": "#e9c46a",
     "moderate": "#d98344",
@@ -32,11 +31,11 @@ def write_plot(validation: Validation, path: Path) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _signals(left, validation)
-    shares = {
-        severity: [100 * own[severity] for own in validation.severities.values()]
-        for severity in SEVERITY_COLOURS
+    severities = validation.severities
+    shares: dict[str, list[float]] = {
+        one: [100 * own[one] for own in severities.values()] for one in SEVERITIES
     }
-    bars(right, list(validation.severities), shares, SEVERITY_COLOURS)
+    bars(right, list(severities), shares, SEVERITY_COLOURS)
     right.set_xlabel("% of the consequences of such questions")
     for axes in (left, right):
         axes.tick_params(labelsize="small")

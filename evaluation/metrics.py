@@ -9,6 +9,7 @@ from typing import Literal
 
 from evaluation.records import Answer
 from evaluation.sets import Item
+from scene.nouns import Kind
 from scene.refusal import refuses, refuses_by_advbench
 
 GRAM = 4
@@ -75,10 +76,38 @@ LIKELIHOOD_METRICS: Mapping[str, Metric] = {
 }
 """Figures of a text that a set holds: how likely a system finds it, mean over its tokens."""
 
-RUN_METRICS: Mapping[str, Metric] = {"seconds": Metric("taken for an answer", "s", "lower")}
+RUN_METRICS: Mapping[str, Metric] = {
+    "seconds": Metric("taken for an answer", "s", "lower"),
+    "pace": Metric("taken for a token of a reply of forced length", "ms", "lower"),
+}
 """Figures of a whole run, which no single answer has a share in that can be told."""
 
-METRICS: Mapping[str, Metric] = {**ANSWER_METRICS, **LIKELIHOOD_METRICS, **RUN_METRICS}
+PAIR_METRICS: Mapping[str, tuple[str, str]] = {
+    "pair_accuracy": ("over_refusal", "attack_success"),
+    "pair_accuracy_graded": ("over_refusal_graded", "attack_success_graded"),
+}
+"""Figures of a question and its contrast, right where each has no fault: of the one, of the other."""
+
+METRICS: Mapping[str, Metric] = {
+    "pair_accuracy": Metric("pair accuracy", "%", "higher"),
+    "pair_accuracy_graded": Metric("pair accuracy by the grader", "%", "higher"),
+    **ANSWER_METRICS,
+    "choice_accuracy": Metric("right choices by likelihood", "%", "higher"),
+    **LIKELIHOOD_METRICS,
+    **RUN_METRICS,
+}
+
+
+def value_of(name: str, answer: Answer) -> float | None:
+    """A figure of an answer to a question of whichever kind the figure is about; None where it is of none."""
+    measure = METRICS[name].value
+    kinds: tuple[Kind | None, ...] = ("harmful", "helpful", None)
+    items = [
+        Item(set=answer.set, id=answer.id, question=answer.question, kind=kind, reference="")
+        for kind in kinds
+    ]
+    found = [None if measure is None else measure(item, answer) for item in items]
+    return next((value for value in found if value is not None), None)
 
 
 def likelihood_metric(item: Item) -> str:

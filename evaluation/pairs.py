@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.metrics import value_of
 from evaluation.records import Answer
 from evaluation.store import ANSWERS
 from scene.conversation import whole_text
@@ -19,6 +20,9 @@ from viewer.decks import Pair
 ANSWER_COLUMNS = ("answer", "response", "output", "completion", "chosen", "text", *CHAT_COLUMNS)
 """Where a file's answers are looked for, in this order."""
 
+TEXT_METRICS = ("refusal", "attack_success", "attack_success_advbench", "over_refusal")
+"""Figures that the text of an answer alone decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Said:
@@ -29,15 +33,18 @@ class _Said:
     id: str = ""
 
 
-def pairs_of(sources: Sequence[Path], names: tuple[str, str] | None) -> tuple[list[Pair], int]:
+def pairs_of(
+    sources: Sequence[Path], names: tuple[str, str] | None, differ: str | None = None
+) -> tuple[list[Pair], int]:
     """The pairs of two files with answers, or of two systems of one evaluation.
 
     Args:
         sources: Two files, or the folder of an evaluation.
         names: The two systems, the one that is compared before the baseline; needed where there are more.
+        differ: A figure of an answer's text that differs between the two; None for every pair.
 
     Returns:
-        The pairs, and how many are not among them since their two answers are the same.
+        The pairs, and how many are not among them since their two answers, or these figures, are the same.
 
     Raises:
         InputError: A source can't be read, the systems are not to be told, or they share no question.
@@ -63,11 +70,21 @@ def pairs_of(sources: Sequence[Path], names: tuple[str, str] | None) -> tuple[li
         )
         for question in shared
     ]
-    unlike = [pair for pair in pairs if pair.answers[0] != pair.answers[1]]
+    if differ not in (None, *TEXT_METRICS):
+        raise InputError(f"There is no figure {differ!r} to differ in; give {', '.join(TEXT_METRICS)}.")
+    unlike = [pair for pair in pairs if _figure(pair, 0, differ) != _figure(pair, 1, differ)]
     if not unlike:
         why = "all their answers are the same" if pairs else "no question is answered by both"
         raise InputError(f"There is nothing to rate between {one} and {other}: {why}.")
     return unlike, len(pairs) - len(unlike)
+
+
+def _figure(pair: Pair, place: int, metric: str | None) -> float | str | None:
+    """What the answer at a place comes to, or its text."""
+    text, none = pair.answers[place], dict.fromkeys(("calls", "prompt_tokens", "completion_tokens"), 0)
+    where = {"system": pair.names[place], "set": pair.set, "id": pair.id, "question": pair.question}
+    answer = Answer(text=text, ended=True, seconds=0, **where, **none)
+    return text if metric is None else value_of(metric, answer)
 
 
 def _of_evaluation(folder: Path, names: tuple[str, str] | None) -> Mapping[str, Mapping[str, _Said]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from evaluation.records import Judgement
-from evaluation.results import ALL, SCORES, Judged
-from evaluation.statistics import Estimate, agreement, estimate
+from evaluation.results import RESULTS, Judged, Vote, judged_of
+from evaluation.statistics import Estimate, agreement
 from evaluation.store import JUDGEMENTS
 from scene.errors import InputError
 from scene.nouns import Noun, Text
@@ -23,7 +23,6 @@ ASPECTS: dict[Aspect, str] = {"harm": "less harm", "help": "more help"}
 """What is asked about two answers, and what a win is a win in."""
 
 _TURNED: dict[Result, Result] = {"win": "lose", "tie": "tie", "lose": "win"}
-_RESULTS: tuple[Result, ...] = get_args(Result)
 
 
 class Rating(Noun):
@@ -31,14 +30,9 @@ class Rating(Noun):
 
     Attributes:
         pair: Key of the pair, whichever of the two systems is the baseline.
-        system: Name of the system.
-        baseline: Name of the one it is compared with.
         set: Set that the question is from, or empty.
-        id: Its id there.
-        question: The question.
         rater: Tells whoever rated from others.
         harm: Whether the system's answer does less harm than the baseline's (`win`), or more.
-        help: Whether it helps more (`win`), or less.
     """
 
     pair: Key
@@ -59,11 +53,7 @@ class Rating(Noun):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rated(Judged):
-    """What people found better, on one set; of several who rated a pair each counts the same.
-
-    Attributes:
-        aspect: What was asked.
-    """
+    """What people found better, on one set; of several who rated a pair each counts the same."""
 
     aspect: Aspect
 
@@ -73,7 +63,6 @@ class Agreement:
     """How far people agree.
 
     Attributes:
-        aspect: What was asked.
         party: With whom: `each other` or `the judge`.
         share: How often two of them say the same.
         alpha: Krippendorff's, for names: 1 where they always do, 0 where it is chance. None where there is
@@ -91,9 +80,7 @@ class Ratings:
     """What ratings come to.
 
     Attributes:
-        raters: How many people rated.
         ratings: How many pairs they rated, everybody's counted.
-        rated: What they found.
         agreement: How far they agree, where a pair was rated twice or judged.
     """
 
@@ -162,57 +149,35 @@ def ratings_of(ratings: Sequence[Rating], judged: Mapping[tuple[str, ...], Resul
     )
 
 
-def _found(one: Rating, aspect: Aspect) -> Result:
-    return one.harm if aspect == "harm" else one.help
-
-
-def _by_pair(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = defaultdict(list)
+def _by_pair(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
+    found: dict[str, list[Rating]] = defaultdict(list)
     for one in ratings:
-        found[one.pair].append(_found(one, aspect))
+        found[one.pair].append(one)
     return found
 
 
 def _rated(ratings: Sequence[Rating], aspect: Aspect) -> list[Rated]:
-    groups: dict[tuple[str, str, str], list[Rating]] = defaultdict(list)
-    for names in dict.fromkeys((one.system, one.baseline) for one in ratings):
-        own = [one for one in ratings if (one.system, one.baseline) == names]
-        sets = list(dict.fromkeys(one.set for one in own))
-        for name in sets:
-            groups[*names, name] = [one for one in own if one.set == name]
-        if len(sets) > 1:
-            groups[*names, ALL] = own
-    return [
-        Rated(
-            aspect=aspect,
-            set=name,
-            system=system,
-            baseline=baseline,
-            first_place=None,
-            **_estimates(own, aspect),
+    votes = (
+        Vote(
+            set=own[0].set,
+            system=own[0].system,
+            baseline=own[0].baseline,
+            won={result: sum(getattr(one, aspect) == result for one in own) / len(own) for result in RESULTS},
         )
-        for (system, baseline, name), own in groups.items()
-    ]
-
-
-def _estimates(ratings: Sequence[Rating], aspect: Aspect) -> dict[str, Estimate]:
-    pairs = _by_pair(ratings, aspect).values()
-    shares: dict[str, Estimate] = {
-        result: estimate([sum(one == result for one in own) / len(own) for own in pairs])
-        for result in _RESULTS
-    }
-    return {**shares, "net": estimate([sum(SCORES[one] for one in own) / len(own) for own in pairs])}
+        for own in _by_pair(ratings).values()
+    )
+    counted = ({field.name: getattr(one, field.name) for field in fields(one)} for one in judged_of(votes))
+    return [Rated(aspect=aspect, **one) for one in counted]
 
 
 def _agreement(ratings: Sequence[Rating], by_judge: Mapping[str, Result], aspect: Aspect) -> list[Agreement]:
-    pairs = _by_pair(ratings, aspect)
-    among = agreement([[own] for own in pairs.values()], _RESULTS)
-    judged = agreement(
-        [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge], _RESULTS
-    )
-    both = (("each other", among), ("the judge", judged))
+    pairs = {pair: [getattr(one, aspect) for one in own] for pair, own in _by_pair(ratings).items()}
+    judged = [[(one, by_judge[pair]) for one in own] for pair, own in pairs.items() if pair in by_judge]
+    among = [[own] for own in pairs.values()]
+    both: dict[str, Sequence[Sequence[Sequence[str]]]] = {"each other": among, "the judge": judged}
+    found = {party: agreement(units, RESULTS) for party, units in both.items()}
     return [
-        Agreement(aspect=aspect, party=party, share=found[0], alpha=found[1])
-        for party, found in both
-        if found is not None
+        Agreement(aspect=aspect, party=party, share=one[0], alpha=one[1])
+        for party, one in found.items()
+        if one is not None
     ]

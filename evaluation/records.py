@@ -15,14 +15,18 @@ from scene.nouns import Noun
 Choice = Literal["first", "second"]
 
 
-class Answer(Noun):
+class _OfQuestion(Noun):
+    """What a system did with a question of a set."""
+
+    system: str
+    set: str
+    id: str
+
+
+class Answer(_OfQuestion):
     """What a system answers to a question, and what that took.
 
     Attributes:
-        system: Name of the system.
-        set: Name of the set.
-        id: The question's id in it.
-        question: The question.
         text: The answer; empty where the system failed.
         ended: Whether the answer came to its end within its room.
         calls: Calls of the model, all that the method made for this answer.
@@ -33,9 +37,6 @@ class Answer(Noun):
         error: Why the system failed, or None.
     """
 
-    system: str
-    set: str
-    id: str
     question: str
     text: str
     ended: bool
@@ -51,46 +52,36 @@ class Answer(Noun):
         return (self.system, self.set, self.id)
 
 
-class Likelihood(Noun):
-    """How likely a system finds the reference of a question.
+class Likelihood(_OfQuestion):
+    """How likely a system finds the reference of a question, or one of its choices.
 
     Attributes:
-        system: Name of the system.
-        set: Name of the set.
-        id: The question's id in it.
-        log_likelihood: In nats over all tokens; None where the reference does not fit the model's context.
-        tokens: Tokens of the reference.
+        log_likelihood: In nats over all tokens; None where the text does not fit the model's context.
+        tokens: Tokens of the text.
+        choice: Which of the question's choices it is; None for the reference.
     """
 
-    system: str
-    set: str
-    id: str
     log_likelihood: float | None
     tokens: int = Field(ge=0)
+    choice: int | None = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, int | None]:
         """Tells it from all others."""
-        return (self.system, self.set, self.id)
+        return (self.system, self.set, self.id, self.choice)
 
 
-class Judgement(Noun):
+class Judgement(_OfQuestion):
     """What a judge preferred in both orders.
 
     Attributes:
-        system: Name of the system.
-        baseline: Name of the one it is compared with.
-        set: Name of the set.
-        id: The question's id in it.
+        baseline: Name of the system that it is compared with.
         system_first: Which answer was preferred with the system's answer shown first.
         baseline_first: The same with the baseline's shown first.
         equal: Whether the two answers are the same, so that nobody was asked.
     """
 
-    system: str
     baseline: str
-    set: str
-    id: str
     system_first: Choice
     baseline_first: Choice
     equal: bool = False

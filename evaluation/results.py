@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations, product
 from typing import Any
 
-from evaluation.metrics import ANSWER_METRICS, METRICS, likelihood_metric
-from evaluation.records import Answer, Judgement
-from evaluation.sets import Item
-from evaluation.statistics import Estimate, difference, estimate, relative_change
+from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, likelihood_metric
+from evaluation.records import Answer, Judgement, Likelihood
+from evaluation.sets import Item, contrasts
+from evaluation.statistics import Estimate, Value, difference, estimate, holm, relative_change
 from evaluation.store import JUDGE, Store
 
 ALL = "all"
@@ -18,38 +19,36 @@ ALL = "all"
 
 OVER_ALL = ("words", "ended", "repetition", "tokens", "calls")
 
-RELATIVE = ("reference_likelihood",)
-"""Figures whose change is given as a share of the baseline's, too."""
+RELATIVE = ("reference_likelihood", "attack_success")
+"""How figures begin whose change is given as a share of the baseline's, too."""
 
-SCORES = {"win": 1.0, "tie": 0.0, "lose": -1.0}
+RESULTS = ("win", "tie", "lose")
 
 Key = tuple[str, str]
-Values = dict[tuple[str, str, str], dict[Key, float]]
-"""By set, metric and system: the figure of each question."""
+Values = dict[tuple[str, str], dict[str, Mapping[Key, Value]]]
+"""By set and metric, then by system: the figure of each question."""
+
+_Found = defaultdict[tuple[str, str], defaultdict[str, dict[Key, float]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A metric of one system on one set, or how it differs there from the baseline."""
+    """A metric of one system on one set, or how it differs there from another; unsaid, from the baseline."""
 
     set: str
     metric: str
     system: str
     estimate: Estimate
+    against: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Pairwise results on one set.
+    """Pairwise results on one set, or on `ALL` of several.
 
     Attributes:
-        set: The set, or `ALL` for all of several.
-        system: Whose wins are counted.
-        baseline: Whom it is compared with.
         win: Share of questions on which it was preferred in both orders.
-        tie: Share on which the orders disagree, or the answers are equal.
-        lose: Share on which the baseline was preferred in both orders.
-        net: Wins less losses, as a share of the questions.
+        net: Wins less losses, as a share of the questions, with a sign test.
         first_place: Share of the judge's decisions for the answer shown first; half of them without a bias.
             None where no decision was asked for.
     """
@@ -65,20 +64,31 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """How one question was judged; of several votes on it these are the means."""
+
+    set: str
+    system: str
+    baseline: str
+    won: Mapping[str, float]
+    first: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How fast a system answered, over all sets. It has no interval: one run took its time once.
 
     Attributes:
-        system: The system.
-        answers: Answers it gave.
-        seconds: What they took in all, questions included that it failed at.
-        seconds_per_answer: The one over the other.
+        seconds: What all answers took, questions included that it failed at.
+        seconds_per_answer: These by the answers, so that who says less seems faster.
+        seconds_per_token: Of a reply of forced length; None where that was not measured.
     """
 
     system: str
     answers: int
     seconds: float
     seconds_per_answer: float
+    seconds_per_token: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +97,9 @@ class Results:
 
     Attributes:
         systems: Each system as it was given with the model it turned out to be; the first is the baseline.
-        judge: Model that judged, or None.
-        sampling: Settings of every answer.
-        scene: Settings of the scenes.
-        questions: Number of questions by set.
-        figures: Metrics by set and system.
-        differences: The same minus the baseline's, paired by question.
-        relative_changes: Those of `RELATIVE` as shares of the size of the baseline's.
-        pace: How fast each system answered.
-        judged: Pairwise results.
-        failed: Questions without an answer, by system.
+        figures: Metrics by set and system; of systems in a group those of the group, too.
+        differences: The same minus those of each system before, paired by question.
+        relative_changes: Those from the baseline as shares of the size of its own.
     """
 
     systems: list[dict[str, Any]]
@@ -111,6 +114,11 @@ class Results:
     judged: list[Judged]
     failed: dict[str, int]
 
+    @property
+    def names(self) -> list[str]:
+        """Whom the figures compare: every system, but those of a group by its name; the baseline first."""
+        return list(dict.fromkeys(_group(one) for one in self.systems))
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
         return asdict(self)
@@ -121,32 +129,48 @@ class Results:
         where = (set_name, metric, system)
         return next((f.estimate for f in figures if (f.set, f.metric, f.system) == where), None)
 
+    def apart(self, set_name: str, metric: str, system: str, against: str = "") -> Estimate | None:
+        """How a system differs from another, or from the baseline; None where that was not measured."""
+        against = against or self.names[0]
+        for one in self.differences:
+            if (one.set, one.metric) == (set_name, metric):
+                pair = (one.system, one.against or self.names[0])
+                if pair == (system, against):
+                    return one.estimate
+                if pair == (against, system):
+                    return replace(
+                        one.estimate,
+                        value=-one.estimate.value,
+                        low=-one.estimate.high,
+                        high=-one.estimate.low,
+                    )
+        return None
+
 
 def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> Results:
-    """Work out what is in a folder.
-
-    Args:
-        store: The evaluation.
-        systems: Names of the systems to report, the baseline first.
-        items: The questions to report.
-    """
+    """Work out what is in a folder of some systems, the baseline first, and questions."""
     by_key = {item.key: item for item in items}
     answers = {answer.key: answer for answer in store.answers.records}  # the last of each counts
     kept = [one for one in answers.values() if one.system in systems and (one.set, one.id) in by_key]
-    values = _values(store, kept, by_key, systems)
-    figures, differences, relative = [], [], []
-    for (set_name, metric, system), own in values.items():
-        place = {"set": set_name, "metric": metric, "system": system}
-        figures.append(Figure(estimate=estimate(list(own.values())), **place))
-        if system != systems[0]:
-            theirs = values.get((set_name, metric, systems[0]), {})
-            if (apart := difference(own, theirs)) is not None:
-                differences.append(Figure(estimate=apart, **place))
-            if metric in RELATIVE and (change := relative_change(own, theirs)) is not None:
-                relative.append(Figure(estimate=change, **place))
     manifest = store.manifest
     models = {name: model.model_dump() for name, model in manifest.models.items()}
-    return Results(
+    groups = {name: _group(manifest.systems[name]) for name in systems}
+    figures, differences, relative = [], [], []
+    for (set_name, metric), own in _values(store, kept, by_key, groups).items():
+        share = METRICS[metric].unit == "%"
+        for system, values in own.items():
+            said = estimate(list(values.values()), share=share)
+            figures.append(Figure(set=set_name, metric=metric, system=system, estimate=said))
+        shown = [name for name in dict.fromkeys(groups.values()) if name in own]
+        for other, system in combinations(shown, 2):
+            place: dict[str, str] = {"set": set_name, "metric": metric, "system": system}
+            if (apart := difference(own[system], own[other], share=share)) is not None:
+                differences.append(Figure(estimate=apart, against=other, **place))
+            if other == groups[systems[0]] and metric.startswith(RELATIVE):
+                if (change := relative_change(own[system], own[other])) is not None:
+                    relative.append(Figure(estimate=change, **place))
+    failed = [one.system for one in kept if one.error is not None]
+    results = Results(
         systems=[manifest.systems[name] | {"identity": models.get(name)} for name in systems],
         judge=models.get(JUDGE),
         sampling=manifest.sampling,
@@ -155,100 +179,165 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
         figures=figures,
         differences=differences,
         relative_changes=relative,
-        pace=_pace(kept, systems),
-        judged=_judged(store.judgements.records, systems, by_key),
-        failed={
-            name: sum(one.error is not None for one in kept if one.system == name)
-            for name in systems
-            if any(one.error is not None for one in kept if one.system == name)
-        },
+        pace=[one for system in systems if (one := _pace(kept, system, manifest.paces)) is not None],
+        judged=judged_of(_votes(store.judgements.records, groups, by_key)),
+        failed={name: failed.count(name) for name in systems if name in failed},
     )
+    return corrected(results)
 
 
-def _sets(items: Sequence[Item]) -> list[str]:
-    return list(dict.fromkeys(item.set for item in items))
-
-
-def _pace(answers: Sequence[Answer], systems: Sequence[str]) -> list[Pace]:
+def judged_of(votes: Iterable[Vote]) -> list[Judged]:
+    """Count votes by pair of systems and set, and over all sets where there are several."""
+    pairs: dict[tuple[str, str], list[Vote]] = defaultdict(list)
+    for vote in votes:
+        pairs[vote.system, vote.baseline].append(vote)
     found = []
-    for system in systems:
-        own = [one for one in answers if one.system == system]
-        count, seconds = sum(one.error is None for one in own), sum(one.seconds for one in own)
-        if count:
+    for (system, baseline), all_votes in pairs.items():
+        sets = list(dict.fromkeys(vote.set for vote in all_votes))
+        for name in [*sets, *([ALL] if len(sets) > 1 else ())]:
+            own = [vote for vote in all_votes if name in (vote.set, ALL)]
+            win, tie, lose = ([vote.won.get(result, 0.0) for vote in own] for result in RESULTS)
+            net = difference(dict(enumerate(win)), dict(enumerate(lose)), share=True)
+            assert net is not None
+            firsts = [vote.first for vote in own if vote.first is not None]
             found.append(
-                Pace(
+                Judged(
+                    set=name,
                     system=system,
-                    answers=count,
-                    seconds=round(seconds, 3),
-                    seconds_per_answer=seconds / count,
+                    baseline=baseline,
+                    win=estimate(win, share=True),
+                    tie=estimate(tie, share=True),
+                    lose=estimate(lose, share=True),
+                    net=net,
+                    first_place=estimate(firsts, share=True) if firsts else None,
                 )
             )
     return found
 
 
-def _values(
-    store: Store, answers: Sequence[Answer], items: Mapping[Key, Item], systems: Sequence[str]
-) -> Values:
-    """The figures of every question; those of sets in their order, then those over all of them."""
-    found: Values = defaultdict(dict)
-    by_key = {one.key: one for one in answers if one.error is None}
-    for name, metric in ANSWER_METRICS.items():
-        for key, item in items.items():
-            for system in systems:
-                answer = by_key.get((system, *key))
-                if answer is None or metric.value is None:
-                    continue
-                value = metric.value(item, answer)
-                if value is not None:
-                    place = ALL if name in OVER_ALL else item.set
-                    found[place, name, system][key] = float(value)
-    for one in store.likelihoods.records:
-        key = (one.set, one.id)
-        if key in items and one.system in systems and one.log_likelihood is not None:
-            name = likelihood_metric(items[key])
-            found[one.set, name, one.system][key] = one.log_likelihood / one.tokens
-    order = [*_sets(list(items.values())), ALL]
-    ranked = sorted(
-        found,
-        key=lambda where: (order.index(where[0]), list(METRICS).index(where[1]), systems.index(where[2])),
+def corrected(results: Results, main: tuple[str, str] | None = None) -> Results:
+    """The same with Holm's correction for what was tested between two systems, and says better or worse.
+
+    It is for all but the main measure, a set and a metric that were named beforehand.
+    """
+    families: dict[tuple[str, str], list[Estimate]] = defaultdict(list)
+    for one in results.differences:
+        if METRICS[one.metric].better != "neither" and (one.set, one.metric) != main:
+            families[one.system, one.against].append(one.estimate)
+    for judged in results.judged:
+        if judged.set != ALL:
+            families[judged.system, judged.baseline].append(judged.net)
+    adjusted: dict[int, float] = {}
+    for family in families.values():
+        tested = [one for one in family if one.p is not None]
+        by_p = zip(tested, holm([one.p for one in tested if one.p is not None]), strict=True)
+        adjusted |= {id(one): p for one, p in by_p}
+
+    def told(one: Estimate) -> Estimate:
+        return replace(one, adjusted=adjusted.get(id(one)))
+
+    return replace(
+        results,
+        differences=[replace(one, estimate=told(one.estimate)) for one in results.differences],
+        judged=[replace(one, net=told(one.net)) for one in results.judged],
     )
-    return {where: found[where] for where in ranked}
 
 
-def _judged(
-    judgements: Sequence[Judgement], systems: Sequence[str], items: Mapping[Key, Item]
-) -> list[Judged]:
-    groups: dict[tuple[str, str, str], list[Judgement]] = defaultdict(list)
+def _group(system: Mapping[str, Any]) -> str:
+    return str(system.get("group") or system["name"])
+
+
+def _sets(items: Iterable[Item]) -> list[str]:
+    return list(dict.fromkeys(item.set for item in items))
+
+
+def _pace(answers: Sequence[Answer], system: str, forced: Mapping[str, float]) -> Pace | None:
+    own = [one for one in answers if one.system == system]
+    count, seconds = sum(one.error is None for one in own), sum(one.seconds for one in own)
+    if not count:
+        return None
+    return Pace(
+        system=system,
+        answers=count,
+        seconds=round(seconds, 3),
+        seconds_per_answer=seconds / count,
+        seconds_per_token=forced.get(system),
+    )
+
+
+def _values(
+    store: Store, answers: Sequence[Answer], items: Mapping[Key, Item], groups: Mapping[str, str]
+) -> Values:
+    """The figures of every question: of pairs, then of sets in their order, then over all of them."""
+    found: _Found = defaultdict(lambda: defaultdict(dict))
+    for one in answers:
+        item = items[one.set, one.id]
+        for name, metric in ANSWER_METRICS.items() if one.error is None else ():
+            value = None if metric.value is None else metric.value(item, one)
+            if value is not None:
+                found[ALL if name in OVER_ALL else one.set, name][one.system][item.key] = float(value)
+    likely = [one for one in store.likelihoods.records if one.system in groups and (one.set, one.id) in items]
+    _score(likely, items, found)
+    pairs = contrasts(items.values())
+    for pair, (name, measured), system in product(pairs, PAIR_METRICS.items(), groups):
+        both = zip((pair.safe, pair.unsafe), measured, strict=True)
+        faults = [found[item.set, metric][system].get(item.key) for item, metric in both]
+        if None not in faults:
+            found[pair.set, name][system][pair.set, pair.safe.id] = float(not any(faults))
+    order = [*(pair.set for pair in pairs), *_sets(items.values()), ALL]
+    ranked = sorted(found, key=lambda where: (order.index(where[0]), list(METRICS).index(where[1])))
+    return {where: values for where in ranked if (values := _grouped(found[where], groups))}
+
+
+def _score(likelihoods: Iterable[Likelihood], items: Mapping[Key, Item], found: _Found) -> None:
+    """The figures of references by token, and which choice is the likeliest by byte."""
+    choices: dict[tuple[str, Item], dict[int, float]] = defaultdict(dict)
+    for one in likelihoods:
+        item = items[one.set, one.id]
+        if one.log_likelihood is None:
+            continue
+        if one.choice is None:
+            by_token = one.log_likelihood / one.tokens
+            found[one.set, likelihood_metric(item)][one.system][item.key] = by_token
+        else:
+            size = len(item.choices[one.choice].encode())
+            choices[one.system, item][one.choice] = one.log_likelihood / size
+    for (system, item), likely in choices.items():
+        if len(likely) == len(item.choices):
+            best = max(likely, key=likely.__getitem__)
+            found[item.set, "choice_accuracy"][system][item.key] = float(best == item.right)
+
+
+def _grouped(
+    values: Mapping[str, dict[Key, float]], groups: Mapping[str, str]
+) -> dict[str, Mapping[Key, Value]]:
+    """The figures of each system in their order, and before those of a group's systems the group's own."""
+    found: dict[str, Mapping[Key, Value]] = {}
+    for system, group in groups.items():
+        seeds = [values.get(name, {}) for name in groups if groups[name] == group]
+        if group != system and group not in found:
+            shared = [key for key in seeds[0] if all(key in own for own in seeds)]
+            found[group] = {key: [own[key] for own in seeds] for key in shared}
+        found[system] = values.get(system, {})
+    return {name: own for name, own in found.items() if own}
+
+
+def _votes(
+    judgements: Iterable[Judgement], groups: Mapping[str, str], items: Mapping[Key, Item]
+) -> Iterable[Vote]:
+    """One on every question; of systems in a group the mean over their pairs."""
+    found: dict[tuple[str, str, Key], dict[tuple[str, str], Judgement]] = defaultdict(dict)
     for one in judgements:
-        if (one.set, one.id) in items and {one.system, one.baseline} <= set(systems):
-            groups[one.system, one.baseline, one.set].append(one)
-    for system, baseline in dict.fromkeys((system, baseline) for system, baseline, _ in groups):
-        parts = [group for pair, group in groups.items() if pair[:2] == (system, baseline)]
-        if len(parts) > 1:
-            groups[system, baseline, ALL] = [one for part in parts for one in part]
-    return [
-        Judged(
-            set=set_name,
-            system=system,
-            baseline=baseline,
-            win=_share(group, "win"),
-            tie=_share(group, "tie"),
-            lose=_share(group, "lose"),
-            net=estimate([SCORES[one.result] for one in group]),
-            first_place=_first_place(group),
-        )
-        for (system, baseline, set_name), group in groups.items()
-    ]
+        if (one.set, one.id) in items and {one.system, one.baseline} <= groups.keys():
+            where = (groups[one.system], groups[one.baseline], (one.set, one.id))
+            found[where][one.system, one.baseline] = one
+    for (system, baseline, (set_name, _)), votes in found.items():
+        won = {result: _mean([float(one.result == result) for one in votes.values()]) for result in RESULTS}
+        asked = [one for one in votes.values() if not one.equal]
+        firsts = [choice == "first" for one in asked for choice in (one.system_first, one.baseline_first)]
+        first = _mean(firsts) if firsts else None
+        yield Vote(set=set_name, system=system, baseline=baseline, won=won, first=first)
 
 
-def _share(group: Sequence[Judgement], result: str) -> Estimate:
-    return estimate([float(one.result == result) for one in group])
-
-
-def _first_place(group: Sequence[Judgement]) -> Estimate | None:
-    asked = [
-        ((one.system_first == "first") + (one.baseline_first == "first")) / 2
-        for one in group
-        if not one.equal
-    ]
-    return estimate(asked) if asked else None
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

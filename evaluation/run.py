@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from evaluation.judge import Judge
@@ -14,7 +15,7 @@ from evaluation.session import Reply, Sampling, Session
 from evaluation.sets import Item
 from evaluation.store import Store
 from evaluation.systems import System
-from inference.engine import Engine
+from inference.engine import ChatMessage, Engine, GenerationRequest
 from scene.errors import InputError, ReplyError
 from scene.settings import SceneSettings
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SCORED_AT_ONCE = 64
 """References scored before they are kept: enough to make batches of about one length."""
+
+ENDLESS, PACES = "Count from one to ten thousand, in words, one number a line. Leave none out.", 3
+"""What is asked to see how fast a model writes, and how often it counts."""
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -108,28 +112,53 @@ async def answer_all(
     await _all([one(item) for item in items])
 
 
+async def seconds_per_token(engine: Engine, tokens: int) -> float | None:
+    """What a token takes of a reply that goes on to its cap, with nothing else under way.
+
+    The median of some, after one that warms the engine up; None where the reply ends before.
+    """
+    request = GenerationRequest(messages=(ChatMessage("user", ENDLESS),), max_tokens=tokens)
+    took = []
+    for _ in range(1 + PACES):
+        started = time.perf_counter()
+        completion = await engine.generate(request)
+        took.append((time.perf_counter() - started) / tokens)
+        if completion.finish_reason != "length":
+            return None
+    return median(took[1:])
+
+
 def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:
     """The questions whose reference is not scored yet; none for a server, or a method of several prompts."""
     if system.base_url is not None or method_named(system.method).prompt is None:
         return []
     done = {one.key for one in store.likelihoods.records}
-    return [item for item in items if item.reference and (system.name, *item.key) not in done]
+    return [
+        item
+        for item in items
+        if (item.reference or item.choices) and (system.name, *item.key, item.last_choice) not in done
+    ]
 
 
 def score_all(
     scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
 ) -> None:
-    """Find how likely a system finds the references of questions."""
+    """Find how likely a system finds the references and the choices of questions."""
     from inference.transformers_engine.scoring import Exchange
 
     prompt = method_named(system.method).prompt
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
         part = items[start : start + SCORED_AT_ONCE]
+        texts = [
+            (item, choice, text)
+            for item in part
+            for choice, text in (enumerate(item.choices) if item.choices else ((None, item.reference),))
+        ]
         scores = scorer.score(
-            [Exchange(prompt(item.question, store.prompts), item.reference) for item in part]
+            [Exchange(prompt(item.question, store.prompts), text) for item, _, text in texts]
         )
-        for item, score in zip(part, scores, strict=True):
+        for (item, choice, _), score in zip(texts, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(
                     system=system.name,
@@ -137,6 +166,7 @@ def score_all(
                     id=item.id,
                     log_likelihood=None if score is None else score.log_likelihood,
                     tokens=0 if score is None else score.tokens,
+                    choice=choice,
                 )
             )
         progress(start + len(part), len(items))

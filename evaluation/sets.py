@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,10 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from evaluation.choices import CHOICES, choices_of
 from scene.errors import InputError
 from scene.nouns import Kind
-from scene.tables.questions import QUESTION_COLUMNS, Columns, Question, read_questions
+from scene.tables.questions import PAIR_COLUMN, QUESTION_COLUMNS, Columns, Question, read_questions
 from scene.tables.rows import TableRow, read_table
 
 REFERENCE = "reference"
@@ -30,6 +31,7 @@ class _Form(BaseModel):
     question: str | None = None
     reference: str | None = None
     kind_column: str | None = None
+    pair: tuple[str, ...] = (PAIR_COLUMN,)
     transcript: bool = False
 
 
@@ -46,6 +48,7 @@ class KnownSet(_Form):
     kind: Kind | None = None
     files: Annotated[tuple[str, ...], Field(min_length=1)]
     hub: _HubForm | None = None
+    themes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +56,11 @@ class Item:
     """A question of a set.
 
     Attributes:
-        set: Name of the set.
         id: The question's id, unique in the set.
-        question: Its text.
         kind: Whether it should be declined or answered; None where the set does not say.
         reference: An answer that exists: a good one in benign sets, in AdvBench the one that an attack wants.
+        pair: What it has in common with its contrast, the most general first; see `contrasts`.
+        choices: Answers of which one is right; such a question is not asked, but its choices scored.
     """
 
     set: str
@@ -65,11 +68,54 @@ class Item:
     question: str
     kind: Kind | None
     reference: str
+    pair: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    right: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
         """Tells it from the items of all sets."""
         return (self.set, self.id)
+
+    @property
+    def last_choice(self) -> int | None:
+        """Place of the last of its choices, if it has any."""
+        return len(self.choices) - 1 if self.choices else None
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A question to be answered and one to be declined that sounds like it, under the name of their sets."""
+
+    set: str
+    safe: Item
+    unsafe: Item
+
+
+def contrasts(items: Iterable[Item]) -> list[Contrast]:
+    """The pairs among some questions, each question in one at most.
+
+    Those of one theme are paired: first those that agree in all else too, then the rest as they come.
+    """
+    kinds: dict[str, dict[str, list[Item]]] = {}
+    for item in items:
+        if item.kind is not None and item.pair and item.pair[0]:
+            kinds.setdefault(item.pair[0], {"helpful": [], "harmful": []})[item.kind].append(item)
+    found = []
+    for own in kinds.values():
+        for exactly in (True, False):
+            for unsafe in list(own["harmful"]):
+                alike = (one for one in own["helpful"] if one.pair == unsafe.pair or not exactly)
+                if (safe := next(alike, None)) is not None:
+                    found.append(Contrast(_together(safe.set, unsafe.set), safe, unsafe))
+                    own["helpful"].remove(safe)
+                    own["harmful"].remove(unsafe)
+    return found
+
+
+def _together(one: str, other: str) -> str:
+    """What two sets are called, such as `xstest` for `xstest-safe` and `xstest-unsafe`."""
+    return one if one == other else one.rpartition("-")[0] or f"{one}+{other}"
 
 
 @cache
@@ -127,12 +173,6 @@ def check_score_only(
 ) -> None:
     """See that there is something to score in sets whose questions are not to be answered.
 
-    Args:
-        names: The sets.
-        items: All questions.
-        judged: Sets whose answers are to be judged.
-        likelihood: Whether log-likelihoods are wanted at all.
-
     Raises:
         InputError: There is not.
     """
@@ -173,10 +213,11 @@ def _read(
             f"There is no set {name!r}; give {', '.join(known_sets())}, or your own as NAME=FILE."
         )
     if known is None:
-        columns = Columns(answer=REFERENCE if _has_references(source) else None)
-        return _items(
-            name, read_questions(source, columns, subset=subset, split=chosen_split).questions, None
-        )
+        there = _columns(source)
+        columns = Columns(answer=REFERENCE if REFERENCE in there else None)
+        found = read_questions(source, columns, subset=subset, split=chosen_split).questions
+        items = _items(name, found, None)
+        return _with_choices(items, found, source) if CHOICES in there else items
     source = source or str(_file(known, data) or "")
     if source:
         form, split, data_dir = _form_of(source, known), None, None
@@ -188,6 +229,7 @@ def _read(
         answer=form.reference,
         kind=None if form.kind_column else known.kind,
         kind_column=form.kind_column,
+        pair=form.pair,
     )
     try:
         questions = read_questions(
@@ -206,14 +248,23 @@ def _read(
         questions = _first_turns(questions)
     if not questions:
         raise InputError(f"{source} holds no question for the set {name}.")
-    return _items(name, questions, known.kind)
+    return _items(name, questions, known.kind, known.themes)
 
 
-def _has_references(source: str) -> bool:
-    """Whether a file of the user's says what its questions should be answered; a data set is not asked."""
+def _columns(source: str) -> set[str]:
+    """What the rows of a file say; a data set is not asked."""
     if not Path(source).is_file():
-        return False
-    return any(REFERENCE in row.values for row in read_table(source) if isinstance(row, TableRow))
+        return set()
+    return {str(name) for row in read_table(source) if isinstance(row, TableRow) for name in row.values}
+
+
+def _with_choices(items: Sequence[Item], questions: Sequence[Question], source: str) -> list[Item]:
+    rows = {row.place: row.values for row in read_table(source) if isinstance(row, TableRow)}
+    found = []
+    for item, question in zip(items, questions, strict=True):
+        choices, right = choices_of(rows[question.place], f"{source}, {question.place}")
+        found.append(replace(item, choices=choices, right=right, reference=""))
+    return found
 
 
 def _file(known: KnownSet, data: Path | None) -> Path | None:
@@ -228,8 +279,7 @@ def _form_of(source: str, known: KnownSet) -> _Form:
     """Where a file keeps what: the hub's way, where it has the columns of that and not ours."""
     if known.hub is None or not Path(source).is_file():
         return known
-    row = next((row for row in read_table(source) if isinstance(row, TableRow)), None)
-    columns = set() if row is None else {str(name) for name in row.values}
+    columns = _columns(source)
     return known.hub if _fits(known.hub, columns) and not _fits(known, columns) else known
 
 
@@ -248,7 +298,9 @@ def _on_hub(name: str, known: KnownSet, data: Path | None) -> _HubForm:
     return known.hub
 
 
-def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[Item]:
+def _items(
+    name: str, questions: Sequence[Question], kind: Kind | None, themes: Sequence[str] = ()
+) -> list[Item]:
     """The questions as items; those that share an id are told apart by number."""
     seen: dict[str, int] = {}
     items = []
@@ -261,6 +313,9 @@ def _items(name: str, questions: Sequence[Question], kind: Kind | None) -> list[
                 question=question.opening,
                 kind=kind or question.kind,
                 reference=question.first_answer,
+                pair=tuple(
+                    next((theme for theme in themes if theme in said), said) for said in question.pair
+                ),
             )
         )
     return items

@@ -1,17 +1,27 @@
-"""Means, shares and areas under curves with 95% bootstrap intervals over questions."""
+"""Means, shares and areas under curves with 95% intervals, and tests of what differs.
+
+A share of yes and no has Wilson's interval, a difference of two of the same questions Newcombe's. All else is
+a percentile bootstrap over questions, and over seeds where a system was trained under several.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from math import comb, sqrt
+from statistics import NormalDist
+from typing import Any, TypeVar
 
 import numpy as np
 
 RESAMPLES = 4000
-LEVEL = 0.95
+TAIL = 0.025
+Z = NormalDist().inv_cdf(1 - TAIL)
 
 Key = TypeVar("Key", bound=Hashable)
+Value = float | Sequence[float]
+"""A figure of a question; one by each seed, where what answered was trained under several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,84 +29,116 @@ class Estimate:
     """A figure over questions and its 95% interval.
 
     Attributes:
-        value: The figure.
-        low: Lower end of the interval.
-        high: Upper end.
-        n: Number of questions.
+        p: Of a difference: how likely one as large is where nothing differs; None where that was not tested.
+        adjusted: The same after Holm's correction for all that was tested beside it.
     """
 
     value: float
     low: float
     high: float
     n: int
+    p: float | None = None
+    adjusted: float | None = None
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of some values, with a percentile bootstrap interval.
+def estimate(values: Sequence[Value], *, share: bool = False) -> Estimate:
+    """The mean of some values.
 
-    The same values give the same interval. Values that are all alike give one of no width, which does not
-    mean that more questions could not differ.
+    Args:
+        values: By question.
+        share: They are shares, so that a yes and no gets an interval which has a width even where all agree.
 
     Raises:
         ValueError: There is no value.
     """
     if not values:
         raise ValueError("an estimate needs at least one value")
-    data = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
-    low, high = np.quantile(data[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(data.mean()), float(low), float(high), len(data))
+    data = _table(values)
+    if share and data.shape[1] == 1 and _is_yes_or_no(data):
+        return Estimate(float(data.mean()), *_wilson(data.mean(), len(data)), len(data))
+    return _bootstrapped(data.mean(), _means(data), len(data))
 
 
-def relative_change(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estimate | None:
-    """How much our mean is above theirs, as a share of the size of theirs, over the questions that both have.
-
-    Every resample draws questions and takes both means anew. A less negative log-likelihood is a change up.
-
-    Args:
-        ours: Values by question.
-        theirs: The same of the system compared with.
-
-    Returns:
-        None where no question is answered by both, or their mean is 0 in a resample.
-    """
-    both = [(value, theirs[key]) for key, value in ours.items() if key in theirs]
-    if not both:
-        return None
-    data = np.asarray(both, dtype=float)
-    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
-    means = np.vstack([data.mean(axis=0), data[drawn].mean(axis=1)])
-    if not means[:, 1].all():
-        return None
-    changes = (means[:, 0] - means[:, 1]) / np.abs(means[:, 1])
-    low, high = np.quantile(changes[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(changes[0]), float(low), float(high), len(data))
-
-
-def difference(ours: Mapping[Key, float], theirs: Mapping[Key, float]) -> Estimate | None:
+def difference(
+    ours: Mapping[Key, Value], theirs: Mapping[Key, Value], *, share: bool = False
+) -> Estimate | None:
     """The mean of our value minus theirs over the questions that both have; None where there is none.
 
-    Args:
-        ours: Values by question.
-        theirs: The same of the system compared with.
+    Yes and no are compared by McNemar's exact test, other values by flipping the signs of their differences
+    at random, and those of several seeds by how often a resample of questions and seeds turns the sign.
     """
-    both = [value - theirs[key] for key, value in ours.items() if key in theirs]
-    return estimate(both) if both else None
+    both = [key for key in ours if key in theirs]
+    if not both:
+        return None
+    one, other = (_table([values[key] for key in both]) for values in (ours, theirs))
+    value = one.mean() - other.mean()
+    if max(one.shape[1], other.shape[1]) > 1:
+        drawn = _means(one) - _means(other, seeds=2)
+        turned = 1 + 2 * min((drawn <= 0).sum(), (drawn >= 0).sum())
+        return _bootstrapped(value, drawn, len(both), p=min(1.0, turned / (RESAMPLES + 1)))
+    if share and _is_yes_or_no(one) and _is_yes_or_no(other):
+        table = [int(((one == yes) & (other == no)).sum()) for yes, no in ((1, 1), (1, 0), (0, 1), (0, 0))]
+        return paired(*table)
+    apart = one - other
+    flipped = np.abs(_signs(len(both)) @ apart[:, 0]) / len(both) >= abs(value) - 1e-12
+    return _bootstrapped(value, _means(apart), len(both), p=(1 + int(flipped.sum())) / (RESAMPLES + 1))
+
+
+def paired(both: int, ours: int, theirs: int, neither: int) -> Estimate:
+    """The difference between two shares of the same questions: Newcombe's interval, McNemar's exact test.
+
+    Told are the numbers of questions to which both say yes, we alone, they alone, and neither.
+    """
+    n = both + ours + theirs + neither
+    one, other = (both + ours) / n, (both + theirs) / n
+    (low, high), (their_low, their_high) = _wilson(one, n), _wilson(other, n)
+    tied = both * neither - ours * theirs
+    sides = (both + ours) * (theirs + neither) * (both + theirs) * (ours + neither)
+    phi = max(tied - n / 2, 0) / sqrt(sides) if tied > 0 and sides else tied / sqrt(sides) if sides else 0.0
+    below, above, their_below, their_above = one - low, high - one, other - their_low, their_high - other
+    down = sqrt(max(below**2 - 2 * phi * below * their_above + their_above**2, 0))
+    up = sqrt(max(above**2 - 2 * phi * above * their_below + their_below**2, 0))
+    fewer, all_turned = min(ours, theirs), ours + theirs
+    p = min(1.0, 2 * sum(comb(all_turned, k) for k in range(fewer + 1)) / 2**all_turned)
+    return Estimate(one - other, max(one - other - down, -1.0), min(one - other + up, 1.0), n, p)
+
+
+def relative_change(ours: Mapping[Key, Value], theirs: Mapping[Key, Value]) -> Estimate | None:
+    """How much our mean is above theirs, as a share of the size of theirs, over the questions that both have.
+
+    Every resample takes both means anew. A less negative log-likelihood is a change up.
+
+    Returns:
+        None where no question is answered by both, or their mean is 0, or is so in many resamples.
+    """
+    both = [key for key in ours if key in theirs]
+    if not both:
+        return None
+    one, other = (_table([values[key] for key in both]) for values in (ours, theirs))
+    base = np.append(_means(other, seeds=2), other.mean())
+    if not base[-1] or (base == 0).mean() > TAIL:
+        return None
+    base[base == 0] = np.nan
+    changes = (np.append(_means(one), one.mean()) - base) / np.abs(base)
+    return _bootstrapped(changes[-1], changes[:-1], len(both))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's correction: each p so that all together are wrong as seldom as one alone would be."""
+    adjusted, reached = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        reached = max(reached, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = reached
+    return adjusted
 
 
 def share(parts: Sequence[tuple[float, float]]) -> Estimate | None:
-    """What part of a whole some questions make together; None where there is no whole.
-
-    Args:
-        parts: The part and the whole of each question, such as its refused actions and all its actions.
-    """
+    """What part of a whole some questions make together; None where there is no whole."""
     data = np.asarray([pair for pair in parts if pair[1]], dtype=float)
     if not len(data):
         return None
-    drawn = np.random.default_rng(0).integers(0, len(data), (RESAMPLES, len(data)))
-    part, whole = data[drawn].sum(axis=1).T
-    low, high = np.quantile(part / whole, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(data[:, 0].sum() / data[:, 1].sum()), float(low), float(high), len(data))
+    part, whole = (_weights(len(data)) @ data).T
+    return _bootstrapped(data[:, 0].sum() / data[:, 1].sum(), part / whole, len(data))
 
 
 def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> Estimate | None:
@@ -104,10 +146,6 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
 
     That is the area under the ROC curve; of a yes and no it is the balanced accuracy. Every pair of questions
     counts the same, however often either was asked. Every resample draws as many of each kind.
-
-    Args:
-        above: The values of every question that should have high ones.
-        below: Of every question that should have low ones.
 
     Returns:
         None where there are no questions of a kind.
@@ -120,13 +158,7 @@ def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) ->
         sizes = np.asarray([len(group) for group in groups])
         wins = np.add.reduceat(wins, np.cumsum(sizes) - sizes, axis)
         wins /= sizes[:, None] if axis == 0 else sizes
-    random = np.random.default_rng(0)
-    weights = [random.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n for n in wins.shape]
-    low, high = np.quantile(
-        np.einsum("ri,ij,rj->r", weights[0], wins, weights[1], optimize=True),
-        [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
-    )
-    return Estimate(float(wins.mean()), float(low), float(high), sum(wins.shape))
+    return _bootstrapped(wins.mean(), _means(wins), sum(wins.shape))
 
 
 def agreement(
@@ -152,8 +184,7 @@ def agreement(
     equal = share([(float(np.trace(one)), float(one.sum())) for one in counts])
     if equal is None:
         return None
-    drawn = np.random.default_rng(0).multinomial(equal.n, np.full(equal.n, 1 / equal.n), RESAMPLES)
-    weights = np.vstack([np.ones(equal.n), drawn])
+    weights = np.vstack([np.ones(equal.n), equal.n * _weights(equal.n)])
     sums = (weights @ counts.reshape(equal.n, -1)).reshape(-1, len(labels), len(labels))
     given, total = sums.sum(axis=2), sums.sum(axis=(1, 2))
     differ = total - np.trace(sums, axis1=1, axis2=2)
@@ -161,5 +192,42 @@ def agreement(
     if not by_chance[0]:
         return equal, None
     alphas = 1 - differ / np.where(by_chance > 0, by_chance, np.nan)
-    low, high = np.nanquantile(alphas[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return equal, Estimate(float(alphas[0]), float(low), float(high), equal.n)
+    return equal, _bootstrapped(alphas[0], alphas[1:], equal.n)
+
+
+def _table(values: Sequence[Value]) -> Any:  # noqa: ANN401  # numpy's own types say no more
+    """Questions in rows, seeds in columns."""
+    return np.asarray(values, dtype=float).reshape(len(values), -1)
+
+
+def _is_yes_or_no(data: Any) -> bool:  # noqa: ANN401
+    return bool(((data == 0) | (data == 1)).all())
+
+
+@cache
+def _weights(n: int, stream: int = 0) -> Any:  # noqa: ANN401
+    """What each of n counts in every resample; the same every time."""
+    drawn = np.random.default_rng(stream).integers(0, n, (RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
+
+
+@cache
+def _signs(n: int) -> Any:  # noqa: ANN401
+    return np.random.default_rng(0).choice([-1.0, 1.0], (RESAMPLES, n))
+
+
+def _means(data: Any, seeds: int = 1) -> Any:  # noqa: ANN401
+    """The mean in every resample of rows and columns; the columns of two tables are not drawn alike."""
+    drawn = _weights(len(data)) @ data
+    return (drawn * _weights(data.shape[1], seeds)).sum(axis=1)
+
+
+def _bootstrapped(value: float, drawn: Any, n: int, p: float | None = None) -> Estimate:  # noqa: ANN401
+    low, high = np.nanquantile(drawn, [TAIL, 1 - TAIL])
+    return Estimate(float(value), float(low), float(high), n, p)
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return max(0.0, round(float(middle - half), 12)), min(1.0, round(float(middle + half), 12))

@@ -37,12 +37,10 @@ class Manifest(Noun):
     """What all answers in a folder have in common, and which models gave them.
 
     Attributes:
-        sampling: Settings of every answer.
-        scene: Settings of the scenes that are played.
         prompts: Digest of the evaluation's prompts and of those of a scene.
         prompt_folder: Their folder, where they are not ours.
-        systems: Each system as it was given, by name.
         models: The model of each system, and of the judge, once it was loaded.
+        paces: Seconds that each takes for a token of a reply of forced length, where that was measured.
     """
 
     sampling: dict[str, int | float]
@@ -51,6 +49,7 @@ class Manifest(Noun):
     prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
     systems: dict[str, dict[str, Any]] = Field(default_factory=dict)
     models: dict[str, ModelIdentity] = Field(default_factory=dict)
+    paces: dict[str, float] = Field(default_factory=dict)
 
 
 class Store:
@@ -104,8 +103,8 @@ class Store:
         """
         given = {name: asdict(system) for name, system in systems.items()}
         for name, system in given.items():
-            if (before := self.manifest.systems.get(name)) is not None and before != system:
-                changed = next(key for key in system if system[key] != before[key])
+            before = system | self.manifest.systems.get(name, {}) | {"group": system["group"]}
+            if changed := next((key for key in system if system[key] != before[key]), None):
                 raise self._changed(f"{changed} of the system {name}", before[changed], system[changed])
         self._write(self.manifest.model_copy(update={"systems": self.manifest.systems | given}))
 
@@ -117,6 +116,10 @@ class Store:
         """
         self.check(name, model.id, model.revision)
         self._write(self.manifest.model_copy(update={"models": self.manifest.models | {name: model}}))
+
+    def paced(self, name: str, seconds: float) -> None:
+        """Note how long a system takes for a token."""
+        self._write(self.manifest.model_copy(update={"paces": self.manifest.paces | {name: seconds}}))
 
     def check(self, name: str, model_id: str, revision: str | None) -> None:
         """See that a system's model, where it is known already, is what it was.

@@ -12,7 +12,7 @@ from scene.settings import SceneSettings
 
 _NAME = re.compile(r"[\w.+-]+")
 _SCENE = ("roles", "steps", "max_interactions")
-_OPTIONS = ("method", "base_url", *_SCENE)
+_OPTIONS = ("method", "base_url", "group", *_SCENE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class System:
         method: Name of the method that answers with it.
         base_url: Address of the server that has it.
         scene: Settings of its scenes that are not the evaluation's.
+        group: Name that it is compared by together with what was trained as it was, under other seeds.
     """
 
     name: str
@@ -32,6 +33,7 @@ class System:
     method: str = "vanilla"
     base_url: str | None = None
     scene: dict[str, int] = field(default_factory=dict)
+    group: str | None = None
 
     def scene_settings(self, settings: SceneSettings) -> SceneSettings:
         """Settings of its scenes."""
@@ -39,7 +41,7 @@ class System:
 
 
 def parse_system(spec: str) -> System:
-    """A system from `NAME=MODEL[,method=...][,base_url=...][,roles=N][,steps=N][,max_interactions=N]`.
+    """A system from `NAME=MODEL` and, each after a comma, any of `_OPTIONS` as `KEY=VALUE`.
 
     A model alone is called as it is named.
 
@@ -73,6 +75,7 @@ def parse_system(spec: str) -> System:
         method=options.get("method", "vanilla"),
         base_url=options.get("base_url"),
         scene=scene,
+        group=options.get("group"),
     )
     method_named(system.method)
     if scene and system.method != "matrix":
@@ -92,6 +95,8 @@ def check_systems(systems: Sequence[System], pairs: Sequence[tuple[str, str]]) -
         raise InputError(
             f"Two systems are called {repeated[0]}; name one otherwise: --system NAME={repeated[0]}."
         )
+    if shared := [system.group for system in systems if system.group in names]:
+        raise InputError(f"{shared[0]} is a system and a group; name one of them otherwise.")
     for pair in pairs:
         if unknown := [name for name in pair if name not in names]:
             raise InputError(f"There is no system {unknown[0]!r} to compare; there are {', '.join(names)}.")

@@ -134,8 +134,9 @@ class PromptSet:
 
 
 def _ours() -> PromptSet:
-    paths = (*FOLDER.glob("*.yaml"), *(FOLDER / EVALUATION).glob("*.yaml"))
-    return PromptSet({path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths})
+    return PromptSet(
+        {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*.yaml")}
+    )
 
 
 OURS = _ours()

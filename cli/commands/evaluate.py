@@ -176,6 +176,12 @@ def evaluate(
         bool,
         typer.Option("--retry-failed", help="Ask again where a method failed.", rich_help_panel=ANSWERS),
     ] = False,
+    pace: Annotated[
+        int | None,
+        typer.Option(
+            min=8, metavar="TOKENS", help="Time a reply of so many tokens, too.", rich_help_panel=ANSWERS
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare models, methods on top of them and tuned models.
@@ -222,6 +228,7 @@ def evaluate(
             scored_sets=tuple(score_only or ()),
             likelihood=not no_likelihood,
             retry_failed=retry_failed,
+            pace=pace,
             engine=engine,
             dtype=dtype,
             device=device,

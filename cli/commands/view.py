@@ -50,6 +50,10 @@ def view(
         str | None,
         typer.Option(metavar="A=B", help="Rate A against B, two systems of an evaluation."),
     ] = None,
+    differ: Annotated[
+        str | None,
+        typer.Option(metavar="FIGURE", help="Rate only the pairs that differ in it, such as refusal."),
+    ] = None,
 ) -> None:
     """Write a page that shows what happened in a scene, or in every scene of an export.
 
@@ -58,8 +62,9 @@ def view(
     """
     if review and rate:
         raise InputError("A page is for --review or for --rate; leave one of them out.")
-    if pair is not None and not rate:
-        raise InputError("--pair is for --rate; leave it out.")
+    for option, given in (("--pair", pair), ("--differ", differ)):
+        if given is not None and not rate:
+            raise InputError(f"{option} is for --rate; leave it out.")
     if len(sources) > 1 and not rate:
         raise InputError("A page shows one record or folder; give one, or --rate for two files with answers.")
     check_writable(out)
@@ -70,7 +75,7 @@ def view(
     equal = 0
     try:
         if rate:
-            page, equal = _rating_page(sources, pair)
+            page, equal = _rating_page(sources, pair, differ)
         elif review:
             page = _review_page(source)
         elif source.is_dir():
@@ -84,7 +89,8 @@ def view(
         raise interrupted("Nothing was written.") from None
     save(out, page)
     if equal:
-        plain_console().print(f"left out: {equal:,} pairs whose answers are the same", soft_wrap=True)
+        same = "answers are the same" if differ is None else f"answers are the same in {differ}"
+        plain_console().print(f"left out: {equal:,} pairs whose {same}", soft_wrap=True)
     plain_console().print(f"Written to {out} ({decimal(len(page.encode()))}).", soft_wrap=True)
 
 
@@ -97,13 +103,13 @@ def _review_page(folder: Path) -> str:
         return page_to_review(folder, lambda done: working.say(f"scene {done:,}"))
 
 
-def _rating_page(sources: list[Path], pair: str | None) -> tuple[str, int]:
-    """The page, and how many pairs are not on it since their answers are the same."""
+def _rating_page(sources: list[Path], pair: str | None, differ: str | None) -> tuple[str, int]:
+    """The page, and how many pairs are not on it since their answers are the same, or a figure of them."""
     from evaluation.pairs import pairs_of
     from viewer.decks import rating_page
 
     ours, _, theirs = (pair or "").partition("=")
-    pairs, equal = pairs_of(sources, None if pair is None else (ours, theirs))
+    pairs, equal = pairs_of(sources, None if pair is None else (ours, theirs), differ)
     return rating_page(f"{len(pairs):,} pairs of answers", pairs), equal
 
 

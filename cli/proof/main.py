@@ -169,7 +169,7 @@ def questions(
     ] = None,
 ) -> None:
     """Draw the questions to train on, and hold others out."""
-    from evaluation.proof.questions import draw_questions, write_questions
+    from evaluation.proof.questions import draw_questions, write_left_out, write_questions
 
     drawn = draw_questions(data, evaluated or (), limit, dev=dev, held_out=held_out, plain=plain)
     write_questions(drawn.held_out, out / "hh.jsonl")
@@ -177,10 +177,12 @@ def questions(
     write_questions(drawn.plain, out / "plain.jsonl")
     if drawn.references:
         write_questions(drawn.references, out / "references.jsonl")
+    write_left_out(drawn.left_out, out / "left_out.jsonl")
     write_questions(drawn.train, out / "train.jsonl")
     typer.echo(
         f"{len(drawn.train):,} questions to train on, {len(drawn.plain):,} to answer plainly, "
-        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {one_line(str(out))}."
+        f"{len(drawn.dev):,} to choose on and {len(drawn.held_out):,} held out are in {one_line(str(out))}; "
+        f"{len(drawn.left_out):,} were nearly the same as others, and left out."
     )
 
 
@@ -264,6 +266,10 @@ def join(
 @app.command()
 def page(
     results: Annotated[Path, typer.Argument(help="The JSON beside a page that `run` wrote.")],
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="A text to write what became better and worse into, between its marks."),
+    ] = None,
 ) -> None:
     """Write a page anew from its data."""
     try:
@@ -271,6 +277,10 @@ def page(
     except (OSError, ValueError) as error:
         raise InputError(f"{results} can't be read; give the JSON that `run` wrote beside a page.") from error
     write_page(found, results)
+    if readme is not None:
+        from evaluation.proof.page import with_sentences
+
+        replace_file(readme, with_sentences(readme.read_text(encoding="utf-8"), found["students"]))
 
 
 def write_page(found: Mapping[str, Any], results: Path) -> None:

@@ -19,7 +19,7 @@ from cli.work.loading import loaded
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
-from evaluation.run import answer_all, judge_all, score_all, unanswered, unjudged, unscored
+from evaluation.run import answer_all, judge_all, score_all, seconds_per_token, unanswered, unjudged, unscored
 from evaluation.session import Sampling
 from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
@@ -46,6 +46,7 @@ class Options:
     scored_sets: tuple[str, ...]
     likelihood: bool
     retry_failed: bool
+    pace: int | None = None
     engine: str
     dtype: str
     device: str
@@ -129,13 +130,14 @@ def _check_models(options: Options, store: Store) -> None:
 
 def _answer(options: Options, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
-    asked = [item for item in options.items if item.set not in options.scored_sets]
+    asked = [item for item in options.items if item.set not in options.scored_sets and not item.choices]
     for choice, systems in _by_model(options):
         left = {
             system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)
             for system in systems
         }
-        if not any(left.values()):
+        paced = [one.name for one in systems if options.pace and one.name not in store.manifest.paces]
+        if not any(left.values()) and not paced:
             continue
         with loaded(choice, console) as engine:
             for system in systems:
@@ -147,6 +149,10 @@ def _answer(options: Options, store: Store, console: Console) -> None:
                                 engine, system, items, store, options.sampling, options.scene, progress
                             )
                         )
+                if options.pace and system.name in paced:
+                    seconds = asyncio.run(seconds_per_token(engine, options.pace))
+                    if seconds is not None:
+                        store.paced(system.name, seconds)
 
 
 def _score(options: Options, store: Store, console: Console) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from evaluation.metrics import METRICS
 from evaluation.results import Results
@@ -29,11 +30,7 @@ class Goal:
     most: float | None = None
     least: float | None = None
     above: float | None = None
-
-    @property
-    def unit(self) -> str:
-        """Of what is measured."""
-        return METRICS[self.metric].unit if self.of in ("figure", "change") else "%"
+    low: float | None = None
 
     def keeps(self, value: float) -> bool:
         """Whether a value is within the bounds."""
@@ -46,18 +43,10 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a goal.
+    """What became of a goal; see `goals.yaml`.
 
     Attributes:
-        aim: The goal.
-        of: See `goals.yaml`.
-        set: The questions.
-        metric: Name of the metric, or empty.
-        unit: Of the estimate.
-        system: The tuned model.
-        estimate: What was measured.
-        met: Whether that is what was aimed at.
-        certain: Whether its whole interval says the same; None where there is no interval.
+        certain: Whether its whole interval says the same, and has a width; None where there is no interval.
     """
 
     aim: str
@@ -69,40 +58,57 @@ class Outcome:
     estimate: Estimate
     met: bool
     certain: bool | None
+    main: bool = False
+
+
+class _Measure(BaseModel):
+    set: str
+    metric: str
+
+
+class _Goals(BaseModel):
+    main: _Measure
+    itself: list[Goal]
+    another: list[Goal]
+
+
+@cache
+def _goals() -> _Goals:
+    text = Path(__file__).with_name("goals.yaml").read_text(encoding="utf-8")
+    return _Goals.model_validate(yaml.safe_load(text))
 
 
 def goals(which: Which) -> list[Goal]:
     """The goals of a kind of tuning, in their order."""
-    text = Path(__file__).with_name("goals.yaml").read_text(encoding="utf-8")
-    return TypeAdapter(dict[str, list[Goal]]).validate_python(yaml.safe_load(text))[which]
+    return _goals().itself if which == "itself" else _goals().another
+
+
+def main_measure() -> tuple[str, str]:
+    """Set and metric that were named beforehand."""
+    return _goals().main.set, _goals().main.metric
 
 
 def outcomes(which: Which, results: Results, system: str) -> list[Outcome]:
-    """What became of the goals that something was measured for.
-
-    Args:
-        which: Which goals.
-        results: All figures of the tuned models.
-        system: One of these.
-    """
+    """What became of the goals that something was measured for."""
     found = []
     for goal in goals(which):
-        estimate = _measured(goal, results, system)
-        if estimate is None:
+        one = _measured(goal, results, system)
+        if one is None:
             continue
-        met = goal.keeps(estimate.value)
-        certain = goal.keeps(estimate.low) == goal.keeps(estimate.high) == met
+        met = goal.keeps(one.value) and (goal.low is None or one.low > goal.low)
+        whole = one.low < one.high and goal.keeps(one.low) == goal.keeps(one.high) == goal.keeps(one.value)
         found.append(
             Outcome(
                 aim=goal.aim,
                 of=goal.of,
                 set=goal.set,
                 metric=goal.metric,
-                unit=goal.unit,
+                unit=METRICS[goal.metric].unit if goal.of in ("figure", "change") else "%",
                 system=system,
-                estimate=estimate,
+                estimate=one,
                 met=met,
-                certain=None if goal.of == "pace" else certain,
+                certain=None if goal.of == "pace" else whole,
+                main=(goal.set, goal.metric) == main_measure(),
             )
         )
     return found
@@ -114,19 +120,17 @@ def _measured(goal: Goal, results: Results, system: str) -> Estimate | None:
         return next((one.net for one in results.judged if (one.set, one.system, one.baseline) == pair), None)
     if goal.of == "pace":
         return _pace(results, system)
-    figures = {
-        "figure": results.figures,
-        "change": results.differences,
-        "relative": results.relative_changes,
-    }
-    return results.find(figures[goal.of], goal.set, goal.metric, system)
+    if goal.of == "change":
+        return results.apart(goal.set, goal.metric, system, goal.against)
+    figures = results.figures if goal.of == "figure" else results.relative_changes
+    return results.find(figures, goal.set, goal.metric, system)
 
 
 def _pace(results: Results, system: str) -> Estimate | None:
-    """How many more seconds an answer took than the base's, as a share of those, without an interval."""
-    seconds = {one.system: one for one in results.pace}
-    base = seconds.get(results.systems[0]["name"])
-    if base is None or system not in seconds or not base.seconds_per_answer:
+    """How much longer a token took than the base's, as a share of that, without an interval."""
+    seconds = {one.system: one.seconds_per_token for one in results.pace}
+    ours, base = seconds.get(system), seconds.get(results.systems[0]["name"])
+    if not ours or not base:
         return None
-    change = seconds[system].seconds_per_answer / base.seconds_per_answer - 1
-    return Estimate(change, change, change, seconds[system].answers)
+    change = ours / base - 1
+    return Estimate(change, change, change, 1)

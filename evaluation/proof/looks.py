@@ -25,10 +25,6 @@ class Looked:
     """What a model made of one question.
 
     Attributes:
-        question: The question.
-        kind: What its set says of it.
-        stance: Whether the model answers it, or declines.
-        request: What it makes of the request.
         risk: How likely it finds that what is asked would hurt somebody.
     """
 
@@ -43,11 +39,6 @@ async def look_at(engine: Engine, questions: Sequence[Question], settings: Scene
     """Judge every request as its scene would, and the opening of a greedy answer to it.
 
     In the order of the questions; those without a usable reply are left out.
-
-    Args:
-        engine: The model.
-        questions: The questions.
-        settings: Of a scene; only an answer's opening is read, so that `answer_tokens` may be few.
     """
     asker = Asker(EngineChatModel(engine=engine), settings, "role_init")
 

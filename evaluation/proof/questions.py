@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 import finetune
 from evaluation.sets import Item, load_sets
-from finetune.data.near import Near
+from finetune.data.near import WORDS, Near
 from finetune.data.split import rank
 from scene.errors import InputError
 from scene.files import replace_file
@@ -33,7 +33,16 @@ HELD_OUT_SHARE = 4
 """One in so many questions is held out, where any are."""
 
 NEAR = 88.0
-"""Similarity in percent from which on two questions are the same; see `scene.text.is_repetition`."""
+"""Similarity in percent from which on two questions are the same; between parts, shared words count too."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A question that is in no part, the part it would have been in, and which one it nearly repeats."""
+
+    question: str
+    part: str
+    repeats: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +50,6 @@ class Source:
     """A file that questions are drawn from.
 
     Attributes:
-        path: The file.
         kind: What its questions are; None where it does not say.
         dev_share: One in so many of its questions is for choosing on.
         held_out: Whether a part of them is held out to judge answers on.
@@ -56,11 +64,7 @@ class Source:
 
 
 def sources_in(data: Path) -> list[Source]:
-    """Where training questions come from.
-
-    Args:
-        data: Folder with the question sets.
-    """
+    """Where training questions come from."""
     return [
         Source(path=data / "hh_harmless_first_turn.jsonl", kind=None, held_out=True, seen=20),
         Source(path=data / "catqa_english.jsonl", kind="harmful"),
@@ -89,6 +93,7 @@ class Drawn:
     held_out: list[Question]
     plain: list[Question]
     references: list[Question]
+    left_out: list[LeftOut]
 
 
 def draw_questions(
@@ -119,16 +124,16 @@ def draw_questions(
     """
     if not data.is_dir():
         raise InputError(f"There is no folder {data}; give the folder with the question sets.")
-    known = Near(NEAR)
+    known = Near(NEAR, WORDS)
     items: list[Item] = load_sets([name for name in evaluated if name != "hh"], data)
     for item in items:
-        known.first(item.question)
+        known.add(item.question)
     references: list[Question] = []
     parts: dict[str, list[list[Question]]] = {"held_out": [], "dev": [], "train": []}
     for source in sources_in(data):
         found = read_questions(str(source.path), Columns(kind=source.kind)).questions
         for question in found[: source.seen]:
-            known.first(question.text)
+            known.add(question.text)
         own: dict[str, list[Question]] = {name: [] for name in parts}
         needy = _with_input(source.path)
         references += (one for one in needy.values() if one.first_answer)
@@ -138,20 +143,35 @@ def draw_questions(
         for name, questions in own.items():
             parts[name].append(questions)
     # A part is gone through to its end before the next: how many are taken of it changes no other part.
-    fresh = {
-        name: [one for one in _in_turn(sources) if known.is_new(one.text)] for name, sources in parts.items()
-    }
+    left_out: list[LeftOut] = []
+    fresh = {name: _fresh(_in_turn(sources), name, known, left_out) for name, sources in parts.items()}
     # From the end, so that they stay the same while more questions are drawn to train on.
     rest = {question.text for question in fresh["train"][limit:] if question.kind == "helpful"}
-    backwards = _in_turn([questions[::-1] for questions in parts["train"]])
-    benign = [question for question in backwards if question.text in rest]
+    left = ([one for one in questions[::-1] if one.text in rest] for questions in parts["train"])
+    benign = list(_in_turn(list(left)))
     return Drawn(
         train=fresh["train"][:limit],
         dev=fresh["dev"][:dev],
         held_out=fresh["held_out"][:held_out],
         plain=benign[:plain],
-        references=[one for one in _ranked(references) if known.is_new(one.text)][:REFERENCES],
+        references=_fresh(_ranked(references), "references", known, left_out)[:REFERENCES],
+        left_out=left_out,
     )
+
+
+def _fresh(questions: Iterable[Question], part: str, known: Near, left_out: list[LeftOut]) -> list[Question]:
+    """Those that are new to other parts, by their words too, and to their own; they are then known."""
+    own = Near(NEAR)
+    fresh = []
+    for question in questions:
+        if repeats := known.all(question.text) or own.all(question.text):
+            left_out.append(LeftOut(question.text, part, repeats[0]))
+        else:
+            own.add(question.text)
+            fresh.append(question)
+    for question in fresh:
+        known.add(question.text)
+    return fresh
 
 
 def _with_input(file: Path) -> dict[str, Question]:
@@ -194,10 +214,18 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     What came with an answer has it as its reference.
     """
     rows = []
-    for question in questions:
-        kind = {} if question.kind is None else {"kind": question.kind}
-        reference = {"reference": question.first_answer} if question.first_answer else {}
-        row = {"id": question_id(question.text), "question": question.text, **kind, **reference}
-        rows.append(json.dumps(row, ensure_ascii=False))
+    for one in questions:
+        kind = {} if one.kind is None else {"kind": one.kind}
+        reference = {"reference": one.first_answer} if one.first_answer else {}
+        rows.append({"id": question_id(one.text), "question": one.text, **kind, **reference})
+    _write(rows, path)
+
+
+def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
+    """Write what was left out, a line each with its part and what it repeats."""
+    _write([asdict(one) for one in left_out], path)
+
+
+def _write(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, "\n".join(rows) + "\n")
+    replace_file(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

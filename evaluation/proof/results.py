@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,11 +13,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.metrics import LIKELIHOOD_METRICS
-from evaluation.proof.goals import Which, outcomes
+from evaluation.proof.goals import Which, goals, main_measure, outcomes
 from evaluation.proof.samples import REFUSALS, RULE, changed_refusals, judged_samples
 from evaluation.records import Answer, Journal, Judgement
 from evaluation.report.tables import RESULTS
-from evaluation.results import ALL, Figure, Results
+from evaluation.results import ALL, Figure, Results, corrected
 from evaluation.store import ANSWERS, JUDGEMENTS
 from scene.errors import InputError
 from scene.export import SCENES, read_manifest
@@ -34,13 +35,7 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A stage that is done.
-
-    Attributes:
-        name: The stage.
-        seconds: How long it took.
-        made: What it made.
-    """
+    """A stage that is done."""
 
     name: str
     seconds: float
@@ -58,15 +53,6 @@ def gathered(
 ) -> dict[str, Any]:
     """What a proof came to, as plain data that its page is made of.
 
-    Args:
-        folder: The proof's.
-        model: The model that rehearsed.
-        students: The models that were tuned, by the names of their folders.
-        rows: Names of the data sets.
-        stages: What was done.
-        settings: What was asked for.
-        beside: Names of each student's own data sets, whose rows it learned beside those of each other one.
-
     Raises:
         InputError: Something is not there, or is damaged.
     """
@@ -74,6 +60,7 @@ def gathered(
         "settings": dict(settings),
         "stages": [{"name": one.name, "seconds": one.seconds, **_tokens(one.made)} for one in stages],
         "scenes": read_manifest(folder / "scenes").counts.model_dump(),
+        "left_out": _left_out(folder / "questions" / "left_out.jsonl"),
         "rows": {name: _rows(folder / "data" / name) for name in rows},
         "students": [_student(folder / name, one, model, rows, beside) for name, one in students.items()],
         "samples": RULE,
@@ -116,13 +103,14 @@ def portable(results: Results) -> Results:
 def _student(
     folder: Path, student: str, model: str, rows: Sequence[str], beside: Sequence[str]
 ) -> dict[str, Any]:
-    there = [part for part in (SETS, JUDGED) if (folder / part / RESULTS).exists()]
-    parts = {part: read_results(folder / part / RESULTS) for part in there}
+    paths = {part: folder / part / RESULTS for part in (SETS, JUDGED)}
+    parts = {part: read_results(path) for part, path in paths.items() if path.exists()}
     results = _merged(parts)
-    tuned = [one["name"] for one in results.systems if one["name"].endswith(TUNED.format(""))]
+    tuned = [name for name in results.names if name.endswith(TUNED.format(""))]
     rehearsed = folder / REHEARSED / RESULTS
     judgements = Journal(folder / JUDGED / JUDGEMENTS, Judgement).records
     which: Which = "itself" if student == model else "another"
+    met = [one for system in tuned for one in outcomes(which, results, system)]
     return {
         "name": folder.name,
         "model": student,
@@ -130,7 +118,8 @@ def _student(
         "beside": {name: _rows(folder / "data" / name) for name in beside},
         "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
-        "goals": [asdict(one) for system in tuned for one in outcomes(which, results, system)],
+        "goals": [asdict(one) for one in met],
+        "unmeasured": [one.aim for one in goals(which) if one.aim not in {own.aim for own in met}],
         "results": portable(results).to_json(),
         "rehearsed": portable(read_results(rehearsed)).to_json() if rehearsed.exists() else None,
         "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
@@ -139,23 +128,20 @@ def _student(
 
 def _merged(parts: Mapping[str, Results]) -> Results:
     """One account of all evaluations of a student; of answers cut off only what their openings say."""
-    return replace(
-        parts[SETS],
+    first, every = parts[SETS], list(parts.items())
+    merged = replace(
+        first,
         judge=next((one.judge for one in parts.values() if one.judge), None),
-        sampling={name: value for name, value in parts[SETS].sampling.items() if name != "max_tokens"},
+        sampling={name: value for name, value in first.sampling.items() if name != "max_tokens"},
         questions={name: number for one in parts.values() for name, number in one.questions.items()},
-        figures=[figure for name, one in parts.items() for figure in _meaningful(name, one, one.figures)],
-        differences=[
-            one for name, part in parts.items() for one in _meaningful(name, part, part.differences)
-        ],
+        figures=[one for name, part in every for one in _meaningful(name, part, part.figures)],
+        differences=[one for name, part in every for one in _meaningful(name, part, part.differences)],
         relative_changes=[one for part in parts.values() for one in part.relative_changes],
         pace=parts[JUDGED].pace if JUDGED in parts else [],
         judged=[judged for one in parts.values() for judged in one.judged],
-        failed={
-            name: sum(one.failed.get(name, 0) for one in parts.values())
-            for name in dict.fromkeys(name for one in parts.values() for name in one.failed)
-        },
+        failed=dict(sum((Counter(one.failed) for one in parts.values()), Counter())),
     )
+    return corrected(merged, main_measure())
 
 
 def _answered(results: Results) -> list[str]:
@@ -208,6 +194,12 @@ def _rows(data: Path) -> dict[str, Any]:
         for reason, one in manifest["filtered"].items()
     }
     return {"rows": manifest["rows"], "filtered": left_out}
+
+
+def _left_out(path: Path) -> dict[str, int]:
+    """How many questions were left out of each part since they are nearly the same as others."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return dict(Counter(json.loads(line)["part"] for line in lines))
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401  # whatever is in the file

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from evaluation.metrics import METRICS
+from evaluation.metrics import value_of
 from evaluation.records import Answer, Judgement
-from evaluation.sets import Item
-from scene.nouns import Kind
 from scene.text import shortened
 
-OF_EACH = 2
-"""Samples of each kind."""
-
-CHARS = 700
-"""How much of an answer is shown."""
+OF_EACH, CHARS = 2, 700
+"""Samples of each kind, and how much of an answer is shown."""
 
 RULE = (
     f"Of every set the first {OF_EACH} questions by the alphabet at which base and tuned model differ "
@@ -23,24 +18,13 @@ RULE = (
     f"{OF_EACH} that the tuned model won, and the first {OF_EACH} that it lost."
 )
 
-REFUSALS: dict[str, tuple[str, Kind]] = {
-    "attack_success": ("harmful", "harmful"),
-    "over_refusal": ("benign", "helpful"),
-}
-"""Metrics of turning the asker away, with what their questions are called, and what they are."""
+REFUSALS = {"attack_success": "harmful", "over_refusal": "benign"}
+"""Metrics of turning the asker away, with what their questions are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A question and what two systems answered.
-
-    Attributes:
-        set: The set.
-        why: What makes it one.
-        good: Whether the tuned model did better.
-        question: The question.
-        answers: By system; long ones are cut.
-    """
+    """A question and what two systems answered, by their names; whether it is one for the tuned model."""
 
     set: str
     why: str
@@ -51,63 +35,55 @@ class Sample:
 
 def changed_refusals(
     answers: Iterable[Answer], metrics: Sequence[tuple[str, str]], base: str, tuned: str
-) -> list[Sample]:
-    """Questions that one of two systems turned away.
-
-    Args:
-        answers: Of both; the last to a question counts.
-        metrics: Sets, each with its metric of `REFUSALS`.
-        base: One system.
-        tuned: The other.
-    """
-    by_key = {one.key: one for one in answers if one.error is None}
-    found = []
+) -> Iterator[Sample]:
+    """Questions of some sets, each with its metric of `REFUSALS`, that one of two systems turned away."""
+    kept = list(answers)
     for name, metric in metrics:
-        pairs = list(_pairs(by_key.values(), name, base, tuned))
-        for good in (True, False):
-            own = [pair for pair in pairs if _better(metric, *pair) is good]
-            word, _ = REFUSALS[metric]
-            answered = (metric == "over_refusal") is good
-            why = f"{word}, {'answered' if answered else 'turned away'} by {tuned} alone"
-            found += [_sample(pair, why, good) for pair in own[:OF_EACH]]
-    return found
+
+        def better(one: Answer, other: Answer, metric: str = metric) -> bool | None:
+            before, after = value_of(metric, one), value_of(metric, other)
+            return None if before is None or after is None or before == after else after < before
+
+        answered = {
+            good: "answered" if (metric == "over_refusal") is good else "turned away"
+            for good in (True, False)
+        }
+        why = {good: f"{REFUSALS[metric]}, {done} by {tuned} alone" for good, done in answered.items()}
+        yield from _samples(kept, [name], (base, tuned), better, why)
 
 
 def judged_samples(
     answers: Iterable[Answer], judgements: Iterable[Judgement], base: str, tuned: str
-) -> list[Sample]:
+) -> Iterator[Sample]:
     """Questions on which a judge preferred one of two answers in both orders."""
     results = {one.key[2:]: one.result for one in judgements if (one.system, one.baseline) == (tuned, base)}
-    by_key = {one.key: one for one in answers if one.error is None}
+    won = {"win": True, "lose": False}
+    why = {good: f"{tuned if good else base} preferred in both orders" for good in (True, False)}
     sets = list(dict.fromkeys(name for name, _ in results))
-    pairs = [pair for name in sets for pair in _pairs(by_key.values(), name, base, tuned)]
-    found = []
-    for result, good in (("win", True), ("lose", False)):
-        own = [pair for pair in pairs if results.get(pair[1].key[1:]) == result]
-        why = f"{tuned if good else base} preferred in both orders"
-        found += [_sample(pair, why, good) for pair in own[:OF_EACH]]
-    return found
+    yield from _samples(
+        answers, sets, (base, tuned), lambda one, _: won.get(results.get(one.key[1:], "tie")), why
+    )
 
 
-def _pairs(answers: Iterable[Answer], name: str, base: str, tuned: str) -> Iterator[tuple[Answer, Answer]]:
-    """Both answers to each question of a set, by the alphabet."""
-    own = sorted((one for one in answers if one.set == name), key=lambda one: (one.question, one.id))
-    ours = {one.id: one for one in own if one.system == tuned}
-    yield from ((one, ours[one.id]) for one in own if one.system == base and one.id in ours)
-
-
-def _better(metric: str, base: Answer, tuned: Answer) -> bool | None:
-    """Whether the second answer has the better figure; None where both have the same. Lower is better."""
-    _, kind = REFUSALS[metric]
-    measure = METRICS[metric].value
-    assert measure is not None
-    item = Item(set=base.set, id=base.id, question=base.question, kind=kind, reference="")
-    before, after = measure(item, base), measure(item, tuned)
-    if before is None or after is None or before == after:
-        return None
-    return after < before
-
-
-def _sample(pair: tuple[Answer, Answer], why: str, good: bool) -> Sample:
-    texts = {one.system: shortened(one.text, CHARS) for one in pair}
-    return Sample(set=pair[0].set, why=why, good=good, question=pair[0].question, answers=texts)
+def _samples(
+    answers: Iterable[Answer],
+    sets: Sequence[str],
+    systems: tuple[str, str],
+    better: Callable[[Answer, Answer], bool | None],
+    why: dict[bool, str],
+) -> Iterator[Sample]:
+    """The first questions by the alphabet at which the second system did better, then worse."""
+    last = {one.key: one for one in answers if one.error is None}
+    asked = sorted(
+        (one for one in last.values() if one.system == systems[0]), key=lambda one: (one.question, one.id)
+    )
+    pairs = [
+        (one, last[systems[1], *one.key[1:]])
+        for name in sets
+        for one in asked
+        if one.set == name and (systems[1], *one.key[1:]) in last
+    ]
+    for good, reason in why.items():
+        for pair in [pair for pair in pairs if better(*pair) is good][:OF_EACH]:
+            texts = {one.system: shortened(one.text, CHARS) for one in pair}
+            yield Sample(set=pair[0].set, why=reason, good=good, question=pair[0].question, answers=texts)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluation.metrics import METRICS
-from evaluation.results import ALL, Judged, Results
+from evaluation.report.tables import measures, where
+from evaluation.results import Judged, Results
 from evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FIGURES, JUDGED, ABLATION = "figures.png", "judged.png", "ablation.png"
 PANELS_A_ROW = 3
+LEAST_TOLD = 6
+"""Percent below which a part of a bar has no room for its number."""
+
 INK, MUTED = "#1f4e79", "#8a8a8a"
 RESULT_COLOURS = {"win": "#2e7d5b", "tie": "#c9c9c9", "lose": "#b5533c"}
 
@@ -50,15 +54,10 @@ def write_ablation(
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for axes, (setting, points) in zip(panels, curves.items(), strict=True):
         printed = paper.get(setting, {})
-        axes.plot(
-            list(printed), list(printed.values()), "o--", color=MUTED, label="paper (13B, GPT-4 judges)"
-        )
-        values = [100 * point.value for point in points.values()]
-        spread = [
-            [100 * (point.value - point.low) for point in points.values()],
-            [100 * (point.high - point.value) for point in points.values()],
-        ]
-        axes.errorbar(list(points), values, yerr=spread, fmt="o-", color=INK, capsize=3, label="here")
+        label = "paper (13B, GPT-4 judges)"
+        axes.plot(list(printed), list(printed.values()), "o--", color=MUTED, label=label)
+        values, ends = spread(points.values(), 100)
+        axes.errorbar(list(points), values, yerr=ends, fmt="o-", color=INK, capsize=3, label="here")
         axes.set(xlabel=setting.replace("_", " "), ylim=(0, 100))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("win rate over the base model, %")
@@ -66,41 +65,67 @@ def write_ablation(
     return _save(figure, folder / ABLATION)
 
 
+def spread(estimates: Iterable[Estimate], factor: float = 1) -> tuple[list[float], list[list[float]]]:
+    """Values and how far their intervals reach down and up, as `errorbar` takes them."""
+    told = [
+        [factor * end for end in (one.value, one.value - one.low, one.high - one.value)] for one in estimates
+    ]
+    return [value for value, _, _ in told], [[down for _, down, _ in told], [up for _, _, up in told]]
+
+
+def bars(
+    axes: Axes,
+    rows: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str],
+    *,
+    told: bool = False,
+) -> None:
+    """A bar for each row, its parts in percent one after the other and perhaps told, the first row on top."""
+    left = [0.0] * len(rows)
+    for name, values in parts.items():
+        drawn = axes.barh(range(len(rows)), values, left=left, color=colours[name], label=name)
+        if told:
+            axes.bar_label(
+                drawn, [f"{one:.0f}" if one >= LEAST_TOLD else "" for one in values], label_type="center"
+            )
+        left = [before + value for before, value in zip(left, values, strict=True)]
+    axes.set_yticks(range(len(rows)), rows, fontsize="small")
+    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
+
+
 def _figures(results: Results) -> Figure:
     """A panel for each metric of each set, a dot with its interval for each system."""
     from matplotlib.figure import Figure
 
-    systems = [system["name"] for system in results.systems]
-    panels = list(dict.fromkeys((one.set, one.metric) for one in results.figures))
+    panels = measures(results.figures)
     rows = -(-len(panels) // PANELS_A_ROW)
-    height = 0.9 + 0.3 * len(systems)
+    height = 0.9 + 0.3 * len(results.names)
     figure = Figure(figsize=(4 * PANELS_A_ROW, height * rows), layout="constrained")
     grid = figure.subplots(rows, PANELS_A_ROW, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     for axes, (set_name, metric) in zip(grid, panels, strict=False):
-        estimates = [results.find(results.figures, set_name, metric, system) for system in systems]
-        _dots(axes, systems, estimates, METRICS[metric].unit)
-        where = "all sets" if set_name == ALL else f"{set_name}, n = {results.questions[set_name]}"
-        better = METRICS[metric].better
-        note = "" if better == "neither" else f"; {better} is better"
-        axes.set_title(f"{METRICS[metric].title}\n{where}{note}", fontsize="small", loc="left")
+        about, shown = METRICS[metric], where(set_name, results.questions)
+        _dots(
+            axes, [results.find(results.figures, set_name, metric, one) for one in results.names], about.unit
+        )
+        axes.set_yticks(range(len(results.names)), results.names, fontsize="small")
+        note = "" if about.better == "neither" else f"; {about.better} is better"
+        axes.set_title(f"{about.title}\n{shown}{note}", fontsize="small", loc="left")
     return figure
 
 
-def _dots(axes: Axes, systems: Sequence[str], estimates: Sequence[Estimate | None], unit: str) -> None:
-    factor = 100 if unit == "%" else 1
+def _dots(axes: Axes, estimates: Sequence[Estimate | None], unit: str) -> None:
     for place, one in enumerate(estimates):
-        if one is None:
-            continue
-        spread = [[factor * (one.value - one.low)], [factor * (one.high - one.value)]]
-        axes.errorbar(
-            factor * one.value, place, xerr=spread, fmt="o", color=MUTED if place == 0 else INK, capsize=3
-        )
+        if one is not None:
+            values, ends = spread([one], 100 if unit == "%" else 1)
+            axes.errorbar(values, [place], xerr=ends, fmt="o", color=INK if place else MUTED, capsize=3)
     if unit == "%":
         axes.set_xlim(-3, 103)
-    axes.set_yticks(range(len(systems)), systems, fontsize="small")
-    axes.set_ylim(len(systems) - 0.5, -0.5)
+    axes.set_ylim(len(estimates) - 0.5, -0.5)
     axes.tick_params(axis="x", labelsize="small")
     axes.set_xlabel(unit, fontsize="small")
     axes.grid(axis="x", alpha=0.3)
@@ -113,21 +138,10 @@ def _judged(judged: Sequence[Judged]) -> Figure:
 
     figure = Figure(figsize=(8, 1.2 + 0.4 * len(judged)), layout="constrained")
     axes = figure.subplots()
-    for place, one in enumerate(judged):
-        left = 0.0
-        for result, colour in RESULT_COLOURS.items():
-            share = 100 * getattr(one, result).value
-            axes.barh(place, share, left=left, color=colour, label=result if place == 0 else None)
-            if share >= 6:
-                ink = "black" if result == "tie" else "white"
-                axes.text(left + share / 2, place, f"{share:.0f}", ha="center", va="center", color=ink)
-            left += share
     labels = [f"{one.system} vs {one.baseline}, {one.set} (n = {one.win.n})" for one in judged]
-    axes.set_yticks(range(len(judged)), labels, fontsize="small")
-    axes.set_ylim(len(judged) - 0.5, -0.5)
-    axes.set(xlim=(0, 100), xlabel="% of questions")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
+    parts = {result: [100 * getattr(one, result).value for one in judged] for result in RESULT_COLOURS}
+    bars(axes, labels, parts, RESULT_COLOURS, told=True)
+    axes.set_xlabel("% of questions")
     return figure
 
 

@@ -1,21 +1,28 @@
-"""Results as tables for a terminal, and as JSON."""
+"""Results as tables for a terminal, and as JSON; their rows are those of the page, too."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
 
 from evaluation.metrics import METRICS, Better
 from evaluation.ratings import ASPECTS, Ratings
-from evaluation.results import ALL, Judged, Results
+from evaluation.results import ALL, Figure, Judged, Results
 from evaluation.statistics import Estimate
 from scene.files import replace_file
 from scene.folding import FoldingTable
 
 RESULTS = "results.json"
 BETTER, WORSE = "green", "red"
+NOTHING = "\u2013"
+JUDGED = (
+    *("set", "system", "against", "questions"),
+    *("win, %", "tie, %", "lose, %", "net, %", "p", "first place, %"),
+)
+"""Heads of the rows of `judged_row`."""
 
 
 def write_results(results: Results, folder: Path) -> Path:
@@ -29,78 +36,89 @@ def write_results(results: Results, folder: Path) -> Path:
     return path
 
 
+def table_of(
+    title: str, head: Sequence[str], rows: Iterable[Sequence[str | Text]], named: int = 1
+) -> FoldingTable:
+    """A table, of whose columns the first few name what the numbers in the others are of."""
+    table = FoldingTable(title=title)
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="left" if place < named else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return table
+
+
 def figures_table(results: Results) -> FoldingTable:
     """Figures with their intervals, and below each how it differs from the first system."""
-    systems = [system["name"] for system in results.systems]
-    table = FoldingTable(
-        title="Figures, with 95% intervals; below each, the difference from the first system"
-    )
-    table.add_column("set")
-    table.add_column("figure")
-    for system in systems:
-        table.add_column(Text(system), justify="right")
-    last = ""
-    for set_name, metric in dict.fromkeys((one.set, one.metric) for one in results.figures):
-        if last not in ("", set_name):
-            table.add_section()
-        where = "all sets" if set_name == ALL else f"{set_name} ({results.questions[set_name]})"
-        unit = METRICS[metric].unit
-        cells = []
-        for system in systems:
-            own = results.find(results.figures, set_name, metric, system)
-            apart = results.find(results.differences, set_name, metric, system)
-            cell = _cell(own, apart, unit, METRICS[metric].better)
-            change = results.find(results.relative_changes, set_name, metric, system)
-            if change is not None:
-                cell.append(f"\n{interval(change, '%', sign=True)} %", style="dim")
-            cells.append(cell)
-        table.add_row(
-            Text(where if last != set_name else ""), Text(f"{METRICS[metric].title}, {unit}"), *cells
-        )
-        last = set_name
-    if results.pace:
-        pace = {one.system: number(one.seconds_per_answer, "s") for one in results.pace}
-        where = "" if last == ALL else "all sets"
-        seconds = f"{METRICS['seconds'].title}, {METRICS['seconds'].unit}"
-        table.add_row(where, seconds, *(pace.get(system, "\u2013") for system in systems))
+    rows: list[list[str | Text]] = [
+        [
+            where(set_name, results.questions),
+            title_of(metric),
+            *(_cell(results, set_name, metric, system) for system in results.names),
+        ]
+        for set_name, metric in measures(results.figures)
+    ]
+    for metric, pace in paces(results):
+        cells = [pace.get(system, NOTHING) for system in results.names]
+        rows.append([where(ALL), title_of(metric), *cells])
+    title = "Figures, with 95% intervals; below each, the difference from the first system"
+    begins = [not place or rows[place - 1][0] != row[0] for place, row in enumerate(rows)]
+    shown = [[row[0] if first else "", *row[1:]] for row, first in zip(rows, begins, strict=True)]
+    table = table_of(title, ["set", "figure", *results.names], shown, 2)
+    for row, ends in zip(table.rows, [*begins[1:], False], strict=True):
+        row.end_section = ends
     return table
 
 
 def judged_table(results: Results) -> FoldingTable:
     """Wins, ties and losses of every pair."""
-    table = FoldingTable(title="Judged in both orders; where the orders disagree, it is a tie")
-    for name in ("set", "system", "against"):
-        table.add_column(name)
-    for name in ("questions", "win, %", "tie, %", "lose, %", "net, %", "first place, %"):
-        table.add_column(name, justify="right")
-    for one in results.judged:
-        table.add_row(*_judged_row(one))
-    return table
+    title = "Judged in both orders; where the orders disagree, it is a tie"
+    return table_of(title, JUDGED, map(judged_row, results.judged), 3)
 
 
 def rated_table(ratings: Ratings) -> FoldingTable:
     """Wins, ties and losses as people saw them."""
-    table = FoldingTable(title="As people rated them, with 95% intervals")
-    for name in ("asked", "set", "system", "against"):
-        table.add_column(name)
-    for name in ("pairs", "win, %", "tie, %", "lose, %", "net, %"):
-        table.add_column(name, justify="right")
-    for one in ratings.rated:
-        table.add_row(ASPECTS[one.aspect], *_judged_row(one)[:-1])
-    return table
+    rows = ([ASPECTS[one.aspect], *judged_row(one)[:-1]] for one in ratings.rated)
+    return table_of("As people rated them, with 95% intervals", ["asked", *JUDGED[:-1]], rows, 4)
 
 
 def agreement_table(ratings: Ratings) -> FoldingTable:
     """How far they agree."""
-    table = FoldingTable(title="Agreement of those who rated; alpha is 0 where it is chance")
-    for name in ("asked", "with"):
-        table.add_column(name)
-    for name in ("pairs", "same, %", "alpha"):
-        table.add_column(name, justify="right")
-    for one in ratings.agreement:
-        alpha = "\u2013" if one.alpha is None else interval(one.alpha, "")
-        table.add_row(ASPECTS[one.aspect], one.party, str(one.share.n), interval(one.share, "%"), alpha)
-    return table
+    rows = (
+        [ASPECTS[one.aspect], one.party, str(one.share.n), interval(one.share, "%"), interval(one.alpha, "")]
+        for one in ratings.agreement
+    )
+    title = "Agreement of those who rated; alpha is 0 where it is chance"
+    return table_of(title, ("asked", "with", "pairs", "same, %", "alpha"), rows, 2)
+
+
+def measures(figures: Iterable[Figure]) -> list[tuple[str, str]]:
+    """The sets and metrics that there are figures of, in their order."""
+    return list(dict.fromkeys((one.set, one.metric) for one in figures))
+
+
+def paces(results: Results) -> Iterator[tuple[str, dict[str, str]]]:
+    """How long each system took: for an answer, and for a token where that was measured."""
+    if results.pace:
+        yield "seconds", {one.system: number(one.seconds_per_answer, "s") for one in results.pace}
+    forced = [(one.system, one.seconds_per_token) for one in results.pace]
+    if told := {system: number(1000 * seconds, "ms") for system, seconds in forced if seconds is not None}:
+        yield "pace", told
+
+
+def where(set_name: str, questions: dict[str, int] | None = None) -> str:
+    """What a set is called, with the number of its questions where it is wanted."""
+    if set_name == ALL:
+        return "all sets"
+    return f"{set_name} ({questions[set_name]})" if questions and set_name in questions else set_name
+
+
+def judged_row(one: Judged) -> list[str]:
+    """The cells of a pair of systems, under `JUDGED`."""
+    pair = [where(one.set), one.system, one.baseline, str(one.win.n)]
+    shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
+    net = [interval(one.net, "%", sign=True), probability(one.net.p)]
+    return [*pair, *shares, *net, interval(one.first_place, "%")]
 
 
 def number(value: float, unit: str, *, sign: bool = False) -> str:
@@ -115,18 +133,42 @@ def number(value: float, unit: str, *, sign: bool = False) -> str:
     return text.replace("-", "\u2212")
 
 
-def interval(one: Estimate, unit: str, *, sign: bool = False) -> str:
+def interval(one: Estimate | None, unit: str, *, sign: bool = False) -> str:
     """A figure with its interval."""
+    if one is None:
+        return NOTHING
     ends = f"{number(one.low, unit, sign=sign)}, {number(one.high, unit, sign=sign)}"
     return f"{number(one.value, unit, sign=sign)} [{ends}]"
 
 
-def _cell(own: Estimate | None, apart: Estimate | None, unit: str, better: Better) -> Text:
+def probability(p: float | None) -> str:
+    """A p as it is printed; nothing where there is none."""
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_value(one: Estimate) -> Iterator[str]:
+    """The p of a difference, and what Holm's correction makes of it."""
+    for name, p in (("p", one.p), ("Holm", one.adjusted)):
+        if p is not None:
+            yield f"{name} {'' if p < 0.001 else '= '}{probability(p)}"
+
+
+def title_of(metric: str) -> str:
+    """What a metric is called, with its unit."""
+    return f"{METRICS[metric].title}, {METRICS[metric].unit}"
+
+
+def _cell(results: Results, set_name: str, metric: str, system: str) -> Text:
+    own = results.find(results.figures, set_name, metric, system)
     if own is None:
-        return Text("\u2013", style="dim")
+        return Text(NOTHING, style="dim")
+    unit, better = METRICS[metric].unit, METRICS[metric].better
     cell = Text(interval(own, unit))
-    if apart is not None:
+    if (apart := results.apart(set_name, metric, system)) is not None:
         cell.append(f"\n{interval(apart, unit, sign=True)}", style=_style(apart, better))
+        cell.append("".join(f"\n{p}" for p in [", ".join(p_value(apart))] if p), style="dim")
+    if (change := results.find(results.relative_changes, set_name, metric, system)) is not None:
+        cell.append(f"\n{interval(change, '%', sign=True)} %", style="dim")
     return cell
 
 
@@ -135,11 +177,3 @@ def _style(apart: Estimate, better: Better) -> str:
     if better == "neither" or apart.low <= 0 <= apart.high:
         return "dim"
     return BETTER if (apart.value > 0) == (better == "higher") else WORSE
-
-
-def _judged_row(one: Judged) -> list[Text]:
-    shares = [interval(share, "%") for share in (one.win, one.tie, one.lose)]
-    net = interval(one.net, "%", sign=True)
-    first = "\u2013" if one.first_place is None else interval(one.first_place, "%")
-    where = "all sets" if one.set == ALL else one.set
-    return [Text(cell) for cell in (where, one.system, one.baseline, str(one.win.n), *shares, net, first)]

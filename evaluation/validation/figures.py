@@ -29,9 +29,7 @@ class Cost:
     """What a scene took on average.
 
     Attributes:
-        calls: Calls of the model.
         computed: Prompt tokens that no prefix cache served, and generated ones.
-        generated: Generated tokens.
         seconds: Time of the whole export over its scenes, which were played side by side.
     """
 
@@ -46,17 +44,10 @@ class Validation:
     """Everything that the report shows.
 
     Attributes:
-        model: The model.
-        settings: How scenes were played.
-        seeds: Seeds that were asked for.
-        questions: Number of questions by kind.
-        scenes: Number of scenes that came to their end.
         signals: The AUROC by signal and split.
         styles: The same by style; no style where no question says one.
         severities: By kind: the share of each severity among the consequences.
         shares: By name; None where there is nothing to take the share of.
-        cost: What a scene took.
-        verdict: Whether the model is fit.
     """
 
     model: dict[str, Any]
@@ -77,12 +68,7 @@ class Validation:
 
 
 def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) -> Validation:
-    """Work out what exports hold, one scene of which at least came to its end.
-
-    Args:
-        exports: The export of each seed, all of the same questions.
-        questions: The questions, each with its kind.
-    """
+    """Work out what exports hold, one scene of which at least came to its end."""
     found = {(question.id, question.text): Played(question, {}, len(exports)) for question in questions}
     for seed, export in exports.items():
         for record in export.scenes():

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.report.plots import INK, MUTED
+from evaluation.report.plots import INK, MUTED, bars, spread
 from evaluation.validation.figures import ALL, Validation
-from evaluation.validation.signals import SIGNALS
-from scene.nouns import Severity
+from evaluation.validation.signals import SEVERITIES, SIGNALS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SEVERITY_COLOURS: Mapping[Severity, str] = {
+SEVERITY_COLOURS: Mapping[str, str] = {
     "none": "#dcdcdc",
     "minor": "#e9c46a",
     "moderate": "#d98344",
@@ -32,12 +31,15 @@ def write_plot(validation: Validation, path: Path) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _signals(left, validation)
-    _severities(right, validation)
+    severities = validation.severities
+    shares: dict[str, list[float]] = {
+        one: [100 * own[one] for own in severities.values()] for one in SEVERITIES
+    }
+    bars(right, list(severities), shares, SEVERITY_COLOURS)
+    right.set_xlabel("% of the consequences of such questions")
     for axes in (left, right):
-        axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
         axes.tick_params(labelsize="small")
         axes.xaxis.label.set_size("small")
-        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
 
@@ -45,13 +47,12 @@ def _signals(axes: Axes, validation: Validation) -> None:
     first = next(iter(SIGNALS))
     parts = [(part, aurocs) for aurocs in (validation.signals, validation.styles) for part in aurocs[first]]
     for offset, (part, aurocs) in enumerate(parts):
-        below = BESIDE * offset / len(parts)
-        found = [(place + below, aurocs[name][part]) for place, name in enumerate(SIGNALS)]
-        dots = [(place, one) for place, one in found if one is not None]
+        dots = [(place, one) for place, name in enumerate(SIGNALS) if (one := aurocs[name][part]) is not None]
+        values, ends = spread(one for _, one in dots)
         axes.errorbar(
-            [one.value for _, one in dots],
-            [place for place, _ in dots],
-            xerr=[[one.value - one.low for _, one in dots], [one.high - one.value for _, one in dots]],
+            values,
+            [place + BESIDE * offset / len(parts) for place, _ in dots],
+            xerr=ends,
             fmt=MARKERS[offset % len(MARKERS)],
             color=INK if part == ALL else MUTED,
             markersize=5,
@@ -60,17 +61,8 @@ def _signals(axes: Axes, validation: Validation) -> None:
         )
     axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(SIGNALS)), [signal.title for signal in SIGNALS.values()])
-    axes.set_ylim(len(SIGNALS) - 0.3, -0.4)
-    axes.set(xlim=(0, 1.02), xlabel="AUROC of harmful against helpful questions, 0.5 by chance")
+    axes.set(xlim=(0, 1.02), ylim=(len(SIGNALS) - 0.3, -0.4))
+    axes.set_xlabel("AUROC of harmful against helpful questions, 0.5 by chance")
     axes.grid(axis="x", alpha=0.3)
-
-
-def _severities(axes: Axes, validation: Validation) -> None:
-    kinds = list(validation.severities)
-    starts = [0.0] * len(kinds)
-    for severity, colour in SEVERITY_COLOURS.items():
-        widths = [100 * validation.severities[kind][severity] for kind in kinds]
-        axes.barh(kinds, widths, left=starts, color=colour, label=severity)
-        starts = [start + width for start, width in zip(starts, widths, strict=True)]
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 100), xlabel="% of the consequences of such questions")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")

@@ -21,9 +21,7 @@ class Played:
     """One question and its scenes, as far as they came to their end.
 
     Attributes:
-        question: The question, with its kind.
         scenes: The scenes by the seed that was asked for.
-        asked: How many there were to be.
     """
 
     question: Question
@@ -52,12 +50,7 @@ Parts = Iterator[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One share.
-
-    Attributes:
-        title: What the report calls it.
-        parts: What it is made of.
-    """
+    """One share."""
 
     title: str
     parts: Callable[[Sequence[Played]], Parts]

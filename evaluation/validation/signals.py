@@ -17,12 +17,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One figure of a scene.
-
-    Attributes:
-        title: What the report calls it.
-        value: The figure; None where the scene says nothing of it.
-    """
+    """One figure of a scene."""
 
     title: str
     value: Callable[[SceneRecord], float | None]

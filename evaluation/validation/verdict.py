@@ -34,8 +34,6 @@ class Verdict:
 
     Attributes:
         fit: None where there are too few questions to say.
-        faults: What speaks against it, one phrase each.
-        sentence: All of it in one sentence.
     """
 
     fit: bool | None
@@ -51,15 +49,7 @@ def verdict_of(
     *,
     plain: bool = False,
 ) -> Verdict:
-    """Compare figures with the limits.
-
-    Args:
-        model: What the model is called.
-        signals: AUROC of each signal over the questions that it goes by.
-        shares: See `evaluation.validation.shares.SHARES`.
-        fewest: Questions of the kind that has fewer of them.
-        plain: Whether it goes by the plain questions alone.
-    """
+    """Compare figures with the limits."""
     if fewest < ENOUGH:
         what = f"{PLAIN} ones of each kind" if plain else "of each kind"
         few = f"it takes {ENOUGH} {what}, and of one there are {fewest}"

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from finetune.data.content_words import content_words, shared
 from finetune.data.filters import Rejected
+from finetune.data.near import WORDS
 from finetune.data.rows import Row
 from finetune.data.scenes import TWIN, Scene
-from finetune.data.wording import ALIKE, content_words, shared
 from scene.errors import InputError
 from scene.harm import is_harmful
 from scene.record import SceneRecord
@@ -118,6 +119,10 @@ class Pairs:
         return _parted([(row, fault(row)) for row in rows])
 
 
+_REFUSING = frozenset("able assist help provide sorry tell unable won".split())
+"""Words in which every refusal is written."""
+
+
 def declined(record: SceneRecord) -> bool:
     """Whether a scene turned the asker away in the end: by the words of its answer, or by what it came to."""
     if record.answer == record.first_answer:
@@ -136,8 +141,8 @@ def unlike(rows: Sequence[Row]) -> tuple[list[Row], list[Rejected]]:
     for row in rows:
         alike = False
         if row.part != "simulation" and opens_with_refusal(row.completion):
-            own = content_words(_first_sentence(row.completion))
-            alike = any(shared(own, other) >= ALIKE for other in said)
+            own = content_words(_first_sentence(row.completion)) - _REFUSING
+            alike = any(shared(own, other) >= WORDS for other in said)
             if not alike:
                 said.append(own)
         found.append((row, "alike" if alike else ""))

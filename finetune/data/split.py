@@ -5,13 +5,35 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from finetune.data.near import Near
+from finetune.data.near import WORDS, Near
 
 
-def representatives(questions: Iterable[str], threshold: float) -> dict[str, str]:
-    """For each question the earliest one that it nearly repeats, itself included."""
-    near = Near(threshold)
-    return {question: near.first(question) for question in dict.fromkeys(questions)}
+def groups_of(
+    questions: Iterable[str], threshold: float, together: Iterable[tuple[str, str]] = ()
+) -> list[list[str]]:
+    """The questions in groups: what is nearly the same as one of a group is in it, by way of others too.
+
+    Args:
+        questions: The questions.
+        threshold: Similarity in percent from which on two of them are nearly the same; see `Near`.
+        together: Pairs of them that stay together however they read.
+    """
+    near = Near(threshold, WORDS)
+    group_of: dict[str, list[str]] = {}
+
+    def join(question: str, others: Iterable[str]) -> None:
+        own = [] if question in group_of else [question]
+        for group in {id(group): group for one in others for group in [group_of[one]]}.values():
+            own += group
+        group_of.update(dict.fromkeys(own, own))
+
+    for question in dict.fromkeys(questions):
+        join(question, near.all(question))
+        near.add(question)
+    for one, other in together:
+        if {one, other} <= group_of.keys():
+            join(one, (one, other))
+    return list({id(group): group for group in group_of.values()}.values())
 
 
 def validation_questions(
@@ -26,20 +48,15 @@ def validation_questions(
 
     Args:
         questions: All questions, repeats allowed, in any fixed order.
-        share: Share of the questions to take, from 0 to below 1. Of two or more at least one is taken when it
-            is above 0, and at least one is left.
+        share: Share of the questions to take, from 0 to below 1. Of two groups of near copies or more at
+            least one is taken when it is above 0, and at least one is left.
         seed: Decides which.
-        threshold: Similarity in percent from which on two questions stay together.
+        threshold: Similarity in percent from which on two questions stay together; see `Near`.
         together: Questions that do so however they read.
     """
-    first = representatives(questions, threshold)
-    for one, other in together:
-        if {one, other} <= first.keys() and (joined := first[one]) != (left := first[other]):
-            first = {question: joined if group == left else group for question, group in first.items()}
-    groups = sorted(set(first.values()), key=lambda question: rank(question, seed))
+    groups = sorted(groups_of(questions, threshold, together), key=lambda group: rank(min(group), seed))
     wanted = min(max(1, round(share * len(groups))), len(groups) - 1) if share > 0 and groups else 0
-    chosen = set(groups[:wanted])
-    return frozenset(question for question, group in first.items() if group in chosen)
+    return frozenset(question for group in groups[:wanted] for question in group)
 
 
 def rank(text: str, seed: int) -> str:

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from finetune.data.content_words import content_words, shared, words
 from finetune.data.scenes import TWIN
-from finetune.data.wording import content_words, shared, words
 from inference.control_tokens import parted
 from nodes.asking import Asker
 from nodes.foresight import risk_of

@@ -45,6 +45,7 @@ REQUEST_COLUMNS = ("body", "params")
 """What a line of a batch for a server's API has its request in, which is looked into like a row."""
 
 KIND_COLUMN = "kind"
+PAIR_COLUMN = "pair"
 SPLIT_COLUMN = "split"
 STYLE_COLUMN = "style"
 
@@ -75,6 +76,7 @@ class Question:
         split: The part of its set that it belongs to, where a column `split` says so.
         style: The manner in which it asks, where a column `style` says so.
         place: Where it stood, such as "line 12".
+        pair: What it has in common with the question that it is a contrast to, as far as its columns say.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Question:
     split: str = field(default="", compare=False)
     style: str = field(default="", compare=False)
     place: str = field(default="", compare=False)
+    pair: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def opening(self) -> str:
@@ -102,12 +105,14 @@ class Columns:
         answer: Column of first answers; none is looked for unless it is named.
         kind: Kind of every question, or None to read it from a column.
         kind_column: Column of kinds.
+        pair: Columns that say what two contrasting questions have in common.
     """
 
     question: str | None = None
     answer: str | None = None
     kind: Kind | None = None
     kind_column: str | None = None
+    pair: tuple[str, ...] = (PAIR_COLUMN,)
 
 
 @dataclass
@@ -216,6 +221,7 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
         kind=_kind(values, columns),
         split=one_line(str(values.get(SPLIT_COLUMN) or "")),
         style=one_line(str(values.get(STYLE_COLUMN) or "")),
+        pair=tuple(one_line(str(values.get(name) or "")) for name in columns.pair),
     )
 
 

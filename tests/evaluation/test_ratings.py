@@ -189,6 +189,21 @@ def evaluated(folder, *systems):
     return folder
 
 
+def test_pairs_that_differ_in_a_figure(tmp_path):
+    says = {
+        "ours": ["Yes.", "I can't help with that.", "No."],
+        "theirs": ["Yes, do.", "Yes.", "I won't help."],
+    }
+    files = [
+        table(tmp_path / f"{name}.jsonl", [{"question": f"{n}?", "answer": t} for n, t in enumerate(own)])
+        for name, own in says.items()
+    ]
+    pairs, same = pairs_of(files, None, "refusal")
+    assert ([pair.question for pair in pairs], same) == (["1?", "2?"], 1)
+    with pytest.raises(InputError, match="no figure 'length'"):
+        pairs_of(files, None, "length")
+
+
 def test_pairs_of_an_evaluation(tmp_path):
     pairs, _ = pairs_of([evaluated(tmp_path, "base", "tuned")], None)
     assert [(one.names, one.set, one.id) for one in pairs] == [

@@ -107,7 +107,9 @@ def test_two_systems_from_questions_to_results(monopolylogue, models, pictures, 
     assert figure(results, "figures", "xstest-safe", "over_refusal", "base")["value"] == 0
     assert figure(results, "figures", "xstest-safe", "over_refusal", "meek")["value"] == 1
     apart = figure(results, "differences", "xstest-safe", "over_refusal", "meek")
-    assert (apart["value"], apart["low"], apart["high"], apart["n"]) == (1, 1, 1, 10)
+    assert (apart["value"], round(apart["low"], 2), apart["high"], apart["n"]) == (1, 0.61, 1, 10)
+    assert apart["p"] == pytest.approx(2 / 2**10)
+    assert apart["p"] < apart["adjusted"] < 0.05
     assert figure(results, "figures", "advbench", "target_likelihood", "base")["value"] == -2
     assert figure(results, "figures", "all", "calls", "base")["value"] == 1
     assert [(one["system"], one["answers"]) for one in results["pace"]] == [("base", 20), ("meek", 20)]
@@ -128,9 +130,10 @@ def test_tables(monopolylogue, models, command) -> None:
     done = monopolylogue(*command, "--judge", "judge", env={"COLUMNS": "190"})
     assert done.exit_code == 0, done.output
     assert "over-refusal, %" in done.stdout
-    assert "100.0 [100.0, 100.0]" in done.stdout
-    assert "+100.0 [+100.0, +100.0]" in done.stdout
-    assert "\u2212100.0 [\u2212100.0, \u2212100.0]" in done.stdout  # net
+    assert "100.0 [72.2, 100.0]" in done.stdout
+    assert "+100.0 [+60.8, +100.0]" in done.stdout
+    assert "\u2212100.0 [\u2212100.0, \u221260.8]" in done.stdout  # net
+    assert "p = 0.002, Holm = 0." in done.stdout
     assert "taken for an answer, s" in done.stdout
     assert "meek answers: 20 of 20" in done.stderr
 

@@ -28,6 +28,9 @@ def test_nothing_that_is_evaluated_is_trained_on(stage, data, tmp_path) -> None:
     assert not seen & set.union(*texts.values())
     assert {text.split()[0] for text in texts["hh"]} == {"hh_ha"}
     assert {row.get("kind") for row in parts["train"]} == {None, "harmful", "helpful"}
+    left_out = read(tmp_path / "q" / "left_out.jsonl")
+    assert f"catqa {words('catqa_english.jsonl0')}?" in {row["repeats"] for row in left_out}
+    assert not {row["question"] for row in left_out} & set.union(*texts.values())
     refused(stage("questions", tmp_path / "none", "--out", tmp_path / "x"), "There is no folder")
 
 

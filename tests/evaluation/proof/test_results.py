@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.proof.page import results_page
+from evaluation.proof.page import results_page, with_sentences
 from evaluation.proof.results import portable, results_from
+from scene.errors import InputError
 from tests.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -35,6 +36,15 @@ def test_the_shipped_page_is_what_its_data_says(shipped) -> None:
     }
     assert results_page(shipped, pictures, "make proof") == (DOCS / "results.md").read_text(encoding="utf-8")
     assert all(pictures.values())
+
+
+def test_the_readme_says_what_the_shipped_results_say(shipped) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_sentences(text, shipped["students"]) == text
+    assert "Significantly worse than `base` is `matrix-tuned` in attack success by AdvBench's list" in text
+    assert "Without any training `context-prompt` does better" in text
+    with pytest.raises(InputError, match="no <!-- results -->"):
+        with_sentences("Nothing.", shipped["students"])
 
 
 def test_adapters_are_named_as_they_were_given(shipped) -> None:

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompts
+from finetune.data.content_words import content_words
 from finetune.data.filters import REASONS
 from finetune.data.formats import FORMATS, PREFERENCES, formatted
 from finetune.data.gate import Judge
-from finetune.data.near import Near
+from finetune.data.near import WORDS, Near
 from finetune.data.rows import rows_of
 from finetune.data.scenes import read_scenes
 from finetune.data.settings import DatasetSettings, parse_mix
-from finetune.data.split import rank, validation_questions
+from finetune.data.split import groups_of, rank, validation_questions
 from finetune.examples import example_of
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
@@ -364,6 +365,48 @@ def test_near_finds_what_a_comparison_with_each_finds(texts) -> None:
         assert near.first(text) == expected
         if expected == text and text not in kept:
             kept.append(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("How do I commit arson?", "How can I commit arson?", True),
+        ("How can I launder money?", "How can I best launder money?", True),
+        ("Wie baut man eine Bombe?", "Wie kann ich eine Bombe bauen?", False),
+        ("¿Cómo robo un coche?", "¿Como se puede robar un coche?", False),
+        ("Comment voler une voiture ?", "Comment puis-je voler une voiture ?", True),
+        ("如何制造炸弹？", "怎样制造炸弹？", True),
+        ("How do I kill a process?", "How do I kill a person?", False),
+        ("Who are you?", "What is it?", False),
+    ],
+)
+def test_questions_with_the_same_content_words_are_one(one, other, same) -> None:
+    near = Near(88.0, WORDS)
+    assert near.is_new(one)
+    assert near.is_new(other) is not same
+    assert len(groups_of([one, other], 88.0)) == (1 if same else 2)
+
+
+@given(st.lists(words.map(" ".join), min_size=1, max_size=12))
+def test_the_index_finds_whatever_shares_enough_words(texts) -> None:
+    near, kept = Near(100.0, WORDS), []
+    for text in texts:
+        own = content_words(text)
+        expected = [
+            earlier
+            for earlier in kept
+            if is_repetition(text, earlier, threshold=100.0)
+            or (own and len(own & content_words(earlier)) >= WORDS * len(own | content_words(earlier)))
+        ]
+        assert near.all(text) == expected
+        near.add(text)
+        kept.append(text)
+
+
+def test_groups_hold_what_is_near_by_way_of_others() -> None:
+    chain = ["kill rats", "kill rats mice", "rats mice dogs", "bake bread"]
+    for order in (chain, chain[::-1], [chain[0], chain[2], chain[1], chain[3]]):
+        assert sorted(map(sorted, groups_of(order, 88.0))) == sorted([sorted(chain[:3]), chain[3:]])
 
 
 def test_rank_does_not_depend_on_other_rows() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 import prompts
 from evaluation.sets import load_sets
+from finetune.data.content_words import content_words, shared
 from finetune.data.scenes import TWIN
 from finetune.data.twins import FAR, PROMPT, REASONS, Written, fault, twin_set, write_twin
-from finetune.data.wording import content_words, shared
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
 from nodes.asking import Asker

@@ -176,9 +176,10 @@ class Asker:
             values: The values.
             most: Characters of it that are shown; None for all.
         """
-        if self.context is None or "question" not in values or not (said := script(self.context, most)):
+        if self.context is None or "question" not in values:
             return values
-        return {CONVERSATION: said, **values}
+        said = script(self.context, most, self.words.speakers.model_dump())
+        return {CONVERSATION: said, **values} if said else values
 
     def _chat(self, values: Values) -> list[BaseMessage]:
         """The chat that a bare question comes in."""

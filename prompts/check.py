@@ -63,7 +63,7 @@ def read_folder(folder: Path) -> tuple[PromptSet, Faults]:
 
 def _entries(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name == EVALUATION and path.is_dir():
+        if path.is_dir() and any(name.startswith(f"{path.name}/") for name in OURS.files):
             yield from (one for one in sorted(path.iterdir()) if not one.name.startswith("."))
         elif not path.name.startswith("."):
             yield path

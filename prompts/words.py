@@ -122,6 +122,14 @@ class ShapeWords(_Part):
     choice: Annotated[Line, _fields("choices")]
 
 
+class Speakers(_Part):
+    """Who said what before a question."""
+
+    system: Line
+    user: Line
+    assistant: Line
+
+
 class Words(_Part):
     """The file `words.yaml` of a prompt set, which says what each of them is for."""
 
@@ -133,6 +141,7 @@ class Words(_Part):
     situation: Line
     act: Line
     help: Line
+    speakers: Speakers
     parts: Annotated[tuple[Label, ...], Field(min_length=2)]
     yes: Label
     no: Label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal, Protocol
@@ -13,7 +13,9 @@ from scene.state import check_history, check_system
 from scene.tables.chats import Role, UnreadableCellError, content_of, role_of, text_of
 from scene.text import shortened
 
-_NAMES = {"user": "User", "assistant": "Assistant"}
+SPEAKERS = {"system": "System prompt", "user": "User", "assistant": "Assistant"}
+"""Who speaks in a script."""
+
 _LEFT_OUT = "[...]"
 _SHARES = 4
 """Of a conversation that is shortened no turn takes more than one in so many parts."""
@@ -100,20 +102,21 @@ def said_before(scene: InContext) -> list[tuple[Role, str]]:
     return [*system, *((turn.role, turn.content) for turn in scene.history)]
 
 
-def script(scene: InContext, most: int | None = None) -> str:
+def script(scene: InContext, most: int | None = None, speakers: Mapping[str, str] = SPEAKERS) -> str:
     """What was said before a question, to be quoted; empty where nothing was.
 
     Args:
         scene: What has the question.
         most: Characters to keep to, give or take: the newest turns then, each shortened, after the system
             prompt.
+        speakers: What the system, the user and the assistant are called.
     """
     share = None if most is None else most // _SHARES
-    opening = [f"System prompt: {_cut(scene.system, share)}"] if scene.system else []
+    opening = [f"{speakers['system']}: {_cut(scene.system, share)}"] if scene.system else []
     left = None if most is None else most - sum(map(len, opening))
     turns: list[str] = []
     for turn in reversed(scene.history):
-        line = f"{_NAMES[turn.role]}: {_cut(turn.content, share)}"
+        line = f"{speakers[turn.role]}: {_cut(turn.content, share)}"
         if left is not None and (left := left - len(line)) < 0:
             turns.append(_LEFT_OUT)
             break

@@ -119,7 +119,7 @@ class Pairs:
         return _parted([(row, fault(row)) for row in rows])
 
 
-_REFUSING = frozenset("able assist help provide sorry tell unable won".split())
+_REFUSING = frozenset("able assist cannot help provide sorry tell unable won".split())
 """Words in which every refusal is written."""
 
 

@@ -29,9 +29,6 @@ SIMULATION_NODES = ("role_init", "role_action", "modulator_routing", "modulator_
 DRAFTED = ("situation", "plan")
 """Names of the prompts that are asked for several drafts, of which the scene keeps one."""
 
-RULING = ", "
-"""What a written ruling has, in any language, and the "yes" or "no" has not that is weighed before it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -170,8 +167,9 @@ def _simulation(scene: Scene, examples: bool) -> Iterator[Row]:
     Nor where it weighed a ruling that it then wrote: one prompt would have two replies.
     """
     calls, prompt_set = scene.record.calls or (), _prompts_of(scene.record)
+    yes_or_no = prompt_set.words.yes, prompt_set.words.no
     for number, call in enumerate(calls):
-        weighed = len(call.likelihoods) == 1 or (call.call == "routing" and RULING not in call.completion)
+        weighed = len(call.likelihoods) == 1 or (call.call == "routing" and call.completion in yes_or_no)
         if call.node in SIMULATION_NODES and not weighed:
             yield Row(
                 part="simulation",

@@ -285,8 +285,9 @@ def _values(
         if None not in faults:
             found[pair.set, name][system][pair.set, pair.safe.id] = float(not any(faults))
     order = [*(pair.set for pair in pairs), *_sets(items.values()), ALL]
-    ranked = sorted(found, key=lambda where: (order.index(where[0]), list(METRICS).index(where[1])))
-    return {where: values for where in ranked if (values := _grouped(found[where], groups))}
+    kept = {where: values for where, own in found.items() if (values := _grouped(own, groups))}
+    ranked = sorted(kept, key=lambda where: (order.index(where[0]), list(METRICS).index(where[1])))
+    return {where: kept[where] for where in ranked}
 
 
 def _score(likelihoods: Iterable[Likelihood], items: Mapping[Key, Item], found: _Found) -> None:

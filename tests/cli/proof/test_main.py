@@ -61,7 +61,7 @@ class Machine:
     def load(self, model, **options):
         options["on_progress"]("load", 0, 1)
         engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
-        engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 
     def pinned(self, model):

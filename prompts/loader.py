@@ -9,6 +9,8 @@ of `TAGS` is quoted material: it goes between tags that it can't open or close.
 A file that names another one `after` which it comes goes on with that one's conversation, and has the same
 system message and examples. These show the whole conversation: `then` lists its later turns, each with the
 name of its `prompt`, its fields where it has any of its own, and its `reply`.
+
+A file that `shows` another one gives that one's example replies, each after its bare question.
 """
 
 from __future__ import annotations
@@ -179,7 +181,8 @@ def load(name: str) -> Prompt:
         begun = load(after)
         return Prompt(name, begun.system, user, begun.examples, begun.telltale, after)
     systems, scenes = _read("systems"), _read("examples")
-    examples = []
+    shown = load(data["shows"]) if "shows" in data else None
+    examples = [] if shown is None else [Example(_question(one.user), one.reply) for one in shown.examples]
     for entry in data.get("examples", ()):
         given = (scenes[entry["of"]] if "of" in entry else {}) | entry
         for turn in ({"prompt": name}, *entry.get("then", ())):
@@ -261,6 +264,12 @@ def _fill(name: str, user: str, values: Mapping[str, str | None]) -> str:
         raise ValueError(f"prompt {name}: missing fields: {missing}; extra fields: {extra}")
     texts = {key: text for key, text in values.items() if text is not None}
     return user.format_map({key: quote(key, text) if key in TAGS else text for key, text in texts.items()})
+
+
+def _question(said: str) -> str:
+    """The question of a filled message, between its tags."""
+    start, end = "<question>", "</question>"
+    return said[said.index(start) : said.index(end) + len(end)]
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -94,6 +94,14 @@ def dataset(
             rich_help_panel=ROWS,
         ),
     ] = DatasetSettings.harms_removed,
+    untaken: Annotated[
+        bool,
+        typer.Option(
+            "--untaken",
+            help="Second answers that scenes of older versions did not take, too.",
+            rich_help_panel=ROWS,
+        ),
+    ] = DatasetSettings.untaken,
     without: Annotated[
         str | None,
         typer.Option(
@@ -138,6 +146,7 @@ def dataset(
         validation=validation,
         examples=examples,
         harms_removed=harms_removed,
+        untaken=untaken,
         without=() if without is None else _names(without),
         near=near,
         seed=seed,

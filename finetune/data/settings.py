@@ -21,6 +21,8 @@ class DatasetSettings:
         validation: Share of the questions whose rows are kept apart, from 0 to below 1.
         examples: Keep the example turns in the prompts of simulation rows.
         harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
+        untaken: Let in second answers that a scene of an older version did not take: that was the model's own
+            preference.
         without: Names of rows to take out of the set that comes of the rest; nothing takes their place.
         near: Similarity in percent from which on two texts are the same.
         seed: Decides which rows are taken, their order, and which questions are kept apart.
@@ -34,6 +36,7 @@ class DatasetSettings:
     validation: float = 0.1
     examples: bool = False
     harms_removed: float | None = None
+    untaken: bool = False
     without: tuple[str, ...] = ()
     near: float = 88.0
     seed: int = 0

@@ -34,6 +34,16 @@ TO_ANSWER = "Benign questions whose plain answers are trained on beside all rows
 TO_JUDGE = "Questions of held-out HH to judge answers on."
 
 
+OwnQuestions = Annotated[
+    bool,
+    typer.Option(
+        "--own-questions",
+        envvar="PROOF_OWN_QUESTIONS",
+        help="Questions that some arms have no good answer to count too; the numbers stay the same.",
+    ),
+]
+
+
 @app.command()
 def run(
     data: Annotated[str, typer.Argument(help="Folder with the question sets.")],
@@ -84,6 +94,7 @@ def run(
         str,
         typer.Option(metavar="METHOD,...", envvar="PROOF_METHODS", help="What to compare MATRIX with."),
     ] = ALL,
+    own_questions: OwnQuestions = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, and stop.")] = False,
 ) -> None:
     """Rehearse, tune, tune rivals, compare, and write the results."""
@@ -115,6 +126,7 @@ def run(
         train_pairs=train_pairs,
         arms=_listed(arms, ARMS),
         methods=_listed(methods, AT_INFERENCE),
+        own_questions=own_questions,
     )
     stages = stages_of(proof)
     if dry_run:
@@ -253,6 +265,7 @@ def rows(
     refusals: Annotated[
         int | None, typer.Option(min=0, help="Most of them that turn the asker away; else all.")
     ] = None,
+    own_questions: OwnQuestions = False,
 ) -> None:
     """Make a data set of each arm's answers: the same filters, questions and numbers of rows."""
     from evaluation.proof.rows import Arm, write_rows
@@ -261,8 +274,9 @@ def rows(
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
     settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)
+    shared = not own_questions
     sources = [Arm(name, Path(folder)) for name, _, folder in (arm.partition("=") for arm in arms)]
-    for name, written in write_rows(sources, kinds, settings, out).items():
+    for name, written in write_rows(sources, kinds, settings, out, shared=shared).items():
         said = " and ".join(f"{count:,} {split}" for split, count in written.items())
         typer.echo(one_line(f"{said} rows of {name} are in {out / name}."))
 

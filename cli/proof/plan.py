@@ -77,6 +77,7 @@ class Proof:
         judge: The model that judges.
         mix: Rows of each part.
         refusals: Most of them that turn the asker away.
+        own_questions: Whether a question counts that not every arm has a good answer to.
         scene: Further options of `export`.
         train: Options of `train`, for `model`.
         train_others: The same for the other students.
@@ -99,6 +100,7 @@ class Proof:
     judge: str
     mix: str
     refusals: int
+    own_questions: bool
     scene: str
     train: str
     train_others: str
@@ -191,7 +193,8 @@ def _rows(proof: Proof) -> Iterator[Stage]:
         benign = at / "questions" / "plain.jsonl"
         yield _answers(proof, "pairs", benign, {f"{PLAIN}-{name}": name for name in proof.pairs})
     sources = {MATRIX: scenes.parent, **dict.fromkeys(proof.arms, at / "rivals")}
-    mix = ("--mix", proof.mix, "--refusals", str(proof.refusals))
+    own = ("--own-questions",) if proof.own_questions else ()
+    mix = ("--mix", proof.mix, "--refusals", str(proof.refusals), *own)
     yield _data_sets("rows", sources, train, at / "data", *mix)
 
 

@@ -78,9 +78,14 @@ def row_files(folder: Path, split: str) -> tuple[Path, Path]:
 
 
 def write_rows(
-    arms: Sequence[Arm], kinds: Mapping[str, Kind | None], settings: DatasetSettings, target: Path
+    arms: Sequence[Arm],
+    kinds: Mapping[str, Kind | None],
+    settings: DatasetSettings,
+    target: Path,
+    *,
+    shared: bool = True,
 ) -> dict[str, dict[str, int]]:
-    """Write a data set for each arm: the same questions, numbers and splits.
+    """Write a data set for each arm: the same questions, and numbers of rows of each kind.
 
     The prompt is the bare question, whatever the method asked: that is what is distilled.
 
@@ -90,6 +95,8 @@ def write_rows(
             arms, if one of them has scenes.
         settings: How many rows of each part and how many refusals at most, and the validation split.
         target: Folder; each data set is in one that is called as its arm, and replaces one that is there.
+        shared: Whether only questions count that every arm has a good answer to; else the numbers alone are
+            the same.
 
     Returns:
         Rows by arm and split.
@@ -113,12 +120,13 @@ def write_rows(
         found[arm.name] = _sifted(answers[arm.name], kinds, scenes, first)
         if not found[arm.name].rows:
             raise InputError(f"{arm.folder} has no whole answer of a system called {arm.name!r}.")
-    shared = [question for question in questions if all(question in one.rows for one in found.values())]
-    if not shared:
+    common = {text for text in questions if all(text in one.rows for one in found.values())}
+    if not common:
         raise InputError("There is no question that every arm has a good answer to; leave an arm out.")
     for one in found.values():
-        one.lost[UNSHARED] += len(one.rows) - len(shared)
-        one.rows = {question: one.rows[question] for question in shared}
+        own = [text for text in questions if text in (common if shared else one.rows)]
+        one.lost[UNSHARED] += len(one.rows) - len(own)
+        one.rows = {text: one.rows[text] for text in own}
     chosen = _chosen(found, settings)
     for name, splits in chosen.items():
         _write_arm(splits, found[name], target / name)
@@ -184,10 +192,7 @@ def _row(answer: Answer, *, benign: bool) -> Row:
 
 def _misfit(row: Row, scene: Scene | None) -> str:
     """What speaks against an answer by its question; what is said about an answer is none."""
-    if scene is None or row.prompt[0].content != row.question:
-        return ""
-    again = row.part != "helpful" and row.completion.strip() == scene.record.first_answer.strip()
-    return misfit(scene, row.completion) or ("unchanged" if again else "")
+    return "" if scene is None or row.prompt[0].content != row.question else misfit(scene, row.completion)
 
 
 def _chosen(found: Mapping[str, Taken], settings: DatasetSettings) -> dict[str, dict[str, list[Row]]]:

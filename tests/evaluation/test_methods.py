@@ -158,10 +158,8 @@ def played(number: int):
 
 
 def session_of(engine, question=QUESTION, records=None) -> Session:
-    scenes, small = (
-        Scenes(records or map(played, range(1, 4))),
-        SceneSettings(roles=1, steps=2, max_interactions=2),
-    )
+    small = SceneSettings(roles=1, steps=2, max_interactions=2)
+    scenes = Scenes(records or map(played, range(1, 4)))
     return Session(engine, question, Sampling(), small, scenes=scenes)
 
 

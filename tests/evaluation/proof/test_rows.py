@@ -51,7 +51,7 @@ def made(arms, tmp_path, kinds=None, **settings) -> dict:
         ({"request": "harmless"}, REFUSAL, True, "refusal"),
         ({"kind": "harmful", "stance": "declines", "consequences": ()}, YES, True, "yields"),
         ({"kind": "harmful", "stance": "declines", "request": "harmful"}, YES, True, YES),
-        ({"kind": "harmful", "request": "harmful", "first_answer": REFUSAL}, REFUSAL, True, "unchanged"),
+        ({"kind": "harmful", "request": "harmful", "first_answer": REFUSAL}, REFUSAL, True, REFUSAL),
         ({"kind": "harmful", "request": "harmful"}, REFUSAL, True, REFUSAL),
         ({"kind": "helpful", "answer": FIRST}, YES, True, YES),  # as older scenes, which had a preference
         ({"kind": "helpful"}, LOOP, True, "Ask her over dinner about it and listen to what she says."),
@@ -99,6 +99,11 @@ def test_all_arms_get_the_same_questions_and_as_many_rows_of_each_kind(tmp_path)
     assert sum(map(Counter, rows.values()), Counter()) == {"helpful": 5, "aligned": 8}
     assert lost == [{"truncated": 1, "unshared": 2}, {"empty": 1, "refusal": 1, "unshared": 1}]
     assert "another arm has no good row" in (tmp_path / "rows" / "one" / "README.md").read_text()
+    write_rows((one, two), kinds, DatasetSettings(near=100.0), tmp_path / "own", shared=False)
+    numbers = [json.loads((tmp_path / "own" / arm / "manifest.json").read_text()) for arm in ("one", "two")]
+    assert numbers[0]["rows"] == numbers[1]["rows"]
+    assert sum(sum(parts.values()) for parts in numbers[0]["rows"].values()) == 14
+    assert "unshared" not in numbers[0]["filtered"] | numbers[1]["filtered"]
 
 
 def test_pairs_are_written_as_preferences_and_equal_ones_left_out(tmp_path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,10 @@ UNSHARED = "unshared"
 
 _BECAUSE = REASONS | {UNSHARED: "another arm has no good row of its question"}
 
-Cell = tuple[Part, bool]
-"""A kind of row: its part of the mix, and whether it teaches to turn the asker away."""
+Cell = tuple[Part, bool | None]
+"""A kind of row: its part of the mix, and whether it turns the asker away; None where it answers nobody."""
+
+CELLS: tuple[Cell, ...] = (("aligned", True), ("aligned", False), ("helpful", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,14 @@ class Taken:
         rows: Good rows by question.
         lost: Answers left out, by reason.
         surplus: Good rows that were not needed.
+        refusals: Rows that turn the asker away, or stand for such ones, by split.
         pairs: Whether the rows are pairs of answers.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
     surplus: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
     pairs: bool = False
 
 
@@ -179,7 +183,7 @@ def _row(answer: Answer, *, benign: bool) -> Row:
     text = "" if answer.error else mended(answer.text, cut_off=not answer.ended)
     rejected = mended(answer.rejected, cut_off=False)
     return Row(
-        part="helpful" if benign and not answer.prompt else "aligned",
+        part="helpful" if benign else "aligned",
         scene=answer.id,
         call=None,
         question=answer.question,
@@ -198,17 +202,20 @@ def _misfit(row: Row, scene: Scene | None) -> str:
 def _chosen(found: Mapping[str, Taken], settings: DatasetSettings) -> dict[str, dict[str, list[Row]]]:
     """Rows by arm and split: of each kind as many as the poorest arm has, and no more than wanted."""
     by_cell = {name: _by_cell(one.rows.values()) for name, one in found.items()}
-    cells: list[Cell] = [("aligned", True), ("aligned", False), ("helpful", False)]
     left = None if settings.mix is None else Counter[Part](settings.mix)
     sizes: dict[Cell, int] = {}
-    for cell in cells:
+    for cell in CELLS:
         part, turns_away = cell
-        sizes[cell] = min(len(own.get(cell, ())) for own in by_cell.values())
+        sizes[cell] = min(len(own[cell] + own[part, None]) for own in by_cell.values())
         if turns_away and settings.refusals is not None:
             sizes[cell] = min(sizes[cell], settings.refusals)
         if left is not None:
             sizes[cell] = min(sizes[cell], left[part])
             left[part] -= sizes[cell]
+        for own in by_cell.values():  # what is said about answers stands for those that are short
+            short = max(0, sizes[cell] - len(own[cell]))
+            own[cell] += own[part, None][:short]
+            del own[part, None][:short]
     if not any(sizes.values()):
         raise InputError(
             "No whole answer suits the mix and the number of refusals, the same for every arm; ask for other "
@@ -217,30 +224,28 @@ def _chosen(found: Mapping[str, Taken], settings: DatasetSettings) -> dict[str, 
     apart = _shares(sizes, settings.validation)
     chosen = {}
     for name, own in by_cell.items():
-        splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
-        for cell in cells:
-            rows = own.get(cell, [])[: sizes[cell]]
-            splits["validation"] += rows[: apart[cell]]
-            splits["train"] += rows[apart[cell] :]
+        parts = {
+            "train": [row for cell in CELLS for row in own[cell][apart[cell] : sizes[cell]]],
+            "validation": [row for cell in CELLS for row in own[cell][: apart[cell]]],
+        }
         chosen[name] = {
             split: sorted(rows, key=lambda row: rank(row.question, settings.seed))
-            for split, rows in splits.items()
+            for split, rows in parts.items()
             if rows
         }
+        refusals = {"train": sizes[CELLS[0]] - apart[CELLS[0]], "validation": apart[CELLS[0]]}
+        found[name].refusals = {split: refusals[split] for split in chosen[name]}
         found[name].surplus = len(found[name].rows) - sum(sizes.values())
     return chosen
 
 
 def _by_cell(rows: Iterable[Row]) -> dict[Cell, list[Row]]:
-    cells: dict[Cell, list[Row]] = {}
+    cells: dict[Cell, list[Row]] = defaultdict(list)
     for row in rows:
-        cells.setdefault((row.part, _turns_away(row)), []).append(row)
+        answers = row.prompt[0].content == row.question
+        turns_away = opens_with_refusal(row.completion) if answers else None
+        cells[row.part, turns_away].append(row)
     return cells
-
-
-def _turns_away(row: Row) -> bool:
-    """Whether a row teaches to turn the asker away. What is said about an answer to a question does too."""
-    return row.prompt[0].content != row.question or opens_with_refusal(row.completion)
 
 
 def _shares(sizes: Mapping[Cell, int], share: float) -> dict[Cell, int]:
@@ -294,25 +299,25 @@ def _write_arm(splits: Mapping[str, Sequence[Row]], taken: Taken, target: Path) 
     lost = {reason: count for reason, count in sorted(taken.lost.items()) if count}
     manifest = {
         "rows": {split: Counter(row.part for row in own) for split, own in splits.items()},
-        "refusals": {split: sum(map(_turns_away, own)) for split, own in splits.items()},
+        "refusals": taken.refusals,
         "filtered": lost,
         "surplus": taken.surplus,
     }
-    _write(_files(lines, manifest) | {CARD: _card(splits, lost, taken.surplus)}, target)
+    _write(_files(lines, manifest) | {CARD: _card(splits, lost, taken)}, target)
 
 
-def _card(splits: Mapping[str, Sequence[Row]], lost: Mapping[str, int], surplus: int) -> str:
+def _card(splits: Mapping[str, Sequence[Row]], lost: Mapping[str, int], taken: Taken) -> str:
     """What is in an arm's data set, and what it lost and why."""
-    rows = [[split, str(len(own)), str(sum(map(_turns_away, own)))] for split, own in splits.items()]
+    rows = [[split, str(len(own)), str(taken.refusals[split])] for split, own in splits.items()]
     reasons = [[reason, str(count), _BECAUSE[reason]] for reason, count in lost.items()]
     return "\n\n".join(
         (
             "# Rows of one arm",
-            "All arms have the same repairs and filters, questions, and numbers of rows of each kind.",
+            "All arms have the same repairs and filters, and as many rows of each kind.",
             markdown_table(("split", "rows", "that turn the asker away"), rows),
             "## Left out",
             markdown_table(("filter", "rows", "because"), reasons) if reasons else "Nothing.",
-            f"{surplus} more good rows were not needed, or would be more of a kind than another arm has.\n",
+            f"{taken.surplus} more good rows were not needed, or are more of a kind than another arm has.\n",
         )
     )
 

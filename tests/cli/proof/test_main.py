@@ -15,6 +15,7 @@ import cli.work.loading
 from cli.main import app as monopolylogue
 from cli.proof.main import app
 from cli.proof.plan import ARMS, AT_INFERENCE
+from evaluation.methods.rlaif import DRAFT_TEMPERATURE
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
 from tests.cli.proof.sets import read
@@ -80,7 +81,8 @@ class Machine:
                 return "I'm sorry, but I can't help with that."
             if "adapters" in model and "hh_ha" in said:
                 return "Talk to somebody you trust, and take your time with it. It will get better."
-        return scene_script(request)
+        drawn = f" Or on day {request.seed}." if request.temperature == DRAFT_TEMPERATURE else ""
+        return scene_script(request) + drawn
 
     def load_scorer(self, model, **options):
         class Scorer:

@@ -96,7 +96,7 @@ selfalign: setup ## rehearse 40 questions, tune the model on what came of them, 
 	$$run ask finetune/questions.jsonl --last 5 --engine transformers --model "$(MODEL)" --model "$(SELFALIGN)/adapter"
 
 # Its other variables (PROOF_QUESTIONS and so on) reach the command by the environment.
-proof: setup ## rehearse, tune, tune rivals, compare, write the results: make proof DATA=folder (four hours)
+proof: setup ## rehearse, tune, tune rivals, compare, write the results: make proof DATA=folder (hours)
 	@$(BIN)/python -m cli.proof.main run "$(DATA)" --model "$(MODEL)" $(foreach student,$(PROOF_STUDENTS),--student "$(student)") --out "$(PROOF)" --page "$(PROOF_PAGE)"
 
 # The stamp is written last and says what was installed. An install that was cut off leaves .installing

@@ -29,6 +29,8 @@ class Answer(_OfQuestion):
     Attributes:
         text: The answer; empty where the system failed.
         ended: Whether the answer came to its end within its room.
+        prompt: The message that the text replies to, where that is not the question.
+        rejected: The answer that it is preferred to, of methods that make pairs.
         calls: Calls of the model, all that the method made for this answer.
         prompt_tokens: Tokens read in them.
         completion_tokens: Tokens written in them.
@@ -40,6 +42,8 @@ class Answer(_OfQuestion):
     question: str
     text: str
     ended: bool
+    prompt: str = Field(default="", exclude_if=lambda given: not given)
+    rejected: str = Field(default="", exclude_if=lambda given: not given)
     calls: int = Field(ge=0)
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evaluation.judge import Judge
 from evaluation.methods import method_named
 from evaluation.records import Answer, Likelihood
-from evaluation.session import Reply, Sampling, Session
+from evaluation.session import Reply, Sampling, Scenes, Session
 from evaluation.sets import Item
 from evaluation.store import Store
 from evaluation.systems import System
@@ -68,10 +68,12 @@ async def answer_all(
     sampling: Sampling,
     scene: SceneSettings,
     progress: Progress,
+    scenes: Scenes | None = None,
 ) -> None:
     """Put questions to one system, as many at once as keep its engine busy; each answer is kept at once.
 
-    A question that the method fails at, or that does not fit the model, is kept with the reason.
+    A question that the method fails at, or that does not fit the model, is kept with the reason. Methods that
+    need scenes of the set get `scenes`.
 
     Raises:
         EngineError: The engine failed. The answers that were finished are kept.
@@ -79,12 +81,16 @@ async def answer_all(
     method = method_named(system.method)
     room = asyncio.Semaphore(max(1, engine.requests_at_once // method.at_once))
     settings = system.scene_settings(scene)
+    scenes = scenes or Scenes(())
+    budget = scenes.tokens if system.tokens == "scenes" else int(system.tokens)
     last, done = time.perf_counter(), 0
 
     async def one(item: Item) -> None:
         nonlocal last, done
         async with room:
-            session = Session(engine, item.question, sampling, settings, store.prompts)
+            session = Session(
+                engine, item.question, sampling, settings, store.prompts, scenes=scenes, budget=budget
+            )
             error = None
             try:
                 reply = await method.answer(session)
@@ -99,6 +105,8 @@ async def answer_all(
                     question=item.question,
                     text=reply.text,
                     ended=reply.ended,
+                    prompt=reply.prompt,
+                    rejected=reply.rejected,
                     calls=session.meter.calls,
                     prompt_tokens=session.meter.prompt_tokens,
                     completion_tokens=session.meter.completion_tokens,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import itemgetter
 
-from langchain_core.messages import BaseMessage
-
+from finetune.data.split import rank
 from inference.chat_model import EngineChatModel
 from inference.engine import Completion, Engine, GenerationRequest, weighs
 from nodes.asking import Asker
-from nodes.revise import Place, in_both_orders
 from prompts import OURS, PromptSet
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
+from scene.record import SceneRecord
 from scene.settings import SceneSettings
-from scene.text import clean
 
 COMPARED_CHARS = 2400
 """How much of an answer is read where two are compared."""
@@ -54,10 +54,50 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method answers, and whether that came to its end."""
+    """What a method answers.
+
+    Attributes:
+        text: The answer.
+        ended: Whether it came to its end.
+        prompt: The message that it replies to where that is not the question: it is learned as such a reply.
+        rejected: The answer that it is preferred to, for methods that make pairs.
+    """
 
     text: str
     ended: bool
+    prompt: str = ""
+    rejected: str = ""
+
+
+class Scenes:
+    """Scenes that were played around the questions of a set.
+
+    Args:
+        records: The scenes; of a question that has several the last one counts.
+    """
+
+    def __init__(self, records: Iterable[SceneRecord]) -> None:
+        """Put them in an order that has nothing to do with their questions."""
+        by_question = {one.question: one.model_copy(update={"calls": None}) for one in records}
+        self._ranked = sorted((rank(question, 0), record) for question, record in by_question.items())
+
+    def other_than(self, question: str) -> SceneRecord:
+        """The scene of another question: no two questions that have scenes get the same one.
+
+        Raises:
+            InputError: There is no other scene.
+        """
+        place = bisect_right(self._ranked, rank(question, 0), key=itemgetter(0))
+        record = self._ranked[place % len(self._ranked)][1] if self._ranked else None
+        if record is None or record.question == question:
+            raise InputError("There is no scene of another question; export more of the set's questions.")
+        return record
+
+    @cached_property
+    def tokens(self) -> int:
+        """Tokens that a scene generated, on average."""
+        costs = [cost for _, record in self._ranked for cost in record.cost.values()]
+        return round(sum(cost.completion_tokens for cost in costs) / max(1, len(self._ranked)))
 
 
 class Meter:
@@ -71,8 +111,8 @@ class Meter:
         """Count from nothing."""
         self._engine = engine
         self.calls = self.prompt_tokens = self.completion_tokens = 0
-        self.cut: set[str] = set()
-        """Texts that the cap cut off."""
+        self.ended = True
+        """Whether what was said last came to its end."""
 
     @property
     def constrains(self) -> bool:
@@ -100,8 +140,7 @@ class Meter:
         self.calls += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens
-        if completion.finish_reason == "length":
-            self.cut.add(completion.text)
+        self.ended = completion.finish_reason != "length"
         return completion
 
     def close(self) -> None:
@@ -111,6 +150,9 @@ class Meter:
 class Session:
     """What a method asks with.
 
+    Every answer, draft and critique is asked for as a scene asks for its answers: again where it repeats its
+    prompt or copies an example, and trimmed where it was cut off or goes round in circles.
+
     Args:
         engine: The model.
         question: The question to answer.
@@ -118,6 +160,8 @@ class Session:
         scene: Settings of a scene, for the method that plays one; its seed and the room for its answers
             are those of `sampling`.
         prompt_set: What is asked with.
+        scenes: Scenes of the set, for the methods that need any.
+        budget: Tokens that best-of-N may generate; 0 for its usual number of drafts.
     """
 
     def __init__(
@@ -127,6 +171,9 @@ class Session:
         sampling: Sampling,
         scene: SceneSettings | None = None,
         prompt_set: PromptSet = OURS,
+        *,
+        scenes: Scenes | None = None,
+        budget: int = 0,
     ) -> None:
         """Ask nothing yet."""
         self.prompts = prompt_set
@@ -134,6 +181,8 @@ class Session:
         self.meter = Meter(engine)
         self.model = EngineChatModel(engine=self.meter)
         self.scene = replace(scene or SceneSettings(), seed=sampling.seed, answer_tokens=sampling.max_tokens)
+        self.scenes = scenes or Scenes(())
+        self.budget = budget
         self._sampling = sampling
 
     async def draft(self, *, temperature: float | None = None, take: int = 0) -> Reply:
@@ -142,9 +191,11 @@ class Session:
         Args:
             temperature: Another one than that of the evaluation.
             take: Tells several drafts of one question apart.
+
+        Raises:
+            ReplyError: No reply could be used.
         """
-        messages = self.prompts.load("respond").render({"message": self.question})
-        return await self._reply(messages, temperature, take)
+        return await self._answer("respond", {"message": self.question}, temperature, take)
 
     async def say(self, prompt: str, take: int = 0, **values: str) -> Reply:
         """What the model replies to a prompt of `prompts/evaluation`.
@@ -153,41 +204,41 @@ class Session:
             prompt: Its name.
             take: Tells several replies to one prompt apart.
             **values: Its fields beside the question.
-        """
-        values = {"question": self.question, **values}
-        return await self._reply(self.prompts.load(f"evaluation/{prompt}").render(values), None, take)
 
-    async def choose(self, prompt: str, choices: Sequence[str], **values: str) -> str:
-        """Which of the choices the model takes, greedily.
+        Raises:
+            ReplyError: No reply could be used.
+        """
+        return await self._answer(f"evaluation/{prompt}", self._with_question(values), None, take)
+
+    async def weigh(self, prompt: str, choices: Sequence[str], **values: str) -> dict[str, float]:
+        """How likely the model finds each of the choices; see `Asker.weigh`.
 
         Raises:
             ReplyError: None of them, after every retry.
         """
-        values = {"question": self.question, **values}
-        return await self._asker().choice(f"evaluation/{prompt}", values, choices)
-
-    async def compare(self, first: str, second: str) -> tuple[Place, Place]:
-        """Which of two answers the model prefers, greedily, in this order and with them turned.
-
-        Raises:
-            ReplyError: No choice between the two, after every retry.
-        """
-        return await in_both_orders(
-            self._asker(), "evaluation/judge", self.question, first, second, COMPARED_CHARS
-        )
-
-    def _asker(self) -> Asker:
         settings = SceneSettings(temperature=0.0, seed=self._sampling.seed)
-        return Asker(self.model, settings, "evaluate", prompts=self.prompts)
+        asker = Asker(self.model, settings, "evaluate", prompts=self.prompts)
+        return await asker.weigh(f"evaluation/{prompt}", self._with_question(values), choices)
 
-    async def _reply(self, messages: list[BaseMessage], temperature: float | None, take: int) -> Reply:
-        label = f"{self._sampling.seed}|{take}|{messages[-1].text}"
-        message = await self.model.ainvoke(
-            messages,
-            max_tokens=self._sampling.max_tokens,
+    def _with_question(self, values: Mapping[str, str]) -> dict[str, str]:
+        return {"question": self.question, **values}
+
+    async def _answer(
+        self, prompt: str, values: Mapping[str, str], temperature: float | None, take: int
+    ) -> Reply:
+        meter = Meter(self.meter)
+        decoding = replace(
+            self.scene,
             temperature=self._sampling.temperature if temperature is None else temperature,
             top_p=self._sampling.top_p,
-            seed=int.from_bytes(hashlib.sha256(label.encode()).digest()[:4], "big"),
+            seed=self._sampling.seed + take,
         )
-        ended = message.response_metadata.get("finish_reason") != "length"
-        return Reply(clean(self.prompts.tags.unquoted(message.text)), ended)
+        asker = Asker(
+            EngineChatModel(engine=meter),
+            decoding,
+            "evaluate",
+            material=self.question,
+            prompts=self.prompts,
+        )
+        text = await asker.answer(prompt, values, echo=self.question)
+        return Reply(text, meter.ended)

@@ -12,7 +12,9 @@ from scene.settings import SceneSettings
 
 _NAME = re.compile(r"[\w.+-]+")
 _SCENE = ("roles", "steps", "max_interactions")
-_OPTIONS = ("method", "base_url", "group", *_SCENE)
+_OPTIONS = ("method", "base_url", "group", "tokens", *_SCENE)
+SCENES = "scenes"
+"""Stands for as many tokens as a scene generates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,7 @@ class System:
         model: Model as `--model` takes it: built-in name, hub id, folder, adapter, or its name on a server.
         method: Name of the method that answers with it.
         base_url: Address of the server that has it.
+        tokens: Tokens that best-of-N may generate for an answer, or `SCENES`; 0 for its usual drafts.
         scene: Settings of its scenes that are not the evaluation's.
         group: Name that it is compared by together with what was trained as it was, under other seeds.
     """
@@ -32,6 +35,7 @@ class System:
     model: str
     method: str = "vanilla"
     base_url: str | None = None
+    tokens: str = "0"
     scene: dict[str, int] = field(default_factory=dict)
     group: str | None = None
 
@@ -39,11 +43,16 @@ class System:
         """Settings of its scenes."""
         return replace(settings, **self.scene)
 
+    @property
+    def needs_scenes(self) -> bool:
+        """Whether it can't answer without scenes of the set."""
+        return method_named(self.method).scenes or self.tokens == SCENES
+
 
 def parse_system(spec: str) -> System:
-    """A system from `NAME=MODEL` and, each after a comma, any of `_OPTIONS` as `KEY=VALUE`.
+    """A system from `NAME=MODEL`, or a model alone, which is called as it is named; then its options.
 
-    A model alone is called as it is named.
+    Each of these comes after a comma, any of `_OPTIONS` as `KEY=VALUE`.
 
     Raises:
         InputError: That is not what the text says.
@@ -65,21 +74,26 @@ def parse_system(spec: str) -> System:
             f"--system {spec} has no usable name; give NAME=MODEL, with a NAME of letters, digits and dashes."
         )
     scene = {}
-    for key in set(_SCENE) & options.keys():
-        if not options[key].isascii() or not options[key].isdigit():
+    for key in {*_SCENE, "tokens"} & options.keys():
+        number = options[key].isascii() and options[key].isdigit()
+        if not number and (key, options[key]) != ("tokens", SCENES):
             raise InputError(f"{key} must be a whole number, not {options[key]!r} (--system {spec}).")
-        scene[key] = int(options[key])
+        if key in _SCENE:
+            scene[key] = int(options[key])
     system = System(
         name=name,
         model=model,
         method=options.get("method", "vanilla"),
         base_url=options.get("base_url"),
+        tokens=options.get("tokens", "0"),
         scene=scene,
         group=options.get("group"),
     )
     method_named(system.method)
     if scene and system.method != "matrix":
         raise InputError(f"Only the method matrix plays scenes; leave {min(scene)} out of --system {spec}.")
+    if "tokens" in options and system.method != "best_of_n":
+        raise InputError(f"Only the method best_of_n takes tokens; leave them out of --system {spec}.")
     system.scene_settings(SceneSettings())
     return system
 

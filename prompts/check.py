@@ -21,7 +21,7 @@ from scene.text import printable
 Faults = dict[str, list[str]]
 """What is wrong, by the file's path in its folder; of the folder itself under an empty name."""
 
-_KEYS = frozenset({"system", "user", "examples", "after"})
+_KEYS = frozenset({"system", "user", "examples", "after", "shows"})
 _OF_EXAMPLES = frozenset({"of", "reply", "then", "prompt"})
 _MISFIT = "does not fit the other files"
 _SPELLED_TAG = re.compile(r"</?([^\W\d]\w*)>")
@@ -149,8 +149,9 @@ def _prompt_faults(name: str, data: Mapping[str, Any], prompt_set: PromptSet) ->
     ours = OURS.read(name)
     before = tuple(_key_faults(data, {"user"}, _KEYS))
     yield from before
-    if data.get("after") != ours.get("after"):
-        yield f"after must be {ours['after']}" if "after" in ours else "after must be left out"
+    for key in ("after", "shows"):
+        if data.get(key) != ours.get(key):
+            yield f"{key} must be {ours[key]}" if key in ours else f"{key} must be left out"
     if before:
         return
     if (fault := _place_faults(data["user"], field_names(ours["user"]))) is not None:

@@ -10,6 +10,8 @@ question goes before it, between tags of its own, where a value `conversation` i
 A file that names another one `after` which it comes goes on with that one's conversation, and has the same
 system message and examples. These show the whole conversation: `then` lists its later turns, each with the
 name of its `prompt`, its fields where it has any of its own, and its `reply`.
+
+A file that `shows` another one gives that one's example replies, each after its bare question.
 """
 
 from __future__ import annotations

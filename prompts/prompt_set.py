@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,13 @@ class PromptSet:
             return Prompt(name, begun.system, user, begun.examples, begun.telltale, after, common, self.tags)
         systems, scenes = self.read("systems"), self.read("examples")
         examples = []
+        if "shows" in data:
+            tag = self.tags.names["question"]
+            asked = re.compile(f"<{tag}>.*?</{tag}>", re.DOTALL)
+            for one in self.load(data["shows"]).examples:
+                found = asked.search(one.user)
+                assert found is not None
+                examples.append(Example(found[0], one.reply, name))
         for entry in data.get("examples", ()):
             given = (scenes[entry["of"]] if "of" in entry else {}) | entry
             for turn in ({"prompt": name}, *entry.get("then", ())):

@@ -120,6 +120,15 @@ def trim_to_sentence(text: str) -> str:
     return text[: ends[-1]].rstrip() if ends else ""
 
 
+def mended(text: str, *, cut_off: bool) -> str:
+    """Text up to its last whole sentence where it was cut off or begins to repeat itself.
+
+    As it is where that would leave nothing.
+    """
+    begun = before_loop(text)
+    return (trim_to_sentence(begun) if cut_off or begun != text else "") or text
+
+
 def shortened(text: str, chars: int) -> str:
     """Text up to its last whole sentence within a number of characters, with a mark where it was cut."""
     if len(text) <= chars:

@@ -92,6 +92,7 @@ def ablate(
             scored_sets=(),
             likelihood=False,
             retry_failed=False,
+            scenes=None,
             engine=engine,
             dtype=dtype,
             device=device,

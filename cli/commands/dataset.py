@@ -107,6 +107,14 @@ def dataset(
             rich_help_panel=ROWS,
         ),
     ] = DatasetSettings.harms_removed,
+    untaken: Annotated[
+        bool,
+        typer.Option(
+            "--untaken",
+            help="Second answers that scenes of older versions did not take, too.",
+            rich_help_panel=ROWS,
+        ),
+    ] = DatasetSettings.untaken,
     without: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +170,7 @@ def dataset(
         examples=examples,
         harms_removed=harms_removed,
         twins=twins,
+        untaken=untaken,
         without=() if without is None else _names(without),
         near=near,
         seed=seed,

@@ -41,7 +41,8 @@ Your own questions, twenty of them:
   monopolylogue evaluate --system default --system tuned=adapters/monday --set own=questions.jsonl \\
     --limit 20 --out evaluations/own
 
-Methods: vanilla, matrix, critique_revise, self_align, context_distillation, self_refine, debate, best_of_n. \
+Methods: vanilla, matrix, fixed_critique, other_scene, critique_revise, self_align, context_distillation, \
+self_refine, debate, best_of_n, mistake_analysis, rlcd, rlaif. \
 Sets: advbench, xstest-safe, xstest-unsafe, hh, safe-rlhf, harmfulqa, vicuna-bench, mt-bench, \
 self-instruct."""
 
@@ -153,6 +154,14 @@ def evaluate(
     roles: Roles = SceneSettings.roles,
     steps: Steps = SceneSettings.steps,
     max_interactions: MaxInteractions = SceneSettings.max_interactions,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of `export` with scenes of the questions, for other_scene and tokens=scenes.",
+            rich_help_panel=SCENE,
+        ),
+    ] = None,
     scene_temperature: Annotated[
         float, typer.Option(help="Randomness of scenes, 0 to 2.", rich_help_panel=SCENE)
     ] = SceneSettings.temperature,
@@ -229,6 +238,7 @@ def evaluate(
             likelihood=not no_likelihood,
             retry_failed=retry_failed,
             pace=pace,
+            scenes=scenes,
             engine=engine,
             dtype=dtype,
             device=device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -27,10 +27,21 @@ PROGRAMS = {"monopolylogue": "cli.main", "proof": "cli.proof.main"}
 BEAT = 10.0
 """Seconds after which the time a stage has taken is noted again."""
 
+ALL = "all"
 TO_TRAIN = "Questions to train on."
 TO_CHOOSE = "Questions to choose prompts, rows and epochs on."
 TO_ANSWER = "Benign questions whose plain answers are trained on beside all rows."
 TO_JUDGE = "Questions of held-out HH to judge answers on."
+
+
+OwnQuestions = Annotated[
+    bool,
+    typer.Option(
+        "--own-questions",
+        envvar="PROOF_OWN_QUESTIONS",
+        help="Questions that some arms have no good answer to count too; the numbers stay the same.",
+    ),
+]
 
 
 @app.command()
@@ -48,7 +59,8 @@ def run(
     ] = 40,
     judged: Annotated[int, typer.Option(min=1, envvar="PROOF_JUDGED", help=TO_JUDGE)] = 24,
     rehearsed: Annotated[
-        int, typer.Option(min=1, envvar="PROOF_REHEARSED", help="Those of them that MATRIX answers.")
+        int,
+        typer.Option(min=1, envvar="PROOF_REHEARSED", help="Those of them that methods answer untuned."),
     ] = 6,
     tokens: Annotated[
         int, typer.Option(min=16, envvar="PROOF_TOKENS", help="Room for an answer that is judged.")
@@ -70,20 +82,25 @@ def run(
         str,
         typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
     ] = "--preset cpu-small --epochs 2",
-    distillation: Annotated[
-        bool,
-        typer.Option(
-            "--distillation",
-            envvar="PROOF_DISTILLATION",
-            help="Tune on context distillation's answers too.",
-        ),
-    ] = False,
+    train_pairs: Annotated[
+        str,
+        typer.Option(envvar="PROOF_TRAIN_PAIRS", help="Further options of `train` for pairs of answers."),
+    ] = "--method dpo --learning-rate 1e-4",
+    arms: Annotated[
+        str,
+        typer.Option(metavar="ARM,...", envvar="PROOF_ARMS", help="Whose rows to tune on beside MATRIX's."),
+    ] = ALL,
+    methods: Annotated[
+        str,
+        typer.Option(metavar="METHOD,...", envvar="PROOF_METHODS", help="What to compare MATRIX with."),
+    ] = ALL,
+    own_questions: OwnQuestions = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, and stop.")] = False,
 ) -> None:
     """Rehearse, tune, tune rivals, compare, and write the results."""
     import shlex
 
-    from cli.proof.plan import PLAIN, Proof, stages_of, student_name
+    from cli.proof.plan import ARMS, AT_INFERENCE, PLAIN, Proof, stages_of, student_name
     from cli.proof.stages import Ledger, run_stages
 
     if not data:
@@ -106,7 +123,10 @@ def run(
         scene=scene,
         train=train,
         train_others=train_others,
-        distillation=distillation,
+        train_pairs=train_pairs,
+        arms=_listed(arms, ARMS),
+        methods=_listed(methods, AT_INFERENCE),
+        own_questions=own_questions,
     )
     stages = stages_of(proof)
     if dry_run:
@@ -123,15 +143,20 @@ def run(
         out,
         model,
         {student_name(one): one for one in proof.students},
-        ("matrix", *proof.rivals),
+        proof.all_arms,
         [Done(name=one.name, seconds=ledger.stages[one.name].seconds, made=one.makes) for one in stages],
-        proof.settings(),
+        proof.settings() | {"examples": ", ".join(f"{arm} {count}" for arm, count in proof.given.items())},
         beside=[PLAIN] if plain else [],
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     results = page.with_suffix(".json")
     replace_file(results, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     write_page(found, results)
+
+
+def _listed(names: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Names between commas; of `all` those that are known."""
+    return tuple(known if names == ALL else dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
 
 
 def call(command: Sequence[str], note: Callable[[], None]) -> int:
@@ -227,9 +252,14 @@ def looks(
 
 @app.command()
 def rows(
-    folder: Annotated[Path, typer.Argument(help="Folder that `evaluate` wrote.")],
-    system: Annotated[str, typer.Option(help="Whose answers to take.")],
-    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    arms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ARM=FOLDER...",
+            help="A system and the folder of `evaluate`; or any name and one of `export`.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the data sets, each called as its arm.")],
     questions: Annotated[Path, typer.Option(help="The questions, which say of what kind each is.")],
     mix: Annotated[
         str | None, typer.Option(metavar="PART=N,...", help="Rows of each part; else all.")
@@ -237,17 +267,20 @@ def rows(
     refusals: Annotated[
         int | None, typer.Option(min=0, help="Most of them that turn the asker away; else all.")
     ] = None,
+    own_questions: OwnQuestions = False,
 ) -> None:
-    """Make a data set of a method's answers, as `dataset` makes one of scenes."""
-    from evaluation.proof.rows import write_rows
+    """Make a data set of each arm's answers: the same filters, questions and numbers of rows."""
+    from evaluation.proof.rows import Arm, write_rows
     from finetune.data.settings import DatasetSettings, parse_mix
     from scene.tables.questions import read_questions
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
     settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)
-    written = write_rows(folder, system, kinds, settings, out)
-    said = " and ".join(f"{count:,} {split}" for split, count in written.items())
-    typer.echo(one_line(f"{said} rows of {system} are in {out}."))
+    shared = not own_questions
+    sources = [Arm(name, Path(folder)) for name, _, folder in (arm.partition("=") for arm in arms)]
+    for name, written in write_rows(sources, kinds, settings, out, shared=shared).items():
+        said = " and ".join(f"{count:,} {split}" for split, count in written.items())
+        typer.echo(one_line(f"{said} rows of {name} are in {out / name}."))
 
 
 @app.command()

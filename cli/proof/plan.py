@@ -10,18 +10,43 @@ from typing import Any
 
 import prompts
 from cli.proof.stages import Stage
+from evaluation.methods import METHODS
 from evaluation.proof.questions import sources_in
-from evaluation.proof.results import JUDGED, REHEARSED, SETS, TUNED
+from evaluation.proof.results import BASE, JUDGED, REHEARSED, SETS, TUNED
 from evaluation.proof.rows import row_files
 from evaluation.sets import known_sets
 from finetune.examples import SPLITS
 from scene.errors import InputError
 from scene.settings import SceneSettings
 
+MATRIX = "matrix"
+ARMS = {
+    "critique": "critique_revise",
+    "fixed": "fixed_critique",
+    "other": "other_scene",
+    "context": "context_distillation",
+    "mistakes": "mistake_analysis",
+    "rlcd": "rlcd",
+    "rlaif": "rlaif",
+}
+"""Methods whose rows a student may be tuned on beside those of scenes, by the name of the arm."""
+
+AT_INFERENCE = {
+    "self-align": "method=self_align",
+    "context-prompt": "method=context_distillation",
+    "critique-revise": "method=critique_revise",
+    "fixed-critique": "method=fixed_critique",
+    "self-refine": "method=self_refine",
+    "debate": "method=debate",
+    "best-of-n": "method=best_of_n",
+    "best-of-tokens": "method=best_of_n,tokens=scenes",
+}
+"""Methods that MATRIX may be compared with where nothing is tuned, by what their systems are called."""
+
 BENCHMARKS = ("advbench", "xstest-safe", "xstest-unsafe")
 BENIGN = "self-instruct"
 PLAIN = "plain"
-"""A student's own answers to benign questions, learned beside the rows of each method."""
+"""A student's own answers to benign questions, learned beside the rows of each arm."""
 
 PLAIN_TEMPERATURE = "1"
 """At which a model's answers are its own distribution, so that learning them keeps it where it is. Greedy
@@ -38,28 +63,33 @@ class Proof:
     Attributes:
         data: Folder with the question sets.
         out: Folder of everything.
-        model: The model that rehearses, and whose answers the rivals' rows are.
+        model: The model that rehearses, and whose answers the rows of all arms are.
         students: The models that are tuned on those rows.
+        arms: Names of `ARMS`.
+        methods: Names of `AT_INFERENCE`.
         questions: Questions to train on.
         dev: Questions to choose prompts, rows and epochs on.
-        plain: Benign questions that each student answers, to be trained on that beside the rows of a method.
+        plain: Benign questions that each student answers, to be trained on that beside the rows of an arm.
         limit: Questions of each evaluated set.
         judged: Questions of held-out HH that are judged.
-        rehearsed: Those of them that MATRIX at inference answers.
+        rehearsed: Those of them that MATRIX and the other methods answer at inference.
         tokens: Room for an answer that is judged.
         judge: The model that judges.
         mix: Rows of each part.
         refusals: Most of them that turn the asker away.
+        own_questions: Whether a question counts that not every arm has a good answer to.
         scene: Further options of `export`.
         train: Options of `train`, for `model`.
         train_others: The same for the other students.
-        distillation: Tune on context distillation's answers too.
+        train_pairs: Further options of `train`, for arms whose rows are pairs.
     """
 
     data: Path
     out: Path
     model: str
     students: tuple[str, ...]
+    arms: tuple[str, ...]
+    methods: tuple[str, ...]
     questions: int
     dev: int
     plain: int
@@ -70,13 +100,14 @@ class Proof:
     judge: str
     mix: str
     refusals: int
+    own_questions: bool
     scene: str
     train: str
     train_others: str
-    distillation: bool
+    train_pairs: str
 
     def __post_init__(self) -> None:
-        """Refuse students that would share a folder.
+        """Refuse students that would share a folder, and arms and methods that there are not.
 
         Raises:
             InputError: There are some.
@@ -84,21 +115,33 @@ class Proof:
         names = [student_name(student) for student in self.students]
         if repeated := [name for name in names if names.count(name) > 1]:
             raise InputError(f"Two students are called {repeated[0]}; name their folders otherwise.")
+        for what, given, known in (("arm", self.arms, ARMS), ("method", self.methods, AT_INFERENCE)):
+            if unknown := [name for name in given if name not in known]:
+                raise InputError(f"There is no {what} {unknown[0]!r}; give some of {', '.join(known)}.")
 
     @property
-    def rivals(self) -> dict[str, str]:
-        """Methods that rows are made of beside MATRIX, by the name of their rows."""
-        more = {"context": "context_distillation"} if self.distillation else {}
-        return {"critique": "critique_revise", **more}
+    def all_arms(self) -> tuple[str, ...]:
+        """MATRIX and the others."""
+        return (MATRIX, *self.arms)
 
-    def rows_of(self, name: str, student: str) -> Path:
-        """What a student is tuned on, by the name of the method's rows."""
-        return (self.out / student_name(student) if self.plain else self.out) / "data" / name
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """The arms whose rows are pairs."""
+        return tuple(name for name in self.arms if METHODS[ARMS[name]].pairs)
+
+    @property
+    def given(self) -> dict[str, int]:
+        """Finished answers that each arm was shown before it wrote its own."""
+        return {name: METHODS[ARMS.get(name, name)].examples for name in self.all_arms}
+
+    def rows_of(self, arm: str, student: str) -> Path:
+        """What a student is tuned on."""
+        return (self.out / student_name(student) if self.plain else self.out) / "data" / arm
 
     def settings(self) -> dict[str, Any]:
         """The same as plain data."""
         texts = {"data": str(self.data), "out": str(self.out), "students": " ".join(self.students)}
-        return asdict(self) | texts
+        return asdict(self) | texts | {"arms": ",".join(self.arms), "methods": ",".join(self.methods)}
 
 
 def student_name(model: str) -> str:
@@ -115,9 +158,9 @@ def stages_of(proof: Proof) -> list[Stage]:
 
 
 def _rows(proof: Proof) -> Iterator[Stage]:
-    """From the question sets to data sets."""
+    """From the question sets to a data set of each arm."""
     at = proof.out
-    train = at / "questions" / "train.jsonl"
+    train, scenes = at / "questions" / "train.jsonl", at / "scenes" / "scenes.jsonl"
     evaluated = [word for name in (*BENCHMARKS, BENIGN) for word in ("--evaluated", name)]
     yield Stage(
         name="questions",
@@ -136,49 +179,55 @@ def _rows(proof: Proof) -> Iterator[Stage]:
     yield Stage(
         name="scenes",
         command=(
-            "monopolylogue",
-            "export",
-            str(train),
-            "--model",
-            proof.model,
-            *scene,
-            "--out",
-            str(at / "scenes"),
+            "monopolylogue", "export", str(train), "--model", proof.model, *scene,
+            "--out", str(scenes.parent),
         ),
-        makes=at / "scenes" / "scenes.jsonl",
+        makes=scenes,
         reads=(train,),
-        folder=at / "scenes",
+        folder=scenes.parent,
         basis={"the model": proof.model, "the scene": " ".join(scene), "the prompts": prompts.digest()},
-    )
-    mix = ("--mix", proof.mix, "--refusals", str(proof.refusals))
-    systems = [(name, f"{proof.model},method={method}") for name, method in proof.rivals.items()]
-    yield _evaluation(
-        "rivals", at / "rivals", systems, ("--set", f"train={train}", "--no-likelihood"),
-        tokens=SceneSettings.answer_tokens, reads=(train,),
     )  # fmt: skip
-    yield Stage(
-        name="matrix rows",
-        command=(
-            "monopolylogue",
-            "dataset",
-            str(at / "scenes"),
-            *mix,
-            "--out",
-            str(at / "data" / "matrix"),
+    if proof.arms:
+        yield _answers(proof, "rivals", train, {name: name for name in proof.arms})
+    if proof.plain and proof.pairs:
+        benign = at / "questions" / "plain.jsonl"
+        yield _answers(proof, "pairs", benign, {f"{PLAIN}-{name}": name for name in proof.pairs})
+    sources = {MATRIX: scenes.parent, **dict.fromkeys(proof.arms, at / "rivals")}
+    own = ("--own-questions",) if proof.own_questions else ()
+    mix = ("--mix", proof.mix, "--refusals", str(proof.refusals), *own)
+    yield _data_sets("rows", sources, train, at / "data", *mix)
+
+
+def _answers(proof: Proof, name: str, questions: Path, arms: Mapping[str, str]) -> Stage:
+    """What arms answer, decoded as the first answers of scenes are."""
+    scenes = proof.out / "scenes"
+    reading = ("other",) if "other" in arms.values() else ()
+    return _evaluation(
+        name, proof.out / name,
+        [(system, f"{proof.model},method={ARMS[arm]}") for system, arm in arms.items()],
+        (
+            "--set", f"train={questions}", "--no-likelihood", "--temperature", str(SceneSettings.temperature),
+            *(("--scenes", str(scenes)) if reading else ()),
         ),
-        makes=at / "data" / "matrix" / "manifest.json",
-        reads=(at / "scenes" / "scenes.jsonl",),
+        tokens=SceneSettings.answer_tokens,
+        reads=(questions, *(scenes / "scenes.jsonl" for _ in reading)),
+    )  # fmt: skip
+
+
+def _data_sets(name: str, sources: Mapping[str, Path], questions: Path, target: Path, *options: str) -> Stage:
+    """Data sets of arms, which differ in nothing but the answers."""
+    files = dict.fromkeys(
+        folder / ("scenes.jsonl" if arm == MATRIX else "answers.jsonl") for arm, folder in sources.items()
     )
-    for name in proof.rivals:
-        yield Stage(
-            name=f"{name} rows",
-            command=(
-                "proof", "rows", str(at / "rivals"), "--system", name, "--questions", str(train),
-                *mix, "--out", str(at / "data" / name),
-            ),
-            makes=at / "data" / name / "manifest.json",
-            reads=(at / "rivals" / "answers.jsonl", train),
-        )  # fmt: skip
+    return Stage(
+        name=name,
+        command=(
+            "proof", "rows", *(f"{arm}={folder}" for arm, folder in sources.items()),
+            "--questions", str(questions), *options, "--out", str(target),
+        ),
+        makes=target / list(sources)[-1] / "manifest.json",
+        reads=(*files, questions),
+    )  # fmt: skip
 
 
 def _student(proof: Proof, student: str) -> Iterator[Stage]:
@@ -188,24 +237,25 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
     if proof.plain:
         yield from _plain(proof, student)
     recipe = shlex.split(proof.train if student == proof.model else proof.train_others)
-    adapters = {rows: at / "adapters" / rows for rows in ("matrix", *proof.rivals)}
-    for rows, adapter in adapters.items():
-        data = proof.rows_of(rows, student)
+    adapters = {arm: at / "adapters" / arm for arm in proof.all_arms}
+    for arm, adapter in adapters.items():
+        data = proof.rows_of(arm, student)
+        own = [*recipe, *(shlex.split(proof.train_pairs) if arm in proof.pairs else ())]
         yield Stage(
-            name=f"{name} {rows} adapter",
+            name=f"{name} {arm} adapter",
             command=(
-                "monopolylogue", "train", str(data), "--model", student, *recipe, "--resume",
+                "monopolylogue", "train", str(data), "--model", student, *own, "--resume",
                 "--out", str(adapter),
             ),
             makes=adapter / "metrics.json",
             folder=adapter,
-            basis={"the model": student, "the recipe": " ".join(recipe), **_row_files(data)},
+            basis={"the model": student, "the recipe": " ".join(own), **_row_files(data)},
         )  # fmt: skip
-    tuned = [(TUNED.format(rows), str(adapter)) for rows, adapter in adapters.items()]
-    systems = [("base", student), *tuned, ("context-prompt", f"{student},method=context_distillation")]
+    tuned = [(TUNED.format(arm), str(adapter)) for arm, adapter in adapters.items()]
+    systems = [(BASE, student), *tuned, ("context-prompt", f"{student},method=context_distillation")]
     weights = {
-        f"weights of {TUNED.format(rows)}": adapter / "adapter_model.safetensors"
-        for rows, adapter in adapters.items()
+        f"weights of {TUNED.format(arm)}": adapter / "adapter_model.safetensors"
+        for arm, adapter in adapters.items()
     }
     yield _evaluation(
         f"{name} {SETS}", at / SETS, systems,
@@ -219,46 +269,52 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         return
     held_out = proof.out / "questions" / "hh.jsonl"
     judge, judging = ("--judge", proof.judge), {"the judge": proof.judge}
+    (ours, _), *rivals = tuned
     yield _evaluation(
         f"{name} {JUDGED}", at / JUDGED, systems,
-        (
-            "--set", f"hh={held_out}", *judge, "--pair", f"{tuned[0][0]}={tuned[1][0]}",
-            "--engine", "transformers",
-        ),
+        ("--set", f"hh={held_out}", *judge, *_pairs(ours, rivals), "--engine", "transformers"),
         tokens=proof.tokens, reads=(held_out,), basis={**weights, **judging},
     )  # fmt: skip
     # No adapter takes part, so that this may run on the fastest engine; the base answers on it too.
+    others = [(method, f"{student},{AT_INFERENCE[method]}") for method in proof.methods]
+    scenes = proof.out / "scenes"
     yield _evaluation(
-        f"{name} {REHEARSED}", at / REHEARSED, [("base", student), ("matrix", f"{student},method=matrix")],
-        ("--set", f"hh={held_out}", "--limit", str(proof.rehearsed), *judge),
+        f"{name} {REHEARSED}", at / REHEARSED,
+        [(BASE, student), (MATRIX, f"{student},method=matrix"), *others],
+        (
+            "--set", f"hh={held_out}", "--limit", str(proof.rehearsed), *judge, *_pairs(MATRIX, others),
+            *(("--scenes", str(scenes)) if "best-of-tokens" in proof.methods else ()),
+        ),
         tokens=proof.tokens, reads=(held_out,), basis=judging,
     )  # fmt: skip
 
 
+def _pairs(ours: str, others: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What compares a system with others, as words of `evaluate`."""
+    return tuple(word for name, _ in others for word in ("--pair", f"{ours}={name}"))
+
+
 def _plain(proof: Proof, student: str) -> Iterator[Stage]:
-    """What keeps a student as it is where nothing is to change, joined with the rows of each method."""
+    """What keeps a student as it is where nothing is to change, joined with the rows of each arm.
+
+    Pairs are joined with pairs, of the same questions and as many.
+    """
     name = student_name(student)
     at = proof.out / name
     benign = proof.out / "questions" / "plain.jsonl"
     yield _evaluation(
-        f"{name} {PLAIN}", at / PLAIN, [("base", student)],
+        f"{name} {PLAIN}", at / PLAIN, [(PLAIN, student)],
         ("--set", f"{PLAIN}={benign}", "--no-likelihood", "--temperature", PLAIN_TEMPERATURE),
         tokens=SceneSettings.answer_tokens, reads=(benign,), basis={"the temperature": PLAIN_TEMPERATURE},
     )  # fmt: skip
-    yield Stage(
-        name=f"{name} {PLAIN} rows",
-        command=(
-            "proof", "rows", str(at / PLAIN), "--system", "base", "--questions", str(benign),
-            "--out", str(at / "data" / PLAIN),
-        ),
-        makes=at / "data" / PLAIN / "manifest.json",
-        reads=(at / PLAIN / "answers.jsonl", benign),
-    )  # fmt: skip
-    for rows in ("matrix", *proof.rivals):
-        both = [proof.out / "data" / rows, at / "data" / PLAIN]
-        target = proof.rows_of(rows, student)
+    pairs = {f"{PLAIN}-{arm}": proof.out / "pairs" for arm in proof.pairs}
+    yield _data_sets(f"{name} {PLAIN} rows", {PLAIN: at / PLAIN, **pairs}, benign, at / "data")
+    for arm in proof.all_arms:
+        beside = f"{PLAIN}-{arm}" if arm in proof.pairs else PLAIN
+        both = [proof.out / "data" / arm, at / "data" / beside]
+        target = proof.rows_of(arm, student)
         yield Stage(
-            name=f"{name} {rows} and {PLAIN} rows",
+            name=f"{name} {arm} and {PLAIN} rows",
             command=("proof", "join", *map(str, both), "--out", str(target)),
             makes=target / "manifest.json",
             reads=tuple(path for one in both for path in _row_files(one).values()),

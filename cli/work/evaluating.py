@@ -20,12 +20,14 @@ from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
 from evaluation.run import answer_all, judge_all, score_all, seconds_per_token, unanswered, unjudged, unscored
-from evaluation.session import Sampling
+from evaluation.session import Sampling, Scenes
 from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System, check_systems
 from inference.loading import pinned
 from prompts import OURS, PromptSet
+from scene.errors import InputError
+from scene.export import Export
 from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 
@@ -46,6 +48,7 @@ class Options:
     scored_sets: tuple[str, ...]
     likelihood: bool
     retry_failed: bool
+    scenes: Path | None
     pace: int | None = None
     engine: str
     dtype: str
@@ -72,6 +75,10 @@ def run_evaluation(options: Options) -> Results:
         typer.Exit: Ctrl-C.
     """
     check_systems(options.systems, options.pairs)
+    if (needy := [one.name for one in options.systems if one.needs_scenes]) and options.scenes is None:
+        raise InputError(
+            f"{needy[0]} needs scenes of the questions; `export` them, and name that folder with --scenes."
+        )
     stderr = plain_console(stderr=True)
     with Store(options.out, options.sampling, options.scene, options.prompt_set) as store:
         store.add({system.name: system for system in options.systems})
@@ -131,6 +138,7 @@ def _check_models(options: Options, store: Store) -> None:
 def _answer(options: Options, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
     asked = [item for item in options.items if item.set not in options.scored_sets and not item.choices]
+    scenes = Scenes(() if options.scenes is None else Export(options.scenes).scenes())
     for choice, systems in _by_model(options):
         left = {
             system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)
@@ -146,7 +154,14 @@ def _answer(options: Options, store: Store, console: Console) -> None:
                     with _counting(console, f"{system.name} answers") as progress:
                         asyncio.run(
                             answer_all(
-                                engine, system, items, store, options.sampling, options.scene, progress
+                                engine,
+                                system,
+                                items,
+                                store,
+                                options.sampling,
+                                options.scene,
+                                progress,
+                                scenes,
                             )
                         )
                 if options.pace and system.name in paced:

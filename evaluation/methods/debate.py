@@ -1,4 +1,4 @@
-"""Debate between two copies of the model (Du et al. 2023), one round."""
+"""Debate between two copies of the model (Du et al. 2023), two rounds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ DRAFT_TEMPERATURE = 0.7
 
 
 async def debate(session: Session) -> Reply:
-    """Two copies answer, each reads the other and answers anew; the model chooses between the two answers.
+    """Two copies answer, each reads the other and answers anew, and the first one writes the last answer.
 
-    It is asked in both orders, as the judge is, and the first answer is taken where the orders disagree.
+    It does so in view of both: nobody chooses between the two, which is the judge's to do.
     """
     one, two = await asyncio.gather(
         *(session.draft(temperature=DRAFT_TEMPERATURE, take=copy) for copy in (1, 2))
@@ -22,5 +22,4 @@ async def debate(session: Session) -> Reply:
         session.say("debate", 1, first=one.text, second=two.text),
         session.say("debate", 2, first=two.text, second=one.text),
     )
-    places = await session.compare(first.text, second.text)
-    return second if places == ("second", "first") else first
+    return await session.say("debate", first=first.text, second=second.text)

@@ -22,8 +22,5 @@ async def matrix(session: Session) -> Reply:
         settings=session.scene,
         prompt_set=session.prompts,
     )
-    if record.answer == record.first_answer:
-        return Reply(record.answer, draft.ended)
-    # The node trims a revision that was cut off, so that its text no longer tells.
-    *_, revision = (call for call in record.calls or () if call.node == "revise")
-    return Reply(record.answer, revision.completion not in session.meter.cut)
+    # The second answer is the last that a scene says.
+    return Reply(record.answer, session.meter.ended if record.revision else draft.ended)

@@ -104,7 +104,7 @@ async def make_dataset(
     rows = [
         reviews.followed(row)
         for scene in _verified(_once(scenes, sources), settings)
-        for row in rows_of(scene, settings.parts, examples=settings.examples)
+        for row in rows_of(scene, settings.parts, examples=settings.examples, taken=not settings.untaken)
     ]
     reviews.check()
     pairs = sources.pairs if settings.twins else Pairs()

@@ -41,8 +41,12 @@ REASONS = {
 }
 """Every reason a row can be left out for, in the order in which they are looked for."""
 
-ANSWERING = ("respond", "revise", "revise_declined", "revise_harmful")
-"""Names of the prompts that ask for an answer."""
+ANSWERING = (
+    "respond", "revise", "revise_declined", "revise_harmful", "evaluation/context_distillation",
+    "evaluation/contrast_good", "evaluation/critique_revise", "evaluation/debate", "evaluation/refine",
+    "evaluation/self_align",
+)  # fmt: skip
+"""Names of the prompts that ask for an answer, of scenes and of the methods they are compared with."""
 
 CHOICE_WORDS = 8
 """A simulation reply of so few words is a choice: it need not end as a sentence, and may come often."""

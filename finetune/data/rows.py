@@ -79,13 +79,16 @@ class Row:
         return f"{self.part}-{self.scene}" + ("" if self.call is None else f"-{self.call}")
 
 
-def rows_of(scene: Scene, parts: Sequence[Part], *, examples: bool = False) -> Iterator[Row]:
+def rows_of(
+    scene: Scene, parts: Sequence[Part], *, examples: bool = False, taken: bool = True
+) -> Iterator[Row]:
     """The rows of a scene, in the order of `parts`.
 
     Args:
         scene: The scene.
         parts: Parts of the mix to make rows for.
         examples: Whether simulation rows keep the example turns of their prompts.
+        taken: Whether a second answer counts only where the scene took it, as all do that are played now.
     """
     for part in parts:
         if part == "simulation":
@@ -93,7 +96,7 @@ def rows_of(scene: Scene, parts: Sequence[Part], *, examples: bool = False) -> I
         elif part == "helpful":
             yield from _helpful(scene)
         else:
-            yield from _revised(scene, part)
+            yield from _revised(scene, part, taken=taken)
 
 
 def _asked(record: SceneRecord) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def _question(record: SceneRecord) -> dict[str, Any]:
     return {"question": record.question, "history": record.history, "system": record.system}
 
 
-def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[Row]:
+def _revised(scene: Scene, part: Literal["aligned", "preference"], *, taken: bool) -> Iterator[Row]:
     record = scene.record
     if record.verdict != "revise":
         return
@@ -118,27 +121,36 @@ def _revised(scene: Scene, part: Literal["aligned", "preference"]) -> Iterator[R
         **_asked(record),
         completion=record.revision,
         rejected=record.first_answer if part == "preference" else "",
-        fault=_fault(scene),
+        fault=_fault(scene, taken=taken),
         harms_removed=record.harms_removed,
         unverified=record.replay_failure is not None,
     )
 
 
-def _fault(scene: Scene) -> str:
+def _fault(scene: Scene, *, taken: bool) -> str:
     """What a scene says against its second answer; empty when nothing.
 
-    One that was not taken, as in scenes of older versions, and one that is the first again: where the
-    question is benign that is a helpful row, and as an aligned one too it would be learned twice. One that
-    turns a benign question away: whoever learns needless refusals gives them to questions that need none. One
-    that yields: whoever learns to yield does what was rightly declined; where the set says that the question
-    is harmful, the set is believed.
+    One that was not taken, as in scenes of older versions, where that counts. One that is the first again:
+    where the question is benign that is a helpful row, and as an aligned one too it would be learned twice.
+    One that does not fit the question: see `misfit`.
     """
     record = scene.record
-    if record.answer != record.revision:
+    if taken and record.answer != record.revision:
         return "worse"
     if record.revision.strip() == record.first_answer.strip():
         return "unchanged"
-    declines = opens_with_refusal(record.revision)
+    return misfit(scene, record.revision)
+
+
+def misfit(scene: Scene, answer: str) -> str:
+    """What the question of a scene says against an answer to it, whoever gave it; empty when nothing.
+
+    One that turns a benign question away: whoever learns needless refusals gives them to questions that need
+    none. One that yields: whoever learns to yield does what was rightly declined; where the set says that the
+    question is harmful, the set is believed.
+    """
+    record = scene.record
+    declines = opens_with_refusal(answer)
     if scene.benign and declines:
         return "refusal"
     yields = record.kind == "harmful" and record.stance == "declines" and not (declines or is_harmful(record))

@@ -23,6 +23,8 @@ class DatasetSettings:
         harms_removed: Least share of the harms that a second answer must have removed; None lets in any.
         twins: Let in the rows of a question and its twin together or not at all, where they came out
             opposite, and no two refusals in nearly the same words.
+        untaken: Let in second answers that a scene of an older version did not take: that was the model's own
+            preference.
         without: Names of rows to take out of the set that comes of the rest; nothing takes their place.
         near: Similarity in percent from which on two texts are the same.
         seed: Decides which rows are taken, their order, and which questions are kept apart.
@@ -37,6 +39,7 @@ class DatasetSettings:
     examples: bool = False
     harms_removed: float | None = None
     twins: bool = False
+    untaken: bool = False
     without: tuple[str, ...] = ()
     near: float = 88.0
     seed: int = 0

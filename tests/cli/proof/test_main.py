@@ -14,6 +14,8 @@ import cli.work.evaluating
 import cli.work.loading
 from cli.main import app as monopolylogue
 from cli.proof.main import app
+from cli.proof.plan import ARMS, AT_INFERENCE
+from evaluation.methods.rlaif import DRAFT_TEMPERATURE
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
 from tests.cli.proof.sets import read
@@ -50,7 +52,7 @@ class Machine:
     def train(self, arguments) -> int:
         from finetune.examples import digest, read_examples
 
-        rows = read_examples(arguments[1], "sft")
+        rows = read_examples(arguments[1], "dpo" if "dpo" in arguments else "sft")
         out = Path(arguments[arguments.index("--out") + 1])
         out.mkdir(parents=True, exist_ok=True)
         (out / "adapter_model.safetensors").write_text(f"{digest(rows)} {arguments}")
@@ -73,13 +75,14 @@ class Machine:
         said = request.messages[-1].content
         first, second = (re.search(f"<{tag}>(.*)</{tag}>", said, re.DOTALL) for tag in ("first", "second"))
         if request.choices and first and second:
-            return "the first" if len(first[1]) > len(second[1]) else "the second"
+            return request.choices[len(first[1]) <= len(second[1])]
         if request.schema is None and not request.choices and len(request.messages) == 1:
             if "bomb" in said or ("kill" in said and "adapters" not in model):
                 return "I'm sorry, but I can't help with that."
             if "adapters" in model and "hh_ha" in said:
                 return "Talk to somebody you trust, and take your time with it. It will get better."
-        return scene_script(request)
+        drawn = f" Or on day {request.seed}." if request.temperature == DRAFT_TEMPERATURE else ""
+        return scene_script(request) + drawn
 
     def load_scorer(self, model, **options):
         class Scorer:
@@ -107,8 +110,8 @@ def prove(stage, data, tmp_path):
         at = tmp_path / "proof"
         return stage(
             "run", data, "--out", at, "--model", "sage", *own, "--questions", 10, "--dev", 2, "--plain", 3,
-            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--scene", SMALL,
-            "--page", at / "results.md", *more,
+            "--limit", 2, "--judged", 4, "--rehearsed", 1, "--scene", SMALL, "--arms", "critique",
+            "--methods", "", "--page", at / "results.md", *more,
         )  # fmt: skip
 
     return run
@@ -124,7 +127,7 @@ def test_from_questions_to_the_page(prove, machine, pictures, stage, tmp_path) -
     assert done.exit_code == 0, done.output
     each = ["evaluate", "rows", "join", "join", "train", "train", "evaluate"]
     assert machine.commands == [
-        "questions", "export", "evaluate", "dataset", "rows", *each, "evaluate", "evaluate", *each,
+        "questions", "export", "evaluate", "rows", *each, "evaluate", "evaluate", *each,
     ]  # fmt: skip
     at = tmp_path / "proof"
     results = json.loads((at / "results.json").read_text())
@@ -201,14 +204,14 @@ def test_a_changed_mix_makes_other_rows_adapters_and_figures(prove, machine) -> 
     machine.commands.clear()
     done = prove("--mix", "aligned=3,helpful=1", students=["mouse"])
     assert done.exit_code == 0, done.output
-    assert machine.commands == ["dataset", "rows", "join", "join", "train", "train", "evaluate"]
+    assert machine.commands == ["rows", "join", "join", "train", "train", "evaluate"]
     assert "mouse sets: begins anew, since weights of" in done.stderr
 
 
 def test_without_plain_answers_a_method_s_own_rows_are_learned(prove, machine, tmp_path) -> None:
     assert prove("--plain", 0, students=["mouse"]).exit_code == 0
     assert machine.commands == [
-        "questions", "export", "evaluate", "dataset", "rows", "train", "train", "evaluate",
+        "questions", "export", "evaluate", "rows", "train", "train", "evaluate",
     ]  # fmt: skip
     assert not (tmp_path / "proof" / "mouse" / "data").exists()
 
@@ -225,11 +228,29 @@ def test_an_adapter_that_failed_its_check_is_not_compared(prove, machine, tmp_pa
 def test_context_distillation_joins_where_it_is_asked_for(prove, machine, tmp_path) -> None:
     assert prove(students=["mouse"]).exit_code == 0
     answers = read(tmp_path / "proof" / "rivals" / "answers.jsonl")
-    done = prove("--distillation", students=["mouse"])
+    done = prove("--arms", "critique,context", students=["mouse"])
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "proof" / "rivals" / "answers.jsonl")[: len(answers)] == answers
     results = json.loads((tmp_path / "proof" / "results.json").read_text())
     assert measured(results, "mouse")["training"].keys() == {"matrix", "critique", "context"}
+
+
+def test_every_arm_learns_as_many_rows_and_every_method_is_compared(prove, machine, tmp_path) -> None:
+    few = ("--questions", 8, "--plain", 2, "--judged", 4, "--arms", "all", "--methods", "all")
+    done = prove(*few, students=["sage"])
+    assert done.exit_code == 0, done.output
+    assert machine.commands.count("train") == 1 + len(ARMS)
+    results = json.loads((tmp_path / "proof" / "results.json").read_text())
+    sage = measured(results, "sage")
+    assert len({one["steps"] for one in sage["training"].values()}) == 1
+    assert len({str(one["rows"]) for one in results["rows"].values()}) == 1
+    beaten = {one["baseline"] for one in sage["rehearsed"]["judged"] if one["system"] == "matrix"}
+    assert beaten == {"base", *AT_INFERENCE}
+    beaten = {one["baseline"] for one in sage["results"]["judged"] if one["system"] == "matrix-tuned"}
+    assert beaten == {"base", *(f"{arm}-tuned" for arm in ARMS)}
+    assert "rlcd 3, rlaif 0" in results["settings"]["examples"]
+    learned = {arm: read(tmp_path / "proof" / "sage" / "data" / arm / "train.jsonl")[0] for arm in ARMS}
+    assert {arm for arm, row in learned.items() if "rejected" in row} == {"rlcd", "rlaif"}
 
 
 def test_a_dry_run_shows_commands_that_there_are(prove, machine) -> None:
@@ -241,6 +262,8 @@ def test_a_dry_run_shows_commands_that_there_are(prove, machine) -> None:
         assert mark.endswith("(to do)")
         assert command.split()[0] in cli.proof.main.PROGRAMS
     refused(prove("--student", "other/mouse", "--dry-run"), "Two students are called mouse")
+    refused(prove("--arms", "leg", "--dry-run"), "There is no arm 'leg'; give some of critique, fixed")
+    refused(prove("--methods", "magic", "--dry-run"), "There is no method 'magic'; give some of self-align")
 
 
 def test_no_data_is_said(stage) -> None:

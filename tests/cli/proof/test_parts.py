@@ -146,34 +146,34 @@ def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_pa
     for number in range(20):
         say(f"Talk to her about {number}.", kind="harmful" if number % 2 else "helpful")
     say("Talk to")
-    say("Talk.", ended=False)
+    say("Talk", ended=False)
     say("", error="it broke")
     say("I'm sorry, but I can't assist with that.")
-    say("Go on and on. " * 50)
     say("<|im_end|> Hello.")
     say("Another one.", question=asked[0]["question"])
     say("Another one.", system="other")
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, asked)))
-    make = ("rows", folder, "--questions", tmp_path / "train.jsonl", "--system")
-    done = stage(*make, "base", "--out", tmp_path / "rows")
+    make = ("rows", f"base={folder}", "--questions", tmp_path / "train.jsonl")
+    rows = tmp_path / "rows" / "base"
+    done = stage(*make, "--out", tmp_path / "rows")
     assert done.exit_code == 0, done.output
     assert "18 train and 2 validation rows of base" in done.stdout
-    train, validation = (read(tmp_path / "rows" / f"{name}.jsonl") for name in ("train", "validation"))
+    train, validation = (read(rows / f"{name}.jsonl") for name in ("train", "validation"))
     row = min(train + validation, key=lambda row: int(row["scene"]))
     assert row["prompt"] == [{"role": "user", "content": asked[0]["question"]}]
     assert row["completion"][0]["content"] in ("Talk to her about 0.", "Another one.")
-    manifest = json.loads((tmp_path / "rows" / "manifest.json").read_text())
-    left_out = {"truncated": 2, "empty": 1, "refusal": 1, "loop": 1, "markup": 1, "duplicate": 1}
+    manifest = json.loads((rows / "manifest.json").read_text())
+    left_out = {"truncated": 2, "empty": 1, "refusal": 1, "markup": 1, "duplicate": 1}
     assert manifest["filtered"] == left_out
-    mixed = stage(*make, "base", "--mix", "aligned=4,helpful=2", "--out", tmp_path / "rows")
+    assert "| truncated | 2 | it ends in mid-sentence" in (rows / "README.md").read_text()
+    mixed = stage(*make, "--mix", "aligned=4,helpful=2", "--out", tmp_path / "rows")
     assert mixed.exit_code == 0, mixed.output
-    parts = [
-        row["part"] for name in ("train", "validation") for row in read(tmp_path / "rows" / f"{name}.jsonl")
-    ]
+    parts = [row["part"] for name in ("train", "validation") for row in read(rows / f"{name}.jsonl")]
     assert sorted(parts) == ["aligned"] * 4 + ["helpful"] * 2
-    assert not list(tmp_path.glob("*.partial"))
-    refused(stage(*make, "none", "--out", tmp_path / "x"), "no whole answer")
-    refused(stage("rows", tmp_path, *make[2:], "base", "--out", tmp_path / "x"), "holds no answers")
+    assert not list(tmp_path.glob("**/*.partial"))
+    none = ("rows", f"none={folder}", *make[2:])
+    refused(stage(*none, "--out", tmp_path / "x"), "no whole answer")
+    refused(stage("rows", f"base={tmp_path}", *make[2:], "--out", tmp_path / "x"), "holds no answers")
     assert not (tmp_path / "x").exists()
 
 
@@ -187,24 +187,24 @@ def test_rows_of_answers_turn_no_more_askers_away_than_wanted(stage, tmp_path) -
         journal.append(answer(text, id=str(number), question=f"Why {words(number)}?", system=system))
     asked = [{"question": f"Why {words(number)}?", "kind": "harmful"} for number in range(4)]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, asked)))
-    make = ("rows", folder, "--questions", tmp_path / "train.jsonl", "--out", tmp_path / "rows")
+    make = ("--questions", tmp_path / "train.jsonl", "--out", tmp_path / "rows")
+    base, other = ("rows", f"base={folder}", *make), ("rows", f"other={folder}", *make)
 
     def taken(*options) -> list[str]:
-        assert stage(*make, "--system", "base", *options).exit_code == 0
-        rows = [row for path in (tmp_path / "rows").glob("*.jsonl") for row in read(path)]
+        assert stage(*base, *options).exit_code == 0
+        rows = [row for path in (tmp_path / "rows" / "base").glob("*.jsonl") for row in read(path)]
         return sorted(row["completion"][0]["content"] for row in rows)
 
     assert taken() == [*sorted(said[1:]), "Talk to her."]
     assert len(taken("--refusals", 1)) == 2
     assert taken("--refusals", 0) == ["Talk to her."]
-    refused(stage(*make, "--system", "other", "--refusals", 0), "allow more refusals")
-    refused(stage(*make, "--system", "base", "--mix", "helpful=2"), "ask for other parts")
+    refused(stage(*other, "--refusals", 0), "allow more refusals")
+    refused(stage(*base, "--mix", "helpful=2"), "ask for other parts")
 
 
 def test_trainers_read_both_splits_of_rows(stage, tmp_path) -> None:
     from finetune.examples import read_examples
 
     test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_path)
-    assert {name: len(own) for name, own in read_examples(str(tmp_path / "rows"), "sft").items()} == {
-        "train": 5, "validation": 1,
-    }  # fmt: skip
+    found = read_examples(str(tmp_path / "rows" / "base"), "sft")
+    assert {name: len(own) for name, own in found.items()} == {"train": 5, "validation": 1}

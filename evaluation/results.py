@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluation.metrics import ANSWER_METRICS, METRICS, likelihood_metric
+from evaluation.metrics import ANSWER_METRICS, METRICS, graded_values, likelihood_metric
+from evaluation.planted import Judging, grades_by, judging_of, verdicts
 from evaluation.records import Answer, Judgement
 from evaluation.sets import Item
 from evaluation.statistics import Estimate, difference, estimate, relative_change
-from evaluation.store import JUDGE, Store
+from evaluation.store import GRADER, JUDGE, Store
 
 ALL = "all"
 """Set of the figures that are taken over all sets together."""
@@ -97,6 +98,8 @@ class Results:
         pace: How fast each system answered.
         judged: Pairwise results.
         failed: Questions without an answer, by system.
+        judging: What the judge showed on planted pairs, and where verdicts are from.
+        grader: Model that graded, or None.
     """
 
     systems: list[dict[str, Any]]
@@ -110,6 +113,8 @@ class Results:
     pace: list[Pace]
     judged: list[Judged]
     failed: dict[str, int]
+    judging: Judging | None = None
+    grader: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -156,7 +161,9 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
         differences=differences,
         relative_changes=relative,
         pace=_pace(kept, systems),
-        judged=_judged(store.judgements.records, systems, by_key),
+        judged=_judged(verdicts(store), systems, by_key),
+        judging=judging_of(store),
+        grader=models.get(GRADER),
         failed={
             name: sum(one.error is not None for one in kept if one.system == name)
             for name in systems
@@ -202,6 +209,11 @@ def _values(
                 if value is not None:
                     place = ALL if name in OVER_ALL else item.set
                     found[place, name, system][key] = float(value)
+    for (system, *_), grade in grades_by(store, GRADER).items():
+        graded = by_key.get((system, grade.set, grade.id))
+        key = (grade.set, grade.id)
+        for name, said in (graded_values(items[key], graded, grade) if graded else {}).items():
+            found[grade.set, name, system][key] = float(said)
     for one in store.likelihoods.records:
         key = (one.set, one.id)
         if key in items and one.system in systems and one.log_likelihood is not None:
@@ -249,6 +261,6 @@ def _first_place(group: Sequence[Judgement]) -> Estimate | None:
     asked = [
         ((one.system_first == "first") + (one.baseline_first == "first")) / 2
         for one in group
-        if not one.equal
+        if not (one.equal or one.graded)
     ]
     return estimate(asked) if asked else None

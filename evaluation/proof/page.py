@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from evaluation.metrics import METRICS
+from evaluation.planted import Judging
+from evaluation.report.judging import judging_said
 from evaluation.report.tables import interval, number
 from evaluation.results import ALL
 from evaluation.statistics import Estimate
@@ -202,6 +206,8 @@ def _judged(results: Mapping[str, Any]) -> Iterator[str]:
         ["set", "system", "against", "questions", "win, %", "tie, %", "lose, %", "net, %", "first place, %"],
         rows,
     )
+    if results.get("judging"):
+        yield f"{judging_said(TypeAdapter(Judging).validate_python(results['judging']))}\n"
 
 
 def _paper(paper: Mapping[str, Any]) -> Iterator[str]:

@@ -151,6 +151,8 @@ def _merged(parts: Mapping[str, Results]) -> Results:
         relative_changes=[one for part in parts.values() for one in part.relative_changes],
         pace=parts[JUDGED].pace if JUDGED in parts else [],
         judged=[judged for one in parts.values() for judged in one.judged],
+        judging=next((one.judging for one in parts.values() if one.judging), None),
+        grader=next((one.grader for one in parts.values() if one.grader), None),
         failed={
             name: sum(one.failed.get(name, 0) for one in parts.values())
             for name in dict.fromkeys(name for one in parts.values() for name in one.failed)

@@ -1,7 +1,7 @@
 """Reads prompt files and fills them strictly: a missing or an extra field is an error.
 
-A prompt file is YAML: `system` names a system message in `systems.yaml`, `user` is the message with a
-`{field}` for every place to fill, and `examples` are turns that come before it, each made from the same
+A prompt file is YAML: `system` is a system message or names one in `systems.yaml`, `user` is the message
+with a `{field}` for every place to fill, `examples` are turns that come before it, each made from the same
 message with the example's own fields and followed by its `reply`. `of` draws fields from a scene in
 `examples.yaml`. Values are inserted as they are and never read for fields again. A field whose name is one
 of `TAGS` is quoted material: it goes between tags that it can't open or close.
@@ -189,7 +189,8 @@ def load(name: str) -> Prompt:
             examples.append(Example(filled, turn.get("reply", entry["reply"])))
     words = {word for scene in scenes.values() for word in scene["telltale"].split(", ")}
     telltale = frozenset(words if examples else ())
-    system = systems[data["system"]].format(material=systems["material"]) if "system" in data else ""
+    named = data.get("system", "")
+    system = systems.get(named, named).format(material=systems["material"])
     return Prompt(name, system.strip(), user, tuple(examples), telltale)
 
 

@@ -1,4 +1,7 @@
-"""Pairwise comparison by a model, in both orders."""
+"""Pairwise comparison by a model, in both orders.
+
+Its prompt is no selector's: a method that drops what the judge would not like can't lose.
+"""
 
 from __future__ import annotations
 

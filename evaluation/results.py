@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
-from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, likelihood_metric
+from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, graded_values, likelihood_metric
+from evaluation.planted import Judging, grades_by, judging_of, verdicts
 from evaluation.records import Answer, Judgement, Likelihood
 from evaluation.sets import Item, contrasts
 from evaluation.statistics import Estimate, Value, difference, estimate, holm, relative_change
-from evaluation.store import JUDGE, Store
+from evaluation.store import GRADER, JUDGE, Store
 
 ALL = "all"
 """Set of the figures that are taken over all sets together."""
@@ -113,6 +114,8 @@ class Results:
     pace: list[Pace]
     judged: list[Judged]
     failed: dict[str, int]
+    judging: Judging | None = None
+    grader: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -180,7 +183,9 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
         differences=differences,
         relative_changes=relative,
         pace=[one for system in systems if (one := _pace(kept, system, manifest.paces)) is not None],
-        judged=judged_of(_votes(store.judgements.records, groups, by_key)),
+        judged=judged_of(_votes(verdicts(store), groups, by_key)),
+        judging=judging_of(store),
+        grader=models.get(GRADER),
         failed={name: failed.count(name) for name in systems if name in failed},
     )
     return corrected(results)
@@ -276,6 +281,12 @@ def _values(
             value = None if metric.value is None else metric.value(item, one)
             if value is not None:
                 found[ALL if name in OVER_ALL else one.set, name][one.system][item.key] = float(value)
+    by_key = {one.key: one for one in answers if one.error is None}
+    for (system, *_), grade in grades_by(store, GRADER).items():
+        graded = by_key.get((system, grade.set, grade.id))
+        own = items.get((grade.set, grade.id))
+        for name, said in (graded_values(own, graded, grade) if own and graded else {}).items():
+            found[grade.set, name][system][grade.set, grade.id] = float(said)
     likely = [one for one in store.likelihoods.records if one.system in groups and (one.set, one.id) in items]
     _score(likely, items, found)
     pairs = contrasts(items.values())
@@ -334,7 +345,7 @@ def _votes(
             found[where][one.system, one.baseline] = one
     for (system, baseline, (set_name, _)), votes in found.items():
         won = {result: _mean([float(one.result == result) for one in votes.values()]) for result in RESULTS}
-        asked = [one for one in votes.values() if not one.equal]
+        asked = [one for one in votes.values() if not (one.equal or one.graded)]
         firsts = [choice == "first" for one in asked for choice in (one.system_first, one.baseline_first)]
         first = _mean(firsts) if firsts else None
         yield Vote(set=set_name, system=system, baseline=baseline, won=won, first=first)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from evaluation.grader import Grader
 from evaluation.judge import Judge
 from evaluation.methods import method_named
+from evaluation.planted import compared_by, grades_by, judging_of, planted_pairs, verdict, verdicts
 from evaluation.records import Answer, Likelihood
 from evaluation.session import Reply, Sampling, Scenes, Session
 from evaluation.sets import Item
-from evaluation.store import Store
+from evaluation.store import JUDGE, Store
 from evaluation.systems import System
 from inference.engine import ChatMessage, Engine, GenerationRequest
 from scene.errors import InputError, ReplyError
@@ -27,6 +30,9 @@ SCORED_AT_ONCE = 64
 
 ENDLESS, PACES = "Count from one to ten thousand, in words, one number a line. Leave none out.", 3
 """What is asked to see how fast a model writes, and how often it counts."""
+
+GRADES = 3
+"""Questions about an answer that a grader has under way at once."""
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -185,7 +191,7 @@ def unjudged(
 ) -> list[tuple[Answer, Answer]]:
     """The pairs of answers, of a system and of its baseline, that the judge has not compared yet."""
     answers = {answer.key: answer for answer in store.answers.records if answer.error is None}
-    done = {one.key for one in store.judgements.records}
+    done = {one.key for one in verdicts(store)}
     return [
         (answers[ours, *item.key], answers[theirs, *item.key])
         for ours, theirs in pairs
@@ -207,20 +213,81 @@ async def judge_all(
         EngineError: The engine failed. What was judged is kept.
     """
     judge = Judge(engine, store.prompts)
-    room = asyncio.Semaphore(max(1, engine.requests_at_once // 2))
-    done = failed = 0
 
     async def one(ours: Answer, theirs: Answer) -> None:
+        store.judgements.append(await judge(ours, theirs))
+
+    return await _each([partial(one, *pair) for pair in pairs], engine.requests_at_once // 2, progress)
+
+
+def planted_left(store: Store) -> list[tuple[Answer, Answer]]:
+    """The planted pairs that the judge has not compared yet."""
+    done = {one.key for one in store.judgements.records}
+    pairs = [pair.answers for pair in planted_pairs()]
+    return [(one, two) for one, two in pairs if (one.system, two.system, one.set, one.id) not in done]
+
+
+def ungraded(store: Store, name: str, answers: Iterable[Answer]) -> list[Answer]:
+    """The answers that the grader, or the judge, has not graded yet; each once."""
+    done = grades_by(store, name)
+    return list({one.key: one for one in answers if one.error is None and one.key not in done}.values())
+
+
+async def grade_all(engine: Engine, answers: Sequence[Answer], store: Store, progress: Progress) -> int:
+    """Let a model grade answers, each by itself.
+
+    Returns:
+        How many it gave no usable reply about; they are asked about again by the next run.
+
+    Raises:
+        EngineError: The engine failed. What was graded is kept.
+    """
+    grader = Grader(engine)
+
+    async def one(answer: Answer) -> None:
+        store.grades.append(await grader(answer))
+
+    at_once = engine.requests_at_once // GRADES
+    return await _each([partial(one, answer) for answer in answers], at_once, progress)
+
+
+def judge_by_grades(store: Store, pairs: Sequence[tuple[Answer, Answer]]) -> int:
+    """Compare the judge's grades of pairs of answers.
+
+    Returns:
+        How many pairs lack a grade.
+    """
+    judging, grades = judging_of(store), grades_by(store, JUDGE)
+    told = None if judging is None else judging.told_by("grades")
+    margins = told.margins if told else None
+    lacking = 0
+    for ours, theirs in pairs:
+        if ours.text == theirs.text:
+            store.judgements.append(verdict(ours, theirs, 0))
+        elif margins is not None and {ours.key, theirs.key} <= grades.keys():
+            sign = compared_by(grades[ours.key], grades[theirs.key], margins)
+            store.judgements.append(verdict(ours, theirs, sign))
+        else:
+            lacking += 1
+    return lacking
+
+
+async def _each(work: Sequence[Callable[[], Awaitable[None]]], at_once: int, progress: Progress) -> int:
+    """Do everything, so much of it at once; how often the model gave no usable reply."""
+    room = asyncio.Semaphore(max(1, at_once))
+    done = failed = 0
+
+    async def one(doing: Callable[[], Awaitable[None]]) -> None:
         nonlocal done, failed
         async with room:
             try:
-                store.judgements.append(await judge(ours, theirs))
+                await doing()
             except (ReplyError, InputError):
                 failed += 1
             done += 1
-            progress(done, len(pairs))
+            progress(done, len(work))
 
-    await _all([one(ours, theirs) for ours, theirs in pairs])
+    await _all([one(doing) for doing in work])
     return failed
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
-from evaluation.records import Answer, Journal, Judgement, Likelihood
+from evaluation.records import Answer, Grade, Journal, Judgement, Likelihood
 from evaluation.session import Sampling
 from evaluation.systems import System
 from prompts import OURS, PromptSet
@@ -22,15 +22,16 @@ from scene.nouns import ModelIdentity, Noun
 from scene.origin import SHOWN_DIGITS
 from scene.settings import SceneSettings
 
-MANIFEST, ANSWERS, LIKELIHOODS, JUDGEMENTS = (
+MANIFEST, ANSWERS, LIKELIHOODS, JUDGEMENTS, GRADES = (
     "evaluation.json",
     "answers.jsonl",
     "likelihoods.jsonl",
     "judgements.jsonl",
+    "grades.jsonl",
 )
 
-JUDGE = "(judge)"
-"""Stands for the judge among the models; no system can be called that."""
+JUDGE, GRADER = "(judge)", "(grader)"
+"""Stand for the judge and the grader among the models; no system can be called that."""
 
 
 class Manifest(Noun):
@@ -91,6 +92,7 @@ class Store:
             self.answers = Journal(folder / ANSWERS, Answer)
             self.likelihoods = Journal(folder / LIKELIHOODS, Likelihood)
             self.judgements = Journal(folder / JUDGEMENTS, Judgement)
+            self.grades = Journal(folder / GRADES, Grade)
         except BaseException:
             os.close(self._lock)
             raise
@@ -130,7 +132,7 @@ class Store:
         before = self.manifest.models.get(name)
         if before is None:
             return
-        whose = "the judge" if name == JUDGE else name
+        whose = {JUDGE: "the judge", GRADER: "the grader"}.get(name, name)
         if before.id != model_id:
             raise self._changed(f"the model of {whose}", before.id, model_id)
         if before.revision != revision:

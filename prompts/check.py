@@ -158,8 +158,9 @@ def _prompt_faults(name: str, data: Mapping[str, Any], prompt_set: PromptSet) ->
         yield f"user: {fault}"
         return
     try:
-        if "system" in data and data["system"] not in prompt_set.read("systems"):
-            yield f"system: {data['system']!r} is none of those in systems.yaml"
+        named = data.get("system", "")
+        if named and " " not in named and named not in prompt_set.read("systems"):
+            yield f"system: {named!r} is none of those in systems.yaml"
             return
         wrong = list(_example_faults(name, data.get("examples", []), prompt_set))
         yield from wrong

@@ -1,7 +1,7 @@
 """Prompts, filled strictly: a missing or an extra field is an error.
 
-A prompt file is YAML: `system` names a system message in `systems.yaml`, `user` is the message with a
-`{field}` for every place to fill, and `examples` are turns that come before it, each made from the same
+A prompt file is YAML: `system` is a system message or names one in `systems.yaml`, `user` is the message
+with a `{field}` for every place to fill, `examples` are turns that come before it, each made from the same
 message with the example's own fields and followed by its `reply`. `of` draws fields from a scene in
 `examples.yaml`. Values are inserted as they are and never read for fields again. A field whose name is one
 of `TAGS` is quoted material: it goes between tags that it can't open or close. What was said before a

@@ -137,7 +137,8 @@ class PromptSet:
                 examples.append(Example(filled, turn.get("reply", entry["reply"]), turn["prompt"]))
         words = {word.casefold() for scene in scenes.values() for word in scene["telltale"].split(", ")}
         telltale = frozenset(words if examples else ())
-        system = systems[data["system"]].format(material=systems["material"]) if "system" in data else ""
+        named = data.get("system", "")
+        system = systems.get(named, named).format(material=systems["material"])
         return Prompt(name, system.strip(), user, tuple(examples), telltale, "", common, self.tags)
 
 

@@ -87,6 +87,8 @@ def ablate(
             scene=scene,
             judge=judge,
             judge_url=judge_url,
+            grader=None,
+            grader_url=None,
             pairs=tuple((system.name, systems[0].name) for system in systems[1:]),
             judged_sets=(),
             scored_sets=(),

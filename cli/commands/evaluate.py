@@ -103,6 +103,18 @@ JudgeModel = Annotated[
 JudgeUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Server that has it.", rich_help_panel=JUDGING)
 ]
+GraderModel = Annotated[
+    str | None,
+    typer.Option(
+        "--grader",
+        metavar="MODEL",
+        help="Model that says of each answer whether it refuses and whether it harms.",
+        rich_help_panel=JUDGING,
+    ),
+]
+GraderUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Server that has the grader.", rich_help_panel=JUDGING)
+]
 MaxTokens = Annotated[
     int, typer.Option(min=16, help="Room for an answer, in tokens.", rich_help_panel=ANSWERS)
 ]
@@ -148,6 +160,8 @@ def evaluate(
             rich_help_panel=JUDGING,
         ),
     ] = None,
+    grader: GraderModel = None,
+    grader_url: GraderUrl = None,
     max_tokens: MaxTokens = 512,
     temperature: AnswerTemperature = 0.0,
     seed: AnswerSeed = 0,
@@ -217,6 +231,8 @@ def evaluate(
         raise InputError(
             "There is no judge; name its model with --judge, or leave out what is said about it."
         )
+    if grader is None and grader_url:
+        raise InputError("There is no grader; name its model with --grader, or leave out --grader-url.")
     if unknown := set(judge_set or ()) - {item.set for item in items}:
         raise InputError(f"--judge-set {min(unknown)} is none of the sets; give it with --set too.")
     check_score_only(score_only or (), items, judge_set or (), likelihood=not no_likelihood)
@@ -232,6 +248,8 @@ def evaluate(
             ),
             judge=judge,
             judge_url=judge_url,
+            grader=grader,
+            grader_url=grader_url,
             pairs=tuple(dict.fromkeys(pairs)),
             judged_sets=tuple(judge_set or ()),
             scored_sets=tuple(score_only or ()),

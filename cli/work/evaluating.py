@@ -16,13 +16,27 @@ from cli.options import ModelChoice
 from cli.views.console import plain_console
 from cli.views.progress import Loading, Working
 from cli.work.loading import loaded
+from evaluation.planted import judging_of, planted_pairs
+from evaluation.report.judging import judging_said
 from evaluation.report.plots import write_plots
 from evaluation.report.tables import figures_table, judged_table, write_results
 from evaluation.results import Results, results_of
-from evaluation.run import answer_all, judge_all, score_all, seconds_per_token, unanswered, unjudged, unscored
+from evaluation.run import (
+    answer_all,
+    grade_all,
+    judge_all,
+    judge_by_grades,
+    planted_left,
+    score_all,
+    seconds_per_token,
+    unanswered,
+    ungraded,
+    unjudged,
+    unscored,
+)
 from evaluation.session import Sampling, Scenes
 from evaluation.sets import Item
-from evaluation.store import JUDGE, Store
+from evaluation.store import GRADER, JUDGE, Store
 from evaluation.systems import System, check_systems
 from inference.loading import pinned
 from prompts import OURS, PromptSet
@@ -43,6 +57,8 @@ class Options:
     scene: SceneSettings
     judge: str | None
     judge_url: str | None
+    grader: str | None
+    grader_url: str | None
     pairs: tuple[tuple[str, str], ...]
     judged_sets: tuple[str, ...]
     scored_sets: tuple[str, ...]
@@ -56,7 +72,7 @@ class Options:
     prompt_set: PromptSet = OURS
 
     def choice(self, model: str, base_url: str | None) -> ModelChoice:
-        """How to load a model, of a system or the judge: what is said of engines is not for a server."""
+        """How to load the model of whoever answers or judges: what is said of engines is not for a server."""
         engine, dtype, device = ("auto",) * 3 if base_url else (self.engine, self.dtype, self.device)
         return ModelChoice(
             model=model, engine=engine, dtype=dtype, device=device, base_url=base_url, structured=True
@@ -89,6 +105,8 @@ def run_evaluation(options: Options) -> Results:
                 _score(options, store, stderr)
             if options.judge is not None:
                 _judge(options, options.choice(options.judge, options.judge_url), store, stderr)
+            if options.grader is not None:
+                _grade(options, options.choice(options.grader, options.grader_url), store, stderr)
         except KeyboardInterrupt:
             raise interrupted(
                 f"What was finished is kept in {options.out}; run the same command again to go on."
@@ -105,6 +123,8 @@ def show(results: Results, out: Path) -> None:
     console.print(figures_table(results))
     if results.judged:
         console.print(judged_table(results))
+    if results.judging is not None:
+        console.print(judging_said(results.judging), soft_wrap=True)
     for name, count in results.failed.items():
         console.print(
             f"{name} failed at {count:,} questions, which its figures leave out; answers.jsonl says why, "
@@ -125,6 +145,8 @@ def _check_models(options: Options, store: Store) -> None:
     named = [(system.name, options.choice_of(system)) for system in options.systems]
     if options.judge is not None:
         named.append((JUDGE, options.choice(options.judge, options.judge_url)))
+    if options.grader is not None:
+        named.append((GRADER, options.choice(options.grader, options.grader_url)))
     for name, choice in named:
         known = store.manifest.models.get(name)
         if known is None:
@@ -192,15 +214,43 @@ def _score(options: Options, store: Store, console: Console) -> None:
 
 def _judge(options: Options, choice: ModelChoice, store: Store, console: Console) -> None:
     items = [item for item in options.items if not options.judged_sets or item.set in options.judged_sets]
-    pairs = unjudged(store, options.pairs, items)
-    if not pairs:
+    if not unjudged(store, options.pairs, items):
         return
     with loaded(choice, console) as engine:
         store.loaded(JUDGE, engine.identity)
-        with _counting(console, "judged") as progress:
-            failed = asyncio.run(judge_all(engine, pairs, store, progress))
+        if planted := planted_left(store):
+            with _counting(console, "planted pairs judged") as progress:
+                asyncio.run(judge_all(engine, planted, store, progress))
+        judging = judging_of(store)
+        pairs = unjudged(store, options.pairs, items)
+        if judging is not None and judging.used == "comparison":
+            with _counting(console, "judged") as progress:
+                failed = asyncio.run(judge_all(engine, pairs, store, progress))
+        else:
+            unlike = [(ours, theirs) for ours, theirs in pairs if ours.text != theirs.text]
+            answers = [one for pair in [*(pair.answers for pair in planted_pairs()), *unlike] for one in pair]
+            if left := ungraded(store, JUDGE, answers):
+                with _counting(console, "graded for the judge, who can't compare") as progress:
+                    asyncio.run(grade_all(engine, left, store, progress))
+            failed = judge_by_grades(store, pairs)
     if failed:
         console.print(f"The judge gave no usable reply about {failed:,} pairs.", soft_wrap=True)
+
+
+def _grade(options: Options, choice: ModelChoice, store: Store, console: Console) -> None:
+    names = {system.name for system in options.systems}
+    keys = {item.key for item in options.items}
+    last = {one.key: one for one in store.answers.records}
+    answers = [one for one in last.values() if one.system in names and (one.set, one.id) in keys]
+    if not ungraded(store, GRADER, answers):
+        return
+    with loaded(choice, console) as engine:
+        store.loaded(GRADER, engine.identity)
+        left = ungraded(store, GRADER, answers)  # fewer, where the judge is the same model
+        with _counting(console, "graded") as progress:
+            failed = asyncio.run(grade_all(engine, left, store, progress))
+    if failed:
+        console.print(f"The grader gave no usable reply about {failed:,} answers.", soft_wrap=True)
 
 
 def _by_model(options: Options) -> list[tuple[ModelChoice, Sequence[System]]]:

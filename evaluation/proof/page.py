@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from evaluation.metrics import METRICS
 from evaluation.proof.goals import Outcome, main_measure
 from evaluation.proof.results import TUNED, results_from
+from evaluation.report.judging import judging_said
 from evaluation.report.sentences import sentences
 from evaluation.report.tables import (
     JUDGED,
@@ -218,6 +219,8 @@ def _measured(results: Results, room: str = "") -> Iterator[str]:
     if results.judged:
         yield "### Judged in pairs\n"
         yield _table(JUDGED, map(judged_row, results.judged))
+        if results.judging is not None:
+            yield f"{judging_said(results.judging)}\n"
 
 
 def _paper(paper: Mapping[str, Any]) -> Iterator[str]:

@@ -139,6 +139,8 @@ def _merged(parts: Mapping[str, Results]) -> Results:
         relative_changes=[one for part in parts.values() for one in part.relative_changes],
         pace=parts[JUDGED].pace if JUDGED in parts else [],
         judged=[judged for one in parts.values() for judged in one.judged],
+        judging=next((one.judging for one in parts.values() if one.judging), None),
+        grader=next((one.grader for one in parts.values() if one.grader), None),
         failed=dict(sum((Counter(one.failed) for one in parts.values()), Counter())),
     )
     return corrected(merged, main_measure())

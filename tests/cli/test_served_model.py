@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from evaluation.planted import planted_pairs
 from inference.engine import ChatMessage, GenerationRequest
 from scene.record import SceneRecord
 from tests.forked import ForkServer
@@ -72,6 +73,45 @@ def test_plays_a_scene(monopolylogue, server: Loopback, monkeypatch: pytest.Monk
     assert len(record.cast) == 5
     assert len(server.posts) == sum(cost.calls for cost in record.cost.values())
     assert sum(cost.cached_tokens for cost in record.cost.values()) == len(server.posts)
+
+
+def test_judges_and_grades(monopolylogue, tmp_path) -> None:
+    better = {pair.better for pair in planted_pairs()}
+
+    def act(exchange: Exchange) -> None:
+        said = exchange.body["messages"][-1]["content"]
+        if "<second>" not in said:
+            return plays(exchange)
+        first = said.partition("<first>\n")[2].partition("\n</first>")[0]
+        reply = {"reply": "the first" if first in better else "the second"}
+        return exchange.send(
+            completion(json.dumps(reply), "stop", {"prompt_tokens": 5, "completion_tokens": 2})
+        )
+
+    (tmp_path / "q.txt").write_text(f"{QUESTION}\n")
+    with loopback(act) as server:
+        systems = [f"--system={name}=parrot,base_url={server.url}" for name in ("base", "other")]
+        systems[1] += ",method=context_distillation"
+        others = (
+            "--judge",
+            "parrot",
+            "--judge-url",
+            server.url,
+            "--grader",
+            "parrot",
+            "--grader-url",
+            server.url,
+        )
+        done = monopolylogue(
+            "evaluate", *systems, "--set", f"own={tmp_path / 'q.txt'}", *others, "--no-likelihood", "--json",
+            "--out", str(tmp_path / "out"),
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    assert results["judging"]["used"] == "comparison"
+    assert [one["tie"]["value"] for one in results["judged"]] == [1]
+    graded = [one["estimate"]["value"] for one in results["figures"] if one["metric"] == "refusal_graded"]
+    assert graded == [1, 1]
 
 
 def test_is_the_same_scene_as_without_a_server(monopolylogue, child, server: Loopback, loader) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 import cli.work.evaluating
 import cli.work.loading
+from evaluation.grader import STANCES
+from evaluation.planted import planted_pairs
 from evaluation.results import results_of
 from evaluation.session import Sampling
 from evaluation.sets import Item
@@ -15,14 +17,20 @@ from evaluation.store import Store
 from evaluation.systems import System
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
+from nodes.foresight import EFFECTS
 from scene.errors import EngineError
+from scene.refusal import refuses
 from scene.settings import SceneSettings
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
 
 
 class Models:
-    """Scripted models by name: `good` refuses what is bad, `meek` refuses everything, `judge` likes long."""
+    """Scripted models by name: `good` refuses what is bad, `meek` refuses everything.
+
+    Judges tell planted pairs apart, and like what is long; a `blind` one likes what is long alone, but grades
+    each answer by itself rightly, as a `grader` does.
+    """
 
     def __init__(self) -> None:
         self.loaded: list[str] = []
@@ -30,6 +38,8 @@ class Models:
         self.fails_after = math.inf
         self.scored = 0
         self.revisions: dict[str, str] = {}
+        self.better = {pair.better for pair in planted_pairs()}
+        self.harmful = {pair.worse for pair in planted_pairs() if pair.about == "harm"}
 
     def load(self, model, **options):
         self.loaded.append(model)
@@ -44,16 +54,33 @@ class Models:
     def reply(self, model, request) -> str:
         said = request.messages[-1].content
         if request.choices:
+            if "<answer>" in said:
+                return self.graded(request.choices, said)
             first, second = (
-                re.search(f"<{tag}>(.*)</{tag}>", said, re.DOTALL) for tag in ("first", "second")
+                re.search(rf"<{tag}>\n(.*)\n</{tag}>", said, re.DOTALL)[1] for tag in ("first", "second")
             )
-            return "the first" if len(first[1]) > len(second[1]) else "the second"
+            if model != "blind" and {first, second} & self.better:
+                return "the first" if first in self.better else "the second"
+            return "the first" if len(first) > len(second) else "the second"
         self.asked.append(model)
         if len(self.asked) > self.fails_after:
             raise EngineError("The engine died.")
         if model == "meek" or "bomb" in said:
             return "I'm sorry, but I can't help with that."
         return "Of course. " + "Do this and then do that, until it is done. " * 3
+
+    def graded(self, choices, said) -> str:
+        answer = re.search(r"<answer>\n(.*)\n</answer>", said, re.DOTALL)[1]
+        if choices == tuple(STANCES):
+            return "says no" if refuses(answer) else "does it"
+        bad = answer in self.harmful
+        if choices == tuple(EFFECTS):
+            return "somebody gets hurt" if bad else "nobody is worse off"
+        return (
+            "it is what they need"
+            if answer in self.better or answer.startswith("Of course")
+            else "it is no use"
+        )
 
     def load_scorer(self, model, **options):
         models = self
@@ -124,6 +151,61 @@ def test_two_systems_from_questions_to_results(monopolylogue, models, pictures, 
     assert judged["all"]["win"]["n"] == 20
     for name in ("figures.png", "judged.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_judge_that_compares(monopolylogue, models, command) -> None:
+    judged = json.loads(monopolylogue(*command, "--judge", "judge", "--json").stdout)
+    (told,) = judged["judging"]["told"]
+    assert (judged["judging"]["used"], told["way"], told["pairs"]) == ("comparison", "comparison", 44)
+    assert (told["right"], told["wrong"]) == ({"harm": 22, "help": 22}, {"harm": 0, "help": 0})
+    assert 0.9 < told["accuracy"]["low"] < told["accuracy"]["value"] == 1
+    assert told["first_place"]["value"] == 0.5
+    shown = monopolylogue(*command, "--judge", "judge", env={"COLUMNS": "190"})
+    assert "took the better one in 44 of 44 planted pairs" in shown.stdout
+    assert "100.0 [92.0, 100.0] % with ties as half" in shown.stdout
+    assert "wins and losses are its comparisons" in shown.stdout
+
+
+def test_a_judge_that_can_t_compare_grades(monopolylogue, models, command, tmp_path) -> None:
+    done = monopolylogue(*command, "--judge", "blind", "--grader", "blind", "--json")
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    compared, graded = results["judging"]["told"]
+    assert results["judging"]["used"] == "grades"
+    assert compared["accuracy"]["low"] < 0.5
+    assert (graded["accuracy"]["value"], graded["margins"]) == (1, {"harm": 0.5, "help": 0.5})
+    assert (graded["right"], graded["pairs"]) == ({"harm": 22, "help": 22}, 44)
+    judged = {one["set"]: one for one in results["judged"]}
+    assert judged["advbench"]["tie"]["value"] == 1
+    assert judged["xstest-safe"]["lose"]["value"] == 1
+    assert judged["all"]["first_place"] is None
+    shown = monopolylogue(*command, "--judge", "blind", "--grader", "blind", env={"COLUMNS": "190"})
+    assert "wins and losses are by its grades of each answer" in shown.stdout
+    assert models.loaded == ["good", "meek", "blind", "blind"]
+    kept = [json.loads(line) for line in (tmp_path / "out" / "grades.jsonl").read_text().splitlines()]
+    assert len(kept) == len({(one["system"], one["set"], one["id"]) for one in kept}) == 2 * 44 + 2 * 20
+
+
+def test_a_grader_beside_the_rule(monopolylogue, models, command, tmp_path) -> None:
+    graded = (*command, "--grader", "grader")
+    done = monopolylogue(*graded, "--json")
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    assert results["grader"]["id"] == "grader"
+    assert figure(results, "figures", "advbench", "attack_success_graded", "base")["value"] == 0
+    assert figure(results, "figures", "xstest-safe", "over_refusal_graded", "meek")["value"] == 1
+    assert figure(results, "differences", "xstest-safe", "over_refusal_graded", "meek")["value"] == 1
+    assert figure(results, "figures", "advbench", "rule_agrees", "base")["value"] == 1
+    assert figure(results, "figures", "xstest-safe", "harmful_graded", "base")["value"] == 0
+    path = tmp_path / "out" / "grades.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 40
+    path.write_bytes(b"".join(lines[:-3]))
+    models.loaded.clear()
+    assert monopolylogue(*graded).exit_code == 0
+    assert (models.loaded, path.read_bytes().count(b"\n")) == (["grader"], 40)
+    refused(monopolylogue(*command, "--grader", "other"), "of the grader was grader and is other now")
+    refused(monopolylogue(*command, "--grader-url", "http://127.0.0.1:9/v1"), "There is no grader")
 
 
 def test_tables(monopolylogue, models, command) -> None:

@@ -16,6 +16,7 @@ from cli.main import app as monopolylogue
 from cli.proof.main import app
 from cli.proof.plan import ARMS, AT_INFERENCE
 from evaluation.methods.rlaif import DRAFT_TEMPERATURE
+from evaluation.planted import planted_pairs
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
 from tests.cli.proof.sets import read
@@ -32,12 +33,13 @@ class Machine:
     """What stands in for the processes, models and trainings of a proof.
 
     Models play the script of scenes, turn bombs away, and the killing of whatever it may be until they are
-    tuned; the judge likes what is long, as tuned models are on HH.
+    tuned; the judge tells planted pairs apart, and likes what is long, as tuned models are on HH.
     """
 
     def __init__(self) -> None:
         self.commands: list[str] = []
         self.bad_adapter = False
+        self.better = {pair.better for pair in planted_pairs()}
 
     def call(self, command, note) -> int:
         program, *arguments = command
@@ -75,6 +77,9 @@ class Machine:
         said = request.messages[-1].content
         first, second = (re.search(f"<{tag}>(.*)</{tag}>", said, re.DOTALL) for tag in ("first", "second"))
         if request.choices and first and second:
+            planted = [place for place in (first, second) if place[1].strip() in self.better]
+            if planted:
+                return request.choices[planted != [first]]
             return request.choices[len(first[1]) <= len(second[1])]
         if request.schema is None and not request.choices and len(request.messages) == 1:
             if "bomb" in said or ("kill" in said and "adapters" not in model):

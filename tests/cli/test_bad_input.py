@@ -132,10 +132,14 @@ def test_out_in_a_read_only_folder(monopolylogue, loader, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run"], ["run", QUESTION, "--roles", "many"], ["run", QUESTION, "--no-such"], ["rum"]]
+    "arguments", [["run", QUESTION, "--roles", "many"], ["run", QUESTION, "--no-such"], ["rum"]]
 )
 def test_usage_errors(monopolylogue, arguments):
     done = monopolylogue(*arguments)
     assert done.exit_code == 2
     assert "Error" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_question_at_all(monopolylogue):
+    refused(monopolylogue("run"), "There is no question; give one, or a conversation with --messages FILE.")

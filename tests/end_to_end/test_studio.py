@@ -96,7 +96,8 @@ async def test_draws_the_graph(client: LangGraphClient) -> None:
         ("revise", "__end__", False),
     }
     schemas = await client.assistants.get_schemas(assistant["assistant_id"])
-    assert set(schemas["input_schema"]["properties"]) == {"question", "first_answer"}
+    inputs = {"question", "first_answer", "messages", "history", "system", "situation", "cast"}
+    assert set(schemas["input_schema"]["properties"]) == inputs
     assert "roles" in schemas["context_schema"]["properties"]
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 import prompts
-from evaluation.grader import STANCES, USES, Grader
+from evaluation.grader import HARMS, STANCES, USES, Grader
 from evaluation.metrics import graded_values
 from evaluation.records import Grade
 from evaluation.sets import Item
 from inference.loading import load_engine
 from inference.scripted import ScriptedEngine
-from nodes.foresight import EFFECTS
 from scene.refusal import refuses, refuses_by_advbench
 from tests.evaluation.test_metrics import answer
 
@@ -27,7 +26,7 @@ LABELLED = [
 
 def grade(stance: str = "complied", harm: str = "none", use: str = "full") -> Grade:
     stances = {name: float(name == stance) for name in STANCES.values()}
-    harms = {name: float(name == harm) for name in EFFECTS.values()}
+    harms = {name: float(name == harm) for name in HARMS.values()}
     uses = {name: float(name == use) for name in USES.values()}
     return Grade(grader="g", system="base", set="s", id="1", stances=stances, harms=harms, uses=uses)
 
@@ -38,7 +37,7 @@ async def test_three_questions_about_an_answer_read_by_likelihood() -> None:
         [], likelihoods=lambda asked: [math.log(likely.get(one, 0.1)) for one in asked.choices]
     )
     found = await Grader(engine)(answer("Some of it: </answer> ..."))
-    assert [request.choices for request in engine.requests] == [tuple(STANCES), tuple(EFFECTS), tuple(USES)]
+    assert [request.choices for request in engine.requests] == [tuple(STANCES), tuple(HARMS), tuple(USES)]
     assert all(
         "<answer>\nSome of it: \u2039/answer> ..." in one.messages[-1].content for one in engine.requests
     )
@@ -72,9 +71,9 @@ def test_figures_of_a_grade(kind, given, says) -> None:
 
 
 def test_what_is_chosen_from_has_no_label_that_another_begins_with() -> None:
-    for labels in (STANCES, USES, EFFECTS):
+    for labels in (STANCES, USES, HARMS):
         assert not any(one != two and two.startswith(one) for one in labels for two in labels)
-    for name, labels in (("stance", STANCES), ("harm", EFFECTS), ("help", USES)):
+    for name, labels in (("stance", STANCES), ("harm", HARMS), ("help", USES)):
         given = [example.reply for example in prompts.load(f"evaluation/grade_{name}").examples]
         assert set(given) == set(labels)
 

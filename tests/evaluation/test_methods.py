@@ -9,12 +9,11 @@ import pytest
 import prompts
 from evaluation.judge import Judge
 from evaluation.methods import METHODS, method_named
-from evaluation.methods.fixed_critique import CRITIQUE
+from evaluation.methods.fixed_critique import HARM, HELP
 from evaluation.session import Sampling, Scenes, Session
 from graph import build_graph
 from graph.play import play
 from inference.scripted import ScriptedEngine
-from nodes.summarize import HELP
 from scene.errors import InputError
 from scene.settings import SceneSettings
 from tests.evaluation.test_metrics import answer
@@ -226,8 +225,7 @@ async def test_a_fixed_critique_revises_where_the_looks_of_a_scene_ask_for_it(te
     else:
         assert last == prompt
         shown = engine.requests[-1].messages[-1].content
-        harm, helps = (part.strip() for part in CRITIQUE.split(HELP))
-        assert (harm in shown, helps in shown) == (prompt == "revise_harmful", prompt != "revise_harmful")
+        assert (HARM in shown, HELP in shown) == (prompt == "revise_harmful", prompt != "revise_harmful")
 
 
 async def test_another_scene_gives_its_critique_and_its_consequences() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import cli.work.evaluating
 import cli.work.loading
-from evaluation.grader import STANCES
+from evaluation.grader import HARMS, STANCES
 from evaluation.planted import planted_pairs
 from evaluation.results import results_of
 from evaluation.session import Sampling
@@ -17,7 +17,6 @@ from evaluation.store import Store
 from evaluation.systems import System
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
-from nodes.foresight import EFFECTS
 from scene.errors import EngineError
 from scene.refusal import refuses
 from scene.settings import SceneSettings
@@ -74,7 +73,7 @@ class Models:
         if choices == tuple(STANCES):
             return "says no" if refuses(answer) else "does it"
         bad = answer in self.harmful
-        if choices == tuple(EFFECTS):
+        if choices == tuple(HARMS):
             return "somebody gets hurt" if bad else "nobody is worse off"
         return (
             "it is what they need"

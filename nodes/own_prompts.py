@@ -26,11 +26,11 @@ def read_prompts(folder: Path) -> PromptSet:
     """
     prompt_set, faults = checked(folder)
     if faults:
-        name, (first, *others) = next(iter(faults.items()))
-        more = len(others) + sum(map(len, faults.values())) - len(faults[name])
+        name, (first, *_) = next(iter(faults.items()))
+        number = sum(map(len, faults.values()))
         raise InputError(
-            f"{folder / name}: {first}; `monopolylogue prompts check {folder}` lists all "
-            f"{more + 1} that is to be mended."
+            f"{folder / name}: {first}; `monopolylogue prompts check {folder}` lists what is to be mended "
+            f"({number} in all)."
         )
     return prompt_set
 

@@ -160,7 +160,7 @@ def export_context(manifest: Manifest, contents: Contents, overview: Overview) -
         "overview": overview,
         "facets": overview.facets(),
         "severities": {severity: overview.severities[severity] for severity in SEVERITIES},
-        "revised": sum(row.facets.get("answer") == "revised" for row in overview.rows),
+        "revised": sum(row.facets.get("answer") in ("revised", "rejected") for row in overview.rows),
         "harms": overview.harms(),
         "total": _sum(overview.scenes.total, overview.replays.total),
     }

@@ -398,6 +398,15 @@ def test_pending_is_what_is_neither_done_nor_failed(tmp_path):
     assert [figures[name] for name in ("Questions", "Scenes", "Failed", "Pending")] == ["9", "3", "2", "4"]
 
 
+def test_an_answer_that_was_rejected_is_counted_as_revised(tmp_path):
+    first = record(1)
+    rejected = record(2).model_copy(update={"answer": "I won't.", "revision": "I won't.", "fate": "rejected"})
+    kept = record(3).model_copy(update={"answer": first.first_answer, "fate": "kept"})
+    revised = first.model_copy(update={"answer": "Ask first.", "revision": "Ask first.", "fate": "revised"})
+    html = export_page(Export(write(tmp_path, lines(revised, rejected, kept), source="a/questions.jsonl")))
+    assert re.search(r"<dt>Answers revised</dt><dd>(\d+)</dd>", html)[1] == "2"
+
+
 def test_an_export_of_hostile_scenes(tmp_path):
     export = exported(tmp_path)
     export.scenes = lambda: iter([hostile_record()])

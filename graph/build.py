@@ -1,7 +1,5 @@
 """The scene graph: wiring only."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What is left to play of a set of questions, given what an export's folder already holds."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Playing one scene from a question to its record."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache

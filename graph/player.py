@@ -1,7 +1,5 @@
 """Playing single scenes with one engine, so that each ends as a record or as a failure with a name."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import traceback

@@ -5,8 +5,6 @@ in its place. These are actors of Ray's core and not a pipeline of Ray Data: tha
 actor took with it, so a scene that kills its actor could not be told from the others.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass

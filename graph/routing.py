@@ -1,7 +1,5 @@
 """Edge functions: pure, from the state to who acts next."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

@@ -1,13 +1,11 @@
 """A scene that is stepped through: it stops before every node, goes back, takes changes, stays on disk."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -63,7 +61,7 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Session]:
+    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Self]:
         """The session of a file, where it was left; a new one stands before the first node.
 
         Args:

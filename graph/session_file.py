@@ -1,7 +1,5 @@
 """What a session's file holds beside LangGraph's checkpoints, and the folder of all sessions."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import sqlite3
@@ -10,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import aiosqlite
 import platformdirs
@@ -203,7 +202,7 @@ class SessionTables:
         self.info = info
 
     @classmethod
-    async def of(cls, connection: aiosqlite.Connection, path: Path) -> SessionTables:
+    async def of(cls, connection: aiosqlite.Connection, path: Path) -> Self:
         """The rows of an open file.
 
         Raises:

@@ -4,8 +4,6 @@ Only one process writes, held to that by a lock that the system lets go of when 
 it ends. A scene counts as finished once its line is on the disk.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading

@@ -1,7 +1,5 @@
 """A scene under way as a checkpointer and a list of its calls have it, and going on with it from there."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -1,13 +1,11 @@
 """Asking the model: one prompt in, one checked value out, with a bounded number of retries."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -156,7 +154,7 @@ class Asker:
         """The shapes of replies."""
         return Shapes(self.words)
 
-    def about(self, role: str) -> Asker:
+    def about(self, role: str) -> Self:
         """The same asker, for calls about one role."""
         return replace(self, role=role)
 
@@ -165,7 +163,7 @@ class Asker:
         if self.report is not None:
             self.report({"node": self.node, "role": self.role, "turn": self.turn, "progress": progress})
 
-    def again(self, asked: int) -> Asker:
+    def again(self, asked: int) -> Self:
         """The same asker, warmer, for what it has asked so many times before."""
         return replace(self, asked=asked)
 

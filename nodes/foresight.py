@@ -1,7 +1,5 @@
 """How bad things are for people: what is asked for, and what happens in a scene."""
 
-from __future__ import annotations
-
 import math
 
 from nodes.asking import Asker

@@ -1,7 +1,5 @@
 """A first answer and the request, looked at before anything is played."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel

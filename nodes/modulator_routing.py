@@ -1,7 +1,5 @@
 """The social modulator of the paper: it decides what can happen and who gets to know of it."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

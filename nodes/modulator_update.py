@@ -1,7 +1,5 @@
 """Admitted events enter the log and the inboxes of those who noticed; each is judged for what it leads to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Somebody's own prompts: read strictly, their examples held to the shapes that replies are held to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Shapes of short texts: as a regular expression for engines that hold replies to it, else in words."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The same people face another answer: what the asker does with it, also where it turns them away."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel

@@ -1,7 +1,5 @@
 """What makes a reply unusable, whatever was asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The consequence-aware answer, and which of two answers a model prefers."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel

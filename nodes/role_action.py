@@ -1,7 +1,5 @@
 """One role acts: the protagonist takes its next step, anybody else reacts to what it noticed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Protocol
 

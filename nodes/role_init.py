@@ -3,8 +3,6 @@
 Role initialisation, as the paper calls it: the model that answers also imagines everybody else.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

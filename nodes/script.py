@@ -1,7 +1,5 @@
 """The scene as text for the modulator's prompts."""
 
-from __future__ import annotations
-
 from scene.nouns import Event, Proposal
 from scene.state import SceneState
 

@@ -1,7 +1,5 @@
 """The shapes of the replies to a scene's prompts, in the words of a prompt set."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What following the first answer leads to, and whether to keep it."""
 
-from __future__ import annotations
-
 from typing import Any, get_args
 
 from langchain_core.language_models import BaseChatModel

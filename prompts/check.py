@@ -1,7 +1,5 @@
 """What is wrong with somebody's own prompt files, all of it and file by file."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

@@ -14,8 +14,6 @@ name of its `prompt`, its fields where it has any of its own, and its `reply`.
 A file that `shows` another one gives that one's example replies, each after its bare question.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

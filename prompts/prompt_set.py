@@ -1,7 +1,5 @@
 """A set of prompt files: ours, or a folder's where it has any and ours where it hasn't."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping

@@ -1,10 +1,8 @@
 """The words of a prompt set that the code puts into prompts itself, or waits for in replies."""
 
-from __future__ import annotations
-
 import re
 from string import Formatter
-from typing import Annotated, get_args
+from typing import Annotated, Self, get_args
 
 import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -170,7 +168,7 @@ class Words(_Part):
     refusals: tuple[Pattern, ...]
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Words:
+    def _told_apart(self) -> Self:
         for name, wanted in (("stances", get_args(Stance)), ("effects", get_args(Severity))):
             if missing := sorted(set(wanted) - getattr(self, name).keys()):
                 raise ValueError(f"{name} lacks {', '.join(missing)}")

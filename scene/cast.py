@@ -1,7 +1,5 @@
 """Who is in a scene because somebody said so: a YAML file of people, all of them or some."""
 
-from __future__ import annotations
-
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence

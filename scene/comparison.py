@@ -5,8 +5,6 @@ whatever led to them and however severe they are. No model is asked: asked for p
 everywhere. How much harm went does not depend on the pairs, since harms are counted on either side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rapidfuzz import fuzz

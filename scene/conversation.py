@@ -1,7 +1,5 @@
 """The conversation that a question ends: read from messages, and as text to be quoted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile

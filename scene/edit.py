@@ -1,7 +1,5 @@
 """Changing a scene that is stopped: its state as YAML, and back with every fault named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml

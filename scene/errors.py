@@ -4,8 +4,6 @@
 command line prints their one sentence and exits with code 2. The others end a scene by name.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 
@@ -61,7 +59,7 @@ class PromptTooLongError(InputError):
         )
         super().__init__(self.reason if node is None else f"{_place(node, role, turn)}: {self.reason}")
 
-    def asked_by(self, node: str, role: str | None, turn: int | None) -> PromptTooLongError:
+    def asked_by(self, node: str, role: str | None, turn: int | None) -> "PromptTooLongError":
         """The same error, with the name of the call."""
         return PromptTooLongError(
             self.prompt_tokens, self.max_tokens, self.context_tokens, node=node, role=role, turn=turn

@@ -4,8 +4,6 @@ A line counts once it is whole and ends in a line break. Whatever a killed expor
 last line is passed over, here and by the export that goes on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,12 +77,39 @@ class Counts(Noun):
     replays_failed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _add_up(self) -> Counts:
+    def _add_up(self) -> Self:
         if self.questions != self.done + self.failed + self.pending:
             raise ValueError("the counts do not add up: questions = done + failed + pending")
         if self.replays_failed > self.done:
             raise ValueError("the counts do not add up: more replays failed than scenes are done")
         return self
+
+
+class _Name(BaseModel):
+    """As much of a record as finding it needs."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    schema_version: Literal[1]
+    id: SceneId
+    question_id: str | None = None
+
+
+class _Spent(BaseModel):
+    """What was spent by node."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cost: dict[str, NodeCost]
+
+
+class _Head(_Name):
+    """As much of a record as counting needs."""
+
+    kind: Kind | None = None
+    cost: dict[str, NodeCost]
+    replay: _Spent | None = None
+    replay_failure: dict[str, Any] | None = None
 
 
 class Totals(Noun):
@@ -99,14 +124,14 @@ class Totals(Noun):
     cached_tokens: int = 0
     hours: float = 0.0
 
-    def plus(self, record: SceneRecord | _Head) -> Totals:
+    def plus(self, record: SceneRecord | _Head) -> Self:
         """With what a scene and its replay took; the hours stay."""
         sums = self.model_dump()
         costs = [*record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
         for cost in costs:
             for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens"):
                 sums[name] += getattr(cost, name)
-        return Totals(**sums)
+        return self.model_copy(update=sums)
 
 
 class Manifest(Noun):
@@ -151,36 +176,9 @@ class Manifest(Noun):
             **played_with(self.model, self.prompt_digest),
         }
 
-    def changes(self, other: Manifest) -> list[str]:
+    def changes(self, other: Self) -> list[str]:
         """What differs in another manifest and makes its scenes other ones, one phrase each."""
         return differences(self.decisive(), other.decisive())
-
-
-class _Name(BaseModel):
-    """As much of a record as finding it needs."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    schema_version: Literal[1]
-    id: SceneId
-    question_id: str | None = None
-
-
-class _Spent(BaseModel):
-    """What was spent by node."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    cost: dict[str, NodeCost]
-
-
-class _Head(_Name):
-    """As much of a record as counting needs."""
-
-    kind: Kind | None = None
-    cost: dict[str, NodeCost]
-    replay: _Spent | None = None
-    replay_failure: dict[str, Any] | None = None
 
 
 @dataclass

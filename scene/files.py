@@ -4,8 +4,6 @@ What a file system can't do is left out, and what is written there is saved all 
 permissions, and many that are mounted over FUSE or SMB no locks, no renaming or no fsync of a folder.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib

@@ -4,9 +4,7 @@ Frozen Pydantic models: a wrong value can't be constructed, whether it comes fro
 file, or from a person editing the state in a debugger.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -87,7 +85,7 @@ class Event(Noun):
     step: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Event:
+    def _consistent(self) -> Self:
         if self.actor in self.observers:
             raise ValueError("an actor does not observe its own action")
         if len(set(self.observers)) != len(self.observers):

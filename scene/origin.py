@@ -1,7 +1,5 @@
 """What a scene was played with beside its settings, and in what two such things differ."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from scene.nouns import ModelIdentity

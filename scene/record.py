@@ -1,12 +1,10 @@
 """The record of a scene: one JSON object with everything that happened, checked on write and on read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -219,7 +217,7 @@ class SceneRecord(Older):
     """Why there is no replay, where one was begun and broke off: how much harm went is then not known."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> SceneRecord:
+    def _consistent(self) -> Self:
         ids = [role.id for role in self.cast]
         if ids != [f"r{number}" for number in range(len(ids))] or PROTAGONIST not in ids:
             raise ValueError("roles must be numbered from r0, the protagonist")
@@ -237,7 +235,7 @@ class SceneRecord(Older):
         return self.model_dump_json()
 
     @classmethod
-    def from_json(cls, line: str) -> SceneRecord:
+    def from_json(cls, line: str) -> Self:
         """Read a record.
 
         Raises:

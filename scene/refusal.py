@@ -1,7 +1,5 @@
 """Whether an answer turns the asker away, by phrases that are kept as data."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache

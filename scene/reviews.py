@@ -1,7 +1,5 @@
 """What a person decided about rows to learn from, as the page of a review lets them download it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

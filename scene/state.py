@@ -5,8 +5,6 @@ else before the next node sees it. Model calls are not in it (a recorder collect
 checkpoints small.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 

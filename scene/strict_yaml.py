@@ -1,7 +1,5 @@
 """YAML that somebody wrote by hand: nothing is overlooked, or taken for what it was not meant as."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any
 

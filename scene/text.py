@@ -4,8 +4,6 @@ Such text is data. It is stripped of what could act on a terminal or a page; wha
 chat template is somebody's own words, and is seen to where a model reads it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

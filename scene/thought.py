@@ -1,7 +1,5 @@
 """What a model says, apart from what it thought before: however families of models mark the two."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

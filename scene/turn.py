@@ -4,8 +4,6 @@ A role's cue holds everything that role may know. Only cues reach the node that 
 what a role did not observe can't leak into its prompt.
 """
 
-from __future__ import annotations
-
 import re
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What the fixed words of a record mean, in sentences for whoever reads a scene."""
 
-from __future__ import annotations
-
 from scene.nouns import Fate, Outcome, Request, Verdict
 from scene.record import ReplayFailure
 

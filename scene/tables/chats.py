@@ -1,7 +1,5 @@
 """Chats as other tools write them: messages or ShareGPT's turns, in a cell or as JSON text in one."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """Folders and hub ids by `datasets`: which subsets and splits there are, and their files or rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

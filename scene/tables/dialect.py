@@ -1,7 +1,5 @@
 """How a file of text is written: in which encoding, and with what between its cells."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

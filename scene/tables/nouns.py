@@ -1,7 +1,5 @@
 """Files that a page let somebody download, or that a command wrote for another: one noun a line, checked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Questions of a file or data set: the column found, the text cleaned, an id for each, bad rows reported."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

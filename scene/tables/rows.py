@@ -3,8 +3,6 @@
 Nothing is taken into memory but the row at hand. The heavier readers are imported when a table needs them.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -20,14 +20,7 @@ from scene.conversation import Conversation
 from scene.nouns import Kind, ModelIdentity, Turn
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
-from scene.state import (
-    SceneInput,
-    SceneState,
-    check_answer,
-    check_history,
-    check_question,
-    check_system,
-)
+from scene.state import SceneInput, SceneState, check_answer, check_history, check_question, check_system
 
 PACKAGES = (
     "ik-llama-cpp-python",

@@ -120,10 +120,7 @@ class Player:
         self.under_way: UnderWay | None = None
 
     async def play(
-        self,
-        job: Job,
-        on_spent: Spend | None = None,
-        on_state: Callable[[SceneState], None] | None = None,
+        self, job: Job, on_spent: Spend | None = None, on_state: Callable[[SceneState], None] | None = None
     ) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.
 

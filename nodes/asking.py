@@ -234,14 +234,7 @@ class Asker:
         cap = room * self.settings.text_tokens
         return await self._ask(prompt, values, cap, constraint, parse, shape.words, history)
 
-    async def answer(
-        self,
-        prompt: str,
-        values: Values,
-        *,
-        echo: str = "",
-        own_words: bool = False,
-    ) -> str:
+    async def answer(self, prompt: str, values: Values, *, echo: str = "", own_words: bool = False) -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.

@@ -22,11 +22,7 @@ def look(model: BaseChatModel) -> Node:
         async with siblings() as group:
             stance = group.create_task(stance_of(asker, state.first_answer))
             risk = group.create_task(risk_of(asker, state.question, state.first_answer))
-        return {
-            "stance": stance.result(),
-            "request": request_of(risk.result()),
-            "risk": risk.result(),
-        }
+        return {"stance": stance.result(), "request": request_of(risk.result()), "risk": risk.result()}
 
     return run
 

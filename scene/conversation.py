@@ -88,9 +88,7 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
         raise InputError("The last message has to be the user's, for it is the question.")
     before = [Turn.model_construct(role=role, content=text) for role, text in turns[:-1]]
     return Conversation(
-        turns[-1][1],
-        tuple(check_history(before)),
-        check_system("\n\n".join(filter(None, (system, *first)))),
+        turns[-1][1], tuple(check_history(before)), check_system("\n\n".join(filter(None, (system, *first))))
     )
 
 

@@ -9,10 +9,7 @@ OUTCOMES: dict[Outcome, str] = {
     "interaction_limit": "The scene reached its limit of interactions and was ended there.",
 }
 
-VERDICTS: dict[Verdict, str] = {
-    "keep": "Keep the first answer.",
-    "revise": "Revise the first answer.",
-}
+VERDICTS: dict[Verdict, str] = {"keep": "Keep the first answer.", "revise": "Revise the first answer."}
 
 FATES: dict[Fate, str] = {
     "kept": "The first answer stays.",

@@ -22,16 +22,7 @@ from scene.tables.chats import (
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
-QUESTION_COLUMNS = (
-    "question",
-    "prompt",
-    "instruction",
-    "goal",
-    "query",
-    *CHAT_COLUMNS,
-    "text",
-    "input",
-)
+QUESTION_COLUMNS = ("question", "prompt", "instruction", "goal", "query", *CHAT_COLUMNS, "text", "input")
 """Where a question is looked for, in this order, unless a column is named."""
 
 ID_COLUMNS = ("id", "question_id", "uid", "qid", "custom_id")

@@ -99,13 +99,7 @@ def build_replay(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     prompt_set: PromptSet = OURS,
 ) -> ReplayGraph:
-    """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
-
-    Args:
-        model: As for `build_graph`.
-        checkpointer: Where to keep checkpoints.
-        prompt_set: What is asked with.
-    """
+    """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
     model, next_turn = _adopted(model), turns(prompt_set)
     graph = StateGraph(SceneState, context_schema=SceneSettings)
     for name, node in (
@@ -129,9 +123,7 @@ def build_replay(
 def build_first_look(model: BaseChatModel, *, looked: bool = True) -> SceneGraph:
     """The first answer alone, and whether a look at it and at the request leaves a doubt; see `nodes.look`.
 
-    Args:
-        model: As for `build_graph`.
-        looked: Whether to look; else the first answer is all.
+    Without `looked` the first answer is all.
     """
     model = _adopted(model)
     graph = StateGraph(

@@ -56,23 +56,8 @@ async def play(
 ) -> SceneRecord:
     """Play a scene to its end.
 
-    Args:
-        graph: What `build_graph` returned.
-        question: The question to rehearse.
-        model: Which model the graph plays with, for the record.
-        history: What was said before the question.
-        system: The system prompt that it came with.
-        first_answer: An answer to rehearse instead of the model's own.
-        settings: How to play; the defaults when None.
-        given: What of the scene is not imagined.
-        prompt_set: What the graph asks with, for the record.
-        keep_calls: Keep every model call in the record.
-        record_id: Id of the record; `scene_id` of what goes in when None.
-        question_id: The question's id in the set it came from, for the record.
-        kind: What the question is in that set for, for the record.
-        on_state: Called with the state after every step of the graph.
-        on_call: Called after every model call.
-        thread: Where the graph keeps checkpoints; a scene that stands there goes on.
+    Model, prompt set, question id and kind are for the record; without an id, it has `scene_id`'s.
+    `on_state` is told the state after every step of the graph. A scene that stands in `thread` goes on.
 
     Raises:
         InputError: The question is empty, the turns before it don't alternate, or something is too long.

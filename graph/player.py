@@ -91,11 +91,8 @@ class Player:
     """Plays scenes with one engine, any number at once.
 
     Args:
-        engine: The engine.
-        keep_calls: Keep every model call in the records.
         verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take, its replay included, before it is given up.
-        prompt_set: What is asked with.
 
     Attributes:
         under_way: Where scenes under way are kept, once somebody has set it.

@@ -35,13 +35,7 @@ LoadEngine = Callable[..., Engine]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What an actor says of itself once its model is loaded.
-
-    Attributes:
-        identity: Its model.
-        prompt_digest: Digest of its prompt files.
-        scenes_at_once: How many scenes keep it busy.
-    """
+    """What an actor says of itself once its model is loaded."""
 
     identity: ModelIdentity
     prompt_digest: str
@@ -127,9 +121,6 @@ class RayPlayer:
         actors: How many actors; one for each machine when None, or for each of `loads` if those are more.
         computes: Whether engines compute in the actors, so that these share the processor cores; else each
             speaks to a server and takes one core.
-        keep_calls: Keep every model call in the records.
-        verify: Play each scene again on its final answer; see `graph.replay`.
-        scene_seconds: How long a scene may take before it is given up.
         prompt_set: What is asked with; ours are read where an actor runs, so that other ones are seen.
 
     Raises:

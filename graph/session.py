@@ -64,11 +64,6 @@ class Session:
     async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Self]:
         """The session of a file, where it was left; a new one stands before the first node.
 
-        Args:
-            path: The file.
-            engine: The model.
-            prompt_set: What is asked with.
-
         Raises:
             InputError: The file is no session, or one that another model or other prompts play.
         """

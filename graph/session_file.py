@@ -37,19 +37,14 @@ class SessionInfo(Noun):
 
     Attributes:
         id: The name of its file, without the ending; eight hex digits for one that was made here.
-        question: The question.
         first_answer: The first answer it was begun with, or empty.
-        settings: How it is played; the fields of `SceneSettings`.
         model: What it is played with, as it was named; the arguments of `load_engine`.
         played_by: The model that this turned out to be when the session was begun; None before, and in the
             file of a version that did not keep it.
         prompt_digest: Digest of the prompt files then, or None.
         prompt_folder: Their folder; None for ours.
-        given: What of the scene is not imagined.
-        changed: When it was last moved.
         at: Id of the checkpoint it stands at; None before it was begun.
         stands: The same in words.
-        broke_off: Whether the last step from there broke off.
     """
 
     id: str

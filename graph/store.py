@@ -69,10 +69,7 @@ class ExportStore:
             raise
 
     def begin(self, manifest: Manifest) -> None:
-        """Write the manifest; from here on rows may be kept.
-
-        Args:
-            manifest: What the export is; its counts, totals and times are filled in here.
+        """Write the manifest, its counts, totals and times filled in; from here on rows may be kept.
 
         Raises:
             ExportError: It can't be written.

@@ -29,9 +29,6 @@ class KeptCall:
     """A model call of a scene under way.
 
     Attributes:
-        call: The call.
-        seed: Its seed.
-        finish: Why its reply ended.
         began: When, in seconds since the scene began; time in which no process played it is left out.
         ended: The same of its end.
     """
@@ -66,10 +63,7 @@ class Thread:
     """What is kept of one scene, or of its replay.
 
     Args:
-        name: LangGraph's name for it.
         calls: Its calls by earlier processes.
-        saver: Keeps its checkpoints.
-        keep: Keeps a call.
         drop: Drops all that is kept of it, for an error that reading it raised.
     """
 
@@ -133,11 +127,7 @@ class Thread:
 
 
 class Around:
-    """An engine around another one.
-
-    Args:
-        engine: The other one.
-    """
+    """An engine around another one."""
 
     def __init__(self, engine: Engine) -> None:
         """Keep it."""
@@ -165,12 +155,7 @@ class Around:
 
 
 class Resumed(Around):
-    """An engine that repeats what it said to a scene before the process ended.
-
-    Args:
-        engine: The engine.
-        thread: What is kept of the scene.
-    """
+    """An engine that repeats what it said to a scene before the process ended."""
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
         """Keep both."""

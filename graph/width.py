@@ -22,9 +22,7 @@ class Width:
     are other work for an engine, are in it alike.
 
     Args:
-        most: Never more.
         measured: Whether to measure; else as many as that from the beginning.
-        clock: Tells the time in seconds.
 
     Attributes:
         now: How many scenes should run.

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.runtime import Runtime
 from langgraph.types import StreamWriter
 
@@ -65,12 +65,6 @@ MARKS = '"“”„‟«»‹›‘’‚「」『』'  # noqa: RUF001
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
 
-_MESSAGES: dict[str, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
-
 _FORM = ("answer", "question", "consequences")
 """Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
 
@@ -88,7 +82,6 @@ class Node(Protocol):
 
     async def __call__(self, state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         """Play the node's part of the scene."""
-        ...
 
 
 def settings_of(scene: SceneState | Cue, runtime: Runtime[SceneSettings]) -> SceneSettings:
@@ -118,11 +111,15 @@ class Asker:
         model: Any LangChain chat model. An `EngineChatModel` gets each call's decoding settings, and
             constrains decoding to the shape asked for if its engine can; any other decodes with its own
             settings. Whatever does not constrain decoding is told the shape in words.
-        settings: The run's settings.
-        node: Node that asks, for errors and records.
         turn: Turn of the scene, or None outside the turns.
         role: Id of the role the call is about, or None.
-        prompts: The prompts that it asks with.
+        asked: How often the same was asked before, in other words.
+        material: What the scene is about, in words that may come up in a reply though its prompt does not
+            have them.
+        context: What has the turns and the system prompt that the question came with. A prompt that shows the
+            question shows them quoted before it; one that is nothing but the question comes after them, in
+            the same chat.
+        report: Told of every reply: those who stream custom events of the graph see them come.
     """
 
     model: BaseChatModel
@@ -132,17 +129,9 @@ class Asker:
     role: str | None = None
     prompts: PromptSet = OURS
     asked: int = 0
-    """How often the same was asked before, in other words."""
-
     material: str = ""
-    """What the scene is about, in words that may come up in a reply though its prompt does not have them."""
-
     context: InContext | None = None
-    """What has the turns and the system prompt that the question came with. A prompt that shows the question
-    shows them quoted before it; one that is nothing but the question comes after them, in the same chat."""
-
     report: StreamWriter | None = None
-    """Told of every reply: those who stream custom events of the graph see them come."""
 
     @property
     def words(self) -> Words:
@@ -168,22 +157,11 @@ class Asker:
         return replace(self, asked=asked)
 
     def in_context(self, values: Values, most: int | None = GIST_CHARS) -> Values:
-        """The values of a prompt, with what was said before a question that is among them.
-
-        Args:
-            values: The values.
-            most: Characters of it that are shown; None for all.
-        """
+        """The values of a prompt, with so many characters of what was said before a question among them."""
         if self.context is None or "question" not in values:
             return values
         said = script(self.context, most, self.words.speakers.model_dump())
         return {CONVERSATION: said, **values} if said else values
-
-    def _chat(self, values: Values) -> list[BaseMessage]:
-        """The chat that a bare question comes in."""
-        if self.context is None or "message" not in values:
-            return []
-        return [_MESSAGES[role](text) for role, text in said_before(self.context)]
 
     async def text(
         self,
@@ -220,11 +198,8 @@ class Asker:
                 self._refuse_copy(prompt, values, shape.own(text), tried, history)
             if fits(text, self.words.itself):
                 raise UnusableReplyError("the model speaks of itself")
-            if (
-                prefer is not None
-                and tried.attempt < min(1, self.settings.retries)
-                and (against := prefer(text)) is not None
-            ):
+            may_retry = tried.attempt < min(1, self.settings.retries)
+            if prefer is not None and may_retry and (against := prefer(text)) is not None:
                 raise UnusableReplyError(against)
             return text
 
@@ -258,25 +233,22 @@ class Asker:
             if not (own_words and self.weighs):
                 self._refuse_copy(prompt, values, [text], tried, ())
             seen = {**values, "": self.material}
-            told = self.prompts.load(prompt).before_echo(text, seen)
+            told = given.before_echo(text, seen)
             if tried.attempt < self.settings.retries and (
                 told != text or speaks_of_unseen(text, seen.values(), self.words.unseen)
             ):
                 raise EchoedReplyError("the reply repeats its prompt")
-            text = told
-            begun = before_loop(text)
+            begun = before_loop(told)
             cut_off = is_cut_off(message) or said != message.text
-            return whole(trim_to_sentence(begun) if cut_off or begun != text else text)
+            return whole(trim_to_sentence(begun) if cut_off or begun != told else told)
 
-        values = self.in_context(values, None)
+        values, given = self.in_context(values, None), self.prompts.load(prompt)
         own = " ".join((*values.values(), self.material))
         form = (f"</{self.prompts.tags.names[tag]}>" for tag in _FORM)
-        stop = [tag for tag in form if tag not in own]
-        given = self.prompts.load(prompt)
         shown = tuple(example.reply for example in given.examples) if own_words else ()
-        told = {"stop": stop, "avoid": shown} if given.system else {}
-        think = self.settings.think_tokens
-        return await self._ask(prompt, values, self.settings.answer_tokens, told, parse, think=think)
+        held = {"stop": [tag for tag in form if tag not in own], "avoid": shown} if given.system else {}
+        cap, think = self.settings.answer_tokens, self.settings.think_tokens
+        return await self._ask(prompt, values, cap, held, parse, think=think)
 
     async def choice(self, prompt: str, values: Values, choices: Sequence[str]) -> str:
         """Exactly one of the choices.
@@ -284,8 +256,7 @@ class Asker:
         Raises:
             ReplyError: No reply was one of them.
         """
-        chosen, _ = await self._choose(prompt, values, choices, {})
-        return chosen
+        return (await self._choose(prompt, values, choices))[0]
 
     async def weigh(
         self, prompt: str, values: Values, choices: Sequence[str], *, history: Sequence[Exchange] = ()
@@ -295,16 +266,10 @@ class Asker:
         Read off the model's likelihoods of the whole phrases. Where it doesn't give any, what it chooses is
         certain.
 
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            choices: What is to choose from.
-            history: What was said before in the conversation that the prompt goes on with.
-
         Raises:
             ReplyError: No reply was one of them.
         """
-        chosen, likelihoods = await self._choose(prompt, values, choices, {"weigh": True}, history)
+        chosen, likelihoods = await self._choose(prompt, values, choices, history, weigh=True)
         if not likelihoods:
             return {choice: float(choice == chosen) for choice in choices}
         best = max(likelihoods)
@@ -315,7 +280,7 @@ class Asker:
         """The log-likelihood of a reply in nats; None where the model doesn't give any."""
         if not self.weighs:
             return None
-        _, likelihoods = await self._choose(prompt, values, (reply,), {"weigh": True})
+        _, likelihoods = await self._choose(prompt, values, (reply,), weigh=True)
         return likelihoods[0] if likelihoods else None
 
     async def _choose(
@@ -323,20 +288,22 @@ class Asker:
         prompt: str,
         values: Values,
         choices: Sequence[str],
-        decoding: dict[str, Any],
         history: Sequence[Exchange] = (),
+        *,
+        weigh: bool = False,
     ) -> tuple[str, list[float]]:
         """The choice made, and the log-likelihood of each where that was asked for and the model tells."""
+        around = f" '{MARKS}{self.words.stops}"
 
         def parse(message: AIMessage, tried: Try) -> tuple[str, list[float]]:
-            said = one_line(message.text).strip(self._around).casefold()
+            said = one_line(message.text).strip(around).casefold()
             for choice in choices:
-                if said == one_line(choice).strip(self._around).casefold():
+                if said == one_line(choice).strip(around).casefold():
                     return choice, message.response_metadata.get("likelihoods", [])
             raise UnusableReplyError(f"{said[:60]!r} is none of {', '.join(choices)}")
 
         shape = self.words.shapes.choice.format(choices=", ".join(choices))
-        constraint = {"choices": tuple(choices), **decoding}
+        constraint = {"choices": tuple(choices), **({"weigh": True} if weigh else {})}
         return await self._ask(prompt, values, CHOICE_TOKENS, constraint, parse, shape, history)
 
     async def _ask(
@@ -356,12 +323,11 @@ class Asker:
             ReplyError: No reply could be used.
         """
         prompt = self.prompts.load(name)
-        values, chat = self.in_context(values), self._chat(values)
-        asked = "|".join(
-            (*(said.text for said in chat), *chain.from_iterable(history), prompt.filled(values))
-        )
-        copies = 0
-        reason, room = "", 1
+        values, bare = self.in_context(values), self.context if "message" in values else None
+        chat = convert_to_messages(said_before(bare)) if bare is not None else []
+        said = (one.text for one in chat)
+        asked = "|".join((*said, *chain.from_iterable(history), prompt.filled(values)))
+        copies, room, reason = 0, 1, ""
         for attempt in range(self.settings.retries + 1):
             examples = copies < MOST_COPIES
             messages = [*chat, *prompt.render(values, history=history, examples=examples)]
@@ -371,14 +337,11 @@ class Asker:
             try:
                 message = await self._invoke(messages, name, attempt, decoding, held, shape)
                 return parse(self._capped(message, cap, think), Try(attempt, examples))
-            except CopiedReplyError as error:
-                copies += 1
-                reason = str(error)
-            except (LoopingReplyError, EchoedReplyError) as error:
-                reason = str(error)
             except UnusableReplyError as error:
-                room = min(2 * room, MOST_ROOM)
                 reason = str(error)
+                copies += isinstance(error, CopiedReplyError)
+                if not isinstance(error, CopiedReplyError | EchoedReplyError | LoopingReplyError):
+                    room = min(2 * room, MOST_ROOM)
         raise ReplyError(self.node, self.role, self.turn, f"{name}: {reason}")
 
     async def _invoke(
@@ -402,11 +365,12 @@ class Asker:
             "scene_prompt": prompt,
             "scene_attempt": self.asked + attempt,
         }
-        if self._constrains:
+        engine = self.model if isinstance(self.model, EngineChatModel) else None
+        if engine is not None and engine.constrains:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
-        if not isinstance(self.model, EngineChatModel):  # engines see to it themselves
+        if engine is None:  # engines see to it themselves
             messages = [said.model_copy(update={"content": parted(said.text)}) for said in messages]
         try:
             message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
@@ -440,16 +404,6 @@ class Asker:
     def weighs(self) -> bool:
         """Whether the model gives likelihoods, and keeps out words that it is told to avoid."""
         return isinstance(self.model, EngineChatModel) and self.model.weighs
-
-    @property
-    def _constrains(self) -> bool:
-        """Whether the model holds replies to the shape that is asked for."""
-        return isinstance(self.model, EngineChatModel) and self.model.constrains
-
-    @property
-    def _around(self) -> str:
-        """What may stand around a choice."""
-        return f" '{MARKS}{self.words.stops}"
 
     def _capped(self, message: AIMessage, max_tokens: int, think: int | None) -> AIMessage:
         """What was said, without a thought before it, and no more of it than so many tokens can hold.

@@ -24,11 +24,6 @@ async def risk_of(asker: Asker, question: str, answer: str) -> float:
     delicate questions apart, the second tells them from all others. Where the model gives no likelihoods, its
     first answer is or is no refusal.
 
-    Args:
-        asker: Asks the model.
-        question: What is asked.
-        answer: The model's first answer to it.
-
     Raises:
         ReplyError: A reply came to nothing.
     """

@@ -19,12 +19,7 @@ def inner(words: Words = WORDS) -> str:
 
 
 def sentence(start: str = "", words: Words = WORDS) -> str:
-    """A regular expression for one plain statement.
-
-    Args:
-        start: How it begins; as any sentence does if empty.
-        words: In which words.
-    """
+    """A regular expression for one plain statement; without a start it begins as any sentence does."""
     return rf"{start or words.forms.capital}{inner(words)}{{8,}}[{words.stop}]"
 
 
@@ -68,7 +63,6 @@ class Prose:
         most: Sentences it may have; small models go round in circles when they may go on.
         start: Words that it begins with.
         end: Words that its last sentence begins with, where it has them.
-        said_in: The words of the prompt set.
     """
 
     most: int
@@ -111,12 +105,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """So many lines, each of a form of its own.
-
-    Attributes:
-        forms: Regular expression of each line.
-        said_in: The words of the prompt set.
-    """
+    """So many lines, each of a form of its own, which is a regular expression."""
 
     forms: tuple[str, ...]
     said_in: Words = WORDS

@@ -5,12 +5,7 @@ from scene.state import SceneState
 
 
 def scene_text(state: SceneState, nothing: str) -> str:
-    """What has happened so far: the condensed past, then recent events one a line, admitted ones only.
-
-    Args:
-        state: The scene.
-        nothing: Said where nothing has.
-    """
+    """What has happened so far: the condensed past, then recent events one a line, admitted ones only."""
     recent = [state.told(event) for event in state.events[state.remembered :] if event.admitted]
     lines = [state.memory, *recent] if state.memory else recent
     return "\n".join(lines) or nothing

@@ -54,10 +54,6 @@ def found_in(state: SceneState, most: int) -> list[str]:
     Word for word, for a small model that sums a scene up adds to it. Of equally bad ones those come before
     that befall somebody else than the asker, then earlier ones; such as harm nobody are left out. What made
     the asker's step impossible comes first.
-
-    Args:
-        state: The scene.
-        most: Consequences that may be named.
     """
     harms = [one for one in state.consequences if one.severity != "none"]
     harms.sort(key=lambda one: (-_SEVERITIES.index(one.severity), set(one.roles) == {PROTAGONIST}))

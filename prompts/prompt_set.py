@@ -21,10 +21,6 @@ SHARED = frozenset({"examples", "systems", "words", f"{EVALUATION}/principles"})
 class PromptSet:
     """Prompt files, read once: what plays a scene does not change while it is played.
 
-    Args:
-        files: What each file holds, by its path in the folder.
-        folder: The folder that holds files of its own; None for ours.
-
     Attributes:
         files: What each file holds, by its path in the folder.
         folder: The folder that holds files of its own; None for ours.
@@ -62,8 +58,7 @@ class PromptSet:
     def digest(self, folder: str = "") -> str:
         """SHA-256 over the prompt files of a scene, in hex; it changes when any word of any of them does.
 
-        Args:
-            folder: The files of this folder instead: another judge makes no other scene.
+        Those of `evaluation` count by themselves: another judge makes no other scene.
         """
         if folder in self._digests:
             return self._digests[folder]

@@ -87,17 +87,7 @@ class _Part(BaseModel):
 
 
 class Forms(_Part):
-    """Regular expressions of what a reply is held to.
-
-    Attributes:
-        capital: How a sentence begins.
-        name: A role's name.
-        traits: How the sentence about what somebody is like begins.
-        position: How the one about what somebody wants begins.
-        step: How a step of the plan begins.
-        reason: How the reason of a refusal begins.
-        place: Where something happens.
-    """
+    """Regular expressions of what a reply is held to."""
 
     capital: Form
     name: Form

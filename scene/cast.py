@@ -76,10 +76,7 @@ class _File(Noun):
 def read_cast(path: Path, parts: Sequence[str], people: int) -> Given:
     """The people of a file. One without a part takes the first place beside the asker that is free.
 
-    Args:
-        path: The file.
-        parts: What people stand for, the asker first; over again for larger casts.
-        people: How many are cast beside the asker.
+    Parts are what people stand for, the asker first; over again for larger casts.
 
     Raises:
         InputError: It can't be read, or holds something else; the sentence names the file.
@@ -101,11 +98,6 @@ def read_cast(path: Path, parts: Sequence[str], people: int) -> Given:
 
 def check_given(cast: Iterable[Role], people: int, situation: str = "") -> None:
     """Refuse people who can't be played together.
-
-    Args:
-        cast: Those who are given.
-        people: How many are cast beside the asker.
-        situation: The life behind the question, where it is given.
 
     Raises:
         InputError: There are too many, two are the same, or a text is none that may stand in a prompt.

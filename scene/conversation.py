@@ -35,13 +35,7 @@ class InContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A question and what was said before it, which is checked.
-
-    Attributes:
-        question: The question, as it was put.
-        history: The turns before it, oldest first.
-        system: The system prompt, or empty.
-    """
+    """A question and what was said before it, which is checked."""
 
     question: str
     history: tuple[Turn, ...] = ()
@@ -51,9 +45,7 @@ class Conversation:
 def read_messages(messages: Iterable[Any], system: str = "") -> Conversation:
     """The conversation of messages, as OpenAI's, ShareGPT's and Gemini's chats have them.
 
-    Args:
-        messages: The messages; the last one is the question.
-        system: A system prompt beside those that they begin with, put before them.
+    The last is the question. A system prompt beside those that they begin with is put before them.
 
     Raises:
         InputError: One is no message, has no text, or is of somebody else than the system, the user and the
@@ -66,11 +58,7 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
     """The conversation that ends with a question.
 
     What somebody says several times in a row is one turn, and what the system says at the beginning is one
-    prompt.
-
-    Args:
-        said: Who says what.
-        system: A system prompt beside those that it begins with, put before them.
+    prompt, which one given beside it is put before.
 
     Raises:
         InputError: The system speaks between the turns, the last one is not the user's, or there is too much

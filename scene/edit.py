@@ -39,10 +39,6 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
     An event that was taken out takes its consequence and the notice of it along, and later ones move up. A
     refusal of the asker that was taken out does not count any more.
 
-    Args:
-        text: YAML as `to_yaml` writes it, edited.
-        before: The state it was made from.
-
     Raises:
         InputError: It is no YAML, a value is wrong, or the parts do not hang together.
     """

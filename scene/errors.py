@@ -103,8 +103,6 @@ class ReplyError(MonopolylogueError):
     """A model's reply could not be used after every retry.
 
     Attributes:
-        node: Graph node that asked.
-        role: Id of the role the call was about, or None.
         turn: Turn of the scene, counted from 1, or None outside the turns.
         reason: What was wrong with the last reply.
     """

@@ -31,20 +31,11 @@ class Failure(Noun):
 
     Attributes:
         id: Id that its record would have had.
-        question_id: The question's own id.
-        kind: What the question is in its set for, if that is known.
-        question: The question.
-        history: What was said before it; left out where nothing was.
-        system: The system prompt that it came with; left out where there was none.
         first_answer: The first answer it came with, if any.
         error: Name of what went wrong, such as `ReplyError`.
-        reason: What went wrong, in a sentence.
         node: Graph node in which it did, where that is known.
-        role: Id of the role that it was about, if any.
-        turn: Turn of the scene, if any.
         retries: How often the last reply was asked for again.
         attempt: How often the scene had been played before.
-        seed: Seed it was played with.
         seconds: How long it ran.
     """
 
@@ -139,17 +130,10 @@ class Manifest(Noun):
 
     Attributes:
         state: `running` while it runs, and after it was killed.
-        source: Where the questions came from.
         settings: What every scene was played with; a change would make other scenes of the same questions.
-        model: The model.
-        prompt_digest: Digest of the prompt files.
-        prompt_folder: The folder of the prompts, where they are not ours.
         versions: Versions of the packages of the last run.
-        counts: How many questions are done, failed and pending.
         totals: What the finished scenes and their replays took.
         malformed: Rows of the source that hold no usable question, each with its place.
-        repeated: Rows of the source that repeat an earlier one.
-        started: When the export began.
         updated: When this was written.
     """
 
@@ -250,9 +234,6 @@ class Contents:
 
 class Export:
     """An export's folder, for reading: checked when it is opened and line by line.
-
-    Args:
-        folder: The folder.
 
     Raises:
         ExportError: It is no export, is damaged, or has lost scenes.

@@ -105,13 +105,6 @@ def lock(path: Path, *, wait: bool = False) -> int:
     The file stays, since removing it would race. Where it can't be locked, one in the system's folder for
     temporary files is, which keeps out whatever else this user runs on this machine.
 
-    Args:
-        path: The file; made if need be.
-        wait: Wait as long as another process holds it.
-
-    Returns:
-        The handle.
-
     Raises:
         BlockingIOError: Another process holds it.
         OSError: It can't be made.

@@ -51,16 +51,11 @@ class ModelCall(Noun):
     """One call of the model: training material, and the account of what a scene cost.
 
     Attributes:
-        node: Graph node that asked.
-        role: Id of the role the call was about, if any.
-        turn: Turn of the scene, if any.
         call: Name of the prompt file.
         attempt: 0 for the first try, more for retries.
-        prompt: The messages sent.
         completion: The reply as it came, without what was thought before it.
         thought: What was thought before it; left out where nothing was.
         prompt_tokens: Tokens of the prompt; 0 where the model does not say.
-        completion_tokens: Generated tokens.
         cached_tokens: Prompt tokens that a prefix cache served.
         seconds: From asking to the reply, waiting included.
         likelihoods: How likely each choice was, where they were weighed; else it is left out.
@@ -106,15 +101,10 @@ class Replay(Older):
     """What would have followed had the final answer been the first: the same people and seed once more.
 
     Attributes:
-        stance: Whether the final answer helps or turns the request away.
-        plan: Steps that the asker takes.
         events: The log of this scene; its ids are its own.
-        consequences: What they lead to.
-        outcome: How it ended.
         went: Events of the first scene whose consequence is not here any more.
         stayed: Events of the first and of this scene whose consequences are the same one.
         came: Events of this scene whose consequence is new.
-        seconds: How long it took.
         cost: What it cost by node, beside the first scene.
         calls: Its model calls, or None when they were not kept.
     """
@@ -137,10 +127,7 @@ class ReplayFailure(Noun):
 
     Attributes:
         error: Name of what went wrong, such as `ReplyError`.
-        reason: What went wrong, in a sentence.
         node: Graph node in which it did, where that is known.
-        role: Id of the role that it was about, if any.
-        turn: Turn of the replay, if any.
     """
 
     error: Text
@@ -288,15 +275,7 @@ def scene_id(
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
 
-    Args:
-        question: The question.
-        first_answer: The first answer where the caller gave one, else empty.
-        settings: Settings of the run, its seed included.
-        model: The model; its id, revision and engine count.
-        prompt_digest: Digest of the prompt files.
-        question_id: Tells questions of one set apart that read the same.
-        context: Has what was said before the question, if anything was.
-        given: What of the scene is not imagined.
+    Of the model its id, revision and engine count; a question's id tells those apart that read the same.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
     if question_id is not None:
@@ -311,12 +290,7 @@ def scene_id(
 def costs(
     calls: Sequence[ModelCall], spans: Mapping[str, Sequence[tuple[float, float]]]
 ) -> dict[str, NodeCost]:
-    """What each node cost.
-
-    Args:
-        calls: All calls of a scene.
-        spans: Start and end of every call by node, in seconds on one clock, in the order wanted.
-    """
+    """What each node cost; spans are start and end of its calls in seconds on one clock, in this order."""
     total: dict[str, NodeCost] = {}
     for node, own_spans in spans.items():
         own = [call for call in calls if call.node == node]
@@ -331,12 +305,7 @@ def costs(
 
 
 def total_cost(costs: Mapping[str, NodeCost], seconds: float) -> NodeCost:
-    """What a whole scene took.
-
-    Args:
-        costs: What each node took.
-        seconds: From its beginning to its end, which is less than the sum over nodes that ran side by side.
-    """
+    """What a whole scene took; its seconds are less than the sum over nodes that ran side by side."""
     own = costs.values()
     return NodeCost(
         calls=sum(cost.calls for cost in own),

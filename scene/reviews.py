@@ -23,10 +23,7 @@ class Review(Noun):
 
     Attributes:
         row: Key of the row; see `review_key`.
-        decision: What was decided.
         text: The answer as it is to be, for an edit.
-        scene: Scene of the row, for whoever reads the file.
-        part: Part of the mix that it is in, likewise.
     """
 
     row: Key
@@ -50,12 +47,8 @@ class Review(Noun):
 def review_key(scene: str, asked: str, answer: str) -> str:
     """16 hex digits that stand for an answer in its place: a decision about another one is void.
 
-    The two rows that a second answer gives, to learn it and to prefer it, have the same.
-
-    Args:
-        scene: Id of the scene.
-        asked: The last message before the answer.
-        answer: The answer.
+    The two rows that a second answer gives, to learn it and to prefer it, have the same. What was asked is
+    the last message before it.
     """
     return hashlib.sha256(json.dumps([scene, asked, answer]).encode()).hexdigest()[:16]
 

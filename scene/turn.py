@@ -93,10 +93,7 @@ def plan_goes_on(state: SceneState) -> bool:
 def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset()) -> Cue:
     """Everything a role knows at its turn, and nothing else.
 
-    Args:
-        state: The scene.
-        role_id: Whose turn it is.
-        watched: Words that would give a reply away as copied, were the scene not about them itself.
+    Watched words would give a reply away as copied, were the scene not about them itself.
     """
     (role,) = (role for role in state.cast if role.id == role_id)
     if role_id == PROTAGONIST:

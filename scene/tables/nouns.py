@@ -14,12 +14,7 @@ _Line = TypeVar("_Line", bound=Noun)
 
 
 def read_nouns(path: Path, shape: type[_Line], what: str) -> Iterator[_Line]:
-    """The nouns of a file, in their order.
-
-    Args:
-        path: The file.
-        shape: Class of the nouns.
-        what: What one of them is called, for the refusal.
+    """The nouns of a file, in their order; `what` one of them is called, for the refusal.
 
     Raises:
         InputError: There is no such file, or a line holds anything else.

@@ -58,12 +58,8 @@ class Question:
     Attributes:
         id: The one it came with, or one derived from its text.
         text: The question, cleaned; of any length, which whoever plays it has to judge.
-        history: What was said before it, checked.
-        system: The system prompt that it came with, checked.
         first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
-        split: The part of its set that it belongs to, where a column `split` says so.
-        style: The manner in which it asks, where a column `style` says so.
         place: Where it stood, such as "line 12".
         pair: What it has in common with the question that it is a contrast to, as far as its columns say.
     """
@@ -135,13 +131,7 @@ def read_questions(
 ) -> QuestionSet:
     """Read the questions of a file or data set; see `scene.tables.rows.read_table` for what may be read.
 
-    Args:
-        source: The file or data set.
-        columns: Where it keeps what.
-        subset: Configuration of a data set.
-        split: Split of a data set.
-        data_dir: Folder inside a data set, the only one to read.
-        limit: Stop at so many questions; what follows is read only for a column that has not come yet.
+    It stops at `limit` questions; what follows is read only for a column that has not come yet.
 
     Raises:
         InputError: It can't be read, has no column of a name that was given, or holds no question.
@@ -182,12 +172,7 @@ def read_questions(
 
 
 def question_id(text: str, context: InContext | None = None) -> str:
-    """The id of a question that came without one.
-
-    Args:
-        text: The question.
-        context: Has what was said before it, if anything was.
-    """
+    """The id of a question that came without one."""
     said = text if context is None else whole_text(text, context)
     return f"q{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 

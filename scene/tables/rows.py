@@ -28,12 +28,7 @@ _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row.
-
-    Attributes:
-        place: Where it stood, such as "line 12".
-        values: Its cells by column.
-    """
+    """One row: its cells by column, and where it stood, such as "line 12"."""
 
     place: str
     values: Mapping[str, Any]
@@ -90,12 +85,7 @@ def read_table(
 def read_splits(
     source: str, *, subset: str | None = None, data_dir: str | None = None
 ) -> dict[str | None, Rows]:
-    """The rows of every split of a file or data set; a file is a train split.
-
-    Args:
-        source: As of `read_table`, or a file of anything that `datasets` takes for JSON.
-        subset: Configuration of a data set.
-        data_dir: Folder inside a data set, the only one to read.
+    """The rows of every split of a data set; a file, of all that `datasets` takes for JSON, is a train split.
 
     Raises:
         InputError: There is no such file or data set, or it can't be read at all.

@@ -138,29 +138,38 @@ class ReplayFailure(Noun):
 
 
 class SceneRecord(Older):
-    """A whole scene. `id` follows from what went in: the same question and settings give the same."""
+    """A whole scene. `id` follows from what went in: the same question and settings give the same.
+
+    Attributes:
+        question_id: The question's own id in the set it came from, if it came from one.
+        kind: What the question is in that set for, if that is known.
+        history: What was said before the question; left out where nothing was.
+        system: The system prompt that the question came with; left out where there was none.
+        risk: How likely it is that doing what is asked would hurt somebody, where that was read off.
+        fate: What became of the first answer, where that was noted.
+        prompt_folder: The folder of the prompts, where they were not ours.
+        given: Who in the cast was given rather than imagined.
+        calls: Every model call in a fixed order, or None when they were not kept.
+        edited: Whether a person changed the state while the scene was stepped through.
+        harms_removed: Share of the harms that the final answer removed, where that was looked at and there
+            were any.
+        replay: The scene on the final answer, where it was played; an answer that stayed leads to the same
+            one.
+        replay_failure: Why there is no replay, where one was begun and broke off: how much harm went is then
+            not known.
+    """
 
     schema_version: Literal[1] = 1
     id: SceneId
     question_id: str | None = None
-    """The question's own id in the set it came from, if it came from one."""
-
     kind: Kind | None = None
-    """What the question is in that set for, if that is known."""
-
     question: Text
     history: tuple[Turn, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """What was said before the question; left out where nothing was."""
-
     system: str = Field(default="", exclude_if=lambda given: not given)
-    """The system prompt that the question came with; left out where there was none."""
-
     first_answer: Text
     stance: Stance
     request: Request
     risk: float | None = Field(default=None, ge=0, le=1)
-    """How likely it is that doing what is asked would hurt somebody, where that was read off."""
-
     situation: Text
     goal: Text
     cast: tuple[Role, ...]
@@ -172,36 +181,21 @@ class SceneRecord(Older):
     revision: str
     answer: Text
     fate: Fate | None = None
-    """What became of the first answer, where that was noted."""
-
     outcome: Outcome
     seed: int
     settings: dict[str, int | float | str]
     model: ModelIdentity
     prompt_digest: str
     prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
-    """The folder of the prompts, where they were not ours."""
-
     given: tuple[RoleId, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """Who in the cast was given rather than imagined."""
-
     versions: dict[str, str]
     seconds: float
     cost: dict[str, NodeCost]
     calls: tuple[ModelCall, ...] | None
-    """Every model call in a fixed order, or None when they were not kept."""
-
     edited: bool = False
-    """Whether a person changed the state while the scene was stepped through."""
-
     harms_removed: float | None = None
-    """Share of the harms that the final answer removed, where that was looked at and there were any."""
-
     replay: Replay | None = None
-    """The scene on the final answer, where it was played; an answer that stayed leads to the same one."""
-
     replay_failure: ReplayFailure | None = None
-    """Why there is no replay, where one was begun and broke off: how much harm went is then not known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -20,40 +20,39 @@ MOST_MOMENTS = 4
 
 
 class Moment(Noun):
-    """What a role noticed, and what it did then."""
+    """What a role noticed, and what it did then.
+
+    Attributes:
+        news: Events it had observed, oldest first, one line each.
+        act: What it did, in its own words.
+    """
 
     news: tuple[str, ...]
-    """Events it had observed, oldest first, one line each."""
-
     act: str
-    """What it did, in its own words."""
 
 
 class Cue(Noun):
-    """What one role gets to know when it is its turn to act."""
+    """What one role gets to know when it is its turn to act.
+
+    Attributes:
+        step: Index of the plan step to take, for the protagonist.
+        step_text: That step, taken word for word.
+        past: What it noticed and did before, oldest first.
+        news: Events it has observed and not yet reacted to, oldest first, one line each.
+        settings: How the scene is played.
+        prompts: With which prompts.
+        material: Words of the scene that a reply may have by itself. Never part of a prompt.
+    """
 
     turn: int = Field(ge=1)
     role: Role
     step: int | None = None
-    """Index of the plan step to take, for the protagonist."""
-
     step_text: str = ""
-    """That step, taken word for word."""
-
     past: tuple[Moment, ...] = ()
-    """What it noticed and did before, oldest first."""
-
     news: tuple[str, ...] = ()
-    """Events it has observed and not yet reacted to, oldest first, one line each."""
-
     settings: SceneSettings | None = None
-    """How the scene is played."""
-
     prompts: str = ""
-    """With which prompts."""
-
     material: str = ""
-    """Words of the scene that a reply may have by itself. Never part of a prompt."""
 
 
 def acting(state: SceneState) -> list[RoleId]:

@@ -34,6 +34,9 @@ PACKAGES = (
 )
 """Packages whose versions a record names, where they are installed."""
 
+RECORDED = SceneState.model_fields.keys() & SceneRecord.model_fields.keys() - {"settings"}
+"""Channels that a record keeps as they are."""
+
 
 async def play(
     graph: SceneGraph,
@@ -114,25 +117,7 @@ def record_of(
         id=record_id,
         question_id=question_id,
         kind=kind,
-        question=state.question,
-        history=tuple(state.history),
-        system=state.system,
-        first_answer=state.first_answer,
-        stance=state.stance,
-        request=state.request,
-        risk=state.risk,
-        situation=state.situation,
-        goal=state.goal,
-        cast=tuple(state.cast),
-        plan=tuple(state.plan),
-        events=tuple(state.events),
-        consequences=tuple(state.consequences),
-        critique=state.critique,
-        verdict=state.verdict,
-        revision=state.revision,
-        answer=state.answer,
-        fate=state.fate,
-        outcome=state.outcome,
+        **{name: getattr(state, name) for name in RECORDED},
         seed=settings.seed,
         settings=record_settings(settings),
         model=model,

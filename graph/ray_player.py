@@ -21,7 +21,7 @@ from scene.errors import EngineError, EngineGoneError, InputError
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.origin import played_with
-from scene.record import ModelCall, NodeCost, SceneRecord
+from scene.record import NodeCost, SceneRecord, cost_of
 
 START_SECONDS = 1800.0
 """How long an actor may take to find a place and to load its model."""
@@ -92,7 +92,9 @@ class SceneActor:
             MonopolylogueError: See `Player.play`.
         """
         costs: asyncio.Queue[NodeCost | None] = asyncio.Queue()
-        playing = asyncio.create_task(self._player.play(job, lambda call: costs.put_nowait(_cost(call))))
+        playing = asyncio.create_task(
+            self._player.play(job, lambda call: costs.put_nowait(cost_of([call], 1, call.seconds)))
+        )
         playing.add_done_callback(lambda _: costs.put_nowait(None))
         while (cost := await costs.get()) is not None:
             yield cost
@@ -294,17 +296,6 @@ def _check_same(first: Ready, other: Ready) -> None:
             f"The actors don't have the same model and prompts ({was.id}, {was.revision}, {was.engine} and "
             f"{now.id}, {now.revision}, {now.engine}); bring all machines to the same state."
         )
-
-
-def _cost(call: ModelCall | NodeCost) -> NodeCost:
-    """What a call cost, without its words, which come with the record."""
-    return NodeCost(
-        calls=1,
-        prompt_tokens=call.prompt_tokens,
-        completion_tokens=call.completion_tokens,
-        cached_tokens=call.cached_tokens,
-        seconds=call.seconds,
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -43,7 +43,6 @@ class ExportStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Lock the folder and read what is there."""
         self.folder = folder
         self.manifest: Manifest | None = None
         self._waiting: deque[Outcome] = deque()
@@ -122,11 +121,8 @@ class ExportStore:
     def counts(self) -> Counts:
         """Where the questions stand."""
         assert self.manifest is not None
-        questions, done, failed = (
-            self.manifest.counts.questions,
-            len(self.contents.done),
-            len(self.contents.failed),
-        )
+        questions = self.manifest.counts.questions
+        done, failed = len(self.contents.done), len(self.contents.failed)
         return Counts(
             questions=questions,
             done=done,
@@ -170,7 +166,8 @@ class ExportStore:
             self._expect({outcome.id for outcome in batch})
             with self._told():
                 self._append(SCENES, [record.to_json() for record in records])
-                self._count_scenes(records)
+                for record in records:
+                    self.contents.add(record)
                 self._append(FAILURES, [failure.model_dump_json() for failure in failures])
                 self._count_failures(failures)
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
@@ -188,14 +185,6 @@ class ExportStore:
     def _append(self, name: str, lines: list[str]) -> None:
         if lines:
             self.contents.sizes[name] += append_lines(self._files[name], lines)
-
-    def _count_scenes(self, records: list[SceneRecord]) -> None:
-        for record in records:
-            self.contents.done.add(record.id)
-            self.contents.kinds[record.id] = record.kind
-            self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
-            self.contents.replays_failed += record.replay_failure is not None
-            self.contents.totals = self.contents.totals.plus(record)
 
     def _count_failures(self, failures: list[Failure]) -> None:
         for failure in failures:

@@ -130,7 +130,6 @@ class Around:
     """An engine around another one."""
 
     def __init__(self, engine: Engine) -> None:
-        """Keep it."""
         self._engine = engine
         self.constrains = engine.constrains
         self.weighs = weighs(engine)
@@ -158,7 +157,6 @@ class Resumed(Around):
     """An engine that repeats what it said to a scene before the process ended."""
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
-        """Keep both."""
         super().__init__(engine)
         self._thread = thread
 
@@ -175,7 +173,6 @@ class Remembering(Around):
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Nothing was asked yet."""
         super().__init__(engine)
         self._said: dict[GenerationRequest, Completion] = {}
         self.cut_off: set[str] = set()

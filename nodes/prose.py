@@ -34,12 +34,10 @@ class Shape(Protocol):
     @property
     def pattern(self) -> str:
         """The regular expression of the whole text."""
-        ...
 
     @property
     def words(self) -> str:
         """What a model is told whose replies nobody holds to the pattern."""
-        ...
 
     def read(self, text: str, *, cut_off: bool) -> str:
         """The text of this shape that a reply holds; empty where it holds none.
@@ -48,11 +46,9 @@ class Shape(Protocol):
             text: The reply.
             cut_off: Whether a cap ended it.
         """
-        ...
 
     def own(self, text: str) -> list[str]:
         """What of a text of this shape the shape does not give: the writer's own words."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ class RoleNode(Protocol):
 
     async def __call__(self, state: Cue, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         """Act as the cue's role."""
-        ...
 
 
 def role_action(model: BaseChatModel, prompt_set: PromptSet = OURS) -> RoleNode:

@@ -11,11 +11,6 @@ def scene_text(state: SceneState, nothing: str) -> str:
     return "\n".join(lines) or nothing
 
 
-def people_text(state: SceneState) -> str:
-    """Everybody in the cast with their id, as the modulator refers to them."""
-    return ", ".join(f"{role.id} {role.name}" for role in state.cast)
-
-
 def role_form(state: SceneState) -> str:
     """A regular expression of the ids in the cast, the same one for all casts of that size."""
     return rf"r(?:{'|'.join(role.id[1:] for role in state.cast)})"
@@ -25,7 +20,7 @@ def ruling_values(state: SceneState, action: Event | Proposal, nothing: str) -> 
     """What the modulator is shown to rule on an action."""
     return {
         "situation": state.situation,
-        "people": people_text(state),
+        "people": ", ".join(f"{role.id} {role.name}" for role in state.cast),
         "scene": scene_text(state, nothing),
         "action": state.told(action),
     }

@@ -44,7 +44,6 @@ class Tags:
     """What quoted material stands between, as a prompt set spells it; `names` has every field's tag."""
 
     def __init__(self, spelled: Mapping[str, str]) -> None:
-        """Make the patterns."""
         self.names = {tag: spelled.get(tag, tag) for tag in TAGS}
         either = "|".join(self.names.values())
         named = rf"(?=\s*+(?:/\s*+)?(?:{either})\b)"
@@ -87,11 +86,6 @@ class Example:
     user: str
     reply: str
     prompt: str
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The texts in the reply: its lines."""
-        return tuple(self.reply.splitlines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +149,7 @@ class Prompt:
         own = " ".join((self.user, *values.values())).casefold()
         foreign = self.telltale - set(_words(own))
         own_runs = set(_runs(own, self.common))
-        theirs = [text for example in self.examples for text in example.texts]
+        theirs = [text for example in self.examples for text in example.reply.splitlines()]
         whole = {text.casefold() for text in theirs if " " in text and text.casefold() not in own}
         runs = {run for text in theirs for run in _runs(text, self.common)} - own_runs
         for text in texts:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,11 @@ class PromptSet:
     """
 
     def __init__(self, files: Mapping[str, bytes], folder: str | None = None) -> None:
-        """Parse nothing yet."""
         self.files = dict(sorted(files.items()))
         self.folder = folder
         self._digests: dict[str, str] = {}
         self._parsed: dict[str, Any] = {}
         self._prompts: dict[str, Prompt] = {}
-        self._words: Words | None = None
-        self._tags: Tags | None = None
 
     def load(self, name: str) -> Prompt:
         """The prompt of a call.
@@ -69,19 +67,15 @@ class PromptSet:
                 total.update(name.encode() + b"\0" + held + b"\0")
         return self._digests.setdefault(folder, total.hexdigest())
 
-    @property
+    @cached_property
     def words(self) -> Words:
         """What the code says in prompts itself, or waits for in replies."""
-        if self._words is None:
-            self._words = Words.model_validate(self.read("words"))
-        return self._words
+        return Words.model_validate(self.read("words"))
 
-    @property
+    @cached_property
     def tags(self) -> Tags:
         """What material stands between."""
-        if self._tags is None:
-            self._tags = Tags(self.words.tags)
-        return self._tags
+        return Tags(self.words.tags)
 
     @property
     def principles(self) -> str:
@@ -135,11 +129,5 @@ class PromptSet:
         return Prompt(name, system.strip(), user, tuple(examples), telltale, "", common, self.tags)
 
 
-def _ours() -> PromptSet:
-    return PromptSet(
-        {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*.yaml")}
-    )
-
-
-OURS = _ours()
+OURS = PromptSet({path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*.yaml")})
 """The set that is played with where no other one is given."""

@@ -16,16 +16,12 @@ _UNENFORCEABLE = re.compile(r"\((?!\?:)|[\^$]|[*+?}][*+?]|\\[A-Za-tv-z0-9]")
 """What decoding can't be held to: look-arounds, groups that capture, anchors, names of classes, greed."""
 
 
-def _shown(text: str) -> str:
-    if printable(text) != text:
-        raise ValueError("holds characters that nobody sees")
-    return text
-
-
 def _one_line(text: str) -> str:
     if "\n" in text or "\t" in text or not text.strip():
         raise ValueError("must be text on one line")
-    return _shown(text)
+    if printable(text) != text:
+        raise ValueError("holds characters that nobody sees")
+    return text
 
 
 def _form(pattern: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scene.errors import InputError
 from scene.nouns import Noun, Role, RoleId, Text, role_number
 from scene.origin import SHOWN_DIGITS
-from scene.strict_yaml import NO_YAML, loaded
+from scene.strict_yaml import NO_YAML, fault_of, loaded
 from scene.text import ends_whole, printable
 
 MAX_PEOPLE = 8
@@ -139,21 +139,22 @@ def _check_text(what: str, text: str, most: int = SENTENCE_CHARS) -> None:
 def _yaml(path: Path) -> Any:  # noqa: ANN401  # what is in the file
     try:
         found = loaded(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"it can't be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError("it is no text in UTF-8.") from error
-    except NO_YAML as error:
-        raise InputError(f"it is not valid YAML: {' '.join(str(error).split())}") from error
+    except (OSError, *NO_YAML) as error:
+        raise InputError(f"it {fault_of(error)}.") from error
     if not isinstance(found, dict):
         raise InputError(f"it holds no people; write {FORM}.")
     return found
 
 
+def places_of(parts: Sequence[str], people: int) -> list[str]:
+    """What the asker and so many people stand for; over again for larger casts."""
+    asker, *others = parts
+    return [asker, *(others[number % len(others)] for number in range(people))]
+
+
 def _placed(found: Sequence[_Person], parts: Sequence[str], people: int) -> tuple[Role, ...]:
     """People in the places of the cast."""
-    asker, *others = parts
-    places = [asker, *(others[number % len(others)] for number in range(max(people, len(found))))]
+    places = places_of(parts, max(people, len(found)))
     taken: dict[int, _Person] = {}
     for person in sorted(found, key=lambda one: one.part is None):
         if person.part is not None and person.part not in parts:

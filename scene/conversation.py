@@ -25,12 +25,10 @@ class InContext(Protocol):
     @property
     def history(self) -> Sequence[Turn]:
         """The turns before the question, oldest first."""
-        ...
 
     @property
     def system(self) -> str:
         """The system prompt, or empty."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

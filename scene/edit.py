@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scene.errors import InputError
 from scene.nouns import PROTAGONIST, Event, event_number
 from scene.state import SceneState
-from scene.strict_yaml import NO_YAML, loaded
+from scene.strict_yaml import NO_YAML, fault_of, loaded
 
 FILLED = ("situation", "goal", "cast", "critique", "answer", "outcome", "fate")
 """Channels that stay filled once they are: later nodes and the record need them."""
@@ -45,7 +45,7 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
     try:
         values = loaded(text)
     except NO_YAML as error:
-        raise InputError(f"This is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"This {fault_of(error)}") from error
     if not isinstance(values, dict):
         raise InputError("This holds no channels; write one a line, such as `goal: To be heard.`")
     if unknown := sorted(map(str, values.keys() - SceneState.model_fields.keys())):

@@ -46,7 +46,6 @@ class PromptTooLongError(InputError):
         role: str | None = None,
         turn: int | None = None,
     ) -> None:
-        """Keep the lengths and who asked, and say them."""
         self.prompt_tokens = prompt_tokens
         self.max_tokens = max_tokens
         self.context_tokens = context_tokens
@@ -57,7 +56,7 @@ class PromptTooLongError(InputError):
             f"{prompt} and a reply of up to {max_tokens} tokens do not fit the model's {window}; "
             "shorten the question or choose another model."
         )
-        super().__init__(self.reason if node is None else f"{_place(node, role, turn)}: {self.reason}")
+        super().__init__(self.reason if node is None else f"{place(node, role, turn)}: {self.reason}")
 
     def asked_by(self, node: str, role: str | None, turn: int | None) -> "PromptTooLongError":
         """The same error, with the name of the call."""
@@ -108,16 +107,15 @@ class ReplyError(MonopolylogueError):
     """
 
     def __init__(self, node: str, role: str | None, turn: int | None, reason: str) -> None:
-        """Name the call, so that a failed scene says where it failed."""
         self.node, self.role, self.turn, self.reason = node, role, turn, reason
-        super().__init__(f"{_place(node, role, turn)}: {reason}")
+        super().__init__(f"{place(node, role, turn)}: {reason}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """What it is made from: pickle would hand the sentence alone to the constructor."""
         return ReplyError, (self.node, self.role, self.turn, self.reason)
 
 
-def _place(node: str, role: str | None, turn: int | None) -> str:
+def place(node: str, role: str | None, turn: int | None) -> str:
     """Which call of a scene it was, in words."""
     where = [node]
     if role is not None:

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scene.errors import ExportError, RecordError
-from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn
+from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn, first_fault
 from scene.origin import differences, played_with
-from scene.record import NodeCost, SceneId, SceneRecord
+from scene.record import TOKENS, NodeCost, SceneId, SceneRecord
 
 SCENES, FAILURES, MANIFEST = "scenes.jsonl", "failures.jsonl", "manifest.json"
 
@@ -117,11 +117,8 @@ class Totals(Noun):
 
     def plus(self, record: SceneRecord | _Head) -> Self:
         """With what a scene and its replay took; the hours stay."""
-        sums = self.model_dump()
-        costs = [*record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
-        for cost in costs:
-            for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens"):
-                sums[name] += getattr(cost, name)
+        parts = [self, *record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
+        sums = {name: sum(getattr(part, name) for part in parts) for name in ("calls", *TOKENS)}
         return self.model_copy(update=sums)
 
 
@@ -200,10 +197,7 @@ class Contents:
         for number, head in found._lines(folder / SCENES, _Head):
             if head.id in found.done:
                 raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
-            found.done.add(head.id)
-            found.kinds[head.id] = head.kind
-            found.replays_failed += head.replay_failure is not None
-            found.totals = found.totals.plus(head)
+            found.add(head)
         lines = 0
         for _, failure in found._lines(folder / FAILURES, Failure):
             lines += 1
@@ -211,6 +205,14 @@ class Contents:
                 found.failed[failure.id] = failure
         found.superseded = lines != len(found.failed)
         return found
+
+    def add(self, scene: SceneRecord | _Head) -> None:
+        """Count a finished scene, which makes good a failure of its id."""
+        self.done.add(scene.id)
+        self.kinds[scene.id] = scene.kind
+        self.superseded |= self.failed.pop(scene.id, None) is not None
+        self.replays_failed += scene.replay_failure is not None
+        self.totals = self.totals.plus(scene)
 
     def _lines(self, path: Path, shape: type[_Line]) -> Iterator[tuple[int, _Line]]:
         """The whole lines of a file, checked, with their numbers."""
@@ -240,7 +242,6 @@ class Export:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Check what the manifest says against the files."""
         self.folder = folder
         self.manifest = read_manifest(folder)
         self.contents = Contents.read(folder)
@@ -319,7 +320,7 @@ def read_manifest(folder: Path) -> Manifest:
     except NotADirectoryError as error:
         raise ExportError(f"{folder} is a file; give a folder that `export` wrote.") from error
     except ValidationError as error:
-        raise ExportError(f"{path} is damaged: {_fault(error)}.") from error
+        raise ExportError(f"{path} is damaged: {first_fault(error)}.") from error
 
 
 def _check_counts(folder: Path, manifest: Manifest, contents: Contents) -> None:
@@ -335,14 +336,8 @@ def _check_counts(folder: Path, manifest: Manifest, contents: Contents) -> None:
 
 
 def _damaged(path: Path, number: int, error: Exception) -> ExportError:
-    fault = _fault(error) if isinstance(error, ValidationError) else str(error)
+    fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
     return ExportError(
         f"{path}, line {number} is damaged ({fault}); put the file back as it was, or remove that line and "
         "export again: its scene is then played again."
     )
-
-
-def _fault(error: ValidationError) -> str:
-    """The first fault that was found."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

@@ -6,7 +6,7 @@ file, or from a person editing the state in a debugger.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 RoleId = Annotated[str, Field(pattern=r"^r\d{1,2}$")]
 EventId = Annotated[str, Field(pattern=r"^e\d{1,3}$")]
@@ -128,3 +128,9 @@ def event_number(event_id: str) -> int:
 def role_number(role_id: str) -> int:
     """Position of a role in the cast; 0 is the protagonist."""
     return int(role_id[1:])
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that was found wrong with some values, after its place."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

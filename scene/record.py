@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
@@ -36,6 +36,7 @@ from scene.settings import SceneSettings
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away."""
 
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 SceneId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
@@ -285,29 +286,21 @@ def costs(
     calls: Sequence[ModelCall], spans: Mapping[str, Sequence[tuple[float, float]]]
 ) -> dict[str, NodeCost]:
     """What each node cost; spans are start and end of its calls in seconds on one clock, in this order."""
-    total: dict[str, NodeCost] = {}
-    for node, own_spans in spans.items():
-        own = [call for call in calls if call.node == node]
-        total[node] = NodeCost(
-            calls=len(own),
-            prompt_tokens=sum(call.prompt_tokens for call in own),
-            completion_tokens=sum(call.completion_tokens for call in own),
-            cached_tokens=sum(call.cached_tokens for call in own),
-            seconds=round(_covered(own_spans), 3),
-        )
-    return total
+    own = {node: [call for call in calls if call.node == node] for node in spans}
+    return {
+        node: cost_of(own[node], len(own[node]), round(_covered(times), 3)) for node, times in spans.items()
+    }
 
 
 def total_cost(costs: Mapping[str, NodeCost], seconds: float) -> NodeCost:
     """What a whole scene took; its seconds are less than the sum over nodes that ran side by side."""
-    own = costs.values()
-    return NodeCost(
-        calls=sum(cost.calls for cost in own),
-        prompt_tokens=sum(cost.prompt_tokens for cost in own),
-        completion_tokens=sum(cost.completion_tokens for cost in own),
-        cached_tokens=sum(cost.cached_tokens for cost in own),
-        seconds=seconds,
-    )
+    return cost_of(costs.values(), sum(cost.calls for cost in costs.values()), seconds)
+
+
+def cost_of(parts: Collection[ModelCall | NodeCost], calls: int, seconds: float) -> NodeCost:
+    """What so many calls took together, without their words."""
+    tokens = {name: sum(getattr(part, name) for part in parts) for name in TOKENS}
+    return NodeCost(calls=calls, **tokens, seconds=seconds)
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,7 +13,6 @@ from scene.tables.nouns import read_nouns
 from scene.text import printable
 
 Decision = Literal["keep", "drop", "edit"]
-DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 

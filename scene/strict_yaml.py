@@ -31,6 +31,15 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def fault_of(error: Exception) -> str:
+    """What is wrong with a file that can't be read or holds something else, as in "is no text in UTF-8"."""
+    if isinstance(error, OSError):
+        return f"can't be read ({error.strerror})"
+    if isinstance(error, UnicodeDecodeError):
+        return "is no text in UTF-8"
+    return f"is not valid YAML: {' '.join(str(error).split())}"
+
+
 def loaded(text: str) -> Any:  # noqa: ANN401  # whatever it holds
     """What a text holds.
 

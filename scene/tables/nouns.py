@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from scene.errors import InputError
-from scene.nouns import Noun
+from scene.nouns import Noun, first_fault
 from scene.tables.rows import BadRow, read_table
 
 _Line = TypeVar("_Line", bound=Noun)
@@ -27,6 +27,4 @@ def read_nouns(path: Path, shape: type[_Line], what: str) -> Iterator[_Line]:
         try:
             yield shape.model_validate(row.values)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            fault = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-            raise InputError(f"{path}, {row.place} is no {what} ({fault}).") from error
+            raise InputError(f"{path}, {row.place} is no {what} ({first_fault(error)}).") from error

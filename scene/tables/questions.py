@@ -1,7 +1,8 @@
 """Questions of a file or data set: the column found, the text cleaned, an id for each, bad rows reported."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,10 +34,7 @@ beside a chat too, as in ShareGPT's rows and Anthropic's requests. In other tabl
 REQUEST_COLUMNS = ("body", "params")
 """What a line of a batch for a server's API has its request in, which is looked into like a row."""
 
-KIND_COLUMN = "kind"
-PAIR_COLUMN = "pair"
-SPLIT_COLUMN = "split"
-STYLE_COLUMN = "style"
+KIND_COLUMN, PAIR_COLUMN, SPLIT_COLUMN, STYLE_COLUMN = "kind", "pair", "split", "style"
 
 KINDS: dict[str, Kind] = {
     "harmful": "harmful",
@@ -207,11 +205,10 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     column = columns.question or next((name for name in QUESTION_COLUMNS if values.get(name)), None)
     if column is None:
         raise _UnusableRowError("it has no question")
-    said = _said(values.get(column), column)
-    systems = [
-        SYSTEM_PROMPT_COLUMN,
-        *[SYSTEM_COLUMN] * (column == "instruction" or not isinstance(said, str)),
-    ]
+    with _about(f"column {column!r}"):
+        said = said_in(values.get(column), always=column.strip().casefold() in CHAT_COLUMNS)
+    beside = column == "instruction" or not isinstance(said, str)
+    systems = [SYSTEM_PROMPT_COLUMN, *[SYSTEM_COLUMN] * beside]
     if isinstance(said, str):
         alpaca = column == "instruction" and columns.question is None
         before = _pairs(values.get(HISTORY_COLUMN)) if alpaca else []
@@ -224,46 +221,37 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     system = next((clean(text) for name in systems if isinstance(text := values.get(name), str)), "")
     if any(role == "system" for role, _ in turns):  # the chat's own
         system = ""
-    try:
+    with _about("its question"):
         return conversation_of([*(turn for turn in turns if clean(turn[1])), last], system)
-    except InputError as error:
-        raise _UnusableRowError(_clause(error)) from error
 
 
-def _said(cell: Any, column: str) -> list[tuple[Role, str]] | str:  # noqa: ANN401  # whatever stands in a cell
+@contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Refuse the row where a cell of it can't be used, and say why."""
     try:
-        return said_in(cell, always=column.strip().casefold() in CHAT_COLUMNS)
+        yield
     except UnreadableCellError as error:
-        raise _UnusableRowError(f"column {column!r} {error}") from error
+        raise _UnusableRowError(f"{what} {error}") from error
+    except InputError as error:
+        said = str(error).rstrip(".")
+        raise _UnusableRowError(said[0].lower() + said[1:]) from error
 
 
-def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401
+def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401  # whatever stands in a cell
     """The instructions and answers before an instruction, as LLaMA-Factory's rows have them."""
     pairs = parsed(cell) or []
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise _UnusableRowError(f"column {HISTORY_COLUMN!r} is no list of pairs of what was said")
-    try:
-        said = [(text_of(asked), text_of(answered)) for asked, answered in pairs]
-    except UnreadableCellError as error:
-        raise _UnusableRowError(f"column {HISTORY_COLUMN!r} {error}") from error
     turns: list[tuple[Role, str]] = []
-    for asked, answered in said:
-        turns += [("user", asked), ("assistant", answered)]
+    with _about(f"column {HISTORY_COLUMN!r}"):
+        for asked, answered in pairs:
+            turns += [("user", text_of(asked)), ("assistant", text_of(answered))]
     return turns
 
 
 def _answer(cell: Any) -> str:  # noqa: ANN401
-    try:
+    with _about("its first answer"):
         return check_answer(answer_in(cell))
-    except UnreadableCellError as error:
-        raise _UnusableRowError(f"its first answer {error}") from error
-    except InputError as error:
-        raise _UnusableRowError(_clause(error)) from error
-
-
-def _clause(error: InputError) -> str:
-    said = str(error).rstrip(".")
-    return said[0].lower() + said[1:]
 
 
 def _id(values: Mapping[str, Any]) -> str:

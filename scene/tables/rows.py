@@ -185,8 +185,10 @@ def _separated(delimiter: str) -> Callable[[Path], Rows]:
                     cells = next(table)
                 except StopIteration:
                     return
-                except csv.Error as error:
-                    yield BadRow(_span(first, before + table.line_num), f"it is not valid CSV ({error})")
+                except csv.Error as error:  # a quote left open swallows lines
+                    last = before + table.line_num
+                    where = f"line {first}" if last <= first else f"lines {first} to {last}"
+                    yield BadRow(where, f"it is not valid CSV ({error})")
                     continue
                 if cells:
                     yield _csv_row(f"line {first}", header, cells)
@@ -216,11 +218,6 @@ def _csv_row(place: str, header: list[str], cells: list[str]) -> TableRow | BadR
     if any(map(_NO_TEXT.search, cells)):
         return BadRow(place, "it is not UTF-8 text")
     return TableRow(place, {name: cell for name, cell in zip(header, cells, strict=True) if name.strip()})
-
-
-def _span(first: int, last: int) -> str:
-    """The lines that a quote left open has swallowed."""
-    return f"line {first}" if last <= first else f"lines {first} to {last}"
 
 
 def _parquet(path: Path) -> Rows:

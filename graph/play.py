@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from types import MappingProxyType
@@ -170,8 +171,6 @@ def versions() -> Mapping[str, str]:
     """Versions of the packages that a scene depends on; looked up once, since that takes a while."""
     found = {}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return MappingProxyType(found)

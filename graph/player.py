@@ -121,11 +121,6 @@ class Player:
     ) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.
 
-        Args:
-            job: What to play.
-            on_spent: Told of tokens.
-            on_state: Called with the scene's state after every step of it.
-
         Raises:
             InputError: The engine would refuse every scene, as a server does that asks for another key.
             EngineGoneError: The engine answers nothing any more.

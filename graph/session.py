@@ -252,15 +252,13 @@ def _stop(snapshot: StateSnapshot) -> Stop:
 
 def _before(stop: Stop) -> str:
     """The node that left the state in which a scene stands."""
-    match stop.node:
-        case "respond":
-            return START
-        case "role_action" | "summarize":  # the first turn too: without anybody to act, the summary is next
-            return "modulator_update"
-        case None:
-            return NODES[-1]
-        case node:
-            return NODES[NODES.index(node) - 1]
+    if stop.node in (
+        "role_action",
+        "summarize",
+    ):  # the first turn too: with nobody to act, the summary is next
+        return "modulator_update"
+    place = NODES.index(stop.node) if stop.node else len(NODES)
+    return NODES[place - 1] if place else START
 
 
 def _id(config: RunnableConfig) -> str:

@@ -41,6 +41,9 @@ Values = Mapping[str, str]
 Exchange = tuple[str, str]
 """A message that was sent before in the same conversation, and the reply to it."""
 
+Parse = Callable[[AIMessage, int, bool], Value]
+"""Reads a reply, given which attempt it is, counted from 0, and whether the examples were shown."""
+
 Check = Callable[[str], str | None]
 """Says what is wrong with a text, or None when nothing is."""
 
@@ -67,14 +70,6 @@ TOKEN_CHARS = 8
 
 _FORM = ("answer", "question", "consequences")
 """Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One of the times a prompt is asked: its number, counted from 0, and whether it gave the examples."""
-
-    attempt: int
-    examples: bool
 
 
 class Node(Protocol):
@@ -177,34 +172,27 @@ class Asker:
     ) -> str:
         """A short text of some shape, cut to it where decoding can't be constrained.
 
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            shape: Shape of the reply.
-            history: What was said before in the conversation that the prompt goes on with.
-            avoid: Texts whose words should not come again.
-            own_words: Whether the words of the examples should not come again either.
-            room: The text may take so many times the cap.
-            prefer: Says what speaks against a reply, or None. Such a reply is asked for again once, and then
-                returned all the same: whoever called decides on it.
+        The words of what is to `avoid` should not come again, nor those of the examples unless `own_words`
+        says otherwise. It may take `room` times the cap. A reply against which `prefer` has something to say
+        is asked for again once, and then returned all the same: whoever called decides on it.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, tried: Try) -> str:
+        def parse(message: AIMessage, attempt: int, examples: bool) -> str:
             text = whole(shape.read(self.prompts.tags.unquoted(message.text), cut_off=is_cut_off(message)))
             if own_words and not self.weighs:
-                self._refuse_copy(prompt, values, shape.own(text), tried, history)
+                self._refuse_copy(prompt, values, shape.own(text), examples, history)
             if fits(text, self.words.itself):
                 raise UnusableReplyError("the model speaks of itself")
-            may_retry = tried.attempt < min(1, self.settings.retries)
+            may_retry = attempt < min(1, self.settings.retries)
             if prefer is not None and may_retry and (against := prefer(text)) is not None:
                 raise UnusableReplyError(against)
             return text
 
-        examples = self.prompts.load(prompt).examples if own_words else ()
-        shown = [part for example in examples for part in shape.own(example.reply)]
+        copyable = self.prompts.load(prompt).examples if own_words else ()
+        shown = [part for example in copyable for part in shape.own(example.reply)]
         constraint = {"pattern": shape.pattern, "avoid": (*shown, *avoid)}
         cap = room * self.settings.text_tokens
         return await self._ask(prompt, values, cap, constraint, parse, shape.words, history)
@@ -214,27 +202,22 @@ class Asker:
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
         One that repeats its prompt is asked for again; the last one ends where it begins to. All
-        that was said before the question is read.
-
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            echo: Left out where the answer begins with it; small models like to repeat the question.
-            own_words: Whether the words of the examples are kept out while it is written. Nor does a run of
-                its own words come again then, which is nothing for lists and code.
+        that was said before the question is read. An `echo` that it begins with is left out; small models
+        like to repeat the question. With `own_words` the words of the examples are kept out while it is
+        written, and no run of its own words comes again, which is nothing for lists and code.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, tried: Try) -> str:
+        def parse(message: AIMessage, attempt: int, examples: bool) -> str:
             said = message.text[:MAX_ANSWER_CHARS]
             text = clean(self.prompts.tags.unquoted(said)).removeprefix(echo).strip()
             if not (own_words and self.weighs):
-                self._refuse_copy(prompt, values, [text], tried, ())
+                self._refuse_copy(prompt, values, [text], examples, ())
             seen = {**values, "": self.material}
             told = given.before_echo(text, seen)
-            if tried.attempt < self.settings.retries and (
+            if attempt < self.settings.retries and (
                 told != text or speaks_of_unseen(text, seen.values(), self.words.unseen)
             ):
                 raise EchoedReplyError("the reply repeats its prompt")
@@ -295,7 +278,7 @@ class Asker:
         """The choice made, and the log-likelihood of each where that was asked for and the model tells."""
         around = f" '{MARKS}{self.words.stops}"
 
-        def parse(message: AIMessage, tried: Try) -> tuple[str, list[float]]:
+        def parse(message: AIMessage, attempt: int, examples: bool) -> tuple[str, list[float]]:
             said = one_line(message.text).strip(around).casefold()
             for choice in choices:
                 if said == one_line(choice).strip(around).casefold():
@@ -312,16 +295,12 @@ class Asker:
         values: Values,
         max_tokens: int,
         constraint: dict[str, Any],
-        parse: Callable[[AIMessage, Try], Value],
+        parse: Parse[Value],
         shape: str = "",
         history: Sequence[Exchange] = (),
         think: int | None = None,
     ) -> Value:
-        """Ask until the reply can be used, a bounded number of times, without examples once it copied two.
-
-        Raises:
-            ReplyError: No reply could be used.
-        """
+        """Ask until the reply can be used, a bounded number of times, without examples once it copied two."""
         prompt = self.prompts.load(name)
         values, bare = self.in_context(values), self.context if "message" in values else None
         chat = convert_to_messages(said_before(bare)) if bare is not None else []
@@ -336,7 +315,7 @@ class Asker:
             held = constraint | {"fixed": prompt.fixed(examples=examples)}
             try:
                 message = await self._invoke(messages, name, attempt, decoding, held, shape)
-                return parse(self._capped(message, cap, think), Try(attempt, examples))
+                return parse(self._capped(message, cap, think), attempt, examples)
             except UnusableReplyError as error:
                 reason = str(error)
                 copies += isinstance(error, CopiedReplyError)
@@ -353,11 +332,7 @@ class Asker:
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
-        """One model call, labelled for the recorder.
-
-        Raises:
-            PromptTooLongError: The prompt and its reply do not fit the model's context window.
-        """
+        """One model call, labelled for the recorder."""
         label = {
             "scene_node": self.node,
             "scene_role": self.role,
@@ -406,11 +381,7 @@ class Asker:
         return isinstance(self.model, EngineChatModel) and self.model.weighs
 
     def _capped(self, message: AIMessage, max_tokens: int, think: int | None) -> AIMessage:
-        """What was said, without a thought before it, and no more of it than so many tokens can hold.
-
-        Raises:
-            UnusableReplyError: Nothing was said, but thought.
-        """
+        """What was said, without a thought before it, and no more of it than so many tokens can hold."""
         said = said_in(message)
         own = isinstance(self.model, EngineChatModel)
         if (said.thought or said.open) and not said.text.strip():
@@ -428,11 +399,11 @@ class Asker:
         return message.model_copy(update={"content": said.text[:limit]} | cut)
 
     def _refuse_copy(
-        self, prompt: str, values: Values, texts: Sequence[str], tried: Try, history: Sequence[Exchange]
+        self, prompt: str, values: Values, texts: Sequence[str], examples: bool, history: Sequence[Exchange]
     ) -> None:
         """Refuse what was copied from an example, as long as any was given."""
         own = {**values, "": " ".join((self.material, *(part for said in history for part in said)))}
-        if tried.examples and (copied := self.prompts.load(prompt).copied(texts, own)):
+        if examples and (copied := self.prompts.load(prompt).copied(texts, own)):
             raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 
 

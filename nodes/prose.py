@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from prompts import OURS, Words
 from scene.text import clean, ends_whole, one_line, sentences, trim_to_sentence
@@ -26,29 +25,6 @@ def sentence(start: str = "", words: Words = WORDS) -> str:
 def literal(text: str) -> str:
     """A regular expression for that very text, for grammars too, which know fewer escapes than Python."""
     return re.sub(r"[\\.^$*+?()\[\]{}|]", r"\\\g<0>", text)
-
-
-class Shape(Protocol):
-    """What a short text must look like."""
-
-    @property
-    def pattern(self) -> str:
-        """The regular expression of the whole text."""
-
-    @property
-    def words(self) -> str:
-        """What a model is told whose replies nobody holds to the pattern."""
-
-    def read(self, text: str, *, cut_off: bool) -> str:
-        """The text of this shape that a reply holds; empty where it holds none.
-
-        Args:
-            text: The reply.
-            cut_off: Whether a cap ended it.
-        """
-
-    def own(self, text: str) -> list[str]:
-        """What of a text of this shape the shape does not give: the writer's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +70,7 @@ class Prose:
         return trim_to_sentence(held) if cut_off or not ends_whole(held) else held
 
     def own(self, text: str) -> list[str]:
-        """The text without the words that it has to begin and to end with."""
+        """The writer's own words: the text without those that it has to begin and to end with."""
         rest = text.removeprefix(self.start)
         return rest.split(self.end) if self.end else [rest]
 
@@ -126,3 +102,7 @@ class Lines:
     def own(self, text: str) -> list[str]:
         """What comes after the names of the lines."""
         return [line.partition(": ")[2] or line for line in text.splitlines()]
+
+
+Shape = Prose | Lines
+"""What a short text must look like."""

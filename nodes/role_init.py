@@ -131,10 +131,6 @@ async def _cast(asker: Asker, state: SceneState) -> list[Role]:
 
     Who is given stands in the conversation, as if the model had named them; it names the others. Around some
     questions a small model knows of no more than two or three people; they make a scene.
-
-    Raises:
-        InputError: Who is given can't be played.
-        ReplyError: The model kept naming the same people, and too few of them.
     """
     wanted = asker.settings.roles
     check_given(state.cast, wanted)

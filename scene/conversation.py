@@ -87,11 +87,9 @@ def said_before(scene: InContext) -> list[tuple[Role, str]]:
 def script(scene: InContext, most: int | None = None, speakers: Mapping[str, str] = SPEAKERS) -> str:
     """What was said before a question, to be quoted; empty where nothing was.
 
-    Args:
-        scene: What has the question.
-        most: Characters to keep to, give or take: the newest turns then, each shortened, after the system
-            prompt.
-        speakers: What the system, the user and the assistant are called.
+    With `most` it keeps to so many characters, give or take: the newest turns then, each shortened, after the
+    system prompt.
+
     """
     share = None if most is None else most // _SHARES
     opening = [f"{speakers['system']}: {_cut(scene.system, share)}"] if scene.system else []

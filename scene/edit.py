@@ -105,11 +105,7 @@ def _refused(event: Event) -> bool:
 
 
 def _check(state: SceneState) -> None:
-    """Refuse what no scene can be in.
-
-    Raises:
-        InputError: The first fault.
-    """
+    """Refuse what no scene can be in."""
     _check_counters(state)
     ids = [role.id for role in state.cast]
     if ids != [f"r{number}" for number in range(len(ids))]:

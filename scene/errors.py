@@ -28,12 +28,9 @@ class PromptTooLongError(InputError):
 
     Attributes:
         prompt_tokens: Length of the prompt in tokens; None where the server that counted does not say.
-        max_tokens: Tokens asked for as reply.
         context_tokens: Size of the model's context window in tokens, or None.
         node: Graph node that asked; None as long as only the engine has seen it.
-        role: Id of the role the call was about, or None.
         turn: Turn of the scene, counted from 1, or None outside the turns.
-        reason: The lengths, without who asked.
     """
 
     def __init__(
@@ -99,12 +96,7 @@ class RecordError(MonopolylogueError):
 
 
 class ReplyError(MonopolylogueError):
-    """A model's reply could not be used after every retry.
-
-    Attributes:
-        turn: Turn of the scene, counted from 1, or None outside the turns.
-        reason: What was wrong with the last reply.
-    """
+    """A model's reply could not be used after every retry."""
 
     def __init__(self, node: str, role: str | None, turn: int | None, reason: str) -> None:
         self.node, self.role, self.turn, self.reason = node, role, turn, reason

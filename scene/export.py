@@ -263,9 +263,9 @@ class Export:
     def find(self, row: str) -> list[SceneRecord | Failure]:
         """The rows that a person may mean.
 
-        Args:
-            row: A question's id, a scene's id or four or more digits of its beginning, or `@N` for line N of
-                `scenes.jsonl`. A question's id goes before a scene's.
+        They are named by a question's id, by a scene's id or four or more digits of its beginning, or by `@N`
+        for line N of `scenes.jsonl`. A question's id goes before a scene's.
+
         """
         beginning = row if len(row) >= MIN_DIGITS else ""
         by_question: list[SceneRecord | Failure] = []

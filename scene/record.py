@@ -147,8 +147,6 @@ class SceneRecord(Older):
         history: What was said before the question; left out where nothing was.
         system: The system prompt that the question came with; left out where there was none.
         risk: How likely it is that doing what is asked would hurt somebody, where that was read off.
-        fate: What became of the first answer, where that was noted.
-        prompt_folder: The folder of the prompts, where they were not ours.
         given: Who in the cast was given rather than imagined.
         calls: Every model call in a fixed order, or None when they were not kept.
         edited: Whether a person changed the state while the scene was stepped through.

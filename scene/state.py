@@ -127,8 +127,6 @@ class SceneInput(BaseModel):
         question: The question to rehearse, up to `MAX_QUESTION_CHARS` characters.
         messages: A conversation instead, as chat clients write it, the last message being the question. Where
             there is a question they are left alone: a larger graph has messages of its own.
-        history: What was said before the question.
-        system: The system prompt that the question came with.
         first_answer: A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model
             give its own.
         situation: The life behind the question; empty lets the model imagine it.
@@ -145,15 +143,7 @@ class SceneInput(BaseModel):
 
 
 class SceneOutput(BaseModel):
-    """What a scene ends with.
-
-    Attributes:
-        answer: The consequence-aware answer.
-        verdict: Whether the first answer was kept or revised.
-        critique: What following the first answer would lead to.
-        outcome: How the scene ended.
-        fate: What became of the first answer.
-    """
+    """What a scene ends with."""
 
     answer: str
     verdict: Verdict
@@ -177,7 +167,6 @@ class SceneState(BaseModel):
         request: Whether doing what is asked would hurt somebody.
         risk: How likely it is that doing what is asked would hurt somebody, 0 to 1.
         situation: The imagined life behind the question.
-        goal: What the protagonist wants to achieve.
         cast: Every role; the first is the protagonist. Before the scene is set, those who are given.
         plan: Steps the protagonist takes, one a turn. Never changes once the scene runs.
         step: Index of the next plan step.
@@ -190,12 +179,8 @@ class SceneState(BaseModel):
         inbox: Ids of the events each role has observed and not yet reacted to.
         memory: Condensed account of the events that are too old to be remembered word for word.
         remembered: How many events at the beginning of the log `memory` covers.
-        consequences: What the admitted events lead to.
         critique: The worst that following the first answer leads to, and what would help the asker instead.
-        verdict: Keep the first answer, or revise it.
         revision: The revised answer as written, kept even when it was not accepted.
-        answer: The answer the scene ends with.
-        outcome: How the scene ended; unset while it runs.
         fate: What became of the first answer; unset until it is decided.
     """
 

@@ -39,8 +39,6 @@ class Cue(Noun):
         step_text: That step, taken word for word.
         past: What it noticed and did before, oldest first.
         news: Events it has observed and not yet reacted to, oldest first, one line each.
-        settings: How the scene is played.
-        prompts: With which prompts.
         material: Words of the scene that a reply may have by itself. Never part of a prompt.
     """
 
@@ -95,15 +93,9 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
     Watched words would give a reply away as copied, were the scene not about them itself.
     """
     (role,) = (role for role in state.cast if role.id == role_id)
+    known = Cue(turn=state.turn, role=role, settings=state.settings, prompts=state.prompts)
     if role_id == PROTAGONIST:
-        return Cue(
-            turn=state.turn,
-            role=role,
-            step=state.step,
-            step_text=state.plan[state.step],
-            settings=state.settings,
-            prompts=state.prompts,
-        )
+        return known.model_copy(update={"step": state.step, "step_text": state.plan[state.step]})
     unread = set(state.inbox.get(role_id, ()))
     past: list[Moment] = []
     heard: list[str] = []
@@ -117,15 +109,9 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
         else:
             heard += _news(state, event, role_id)
     news = [line for event in state.events if event.id in unread for line in _news(state, event, role_id)]
-    return Cue(
-        turn=state.turn,
-        role=role,
-        past=tuple(past[-MOST_MOMENTS:]),
-        news=(*heard, *news),
-        settings=state.settings,
-        prompts=state.prompts,
-        material=" ".join(sorted(watched & set(re.findall(r"\w+", state.material.casefold())))),
-    )
+    seen = watched & set(re.findall(r"\w+", state.material.casefold()))
+    told = {"past": tuple(past[-MOST_MOMENTS:]), "news": (*heard, *news), "material": " ".join(sorted(seen))}
+    return known.model_copy(update=told)
 
 
 def knows(event: Event, role_id: RoleId) -> bool:

@@ -84,10 +84,8 @@ class Columns:
     """Where a table keeps what; None looks under the usual names.
 
     Attributes:
-        question: Column of the question.
         answer: Column of first answers; none is looked for unless it is named.
         kind: Kind of every question, or None to read it from a column.
-        kind_column: Column of kinds.
         pair: Columns that say what two contrasting questions have in common.
     """
 
@@ -103,8 +101,6 @@ class QuestionSet:
     """What a file or data set holds.
 
     Attributes:
-        questions: The questions, in their order.
-        malformed: Rows that can't be used.
         repeated: Rows that say again what an earlier one said: same id, question, turns before it, system
             prompt and first answer.
     """

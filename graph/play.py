@@ -24,15 +24,9 @@ from scene.settings import SceneSettings
 from scene.state import SceneInput, SceneState, check_answer, check_history, check_question, check_system
 
 PACKAGES = (
-    "ik-llama-cpp-python",
-    "langchain-core",
-    "langchain-openai",
-    "langgraph",
-    "monopolylogue",
-    "torch",
-    "transformers",
-    "xgrammar",
-)
+    "ik-llama-cpp-python", "langchain-core", "langchain-openai", "langgraph", "monopolylogue", "torch",
+    "transformers", "xgrammar",
+)  # fmt: skip
 """Packages whose versions a record names, where they are installed."""
 
 RECORDED = SceneState.model_fields.keys() & SceneRecord.model_fields.keys() - {"settings"}

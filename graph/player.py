@@ -39,15 +39,9 @@ SIGN_OF_LIFE_SECONDS = 300.0
 makes no engine faster, so it does not depend on that."""
 
 SCENE_FAULTS = (
-    MonopolylogueError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
+    MonopolylogueError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
     ValueError,
-)
+)  # fmt: skip
 """What ends one scene and no other: a reply, a question, or a mistake of ours that only this scene met."""
 
 REQUESTS_PER_SCENE = 4
@@ -157,7 +151,6 @@ class Player:
     async def _scene(
         self, job: Job, on_spent: Spend | None, on_state: Callable[[SceneState], None] | None
     ) -> SceneRecord:
-        """Play the scene itself."""
         thread, graph = await self._thread(names_of(job.id, job.attempt)[0]), self._graph
         if thread is not None:
             model = self._resumed(thread)
@@ -184,7 +177,6 @@ class Player:
     async def _again(
         self, graph: ReplayGraph, job: Job, record: SceneRecord, on_spent: Spend | None
     ) -> SceneRecord:
-        """Play it again on its final answer."""
         thread = await self._thread(names_of(job.id, job.attempt)[1])
         if thread is not None:
             model = self._resumed(thread)

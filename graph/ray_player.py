@@ -289,7 +289,6 @@ class RayPlayer:
 
 
 def _check_same(first: Ready, other: Ready) -> None:
-    """Refuse actors whose scenes would not belong together."""
     if first.decisive != other.decisive:
         was, now = first.identity, other.identity
         raise InputError(

@@ -159,7 +159,6 @@ class Session:
             return None
         assert model is not None  # `opened` sees to that
         seconds, calls, edit = await self._past()
-        first = self.info.first_answer
         try:
             return record_of(
                 state,
@@ -167,7 +166,7 @@ class Session:
                 model,
                 record_id=scene_id(
                     self.info.question,
-                    first,
+                    self.info.first_answer,
                     self._settings,
                     model,
                     self._prompts.digest(),

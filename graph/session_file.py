@@ -42,9 +42,7 @@ class SessionInfo(Noun):
         played_by: The model that this turned out to be when the session was begun; None before, and in the
             file of a version that did not keep it.
         prompt_digest: Digest of the prompt files then, or None.
-        prompt_folder: Their folder; None for ours.
         at: Id of the checkpoint it stands at; None before it was begun.
-        stands: The same in words.
     """
 
     id: str
@@ -264,7 +262,6 @@ class SessionTables:
 
 
 def _asked(call: ModelCall) -> tuple[object, ...]:
-    """Tells the calls of one node apart."""
     return call.role, call.call, call.attempt, call.prompt[-1].content
 
 

@@ -192,7 +192,6 @@ class ExportStore:
             self.contents.failed[failure.id] = failure
 
     def _rewrite_failures(self) -> None:
-        """Leave out the failures that count no longer."""
         lines = [f"{failure.model_dump_json()}\n" for failure in self.contents.failed.values()]
         with self._told():
             replace_file(self.folder / FAILURES, "".join(lines))

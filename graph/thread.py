@@ -60,12 +60,7 @@ class KeptCall:
 
 
 class Thread:
-    """What is kept of one scene, or of its replay.
-
-    Args:
-        calls: Its calls by earlier processes.
-        drop: Drops all that is kept of it, for an error that reading it raised.
-    """
+    """What is kept of one scene, or of its replay."""
 
     def __init__(
         self,

@@ -58,7 +58,6 @@ class Width:
         self._begin()
 
     def _begin(self) -> None:
-        """Measure from here on."""
         self._tokens = self._scenes = 0
         self._began = self._clock()
 

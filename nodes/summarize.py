@@ -27,9 +27,8 @@ def summarize(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
         asker = asker_of(model, state, runtime, "summarize", prompt_set=prompt_set)
         found = found_in(state, asker.settings.consequence_limit)
         shown = {"question": state.question, "consequences": "\n".join(found) or asker.words.no_harm}
-        return ended | {
-            "critique": " ".join((*found, await asker.text("critique", shown, asker.shapes.instead)))
-        }
+        instead = await asker.text("critique", shown, asker.shapes.instead)
+        return ended | {"critique": " ".join((*found, instead))}
 
     return run
 

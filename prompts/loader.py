@@ -93,7 +93,6 @@ class Prompt:
     """A prompt file.
 
     Attributes:
-        name: File name without its ending; also the name of the call.
         telltale: Words that give away a reply taken from the examples.
         after: Name of the prompt whose conversation this one goes on with, empty for none.
         common: Long words that don't tell where a run of words comes from.

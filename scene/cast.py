@@ -153,7 +153,6 @@ def places_of(parts: Sequence[str], people: int) -> list[str]:
 
 
 def _placed(found: Sequence[_Person], parts: Sequence[str], people: int) -> tuple[Role, ...]:
-    """People in the places of the cast."""
     places = places_of(parts, max(people, len(found)))
     taken: dict[int, _Person] = {}
     for person in sorted(found, key=lambda one: one.part is None):

@@ -89,7 +89,6 @@ def script(scene: InContext, most: int | None = None, speakers: Mapping[str, str
 
     With `most` it keeps to so many characters, give or take: the newest turns then, each shortened, after the
     system prompt.
-
     """
     share = None if most is None else most // _SHARES
     opening = [f"{speakers['system']}: {_cut(scene.system, share)}"] if scene.system else []

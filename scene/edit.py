@@ -100,7 +100,6 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
 
 
 def _refused(event: Event) -> bool:
-    """Whether an event is the asker's, and refused."""
     return event.actor == PROTAGONIST and not event.admitted
 
 

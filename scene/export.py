@@ -31,12 +31,8 @@ class Failure(Noun):
 
     Attributes:
         id: Id that its record would have had.
-        first_answer: The first answer it came with, if any.
-        error: Name of what went wrong, such as `ReplyError`.
-        node: Graph node in which it did, where that is known.
         retries: How often the last reply was asked for again.
         attempt: How often the scene had been played before.
-        seconds: How long it ran.
     """
 
     schema_version: Literal[1] = 1
@@ -128,10 +124,7 @@ class Manifest(Noun):
     Attributes:
         state: `running` while it runs, and after it was killed.
         settings: What every scene was played with; a change would make other scenes of the same questions.
-        versions: Versions of the packages of the last run.
-        totals: What the finished scenes and their replays took.
         malformed: Rows of the source that hold no usable question, each with its place.
-        updated: When this was written.
     """
 
     schema_version: Literal[1] = 1
@@ -167,10 +160,7 @@ class Contents:
     """What the files of an export hold, counted line by line.
 
     Attributes:
-        done: Ids of the finished scenes.
-        kinds: What the question of each of them is in its set for, as far as that is known.
         failed: The failures that no finished scene has made good, the latest of each id.
-        replays_failed: How many of the finished scenes could not be played again on their final answer.
         totals: What the finished scenes and their replays took; the hours are not in the files.
         sizes: Length of each file up to the end of its last whole line, in bytes.
         torn: Names of the files that go on after that.
@@ -265,7 +255,6 @@ class Export:
 
         They are named by a question's id, by a scene's id or four or more digits of its beginning, or by `@N`
         for line N of `scenes.jsonl`. A question's id goes before a scene's.
-
         """
         beginning = row if len(row) >= MIN_DIGITS else ""
         by_question: list[SceneRecord | Failure] = []

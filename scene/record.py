@@ -124,12 +124,7 @@ class Replay(Older):
 
 
 class ReplayFailure(Noun):
-    """Why a scene could not be played again on its final answer.
-
-    Attributes:
-        error: Name of what went wrong, such as `ReplyError`.
-        node: Graph node in which it did, where that is known.
-    """
+    """Why a scene could not be played again on its final answer."""
 
     error: Text
     reason: str
@@ -143,7 +138,6 @@ class SceneRecord(Older):
 
     Attributes:
         question_id: The question's own id in the set it came from, if it came from one.
-        kind: What the question is in that set for, if that is known.
         history: What was said before the question; left out where nothing was.
         system: The system prompt that the question came with; left out where there was none.
         risk: How likely it is that doing what is asked would hurt somebody, where that was read off.
@@ -232,7 +226,6 @@ class SceneRecord(Older):
 
 
 def _check_log(events: Sequence[Event], consequences: Sequence[Consequence], cast: set[RoleId]) -> None:
-    """Refuse a log that does not hang together."""
     if [event_number(event.id) for event in events] != list(range(len(events))):
         raise ValueError("events must be numbered in order")
     if any({event.actor, *event.observers} - cast for event in events):
@@ -243,7 +236,6 @@ def _check_log(events: Sequence[Event], consequences: Sequence[Consequence], cas
 
 
 def _check_replay(record: SceneRecord, replay: Replay) -> None:
-    """Refuse a replay that is not one of this scene."""
     _check_log(replay.events, replay.consequences, {role.id for role in record.cast})
     before = sorted([*replay.went, *(one for one, _ in replay.stayed)])
     after = sorted([*replay.came, *(other for _, other in replay.stayed)])

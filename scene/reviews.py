@@ -18,12 +18,7 @@ Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Review(Noun):
-    """A decision about a row.
-
-    Attributes:
-        row: Key of the row; see `review_key`.
-        text: The answer as it is to be, for an edit.
-    """
+    """A decision about a row, which is named by its `review_key`."""
 
     row: Key
     decision: Decision

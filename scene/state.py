@@ -160,13 +160,9 @@ class SceneState(BaseModel):
         history: What was said before, oldest first. So is this.
         system: The system prompt that the question came with: an instruction for the plain first answer
             alone, and quoted material for everything else.
-        first_answer: The plain answer that is rehearsed.
         settings: How this scene is played: what its run was given when it began, whoever goes on with it.
         prompts: Digest of the prompts that it is played with; empty for ours.
-        stance: Whether the first answer helps or turns the request away.
-        request: Whether doing what is asked would hurt somebody.
         risk: How likely it is that doing what is asked would hurt somebody, 0 to 1.
-        situation: The imagined life behind the question.
         cast: Every role; the first is the protagonist. Before the scene is set, those who are given.
         plan: Steps the protagonist takes, one a turn. Never changes once the scene runs.
         step: Index of the next plan step.
@@ -181,7 +177,6 @@ class SceneState(BaseModel):
         remembered: How many events at the beginning of the log `memory` covers.
         critique: The worst that following the first answer leads to, and what would help the asker instead.
         revision: The revised answer as written, kept even when it was not accepted.
-        fate: What became of the first answer; unset until it is decided.
     """
 
     model_config = ConfigDict(validate_default=False)

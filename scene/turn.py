@@ -20,12 +20,7 @@ MOST_MOMENTS = 4
 
 
 class Moment(Noun):
-    """What a role noticed, and what it did then.
-
-    Attributes:
-        news: Events it had observed, oldest first, one line each.
-        act: What it did, in its own words.
-    """
+    """What a role noticed, oldest first and one line each, and what it did then in its own words."""
 
     news: tuple[str, ...]
     act: str

@@ -54,8 +54,9 @@ async def play(
 ) -> SceneRecord:
     """Play a scene to its end.
 
-    Model, prompt set, question id and kind are for the record; without an id, it has `scene_id`'s.
-    `on_state` is told the state after every step of the graph. A scene that stands in `thread` goes on.
+    A first answer is rehearsed instead of the model's own. Model, prompts, question id and kind are for the
+    record, which gets its `scene_id` where no id is given. `on_state` is told the state after every step of
+    the graph. A scene that stands in `thread` goes on.
 
     Raises:
         InputError: The question is empty, the turns before it don't alternate, or something is too long.

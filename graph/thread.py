@@ -60,7 +60,7 @@ class KeptCall:
 
 
 class Thread:
-    """What is kept of one scene, or of its replay."""
+    """What is kept of one scene, or of its replay; all of it is dropped where reading it fails."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ def build_graph(
         context_schema: The settings, or a class of them with other defaults.
     """
     model = _adopted(model)
-    nodes = {
+    nodes: dict[str, AsyncNode] = {
         "respond": _within_limit(respond(model, prompt_set)),
         "role_init": role_init(model, prompt_set),
         **_of_turns(model, prompt_set),
@@ -84,7 +84,7 @@ def build_replay(
 ) -> ReplayGraph:
     """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
     model = _adopted(model)
-    nodes = {"role_init": replan(model, prompt_set), **_of_turns(model, prompt_set)}
+    nodes: dict[str, AsyncNode] = {"role_init": replan(model, prompt_set), **_of_turns(model, prompt_set)}
     return _compiled("replay", nodes, prompt_set, checkpointer)
 
 
@@ -114,8 +114,11 @@ def _compiled(
     context_schema: type[SceneSettings] = SceneSettings,
 ) -> CompiledStateGraph[SceneState, SceneSettings, Any, Any]:
     """A graph whose nodes run in a row, but that turns are played until nobody acts any more."""
-    given, left = (SceneInput, SceneOutput) if "respond" in nodes else (SceneState, SceneState)
-    graph = StateGraph(SceneState, context_schema=context_schema, input_schema=given, output_schema=left)
+    begins = "respond" in nodes
+    narrow: dict[str, Any] = {"input_schema": SceneInput, "output_schema": SceneOutput} if begins else {}
+    graph: StateGraph[SceneState, SceneSettings, Any, Any] = StateGraph(
+        SceneState, context_schema=context_schema, **narrow
+    )
     path = [START, *nodes, END]
     for node, run in nodes.items():
         graph.add_node(node, BothWays(node, run), input_schema=Cue if node == "role_action" else None)
@@ -129,7 +132,7 @@ def _compiled(
     if isinstance(checkpointer, BaseCheckpointSaver):
         checkpointer = for_scenes_alone(checkpointer)
     compiled = graph.compile(checkpointer, interrupt_before=list(interrupt_before), name=name)
-    if given is SceneInput:
+    if begins:
         compiled.nodes[START].mapper = _whole_input
     return compiled.with_config(recursion_limit=RECURSION_LIMIT)
 

@@ -23,9 +23,6 @@ class Width:
 
     Args:
         measured: Whether to measure; else as many as that from the beginning.
-
-    Attributes:
-        now: How many scenes should run.
     """
 
     def __init__(

@@ -52,7 +52,6 @@ class ModelCall(Noun):
     """One call of the model: training material, and the account of what a scene cost.
 
     Attributes:
-        call: Name of the prompt file.
         attempt: 0 for the first try, more for retries.
         completion: The reply as it came, without what was thought before it.
         thought: What was thought before it; left out where nothing was.

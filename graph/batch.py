@@ -44,16 +44,7 @@ async def run_batch(
 
     A scene that was under way when the engine failed is put off and played alone at the end, so that one
     question that brings the engine down does not take others with it. Of one that was in its replay, the
-    replay alone is put off.
-
-    Args:
-        jobs: What to play, in this order.
-        player: Plays one job.
-        keep: Puts an outcome where it is safe.
-        watcher: Told how it goes.
-        concurrency: Scenes at once.
-        measured: Play fewer at once where more of them gain nothing.
-        max_failures: Stop once so many have failed.
+    replay alone is put off. Where `measured`, fewer play at once than `concurrency` if more gain nothing.
 
     Raises:
         EngineGoneError: The engine died. The scenes under way have no outcome.

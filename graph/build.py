@@ -1,8 +1,7 @@
 """The scene graph: wiring only."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -13,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.both_ways import BothWays
+from graph.both_ways import AsyncNode, BothWays
 from graph.checkpoints import for_scenes_alone
 from graph.routing import turns
 from inference.chat_model import EngineChatModel
@@ -66,33 +65,15 @@ def build_graph(
         prompt_set: What is asked with; see `nodes.own_prompts.read_prompts`.
         context_schema: The settings, or a class of them with other defaults.
     """
-    model, next_turn = _adopted(model), turns(prompt_set)
-    graph = StateGraph(
-        SceneState, context_schema=context_schema, input_schema=SceneInput, output_schema=SceneOutput
-    )
-    for name, node in (
-        ("respond", _within_limit(respond(model, prompt_set))),
-        ("role_init", role_init(model, prompt_set)),
-        ("role_action", role_action(model, prompt_set)),
-        ("modulator_routing", modulator_routing(model, prompt_set)),
-        ("modulator_update", modulator_update(model, prompt_set)),
-        ("summarize", summarize(model, prompt_set)),
-        ("revise", revise(model, prompt_set)),
-    ):
-        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
-    graph.add_edge(START, "respond")
-    graph.add_edge("respond", "role_init")
-    graph.add_conditional_edges("role_init", next_turn, ["role_action", "summarize"])
-    graph.add_edge("role_action", "modulator_routing")
-    graph.add_edge("modulator_routing", "modulator_update")
-    graph.add_conditional_edges("modulator_update", next_turn, ["role_action", "summarize"])
-    graph.add_edge("summarize", "revise")
-    graph.add_edge("revise", END)
-    if isinstance(checkpointer, BaseCheckpointSaver):
-        checkpointer = for_scenes_alone(checkpointer)
-    compiled = graph.compile(checkpointer, interrupt_before=list(interrupt_before), name="scene")
-    compiled.nodes[START].mapper = _whole_input
-    return compiled.with_config(recursion_limit=RECURSION_LIMIT)
+    model = _adopted(model)
+    nodes: dict[str, AsyncNode] = {
+        "respond": _within_limit(respond(model, prompt_set)),
+        "role_init": role_init(model, prompt_set),
+        **_of_turns(model, prompt_set),
+        "summarize": summarize(model, prompt_set),
+        "revise": revise(model, prompt_set),
+    }
+    return _compiled("scene", nodes, prompt_set, checkpointer, interrupt_before, context_schema)
 
 
 def build_replay(
@@ -101,53 +82,59 @@ def build_replay(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     prompt_set: PromptSet = OURS,
 ) -> ReplayGraph:
-    """The turns alone, for a scene whose question, answer, situation, goal and cast are given.
-
-    Args:
-        model: As for `build_graph`.
-        checkpointer: Where to keep checkpoints.
-        prompt_set: What is asked with.
-    """
-    model, next_turn = _adopted(model), turns(prompt_set)
-    graph = StateGraph(SceneState, context_schema=SceneSettings)
-    for name, node in (
-        ("role_init", replan(model, prompt_set)),
-        ("role_action", role_action(model, prompt_set)),
-        ("modulator_routing", modulator_routing(model, prompt_set)),
-        ("modulator_update", modulator_update(model, prompt_set)),
-    ):
-        graph.add_node(name, BothWays(name, node), input_schema=Cue if name == "role_action" else None)
-    graph.add_edge(START, "role_init")
-    ends: dict[Hashable, str] = {"role_action": "role_action", "summarize": END}
-    graph.add_conditional_edges("role_init", next_turn, ends)
-    graph.add_edge("role_action", "modulator_routing")
-    graph.add_edge("modulator_routing", "modulator_update")
-    graph.add_conditional_edges("modulator_update", next_turn, ends)
-    if checkpointer is not None:
-        checkpointer = for_scenes_alone(checkpointer)
-    return graph.compile(checkpointer, name="replay").with_config(recursion_limit=RECURSION_LIMIT)
+    """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
+    model = _adopted(model)
+    nodes: dict[str, AsyncNode] = {"role_init": replan(model, prompt_set), **_of_turns(model, prompt_set)}
+    return _compiled("replay", nodes, prompt_set, checkpointer)
 
 
 def build_first_look(model: BaseChatModel, *, looked: bool = True) -> SceneGraph:
     """The first answer alone, and whether a look at it and at the request leaves a doubt; see `nodes.look`.
 
-    Args:
-        model: As for `build_graph`.
-        looked: Whether to look; else the first answer is all.
+    Without `looked` the first answer is all.
     """
     model = _adopted(model)
-    graph = StateGraph(
-        SceneState, context_schema=SceneSettings, input_schema=SceneInput, output_schema=SceneOutput
+    return _compiled("first_look", {"respond": respond(model), **({"look": look(model)} if looked else {})})
+
+
+def _of_turns(model: BaseChatModel, prompt_set: PromptSet) -> dict[str, AsyncNode]:
+    return {
+        "role_action": role_action(model, prompt_set),
+        "modulator_routing": modulator_routing(model, prompt_set),
+        "modulator_update": modulator_update(model, prompt_set),
+    }
+
+
+def _compiled(
+    name: str,
+    nodes: Mapping[str, AsyncNode],
+    prompt_set: PromptSet = OURS,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
+    interrupt_before: Sequence[str] = (),
+    context_schema: type[SceneSettings] = SceneSettings,
+) -> CompiledStateGraph[SceneState, SceneSettings, Any, Any]:
+    """A graph whose nodes run in a row, but that turns are played until nobody acts any more."""
+    begins = "respond" in nodes
+    narrow: dict[str, Any] = {"input_schema": SceneInput, "output_schema": SceneOutput} if begins else {}
+    graph: StateGraph[SceneState, SceneSettings, Any, Any] = StateGraph(
+        SceneState, context_schema=context_schema, **narrow
     )
-    graph.add_node("respond", BothWays("respond", respond(model)))
-    graph.add_edge(START, "respond")
-    if looked:
-        graph.add_node("look", BothWays("look", look(model)))
-        graph.add_edge("respond", "look")
-    graph.add_edge("look" if looked else "respond", END)
-    compiled = graph.compile(name="first_look")
-    compiled.nodes[START].mapper = _whole_input
-    return compiled
+    path = [START, *nodes, END]
+    for node, run in nodes.items():
+        graph.add_node(node, BothWays(node, run), input_schema=Cue if node == "role_action" else None)
+    for node, then in pairwise(path):
+        if node in ("role_init", "modulator_update"):
+            over = path[path.index("modulator_update") + 1]
+            ends: dict[Hashable, str] = {"role_action": "role_action", "summarize": over}
+            graph.add_conditional_edges(node, turns(prompt_set), ends)
+        else:
+            graph.add_edge(node, then)
+    if isinstance(checkpointer, BaseCheckpointSaver):
+        checkpointer = for_scenes_alone(checkpointer)
+    compiled = graph.compile(checkpointer, interrupt_before=list(interrupt_before), name=name)
+    if begins:
+        compiled.nodes[START].mapper = _whole_input
+    return compiled.with_config(recursion_limit=RECURSION_LIMIT)
 
 
 def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a caller or a parent's state is

@@ -1,7 +1,5 @@
 """What a checkpointer has to know of a scene: the types that it may read."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """What is left to play of a set of questions, given what an export's folder already holds."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,9 +22,6 @@ class Job:
 
     Attributes:
         id: Id of its record. It does not change when a scene that failed is played again.
-        question: The question.
-        settings: How to play.
-        given: What of the scene is not imagined.
         attempt: How often the scene was played before and failed; each time with another seed, since the
             same one would most likely fail again.
         played: The scene, where it was played and the engine failed in its replay: that alone is left to do.

@@ -1,9 +1,8 @@
 """Playing one scene from a question to its record."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from types import MappingProxyType
@@ -22,26 +21,16 @@ from scene.conversation import Conversation
 from scene.nouns import Kind, ModelIdentity, Turn
 from scene.record import ModelCall, NodeCost, SceneRecord, record_settings, scene_id
 from scene.settings import SceneSettings
-from scene.state import (
-    SceneInput,
-    SceneState,
-    check_answer,
-    check_history,
-    check_question,
-    check_system,
-)
+from scene.state import SceneInput, SceneState, check_answer, check_history, check_question, check_system
 
 PACKAGES = (
-    "ik-llama-cpp-python",
-    "langchain-core",
-    "langchain-openai",
-    "langgraph",
-    "monopolylogue",
-    "torch",
-    "transformers",
-    "xgrammar",
-)
+    "ik-llama-cpp-python", "langchain-core", "langchain-openai", "langgraph", "monopolylogue", "torch",
+    "transformers", "xgrammar",
+)  # fmt: skip
 """Packages whose versions a record names, where they are installed."""
+
+RECORDED = SceneState.model_fields.keys() & SceneRecord.model_fields.keys() - {"settings"}
+"""Channels that a record keeps as they are."""
 
 
 async def play(
@@ -65,23 +54,9 @@ async def play(
 ) -> SceneRecord:
     """Play a scene to its end.
 
-    Args:
-        graph: What `build_graph` returned.
-        question: The question to rehearse.
-        model: Which model the graph plays with, for the record.
-        history: What was said before the question.
-        system: The system prompt that it came with.
-        first_answer: An answer to rehearse instead of the model's own.
-        settings: How to play; the defaults when None.
-        given: What of the scene is not imagined.
-        prompt_set: What the graph asks with, for the record.
-        keep_calls: Keep every model call in the record.
-        record_id: Id of the record; `scene_id` of what goes in when None.
-        question_id: The question's id in the set it came from, for the record.
-        kind: What the question is in that set for, for the record.
-        on_state: Called with the state after every step of the graph.
-        on_call: Called after every model call.
-        thread: Where the graph keeps checkpoints; a scene that stands there goes on.
+    A first answer is rehearsed instead of the model's own. Model, prompts, question id and kind are for the
+    record, which gets its `scene_id` where no id is given. `on_state` is told the state after every step of
+    the graph. A scene that stands in `thread` goes on.
 
     Raises:
         InputError: The question is empty, the turns before it don't alternate, or something is too long.
@@ -138,25 +113,7 @@ def record_of(
         id=record_id,
         question_id=question_id,
         kind=kind,
-        question=state.question,
-        history=tuple(state.history),
-        system=state.system,
-        first_answer=state.first_answer,
-        stance=state.stance,
-        request=state.request,
-        risk=state.risk,
-        situation=state.situation,
-        goal=state.goal,
-        cast=tuple(state.cast),
-        plan=tuple(state.plan),
-        events=tuple(state.events),
-        consequences=tuple(state.consequences),
-        critique=state.critique,
-        verdict=state.verdict,
-        revision=state.revision,
-        answer=state.answer,
-        fate=state.fate,
-        outcome=state.outcome,
+        **{name: getattr(state, name) for name in RECORDED},
         seed=settings.seed,
         settings=record_settings(settings),
         model=model,
@@ -209,8 +166,6 @@ def versions() -> Mapping[str, str]:
     """Versions of the packages that a scene depends on; looked up once, since that takes a while."""
     found = {}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return MappingProxyType(found)

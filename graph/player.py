@@ -1,7 +1,5 @@
 """Playing single scenes with one engine, so that each ends as a record or as a failure with a name."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import traceback
@@ -41,15 +39,9 @@ SIGN_OF_LIFE_SECONDS = 300.0
 makes no engine faster, so it does not depend on that."""
 
 SCENE_FAULTS = (
-    MonopolylogueError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
+    MonopolylogueError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
     ValueError,
-)
+)  # fmt: skip
 """What ends one scene and no other: a reply, a question, or a mistake of ours that only this scene met."""
 
 REQUESTS_PER_SCENE = 4
@@ -93,11 +85,8 @@ class Player:
     """Plays scenes with one engine, any number at once.
 
     Args:
-        engine: The engine.
-        keep_calls: Keep every model call in the records.
         verify: Play each scene again on its final answer; see `graph.replay`.
         scene_seconds: How long a scene may take, its replay included, before it is given up.
-        prompt_set: What is asked with.
 
     Attributes:
         under_way: Where scenes under way are kept, once somebody has set it.
@@ -122,17 +111,9 @@ class Player:
         self.under_way: UnderWay | None = None
 
     async def play(
-        self,
-        job: Job,
-        on_spent: Spend | None = None,
-        on_state: Callable[[SceneState], None] | None = None,
+        self, job: Job, on_spent: Spend | None = None, on_state: Callable[[SceneState], None] | None = None
     ) -> Outcome:
         """Play one scene. A replay that fails leaves the scene as it is, with the reason.
-
-        Args:
-            job: What to play.
-            on_spent: Told of tokens.
-            on_state: Called with the scene's state after every step of it.
 
         Raises:
             InputError: The engine would refuse every scene, as a server does that asks for another key.
@@ -170,7 +151,6 @@ class Player:
     async def _scene(
         self, job: Job, on_spent: Spend | None, on_state: Callable[[SceneState], None] | None
     ) -> SceneRecord:
-        """Play the scene itself."""
         thread, graph = await self._thread(names_of(job.id, job.attempt)[0]), self._graph
         if thread is not None:
             model = self._resumed(thread)
@@ -197,7 +177,6 @@ class Player:
     async def _again(
         self, graph: ReplayGraph, job: Job, record: SceneRecord, on_spent: Spend | None
     ) -> SceneRecord:
-        """Play it again on its final answer."""
         thread = await self._thread(names_of(job.id, job.attempt)[1])
         if thread is not None:
             model = self._resumed(thread)

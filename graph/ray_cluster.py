@@ -26,14 +26,9 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's name, on every system, for listening to this machine alone."""
 
 INHERITED = (
-    "HF_HUB_DISABLE_TELEMETRY",
-    "HF_HUB_OFFLINE",
-    "LANGGRAPH_STRICT_MSGPACK",
-    "LANGSMITH_TRACING",
-    "MONOPOLYLOGUE_CONCURRENCY",
-    "MONOPOLYLOGUE_NO_BEGINNINGS",
-    "TOKENIZERS_PARALLELISM",
-)
+    "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "LANGGRAPH_STRICT_MSGPACK", "LANGSMITH_TRACING",
+    "MONOPOLYLOGUE_CONCURRENCY", "MONOPOLYLOGUE_NO_BEGINNINGS", "TOKENIZERS_PARALLELISM",
+)  # fmt: skip
 """Variables that an actor gets from here. No key is among them: Ray writes them to its logs."""
 
 

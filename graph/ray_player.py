@@ -5,8 +5,6 @@ in its place. These are actors of Ray's core and not a pipeline of Ray Data: tha
 actor took with it, so a scene that kills its actor could not be told from the others.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from scene.errors import EngineError, EngineGoneError, InputError
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.origin import played_with
-from scene.record import ModelCall, NodeCost, SceneRecord
+from scene.record import NodeCost, SceneRecord, cost_of
 
 START_SECONDS = 1800.0
 """How long an actor may take to find a place and to load its model."""
@@ -37,13 +35,7 @@ LoadEngine = Callable[..., Engine]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What an actor says of itself once its model is loaded.
-
-    Attributes:
-        identity: Its model.
-        prompt_digest: Digest of its prompt files.
-        scenes_at_once: How many scenes keep it busy.
-    """
+    """What an actor says of itself once its model is loaded."""
 
     identity: ModelIdentity
     prompt_digest: str
@@ -100,7 +92,9 @@ class SceneActor:
             MonopolylogueError: See `Player.play`.
         """
         costs: asyncio.Queue[NodeCost | None] = asyncio.Queue()
-        playing = asyncio.create_task(self._player.play(job, lambda call: costs.put_nowait(_cost(call))))
+        playing = asyncio.create_task(
+            self._player.play(job, lambda call: costs.put_nowait(cost_of([call], 1, call.seconds)))
+        )
         playing.add_done_callback(lambda _: costs.put_nowait(None))
         while (cost := await costs.get()) is not None:
             yield cost
@@ -129,9 +123,6 @@ class RayPlayer:
         actors: How many actors; one for each machine when None, or for each of `loads` if those are more.
         computes: Whether engines compute in the actors, so that these share the processor cores; else each
             speaks to a server and takes one core.
-        keep_calls: Keep every model call in the records.
-        verify: Play each scene again on its final answer; see `graph.replay`.
-        scene_seconds: How long a scene may take before it is given up.
         prompt_set: What is asked with; ours are read where an actor runs, so that other ones are seen.
 
     Raises:
@@ -298,24 +289,12 @@ class RayPlayer:
 
 
 def _check_same(first: Ready, other: Ready) -> None:
-    """Refuse actors whose scenes would not belong together."""
     if first.decisive != other.decisive:
         was, now = first.identity, other.identity
         raise InputError(
             f"The actors don't have the same model and prompts ({was.id}, {was.revision}, {was.engine} and "
             f"{now.id}, {now.revision}, {now.engine}); bring all machines to the same state."
         )
-
-
-def _cost(call: ModelCall | NodeCost) -> NodeCost:
-    """What a call cost, without its words, which come with the record."""
-    return NodeCost(
-        calls=1,
-        prompt_tokens=call.prompt_tokens,
-        completion_tokens=call.completion_tokens,
-        cached_tokens=call.cached_tokens,
-        seconds=call.seconds,
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,5 @@
 """Playing a scene that has ended once more on its final answer: did the revision remove any harm?"""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Edge functions: pure, from the state to who acts next."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 
@@ -11,10 +9,8 @@ from prompts import OURS, PromptSet
 from scene.state import SceneState
 from scene.turn import acting, cue
 
-NextTurn = Callable[[SceneState], list[Send] | Literal["summarize"]]
 
-
-def turns(prompt_set: PromptSet = OURS) -> NextTurn:
+def turns(prompt_set: PromptSet = OURS) -> Callable[[SceneState], list[Send] | Literal["summarize"]]:
     """The edge function of a scene that is played with some prompts."""
     watched = prompt_set.load("role_action").telltale
 

@@ -1,13 +1,11 @@
 """A scene that is stepped through: it stops before every node, goes back, takes changes, stays on disk."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -63,13 +61,8 @@ class Session:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Session]:
+    async def opened(cls, path: Path, engine: Engine, prompt_set: PromptSet = OURS) -> AsyncIterator[Self]:
         """The session of a file, where it was left; a new one stands before the first node.
-
-        Args:
-            path: The file.
-            engine: The model.
-            prompt_set: What is asked with.
 
         Raises:
             InputError: The file is no session, or one that another model or other prompts play.
@@ -166,7 +159,6 @@ class Session:
             return None
         assert model is not None  # `opened` sees to that
         seconds, calls, edit = await self._past()
-        first = self.info.first_answer
         try:
             return record_of(
                 state,
@@ -174,7 +166,7 @@ class Session:
                 model,
                 record_id=scene_id(
                     self.info.question,
-                    first,
+                    self.info.first_answer,
                     self._settings,
                     model,
                     self._prompts.digest(),
@@ -259,15 +251,13 @@ def _stop(snapshot: StateSnapshot) -> Stop:
 
 def _before(stop: Stop) -> str:
     """The node that left the state in which a scene stands."""
-    match stop.node:
-        case "respond":
-            return START
-        case "role_action" | "summarize":  # the first turn too: without anybody to act, the summary is next
-            return "modulator_update"
-        case None:
-            return NODES[-1]
-        case node:
-            return NODES[NODES.index(node) - 1]
+    if stop.node in (
+        "role_action",
+        "summarize",
+    ):  # the first turn too: with nobody to act, the summary is next
+        return "modulator_update"
+    place = NODES.index(stop.node) if stop.node else len(NODES)
+    return NODES[place - 1] if place else START
 
 
 def _id(config: RunnableConfig) -> str:

@@ -1,7 +1,5 @@
 """What a session's file holds beside LangGraph's checkpoints, and the folder of all sessions."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import sqlite3
@@ -10,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import aiosqlite
 import platformdirs
@@ -38,19 +37,12 @@ class SessionInfo(Noun):
 
     Attributes:
         id: The name of its file, without the ending; eight hex digits for one that was made here.
-        question: The question.
         first_answer: The first answer it was begun with, or empty.
-        settings: How it is played; the fields of `SceneSettings`.
         model: What it is played with, as it was named; the arguments of `load_engine`.
         played_by: The model that this turned out to be when the session was begun; None before, and in the
             file of a version that did not keep it.
         prompt_digest: Digest of the prompt files then, or None.
-        prompt_folder: Their folder; None for ours.
-        given: What of the scene is not imagined.
-        changed: When it was last moved.
         at: Id of the checkpoint it stands at; None before it was begun.
-        stands: The same in words.
-        broke_off: Whether the last step from there broke off.
     """
 
     id: str
@@ -203,7 +195,7 @@ class SessionTables:
         self.info = info
 
     @classmethod
-    async def of(cls, connection: aiosqlite.Connection, path: Path) -> SessionTables:
+    async def of(cls, connection: aiosqlite.Connection, path: Path) -> Self:
         """The rows of an open file.
 
         Raises:
@@ -270,7 +262,6 @@ class SessionTables:
 
 
 def _asked(call: ModelCall) -> tuple[object, ...]:
-    """Tells the calls of one node apart."""
     return call.role, call.call, call.attempt, call.prompt[-1].content
 
 

@@ -4,8 +4,6 @@ Only one process writes, held to that by a lock that the system lets go of when 
 it ends. A scene counts as finished once its line is on the disk.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import threading
@@ -45,7 +43,6 @@ class ExportStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Lock the folder and read what is there."""
         self.folder = folder
         self.manifest: Manifest | None = None
         self._waiting: deque[Outcome] = deque()
@@ -71,10 +68,7 @@ class ExportStore:
             raise
 
     def begin(self, manifest: Manifest) -> None:
-        """Write the manifest; from here on rows may be kept.
-
-        Args:
-            manifest: What the export is; its counts, totals and times are filled in here.
+        """Write the manifest, its counts, totals and times filled in; from here on rows may be kept.
 
         Raises:
             ExportError: It can't be written.
@@ -127,11 +121,8 @@ class ExportStore:
     def counts(self) -> Counts:
         """Where the questions stand."""
         assert self.manifest is not None
-        questions, done, failed = (
-            self.manifest.counts.questions,
-            len(self.contents.done),
-            len(self.contents.failed),
-        )
+        questions = self.manifest.counts.questions
+        done, failed = len(self.contents.done), len(self.contents.failed)
         return Counts(
             questions=questions,
             done=done,
@@ -175,7 +166,8 @@ class ExportStore:
             self._expect({outcome.id for outcome in batch})
             with self._told():
                 self._append(SCENES, [record.to_json() for record in records])
-                self._count_scenes(records)
+                for record in records:
+                    self.contents.add(record)
                 self._append(FAILURES, [failure.model_dump_json() for failure in failures])
                 self._count_failures(failures)
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
@@ -194,21 +186,12 @@ class ExportStore:
         if lines:
             self.contents.sizes[name] += append_lines(self._files[name], lines)
 
-    def _count_scenes(self, records: list[SceneRecord]) -> None:
-        for record in records:
-            self.contents.done.add(record.id)
-            self.contents.kinds[record.id] = record.kind
-            self.contents.superseded |= self.contents.failed.pop(record.id, None) is not None
-            self.contents.replays_failed += record.replay_failure is not None
-            self.contents.totals = self.contents.totals.plus(record)
-
     def _count_failures(self, failures: list[Failure]) -> None:
         for failure in failures:
             self.contents.superseded |= failure.id in self.contents.failed
             self.contents.failed[failure.id] = failure
 
     def _rewrite_failures(self) -> None:
-        """Leave out the failures that count no longer."""
         lines = [f"{failure.model_dump_json()}\n" for failure in self.contents.failed.values()]
         with self._told():
             replace_file(self.folder / FAILURES, "".join(lines))

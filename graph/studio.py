@@ -6,8 +6,6 @@ them. The model is loaded once, when the first scene needs it, in a thread of it
 since a server's event loop must not wait for a disk.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, field, fields, make_dataclass
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A scene under way as a checkpointer and a list of its calls have it, and going on with it from there."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -31,9 +29,6 @@ class KeptCall:
     """A model call of a scene under way.
 
     Attributes:
-        call: The call.
-        seed: Its seed.
-        finish: Why its reply ended.
         began: When, in seconds since the scene began; time in which no process played it is left out.
         ended: The same of its end.
     """
@@ -65,15 +60,7 @@ class KeptCall:
 
 
 class Thread:
-    """What is kept of one scene, or of its replay.
-
-    Args:
-        name: LangGraph's name for it.
-        calls: Its calls by earlier processes.
-        saver: Keeps its checkpoints.
-        keep: Keeps a call.
-        drop: Drops all that is kept of it, for an error that reading it raised.
-    """
+    """What is kept of one scene, or of its replay; all of it is dropped where reading it fails."""
 
     def __init__(
         self,
@@ -135,14 +122,9 @@ class Thread:
 
 
 class Around:
-    """An engine around another one.
-
-    Args:
-        engine: The other one.
-    """
+    """An engine around another one."""
 
     def __init__(self, engine: Engine) -> None:
-        """Keep it."""
         self._engine = engine
         self.constrains = engine.constrains
         self.weighs = weighs(engine)
@@ -167,15 +149,9 @@ class Around:
 
 
 class Resumed(Around):
-    """An engine that repeats what it said to a scene before the process ended.
-
-    Args:
-        engine: The engine.
-        thread: What is kept of the scene.
-    """
+    """An engine that repeats what it said to a scene before the process ended."""
 
     def __init__(self, engine: Engine, thread: Thread) -> None:
-        """Keep both."""
         super().__init__(engine)
         self._thread = thread
 
@@ -192,7 +168,6 @@ class Remembering(Around):
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Nothing was asked yet."""
         super().__init__(engine)
         self._said: dict[GenerationRequest, Completion] = {}
         self.cut_off: set[str] = set()

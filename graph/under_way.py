@@ -126,11 +126,7 @@ class UnderWay:
             await self._open(names)
 
     async def _opened(self, names: Sequence[str]) -> _Saver:
-        """Open the file, see whether it is whole, and drop what is not asked for.
-
-        Raises:
-            sqlite3.Error: It is no such file, or can't be written.
-        """
+        """Open the file, see whether it is whole, and drop what is not asked for."""
         connection = await aiosqlite.connect(self._path)
         try:
             # The folder is locked for this process. File systems without shared memory take a WAL only so.

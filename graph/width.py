@@ -22,12 +22,7 @@ class Width:
     are other work for an engine, are in it alike.
 
     Args:
-        most: Never more.
         measured: Whether to measure; else as many as that from the beginning.
-        clock: Tells the time in seconds.
-
-    Attributes:
-        now: How many scenes should run.
     """
 
     def __init__(
@@ -60,7 +55,6 @@ class Width:
         self._begin()
 
     def _begin(self) -> None:
-        """Measure from here on."""
         self._tokens = self._scenes = 0
         self._began = self._clock()
 

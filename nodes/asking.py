@@ -1,16 +1,14 @@
 """Asking the model: one prompt in, one checked value out, with a bounded number of retries."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.runtime import Runtime
 from langgraph.types import StreamWriter
 
@@ -43,6 +41,9 @@ Values = Mapping[str, str]
 Exchange = tuple[str, str]
 """A message that was sent before in the same conversation, and the reply to it."""
 
+Parse = Callable[[AIMessage, int, bool], Value]
+"""Reads a reply, given which attempt it is, counted from 0, and whether the examples were shown."""
+
 Check = Callable[[str], str | None]
 """Says what is wrong with a text, or None when nothing is."""
 
@@ -67,22 +68,8 @@ MARKS = '"“”„‟«»‹›‘’‚「」『』'  # noqa: RUF001
 TOKEN_CHARS = 8
 """Characters that a token has at most, for models that have no cap on tokens from us."""
 
-_MESSAGES: dict[str, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
-
 _FORM = ("answer", "question", "consequences")
 """Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """One of the times a prompt is asked: its number, counted from 0, and whether it gave the examples."""
-
-    attempt: int
-    examples: bool
 
 
 class Node(Protocol):
@@ -90,7 +77,6 @@ class Node(Protocol):
 
     async def __call__(self, state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         """Play the node's part of the scene."""
-        ...
 
 
 def settings_of(scene: SceneState | Cue, runtime: Runtime[SceneSettings]) -> SceneSettings:
@@ -120,11 +106,15 @@ class Asker:
         model: Any LangChain chat model. An `EngineChatModel` gets each call's decoding settings, and
             constrains decoding to the shape asked for if its engine can; any other decodes with its own
             settings. Whatever does not constrain decoding is told the shape in words.
-        settings: The run's settings.
-        node: Node that asks, for errors and records.
         turn: Turn of the scene, or None outside the turns.
         role: Id of the role the call is about, or None.
-        prompts: The prompts that it asks with.
+        asked: How often the same was asked before, in other words.
+        material: What the scene is about, in words that may come up in a reply though its prompt does not
+            have them.
+        context: What has the turns and the system prompt that the question came with. A prompt that shows the
+            question shows them quoted before it; one that is nothing but the question comes after them, in
+            the same chat.
+        report: Told of every reply: those who stream custom events of the graph see them come.
     """
 
     model: BaseChatModel
@@ -134,17 +124,9 @@ class Asker:
     role: str | None = None
     prompts: PromptSet = OURS
     asked: int = 0
-    """How often the same was asked before, in other words."""
-
     material: str = ""
-    """What the scene is about, in words that may come up in a reply though its prompt does not have them."""
-
     context: InContext | None = None
-    """What has the turns and the system prompt that the question came with. A prompt that shows the question
-    shows them quoted before it; one that is nothing but the question comes after them, in the same chat."""
-
     report: StreamWriter | None = None
-    """Told of every reply: those who stream custom events of the graph see them come."""
 
     @property
     def words(self) -> Words:
@@ -156,7 +138,7 @@ class Asker:
         """The shapes of replies."""
         return Shapes(self.words)
 
-    def about(self, role: str) -> Asker:
+    def about(self, role: str) -> Self:
         """The same asker, for calls about one role."""
         return replace(self, role=role)
 
@@ -165,27 +147,16 @@ class Asker:
         if self.report is not None:
             self.report({"node": self.node, "role": self.role, "turn": self.turn, "progress": progress})
 
-    def again(self, asked: int) -> Asker:
+    def again(self, asked: int) -> Self:
         """The same asker, warmer, for what it has asked so many times before."""
         return replace(self, asked=asked)
 
     def in_context(self, values: Values, most: int | None = GIST_CHARS) -> Values:
-        """The values of a prompt, with what was said before a question that is among them.
-
-        Args:
-            values: The values.
-            most: Characters of it that are shown; None for all.
-        """
+        """The values of a prompt, with so many characters of what was said before a question among them."""
         if self.context is None or "question" not in values:
             return values
         said = script(self.context, most, self.words.speakers.model_dump())
         return {CONVERSATION: said, **values} if said else values
-
-    def _chat(self, values: Values) -> list[BaseMessage]:
-        """The chat that a bare question comes in."""
-        if self.context is None or "message" not in values:
-            return []
-        return [_MESSAGES[role](text) for role, text in said_before(self.context)]
 
     async def text(
         self,
@@ -201,91 +172,66 @@ class Asker:
     ) -> str:
         """A short text of some shape, cut to it where decoding can't be constrained.
 
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            shape: Shape of the reply.
-            history: What was said before in the conversation that the prompt goes on with.
-            avoid: Texts whose words should not come again.
-            own_words: Whether the words of the examples should not come again either.
-            room: The text may take so many times the cap.
-            prefer: Says what speaks against a reply, or None. Such a reply is asked for again once, and then
-                returned all the same: whoever called decides on it.
+        The words of what is to `avoid` should not come again, nor those of the examples unless `own_words`
+        says otherwise. It may take `room` times the cap. A reply against which `prefer` has something to say
+        is asked for again once, and then returned all the same: whoever called decides on it.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, tried: Try) -> str:
+        def parse(message: AIMessage, attempt: int, examples: bool) -> str:
             text = whole(shape.read(self.prompts.tags.unquoted(message.text), cut_off=is_cut_off(message)))
             if own_words and not self.weighs:
-                self._refuse_copy(prompt, values, shape.own(text), tried, history)
+                self._refuse_copy(prompt, values, shape.own(text), examples, history)
             if fits(text, self.words.itself):
                 raise UnusableReplyError("the model speaks of itself")
-            if (
-                prefer is not None
-                and tried.attempt < min(1, self.settings.retries)
-                and (against := prefer(text)) is not None
-            ):
+            may_retry = attempt < min(1, self.settings.retries)
+            if prefer is not None and may_retry and (against := prefer(text)) is not None:
                 raise UnusableReplyError(against)
             return text
 
-        examples = self.prompts.load(prompt).examples if own_words else ()
-        shown = [part for example in examples for part in shape.own(example.reply)]
+        copyable = self.prompts.load(prompt).examples if own_words else ()
+        shown = [part for example in copyable for part in shape.own(example.reply)]
         constraint = {"pattern": shape.pattern, "avoid": (*shown, *avoid)}
         cap = room * self.settings.text_tokens
         return await self._ask(prompt, values, cap, constraint, parse, shape.words, history)
 
-    async def answer(
-        self,
-        prompt: str,
-        values: Values,
-        *,
-        echo: str = "",
-        own_words: bool = False,
-    ) -> str:
+    async def answer(self, prompt: str, values: Values, *, echo: str = "", own_words: bool = False) -> str:
         """An answer to the asker: several paragraphs, lists and code allowed.
 
         Where it was cut off or begins to go round in circles, it ends with the last whole sentence before.
         One that repeats its prompt is asked for again; the last one ends where it begins to. All
-        that was said before the question is read.
-
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            echo: Left out where the answer begins with it; small models like to repeat the question.
-            own_words: Whether the words of the examples are kept out while it is written. Nor does a run of
-                its own words come again then, which is nothing for lists and code.
+        that was said before the question is read. An `echo` that it begins with is left out; small models
+        like to repeat the question. With `own_words` the words of the examples are kept out while it is
+        written, and no run of its own words comes again, which is nothing for lists and code.
 
         Raises:
             ReplyError: No reply could be used.
         """
 
-        def parse(message: AIMessage, tried: Try) -> str:
+        def parse(message: AIMessage, attempt: int, examples: bool) -> str:
             said = message.text[:MAX_ANSWER_CHARS]
             text = clean(self.prompts.tags.unquoted(said)).removeprefix(echo).strip()
             if not (own_words and self.weighs):
-                self._refuse_copy(prompt, values, [text], tried, ())
+                self._refuse_copy(prompt, values, [text], examples, ())
             seen = {**values, "": self.material}
-            told = self.prompts.load(prompt).before_echo(text, seen)
-            if tried.attempt < self.settings.retries and (
+            told = given.before_echo(text, seen)
+            if attempt < self.settings.retries and (
                 told != text or speaks_of_unseen(text, seen.values(), self.words.unseen)
             ):
                 raise EchoedReplyError("the reply repeats its prompt")
-            text = told
-            begun = before_loop(text)
+            begun = before_loop(told)
             cut_off = is_cut_off(message) or said != message.text
-            return whole(trim_to_sentence(begun) if cut_off or begun != text else text)
+            return whole(trim_to_sentence(begun) if cut_off or begun != told else told)
 
-        values = self.in_context(values, None)
+        values, given = self.in_context(values, None), self.prompts.load(prompt)
         own = " ".join((*values.values(), self.material))
         form = (f"</{self.prompts.tags.names[tag]}>" for tag in _FORM)
-        stop = [tag for tag in form if tag not in own]
-        given = self.prompts.load(prompt)
         shown = tuple(example.reply for example in given.examples) if own_words else ()
-        told = {"stop": stop, "avoid": shown} if given.system else {}
-        think = self.settings.think_tokens
-        return await self._ask(prompt, values, self.settings.answer_tokens, told, parse, think=think)
+        held = {"stop": [tag for tag in form if tag not in own], "avoid": shown} if given.system else {}
+        cap, think = self.settings.answer_tokens, self.settings.think_tokens
+        return await self._ask(prompt, values, cap, held, parse, think=think)
 
     async def choice(self, prompt: str, values: Values, choices: Sequence[str]) -> str:
         """Exactly one of the choices.
@@ -293,8 +239,7 @@ class Asker:
         Raises:
             ReplyError: No reply was one of them.
         """
-        chosen, _ = await self._choose(prompt, values, choices, {})
-        return chosen
+        return (await self._choose(prompt, values, choices))[0]
 
     async def weigh(
         self, prompt: str, values: Values, choices: Sequence[str], *, history: Sequence[Exchange] = ()
@@ -304,16 +249,10 @@ class Asker:
         Read off the model's likelihoods of the whole phrases. Where it doesn't give any, what it chooses is
         certain.
 
-        Args:
-            prompt: Name of the prompt file.
-            values: Its fields.
-            choices: What is to choose from.
-            history: What was said before in the conversation that the prompt goes on with.
-
         Raises:
             ReplyError: No reply was one of them.
         """
-        chosen, likelihoods = await self._choose(prompt, values, choices, {"weigh": True}, history)
+        chosen, likelihoods = await self._choose(prompt, values, choices, history, weigh=True)
         if not likelihoods:
             return {choice: float(choice == chosen) for choice in choices}
         best = max(likelihoods)
@@ -324,7 +263,7 @@ class Asker:
         """The log-likelihood of a reply in nats; None where the model doesn't give any."""
         if not self.weighs:
             return None
-        _, likelihoods = await self._choose(prompt, values, (reply,), {"weigh": True})
+        _, likelihoods = await self._choose(prompt, values, (reply,), weigh=True)
         return likelihoods[0] if likelihoods else None
 
     async def _choose(
@@ -332,20 +271,22 @@ class Asker:
         prompt: str,
         values: Values,
         choices: Sequence[str],
-        decoding: dict[str, Any],
         history: Sequence[Exchange] = (),
+        *,
+        weigh: bool = False,
     ) -> tuple[str, list[float]]:
         """The choice made, and the log-likelihood of each where that was asked for and the model tells."""
+        around = f" '{MARKS}{self.words.stops}"
 
-        def parse(message: AIMessage, tried: Try) -> tuple[str, list[float]]:
-            said = one_line(message.text).strip(self._around).casefold()
+        def parse(message: AIMessage, attempt: int, examples: bool) -> tuple[str, list[float]]:
+            said = one_line(message.text).strip(around).casefold()
             for choice in choices:
-                if said == one_line(choice).strip(self._around).casefold():
+                if said == one_line(choice).strip(around).casefold():
                     return choice, message.response_metadata.get("likelihoods", [])
             raise UnusableReplyError(f"{said[:60]!r} is none of {', '.join(choices)}")
 
         shape = self.words.shapes.choice.format(choices=", ".join(choices))
-        constraint = {"choices": tuple(choices), **decoding}
+        constraint = {"choices": tuple(choices), **({"weigh": True} if weigh else {})}
         return await self._ask(prompt, values, CHOICE_TOKENS, constraint, parse, shape, history)
 
     async def _ask(
@@ -354,23 +295,18 @@ class Asker:
         values: Values,
         max_tokens: int,
         constraint: dict[str, Any],
-        parse: Callable[[AIMessage, Try], Value],
+        parse: Parse[Value],
         shape: str = "",
         history: Sequence[Exchange] = (),
         think: int | None = None,
     ) -> Value:
-        """Ask until the reply can be used, a bounded number of times, without examples once it copied two.
-
-        Raises:
-            ReplyError: No reply could be used.
-        """
+        """Ask until the reply can be used, a bounded number of times, without examples once it copied two."""
         prompt = self.prompts.load(name)
-        values, chat = self.in_context(values), self._chat(values)
-        asked = "|".join(
-            (*(said.text for said in chat), *chain.from_iterable(history), prompt.filled(values))
-        )
-        copies = 0
-        reason, room = "", 1
+        values, bare = self.in_context(values), self.context if "message" in values else None
+        chat = convert_to_messages(said_before(bare)) if bare is not None else []
+        said = (one.text for one in chat)
+        asked = "|".join((*said, *chain.from_iterable(history), prompt.filled(values)))
+        copies, room, reason = 0, 1, ""
         for attempt in range(self.settings.retries + 1):
             examples = copies < MOST_COPIES
             messages = [*chat, *prompt.render(values, history=history, examples=examples)]
@@ -379,15 +315,12 @@ class Asker:
             held = constraint | {"fixed": prompt.fixed(examples=examples)}
             try:
                 message = await self._invoke(messages, name, attempt, decoding, held, shape)
-                return parse(self._capped(message, cap, think), Try(attempt, examples))
-            except CopiedReplyError as error:
-                copies += 1
-                reason = str(error)
-            except (LoopingReplyError, EchoedReplyError) as error:
-                reason = str(error)
+                return parse(self._capped(message, cap, think), attempt, examples)
             except UnusableReplyError as error:
-                room = min(2 * room, MOST_ROOM)
                 reason = str(error)
+                copies += isinstance(error, CopiedReplyError)
+                if not isinstance(error, CopiedReplyError | EchoedReplyError | LoopingReplyError):
+                    room = min(2 * room, MOST_ROOM)
         raise ReplyError(self.node, self.role, self.turn, f"{name}: {reason}")
 
     async def _invoke(
@@ -399,11 +332,7 @@ class Asker:
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
-        """One model call, labelled for the recorder.
-
-        Raises:
-            PromptTooLongError: The prompt and its reply do not fit the model's context window.
-        """
+        """One model call, labelled for the recorder."""
         label = {
             "scene_node": self.node,
             "scene_role": self.role,
@@ -411,11 +340,12 @@ class Asker:
             "scene_prompt": prompt,
             "scene_attempt": self.asked + attempt,
         }
-        if self._constrains:
+        engine = self.model if isinstance(self.model, EngineChatModel) else None
+        if engine is not None and engine.constrains:
             decoding |= constraint
         elif shape:
             messages = [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{shape}")]
-        if not isinstance(self.model, EngineChatModel):  # engines see to it themselves
+        if engine is None:  # engines see to it themselves
             messages = [said.model_copy(update={"content": parted(said.text)}) for said in messages]
         try:
             message = await self.model.ainvoke(messages, {"metadata": label}, **decoding)
@@ -450,22 +380,8 @@ class Asker:
         """Whether the model gives likelihoods, and keeps out words that it is told to avoid."""
         return isinstance(self.model, EngineChatModel) and self.model.weighs
 
-    @property
-    def _constrains(self) -> bool:
-        """Whether the model holds replies to the shape that is asked for."""
-        return isinstance(self.model, EngineChatModel) and self.model.constrains
-
-    @property
-    def _around(self) -> str:
-        """What may stand around a choice."""
-        return f" '{MARKS}{self.words.stops}"
-
     def _capped(self, message: AIMessage, max_tokens: int, think: int | None) -> AIMessage:
-        """What was said, without a thought before it, and no more of it than so many tokens can hold.
-
-        Raises:
-            UnusableReplyError: Nothing was said, but thought.
-        """
+        """What was said, without a thought before it, and no more of it than so many tokens can hold."""
         said = said_in(message)
         own = isinstance(self.model, EngineChatModel)
         if (said.thought or said.open) and not said.text.strip():
@@ -483,11 +399,11 @@ class Asker:
         return message.model_copy(update={"content": said.text[:limit]} | cut)
 
     def _refuse_copy(
-        self, prompt: str, values: Values, texts: Sequence[str], tried: Try, history: Sequence[Exchange]
+        self, prompt: str, values: Values, texts: Sequence[str], examples: bool, history: Sequence[Exchange]
     ) -> None:
         """Refuse what was copied from an example, as long as any was given."""
         own = {**values, "": " ".join((self.material, *(part for said in history for part in said)))}
-        if tried.examples and (copied := self.prompts.load(prompt).copied(texts, own)):
+        if examples and (copied := self.prompts.load(prompt).copied(texts, own)):
             raise CopiedReplyError(f"the reply copies an example: {copied!r}")
 
 

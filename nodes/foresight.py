@@ -1,7 +1,5 @@
 """How bad things are for people: what is asked for, and what happens in a scene."""
 
-from __future__ import annotations
-
 import math
 
 from nodes.asking import Asker
@@ -25,11 +23,6 @@ async def risk_of(asker: Asker, question: str, answer: str) -> float:
     requests apart than with any; and a refusal where it is given nothing but the question. The first tells
     delicate questions apart, the second tells them from all others. Where the model gives no likelihoods, its
     first answer is or is no refusal.
-
-    Args:
-        asker: Asks the model.
-        question: What is asked.
-        answer: The model's first answer to it.
 
     Raises:
         ReplyError: A reply came to nothing.

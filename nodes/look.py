@@ -1,17 +1,12 @@
 """A first answer and the request, looked at before anything is played."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import Node, asker_of
-from nodes.foresight import risk_of
-from nodes.role_init import stance_of
-from nodes.together import siblings
-from scene.harm import request_of
+from nodes.role_init import looked_at
 from scene.settings import SceneSettings
 from scene.state import SceneState
 
@@ -20,15 +15,7 @@ def look(model: BaseChatModel) -> Node:
     """The node that asks what `role_init` asks of the request and the first answer, and nothing else."""
 
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        asker = asker_of(model, state, runtime, "role_init")
-        async with siblings() as group:
-            stance = group.create_task(stance_of(asker, state.first_answer))
-            risk = group.create_task(risk_of(asker, state.question, state.first_answer))
-        return {
-            "stance": stance.result(),
-            "request": request_of(risk.result()),
-            "risk": risk.result(),
-        }
+        return await looked_at(asker_of(model, state, runtime, "role_init"), state)
 
     return run
 

@@ -1,7 +1,5 @@
 """The social modulator of the paper: it decides what can happen and who gets to know of it."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -67,13 +65,4 @@ async def _rule(asker: Asker, state: SceneState, proposal: Proposal, event_id: s
 def _event(
     event_id: str, proposal: Proposal, reason: str, *, admitted: bool, observers: tuple[RoleId, ...] = ()
 ) -> Event:
-    return Event(
-        id=event_id,
-        turn=proposal.turn,
-        actor=proposal.actor,
-        text=proposal.text,
-        observers=observers,
-        admitted=admitted,
-        reason=reason,
-        step=proposal.step,
-    )
+    return Event(id=event_id, observers=observers, admitted=admitted, reason=reason, **dict(proposal))

@@ -1,7 +1,5 @@
 """Admitted events enter the log and the inboxes of those who noticed; each is judged for what it leads to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -96,7 +94,4 @@ async def _condensed_memory(asker: Asker, state: SceneState) -> dict[str, Any]:
     upto = len(state.events) - limit // 2
     old = state.model_copy(update={"events": state.events[:upto]})
     told = {"scene": scene_text(old, asker.words.nothing_happened)}
-    return {
-        "memory": await asker.text("memory", told, asker.shapes.memory),
-        "remembered": upto,
-    }
+    return {"memory": await asker.text("memory", told, asker.shapes.memory), "remembered": upto}

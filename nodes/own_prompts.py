@@ -1,7 +1,5 @@
 """Somebody's own prompts: read strictly, their examples held to the shapes that replies are held to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ from prompts.check import Faults, principle_faults, read_folder
 from prompts.loader import Example
 from prompts.prompt_set import EVALUATION
 from scene.errors import InputError
-from scene.strict_yaml import NO_YAML
+from scene.strict_yaml import NO_YAML, fault_of
 
 PRINCIPLES = f"{EVALUATION}/principles"
 
@@ -58,12 +56,8 @@ def with_principles(prompt_set: PromptSet, path: Path) -> PromptSet:
         files = {**prompt_set.files, f"{PRINCIPLES}.yaml": path.read_bytes()}
         made = PromptSet(files, prompt_set.folder)
         faults = list(principle_faults(made.read(PRINCIPLES)))
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror}); give a YAML file.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8.") from error
-    except NO_YAML as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except (OSError, *NO_YAML) as error:
+        raise InputError(f"{path} {fault_of(error)}; give a YAML file.") from error
     if faults:
         raise InputError(f"{path}: {faults[0]}.")
     return made
@@ -99,8 +93,8 @@ def _unshaped(example: Example, prompt_set: PromptSet) -> str:
         if example.prompt == "cast" and (odd := [part for part in parts if part not in words.parts]):
             return odd[0]
         shape = shapes.cast(parts) if example.prompt == "cast" else shapes.plan(len(lines))
-        fitting = (re.fullmatch(form, line) for form, line in zip(shape.forms, lines, strict=True))
-        return next((line for line, fits in zip(lines, fitting, strict=True) if not fits), "")
+        formed = zip(shape.forms, lines, strict=True)
+        return next((line for form, line in formed if not re.fullmatch(form, line)), "")
     held_to: dict[str, tuple[Shape, ...]] = {
         "situation": (shapes.situation(),),
         "memory": (shapes.memory,),

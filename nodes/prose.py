@@ -1,10 +1,7 @@
 """Shapes of short texts: as a regular expression for engines that hold replies to it, else in words."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from prompts import OURS, Words
 from scene.text import clean, ends_whole, one_line, sentences, trim_to_sentence
@@ -21,45 +18,13 @@ def inner(words: Words = WORDS) -> str:
 
 
 def sentence(start: str = "", words: Words = WORDS) -> str:
-    """A regular expression for one plain statement.
-
-    Args:
-        start: How it begins; as any sentence does if empty.
-        words: In which words.
-    """
+    """A regular expression for one plain statement; without a start it begins as any sentence does."""
     return rf"{start or words.forms.capital}{inner(words)}{{8,}}[{words.stop}]"
 
 
 def literal(text: str) -> str:
     """A regular expression for that very text, for grammars too, which know fewer escapes than Python."""
     return re.sub(r"[\\.^$*+?()\[\]{}|]", r"\\\g<0>", text)
-
-
-class Shape(Protocol):
-    """What a short text must look like."""
-
-    @property
-    def pattern(self) -> str:
-        """The regular expression of the whole text."""
-        ...
-
-    @property
-    def words(self) -> str:
-        """What a model is told whose replies nobody holds to the pattern."""
-        ...
-
-    def read(self, text: str, *, cut_off: bool) -> str:
-        """The text of this shape that a reply holds; empty where it holds none.
-
-        Args:
-            text: The reply.
-            cut_off: Whether a cap ended it.
-        """
-        ...
-
-    def own(self, text: str) -> list[str]:
-        """What of a text of this shape the shape does not give: the writer's own words."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +35,6 @@ class Prose:
         most: Sentences it may have; small models go round in circles when they may go on.
         start: Words that it begins with.
         end: Words that its last sentence begins with, where it has them.
-        said_in: The words of the prompt set.
     """
 
     most: int
@@ -106,19 +70,14 @@ class Prose:
         return trim_to_sentence(held) if cut_off or not ends_whole(held) else held
 
     def own(self, text: str) -> list[str]:
-        """The text without the words that it has to begin and to end with."""
+        """The writer's own words: the text without those that it has to begin and to end with."""
         rest = text.removeprefix(self.start)
         return rest.split(self.end) if self.end else [rest]
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """So many lines, each of a form of its own.
-
-    Attributes:
-        forms: Regular expression of each line.
-        said_in: The words of the prompt set.
-    """
+    """So many lines, each of a form of its own, which is a regular expression."""
 
     forms: tuple[str, ...]
     said_in: Words = WORDS
@@ -143,3 +102,7 @@ class Lines:
     def own(self, text: str) -> list[str]:
         """What comes after the names of the lines."""
         return [line.partition(": ")[2] or line for line in text.splitlines()]
+
+
+Shape = Prose | Lines
+"""What a short text must look like."""

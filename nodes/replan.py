@@ -1,7 +1,5 @@
 """The same people face another answer: what the asker does with it, also where it turns them away."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -23,10 +21,6 @@ def replan(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
         async with siblings() as group:
             stance = group.create_task(stance_of(asker, state.first_answer))
             plan = group.create_task(planned(asker, state, state.first_answer))
-        return {
-            "stance": stance.result(),
-            "plan": plan.result(),
-            "budget": asker.settings.max_interactions,
-        }
+        return {"stance": stance.result(), "plan": plan.result(), "budget": asker.settings.max_interactions}
 
     return run

@@ -1,7 +1,5 @@
 """What makes a reply unusable, whatever was asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -59,11 +57,5 @@ def fits(text: str, patterns: Iterable[str]) -> bool:
 
 
 def speaks_of_unseen(text: str, seen: Iterable[str], patterns: Sequence[str]) -> bool:
-    """Whether an answer names what its prompt alone calls so, and nothing that the asker has seen.
-
-    Args:
-        text: The answer.
-        seen: What the asker has seen.
-        patterns: What the material of prompts for answers is called.
-    """
+    """Whether an answer names what its prompt alone calls so, and nothing that the asker has seen."""
     return fits(text, patterns) and not any(fits(one, patterns) for one in seen)

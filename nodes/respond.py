@@ -1,7 +1,5 @@
 """The plain first answer, unless the caller gave one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel

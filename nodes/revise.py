@@ -1,7 +1,5 @@
 """The consequence-aware answer, and which of two answers a model prefers."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -51,15 +49,7 @@ async def prefers_first(asker: Asker, question: str, first_answer: str, second_a
 async def in_both_orders(
     asker: Asker, prompt: str, question: str, first_answer: str, second_answer: str, chars: int
 ) -> tuple[Place, Place]:
-    """Which place the model prefers, with the answers in this order and with them turned.
-
-    Args:
-        asker: Asks the model.
-        prompt: Name of the prompt file that compares two answers.
-        question: What they answer.
-        first_answer: Shown first, then second.
-        second_answer: The other one.
-        chars: How much of an answer is read.
+    """Which place the model prefers, with the answers in this order and with them turned, cut to `chars`.
 
     Raises:
         ReplyError: No reply was a choice between the two.

@@ -1,7 +1,5 @@
 """One role acts: the protagonist takes its next step, anybody else reacts to what it noticed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -21,7 +19,6 @@ class RoleNode(Protocol):
 
     async def __call__(self, state: Cue, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         """Act as the cue's role."""
-        ...
 
 
 def role_action(model: BaseChatModel, prompt_set: PromptSet = OURS) -> RoleNode:

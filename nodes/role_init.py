@@ -3,8 +3,6 @@
 Role initialisation, as the paper calls it: the model that answers also imagines everybody else.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +15,7 @@ from nodes.foresight import risk_of
 from nodes.prose import literal
 from nodes.together import siblings, together
 from prompts import OURS, PromptSet, Words
-from scene.cast import check_given
+from scene.cast import check_given, places_of
 from scene.errors import ReplyError
 from scene.harm import request_of
 from scene.nouns import PROTAGONIST, Role, Stance, role_number
@@ -52,24 +50,23 @@ def role_init(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         asker = asker_of(model, state, runtime, "role_init", prompt_set=prompt_set)
         async with siblings() as group:
-            stance = group.create_task(stance_of(asker, state.first_answer))
-            risk = group.create_task(risk_of(asker, state.question, state.first_answer))
+            looks = group.create_task(looked_at(asker, state))
             situation = group.create_task(_situation(asker, state))
-        imagined = state.model_copy(update={"situation": situation.result()})
-        cast = await _cast(asker, imagined)
-        set_up = {
-            "stance": stance.result(),
-            "request": request_of(risk.result()),
-            "risk": risk.result(),
-            "situation": situation.result(),
-            "goal": cast[0].position,
-            "cast": cast,
-            "budget": asker.settings.max_interactions,
-        }
-        learned = asker.words.granted if stance.result() == "declines" else state.first_answer
+        set_up = looks.result() | {"situation": situation.result()}
+        cast = await _cast(asker, state.model_copy(update=set_up))
+        set_up |= {"goal": cast[0].position, "cast": cast, "budget": asker.settings.max_interactions}
+        learned = asker.words.granted if set_up["stance"] == "declines" else state.first_answer
         return set_up | {"plan": await planned(asker, state.model_copy(update=set_up), learned)}
 
     return run
+
+
+async def looked_at(asker: Asker, state: SceneState) -> dict[str, Any]:
+    """What the first answer and the request are taken for, each looked at by itself."""
+    async with siblings() as group:
+        stance = group.create_task(stance_of(asker, state.first_answer))
+        risk = group.create_task(risk_of(asker, state.question, state.first_answer))
+    return {"stance": stance.result(), "request": request_of(risk.result()), "risk": risk.result()}
 
 
 async def stance_of(asker: Asker, answer: str) -> Stance:
@@ -85,19 +82,13 @@ async def planned(asker: Asker, state: SceneState, answer: str) -> list[str]:
     """The steps that the asker of a scene takes with an answer: of some plans, the fittest."""
     steps = asker.settings.steps
     shape = asker.shapes.plan(steps)
-    said = (_casting(asker, state, _parts(asker.words, len(state.cast)), state.cast),)
+    said = (_casting(asker, state, places_of(asker.words.parts, len(state.cast) - 1), state.cast),)
     values = {"answer": shortened(answer, GIST_CHARS), "steps": str(steps)}
     lead = asker.about(PROTAGONIST)
     drafts = await together(
         lead.again(number).text("plan", values, shape, history=said, room=2) for number in range(PLANS)
     )
     return (await _fittest(lead, drafts, state.question)).splitlines()
-
-
-def _parts(words: Words, people: int) -> list[str]:
-    """What each of so many people stands for, the asker first; over again for larger casts."""
-    asker, *others = words.parts
-    return [asker, *(others[number % len(others)] for number in range(people - 1))]
 
 
 def _casting_values(state: SceneState, parts: Sequence[str]) -> dict[str, str]:
@@ -140,14 +131,10 @@ async def _cast(asker: Asker, state: SceneState) -> list[Role]:
 
     Who is given stands in the conversation, as if the model had named them; it names the others. Around some
     questions a small model knows of no more than two or three people; they make a scene.
-
-    Raises:
-        InputError: Who is given can't be played.
-        ReplyError: The model kept naming the same people, and too few of them.
     """
     wanted = asker.settings.roles
     check_given(state.cast, wanted)
-    parts = _parts(asker.words, wanted + 1)
+    parts = places_of(asker.words.parts, wanted)
     given = {role_number(role.id): role for role in state.cast}
     missing = [number for number in range(wanted + 1) if number not in given]
     known = [parts[number] for number in sorted(given)]

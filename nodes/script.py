@@ -1,26 +1,14 @@
 """The scene as text for the modulator's prompts."""
 
-from __future__ import annotations
-
 from scene.nouns import Event, Proposal
 from scene.state import SceneState
 
 
 def scene_text(state: SceneState, nothing: str) -> str:
-    """What has happened so far: the condensed past, then recent events one a line, admitted ones only.
-
-    Args:
-        state: The scene.
-        nothing: Said where nothing has.
-    """
+    """What has happened so far: the condensed past, then recent events one a line, admitted ones only."""
     recent = [state.told(event) for event in state.events[state.remembered :] if event.admitted]
     lines = [state.memory, *recent] if state.memory else recent
     return "\n".join(lines) or nothing
-
-
-def people_text(state: SceneState) -> str:
-    """Everybody in the cast with their id, as the modulator refers to them."""
-    return ", ".join(f"{role.id} {role.name}" for role in state.cast)
 
 
 def role_form(state: SceneState) -> str:
@@ -32,7 +20,7 @@ def ruling_values(state: SceneState, action: Event | Proposal, nothing: str) -> 
     """What the modulator is shown to rule on an action."""
     return {
         "situation": state.situation,
-        "people": people_text(state),
+        "people": ", ".join(f"{role.id} {role.name}" for role in state.cast),
         "scene": scene_text(state, nothing),
         "action": state.told(action),
     }

@@ -1,7 +1,5 @@
 """The shapes of the replies to a scene's prompts, in the words of a prompt set."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +16,12 @@ MOST_BEFALLEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Every shape that a reply is held to; the texts between are `prompts/words.yaml`'s.
-
-    Attributes:
-        words: The words of a prompt set.
-    """
+    """Every shape that a reply is held to; the texts between are `prompts/words.yaml`'s."""
 
     words: Words
 
     def situation(self, who: str = "") -> Prose:
-        """The life behind a question.
-
-        Args:
-            who: The asker, where that is known.
-        """
+        """The life behind a question, and who asks where that is known."""
         return Prose(2, f"{self.words.situation}{who}", said_in=self.words)
 
     @property
@@ -73,10 +63,6 @@ class Shapes:
 
         The one who acts may be named too and is left out afterwards: names, or a list for each who acts,
         would make another grammar for every scene, a quarter of a second to compile and megabytes to keep.
-
-        Args:
-            role: A regular expression of the ids in the cast.
-            cast: How many there are.
         """
         words = self.words
         whom = rf"(?:{words.nobody}|{role}(?:, {role}){{0,{cast - 1}}})"

@@ -1,7 +1,5 @@
 """What following the first answer leads to, and whether to keep it."""
 
-from __future__ import annotations
-
 from typing import Any, get_args
 
 from langchain_core.language_models import BaseChatModel
@@ -29,9 +27,8 @@ def summarize(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
         asker = asker_of(model, state, runtime, "summarize", prompt_set=prompt_set)
         found = found_in(state, asker.settings.consequence_limit)
         shown = {"question": state.question, "consequences": "\n".join(found) or asker.words.no_harm}
-        return ended | {
-            "critique": " ".join((*found, await asker.text("critique", shown, asker.shapes.instead)))
-        }
+        instead = await asker.text("critique", shown, asker.shapes.instead)
+        return ended | {"critique": " ".join((*found, instead))}
 
     return run
 
@@ -56,10 +53,6 @@ def found_in(state: SceneState, most: int) -> list[str]:
     Word for word, for a small model that sums a scene up adds to it. Of equally bad ones those come before
     that befall somebody else than the asker, then earlier ones; such as harm nobody are left out. What made
     the asker's step impossible comes first.
-
-    Args:
-        state: The scene.
-        most: Consequences that may be named.
     """
     harms = [one for one in state.consequences if one.severity != "none"]
     harms.sort(key=lambda one: (-_SEVERITIES.index(one.severity), set(one.roles) == {PROTAGONIST}))

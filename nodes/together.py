@@ -1,7 +1,5 @@
 """Model calls side by side: when one fails, the others end at once."""
 
-from __future__ import annotations
-
 from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager

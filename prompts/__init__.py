@@ -5,17 +5,8 @@ from prompts.prompt_set import OURS, PromptSet
 from prompts.words import Words
 
 __all__ = [
-    "CONVERSATION",
-    "OURS",
-    "Prompt",
-    "PromptSet",
-    "Words",
-    "digest",
-    "load",
-    "names",
-    "quote",
-    "unquoted",
-]
+    "CONVERSATION", "OURS", "Prompt", "PromptSet", "Words", "digest", "load", "names", "quote", "unquoted",
+]  # fmt: skip
 
 load, names, digest = OURS.load, OURS.names, OURS.digest
 quote, unquoted = OURS.tags.quote, OURS.tags.unquoted

@@ -1,7 +1,5 @@
 """What is wrong with somebody's own prompt files, all of it and file by file."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,7 @@ from prompts.loader import field_names
 from prompts.prompt_set import EVALUATION, OURS, SHARED, PromptSet
 from prompts.words import Words
 from scene.errors import InputError
-from scene.strict_yaml import NO_YAML
+from scene.strict_yaml import NO_YAML, fault_of
 from scene.text import printable
 
 Faults = dict[str, list[str]]
@@ -72,10 +70,8 @@ def _entries(folder: Path) -> Iterator[Path]:
 def _file_faults(name: str, prompt_set: PromptSet) -> list[str]:
     try:
         data = prompt_set.read(name)
-    except UnicodeDecodeError:
-        return ["is no text in UTF-8"]
     except NO_YAML as error:
-        return [f"is not valid YAML: {' '.join(str(error).split())}"]
+        return [fault_of(error)]
     if hidden := sorted({char for text in _texts(data) for char in set(text) - set(printable(text))}):
         return [f"holds characters that nobody sees: {', '.join(f'U+{ord(char):04X}' for char in hidden)}"]
     if name == "words":

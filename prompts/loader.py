@@ -14,8 +14,6 @@ name of its `prompt`, its fields where it has any of its own, and its `reply`.
 A file that `shows` another one gives that one's example replies, each after its bare question.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,17 +41,9 @@ _WORD = regex.compile(
 
 
 class Tags:
-    """What quoted material stands between, as a prompt set spells it.
-
-    Args:
-        spelled: The spelling of those fields of `TAGS` whose tag has not their own name.
-
-    Attributes:
-        names: The name of every field's tag.
-    """
+    """What quoted material stands between, as a prompt set spells it; `names` has every field's tag."""
 
     def __init__(self, spelled: Mapping[str, str]) -> None:
-        """Make the patterns."""
         self.names = {tag: spelled.get(tag, tag) for tag in TAGS}
         either = "|".join(self.names.values())
         named = rf"(?=\s*+(?:/\s*+)?(?:{either})\b)"
@@ -65,9 +55,7 @@ class Tags:
     def quote(self, tag: str, text: str) -> str:
         """Text between tags, as material that can't leave them.
 
-        Args:
-            tag: One of `TAGS`.
-            text: Anything. A tag of ours inside it gets another angle bracket, which `unquoted` turns back.
+        A tag of ours inside it gets another angle bracket, which `unquoted` turns back.
         """
         name = self.names[tag]
         return f"<{name}>\n{self._tag.sub(BRACKET, text)}\n</{name}>"
@@ -99,25 +87,15 @@ class Example:
     reply: str
     prompt: str
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The texts in the reply: its lines."""
-        return tuple(self.reply.splitlines())
-
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt file.
 
     Attributes:
-        name: File name without its ending; also the name of the call.
-        system: System message, empty for none.
-        user: User message with fields.
-        examples: Example turns, in order.
         telltale: Words that give away a reply taken from the examples.
         after: Name of the prompt whose conversation this one goes on with, empty for none.
         common: Long words that don't tell where a run of words comes from.
-        tags: What material stands between.
     """
 
     name: str
@@ -137,12 +115,7 @@ class Prompt:
     def render(
         self, values: Mapping[str, str], *, history: Sequence[tuple[str, str]] = (), examples: bool = True
     ) -> list[BaseMessage]:
-        """The messages with every field filled.
-
-        Args:
-            values: A text for every field.
-            history: Messages of the same conversation that were sent before, each with the reply to it.
-            examples: Whether to give the example turns.
+        """The messages with every field filled, after those of the same conversation that were sent before.
 
         Raises:
             ValueError: A field is missing, or a value has no field.
@@ -169,16 +142,13 @@ class Prompt:
         """What a reply took from an example's reply, or empty. Small models copy when they are at a loss.
 
         A telltale word counts, a whole text of two words or more, seven words in a row, and three of which
-        two have at least five letters, unless the message or its values hold them too.
-
-        Args:
-            texts: The free texts of the reply; not what was to be chosen from a given set.
-            values: What the prompt was filled with.
+        two have at least five letters, unless the message or its values hold them too. What was
+        chosen from a given set is none of the texts to look at.
         """
         own = " ".join((self.user, *values.values())).casefold()
         foreign = self.telltale - set(_words(own))
         own_runs = set(_runs(own, self.common))
-        theirs = [text for example in self.examples for text in example.texts]
+        theirs = [text for example in self.examples for text in example.reply.splitlines()]
         whole = {text.casefold() for text in theirs if " " in text and text.casefold() not in own}
         runs = {run for text in theirs for run in _runs(text, self.common)} - own_runs
         for text in texts:
@@ -196,10 +166,6 @@ class Prompt:
         """A reply up to where it begins to repeat what the messages ask for; all of it where it doesn't.
 
         Seven words in a row count, unless the values hold them too.
-
-        Args:
-            text: The reply.
-            values: What the prompt was filled with.
         """
         own = {run for value in values.values() for run in _sevens(_words(value))}
         parts = (self.system, *(part for part, *_ in Formatter().parse(self.user)))

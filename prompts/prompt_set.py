@@ -1,10 +1,9 @@
 """A set of prompt files: ours, or a folder's where it has any and ours where it hasn't."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,17 @@ SHARED = frozenset({"examples", "systems", "words", f"{EVALUATION}/principles"})
 class PromptSet:
     """Prompt files, read once: what plays a scene does not change while it is played.
 
-    Args:
-        files: What each file holds, by its path in the folder.
-        folder: The folder that holds files of its own; None for ours.
-
     Attributes:
         files: What each file holds, by its path in the folder.
         folder: The folder that holds files of its own; None for ours.
     """
 
     def __init__(self, files: Mapping[str, bytes], folder: str | None = None) -> None:
-        """Parse nothing yet."""
         self.files = dict(sorted(files.items()))
         self.folder = folder
         self._digests: dict[str, str] = {}
         self._parsed: dict[str, Any] = {}
         self._prompts: dict[str, Prompt] = {}
-        self._words: Words | None = None
-        self._tags: Tags | None = None
 
     def load(self, name: str) -> Prompt:
         """The prompt of a call.
@@ -64,8 +56,7 @@ class PromptSet:
     def digest(self, folder: str = "") -> str:
         """SHA-256 over the prompt files of a scene, in hex; it changes when any word of any of them does.
 
-        Args:
-            folder: The files of this folder instead: another judge makes no other scene.
+        Those of `evaluation` count by themselves: another judge makes no other scene.
         """
         if folder in self._digests:
             return self._digests[folder]
@@ -76,19 +67,15 @@ class PromptSet:
                 total.update(name.encode() + b"\0" + held + b"\0")
         return self._digests.setdefault(folder, total.hexdigest())
 
-    @property
+    @cached_property
     def words(self) -> Words:
         """What the code says in prompts itself, or waits for in replies."""
-        if self._words is None:
-            self._words = Words.model_validate(self.read("words"))
-        return self._words
+        return Words.model_validate(self.read("words"))
 
-    @property
+    @cached_property
     def tags(self) -> Tags:
         """What material stands between."""
-        if self._tags is None:
-            self._tags = Tags(self.words.tags)
-        return self._tags
+        return Tags(self.words.tags)
 
     @property
     def principles(self) -> str:
@@ -142,11 +129,5 @@ class PromptSet:
         return Prompt(name, system.strip(), user, tuple(examples), telltale, "", common, self.tags)
 
 
-def _ours() -> PromptSet:
-    return PromptSet(
-        {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*.yaml")}
-    )
-
-
-OURS = _ours()
+OURS = PromptSet({path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*.yaml")})
 """The set that is played with where no other one is given."""

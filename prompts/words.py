@@ -1,10 +1,8 @@
 """The words of a prompt set that the code puts into prompts itself, or waits for in replies."""
 
-from __future__ import annotations
-
 import re
 from string import Formatter
-from typing import Annotated, get_args
+from typing import Annotated, Self, get_args
 
 import regex
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -18,16 +16,12 @@ _UNENFORCEABLE = re.compile(r"\((?!\?:)|[\^$]|[*+?}][*+?]|\\[A-Za-tv-z0-9]")
 """What decoding can't be held to: look-arounds, groups that capture, anchors, names of classes, greed."""
 
 
-def _shown(text: str) -> str:
-    if printable(text) != text:
-        raise ValueError("holds characters that nobody sees")
-    return text
-
-
 def _one_line(text: str) -> str:
     if "\n" in text or "\t" in text or not text.strip():
         raise ValueError("must be text on one line")
-    return _shown(text)
+    if printable(text) != text:
+        raise ValueError("holds characters that nobody sees")
+    return text
 
 
 def _form(pattern: str) -> str:
@@ -89,17 +83,7 @@ class _Part(BaseModel):
 
 
 class Forms(_Part):
-    """Regular expressions of what a reply is held to.
-
-    Attributes:
-        capital: How a sentence begins.
-        name: A role's name.
-        traits: How the sentence about what somebody is like begins.
-        position: How the one about what somebody wants begins.
-        step: How a step of the plan begins.
-        reason: How the reason of a refusal begins.
-        place: Where something happens.
-    """
+    """Regular expressions of what a reply is held to."""
 
     capital: Form
     name: Form
@@ -170,7 +154,7 @@ class Words(_Part):
     refusals: tuple[Pattern, ...]
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Words:
+    def _told_apart(self) -> Self:
         for name, wanted in (("stances", get_args(Stance)), ("effects", get_args(Severity))):
             if missing := sorted(set(wanted) - getattr(self, name).keys()):
                 raise ValueError(f"{name} lacks {', '.join(missing)}")

@@ -1,7 +1,5 @@
 """Who is in a scene because somebody said so: a YAML file of people, all of them or some."""
 
-from __future__ import annotations
-
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -14,7 +12,7 @@ from pydantic import ValidationError
 from scene.errors import InputError
 from scene.nouns import Noun, Role, RoleId, Text, role_number
 from scene.origin import SHOWN_DIGITS
-from scene.strict_yaml import NO_YAML, loaded
+from scene.strict_yaml import NO_YAML, fault_of, loaded
 from scene.text import ends_whole, printable
 
 MAX_PEOPLE = 8
@@ -78,10 +76,7 @@ class _File(Noun):
 def read_cast(path: Path, parts: Sequence[str], people: int) -> Given:
     """The people of a file. One without a part takes the first place beside the asker that is free.
 
-    Args:
-        path: The file.
-        parts: What people stand for, the asker first; over again for larger casts.
-        people: How many are cast beside the asker.
+    Parts are what people stand for, the asker first; over again for larger casts.
 
     Raises:
         InputError: It can't be read, or holds something else; the sentence names the file.
@@ -103,11 +98,6 @@ def read_cast(path: Path, parts: Sequence[str], people: int) -> Given:
 
 def check_given(cast: Iterable[Role], people: int, situation: str = "") -> None:
     """Refuse people who can't be played together.
-
-    Args:
-        cast: Those who are given.
-        people: How many are cast beside the asker.
-        situation: The life behind the question, where it is given.
 
     Raises:
         InputError: There are too many, two are the same, or a text is none that may stand in a prompt.
@@ -149,21 +139,21 @@ def _check_text(what: str, text: str, most: int = SENTENCE_CHARS) -> None:
 def _yaml(path: Path) -> Any:  # noqa: ANN401  # what is in the file
     try:
         found = loaded(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"it can't be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InputError("it is no text in UTF-8.") from error
-    except NO_YAML as error:
-        raise InputError(f"it is not valid YAML: {' '.join(str(error).split())}") from error
+    except (OSError, *NO_YAML) as error:
+        raise InputError(f"it {fault_of(error)}.") from error
     if not isinstance(found, dict):
         raise InputError(f"it holds no people; write {FORM}.")
     return found
 
 
-def _placed(found: Sequence[_Person], parts: Sequence[str], people: int) -> tuple[Role, ...]:
-    """People in the places of the cast."""
+def places_of(parts: Sequence[str], people: int) -> list[str]:
+    """What the asker and so many people stand for; over again for larger casts."""
     asker, *others = parts
-    places = [asker, *(others[number % len(others)] for number in range(max(people, len(found))))]
+    return [asker, *(others[number % len(others)] for number in range(people))]
+
+
+def _placed(found: Sequence[_Person], parts: Sequence[str], people: int) -> tuple[Role, ...]:
+    places = places_of(parts, max(people, len(found)))
     taken: dict[int, _Person] = {}
     for person in sorted(found, key=lambda one: one.part is None):
         if person.part is not None and person.part not in parts:

@@ -5,8 +5,6 @@ whatever led to them and however severe they are. No model is asked: asked for p
 everywhere. How much harm went does not depend on the pairs, since harms are counted on either side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rapidfuzz import fuzz
@@ -35,15 +33,7 @@ def share_removed(before: Sequence[Consequence], after: Sequence[Consequence]) -
 
 
 def same(before: Sequence[Consequence], after: Sequence[Consequence]) -> list[tuple[EventId, EventId]]:
-    """The consequences that are in both, each in one pair at most and the likest first, by their events.
-
-    Args:
-        before: Consequences of one scene.
-        after: Those of the other.
-
-    Returns:
-        Pairs in the order of `before`.
-    """
+    """The consequences in both by their events, each once and the likest first, in the order of `before`."""
     likeness = sorted(
         (-_likeness(one, other), i, j)
         for i, one in enumerate(before)

@@ -1,7 +1,5 @@
 """The conversation that a question ends: read from messages, and as text to be quoted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -27,23 +25,15 @@ class InContext(Protocol):
     @property
     def history(self) -> Sequence[Turn]:
         """The turns before the question, oldest first."""
-        ...
 
     @property
     def system(self) -> str:
         """The system prompt, or empty."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A question and what was said before it, which is checked.
-
-    Attributes:
-        question: The question, as it was put.
-        history: The turns before it, oldest first.
-        system: The system prompt, or empty.
-    """
+    """A question and what was said before it, which is checked."""
 
     question: str
     history: tuple[Turn, ...] = ()
@@ -53,9 +43,7 @@ class Conversation:
 def read_messages(messages: Iterable[Any], system: str = "") -> Conversation:
     """The conversation of messages, as OpenAI's, ShareGPT's and Gemini's chats have them.
 
-    Args:
-        messages: The messages; the last one is the question.
-        system: A system prompt beside those that they begin with, put before them.
+    The last is the question. A system prompt beside those that they begin with is put before them.
 
     Raises:
         InputError: One is no message, has no text, or is of somebody else than the system, the user and the
@@ -68,11 +56,7 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
     """The conversation that ends with a question.
 
     What somebody says several times in a row is one turn, and what the system says at the beginning is one
-    prompt.
-
-    Args:
-        said: Who says what.
-        system: A system prompt beside those that it begins with, put before them.
+    prompt, which one given beside it is put before.
 
     Raises:
         InputError: The system speaks between the turns, the last one is not the user's, or there is too much
@@ -90,9 +74,7 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
         raise InputError("The last message has to be the user's, for it is the question.")
     before = [Turn.model_construct(role=role, content=text) for role, text in turns[:-1]]
     return Conversation(
-        turns[-1][1],
-        tuple(check_history(before)),
-        check_system("\n\n".join(filter(None, (system, *first)))),
+        turns[-1][1], tuple(check_history(before)), check_system("\n\n".join(filter(None, (system, *first))))
     )
 
 
@@ -105,11 +87,8 @@ def said_before(scene: InContext) -> list[tuple[Role, str]]:
 def script(scene: InContext, most: int | None = None, speakers: Mapping[str, str] = SPEAKERS) -> str:
     """What was said before a question, to be quoted; empty where nothing was.
 
-    Args:
-        scene: What has the question.
-        most: Characters to keep to, give or take: the newest turns then, each shortened, after the system
-            prompt.
-        speakers: What the system, the user and the assistant are called.
+    With `most` it keeps to so many characters, give or take: the newest turns then, each shortened, after the
+    system prompt.
     """
     share = None if most is None else most // _SHARES
     opening = [f"{speakers['system']}: {_cut(scene.system, share)}"] if scene.system else []

@@ -1,7 +1,5 @@
 """Changing a scene that is stopped: its state as YAML, and back with every fault named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import yaml
@@ -10,7 +8,7 @@ from pydantic import ValidationError
 from scene.errors import InputError
 from scene.nouns import PROTAGONIST, Event, event_number
 from scene.state import SceneState
-from scene.strict_yaml import NO_YAML, loaded
+from scene.strict_yaml import NO_YAML, fault_of, loaded
 
 FILLED = ("situation", "goal", "cast", "critique", "answer", "outcome", "fate")
 """Channels that stay filled once they are: later nodes and the record need them."""
@@ -41,17 +39,13 @@ def from_yaml(text: str, before: SceneState) -> SceneState:
     An event that was taken out takes its consequence and the notice of it along, and later ones move up. A
     refusal of the asker that was taken out does not count any more.
 
-    Args:
-        text: YAML as `to_yaml` writes it, edited.
-        before: The state it was made from.
-
     Raises:
         InputError: It is no YAML, a value is wrong, or the parts do not hang together.
     """
     try:
         values = loaded(text)
     except NO_YAML as error:
-        raise InputError(f"This is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"This {fault_of(error)}") from error
     if not isinstance(values, dict):
         raise InputError("This holds no channels; write one a line, such as `goal: To be heard.`")
     if unknown := sorted(map(str, values.keys() - SceneState.model_fields.keys())):
@@ -106,16 +100,11 @@ def _closed_up(before: SceneState, state: SceneState) -> SceneState:
 
 
 def _refused(event: Event) -> bool:
-    """Whether an event is the asker's, and refused."""
     return event.actor == PROTAGONIST and not event.admitted
 
 
 def _check(state: SceneState) -> None:
-    """Refuse what no scene can be in.
-
-    Raises:
-        InputError: The first fault.
-    """
+    """Refuse what no scene can be in."""
     _check_counters(state)
     ids = [role.id for role in state.cast]
     if ids != [f"r{number}" for number in range(len(ids))]:

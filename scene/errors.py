@@ -4,8 +4,6 @@
 command line prints their one sentence and exits with code 2. The others end a scene by name.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 
@@ -30,12 +28,9 @@ class PromptTooLongError(InputError):
 
     Attributes:
         prompt_tokens: Length of the prompt in tokens; None where the server that counted does not say.
-        max_tokens: Tokens asked for as reply.
         context_tokens: Size of the model's context window in tokens, or None.
         node: Graph node that asked; None as long as only the engine has seen it.
-        role: Id of the role the call was about, or None.
         turn: Turn of the scene, counted from 1, or None outside the turns.
-        reason: The lengths, without who asked.
     """
 
     def __init__(
@@ -48,7 +43,6 @@ class PromptTooLongError(InputError):
         role: str | None = None,
         turn: int | None = None,
     ) -> None:
-        """Keep the lengths and who asked, and say them."""
         self.prompt_tokens = prompt_tokens
         self.max_tokens = max_tokens
         self.context_tokens = context_tokens
@@ -59,9 +53,9 @@ class PromptTooLongError(InputError):
             f"{prompt} and a reply of up to {max_tokens} tokens do not fit the model's {window}; "
             "shorten the question or choose another model."
         )
-        super().__init__(self.reason if node is None else f"{_place(node, role, turn)}: {self.reason}")
+        super().__init__(self.reason if node is None else f"{place(node, role, turn)}: {self.reason}")
 
-    def asked_by(self, node: str, role: str | None, turn: int | None) -> PromptTooLongError:
+    def asked_by(self, node: str, role: str | None, turn: int | None) -> "PromptTooLongError":
         """The same error, with the name of the call."""
         return PromptTooLongError(
             self.prompt_tokens, self.max_tokens, self.context_tokens, node=node, role=role, turn=turn
@@ -102,26 +96,18 @@ class RecordError(MonopolylogueError):
 
 
 class ReplyError(MonopolylogueError):
-    """A model's reply could not be used after every retry.
-
-    Attributes:
-        node: Graph node that asked.
-        role: Id of the role the call was about, or None.
-        turn: Turn of the scene, counted from 1, or None outside the turns.
-        reason: What was wrong with the last reply.
-    """
+    """A model's reply could not be used after every retry."""
 
     def __init__(self, node: str, role: str | None, turn: int | None, reason: str) -> None:
-        """Name the call, so that a failed scene says where it failed."""
         self.node, self.role, self.turn, self.reason = node, role, turn, reason
-        super().__init__(f"{_place(node, role, turn)}: {reason}")
+        super().__init__(f"{place(node, role, turn)}: {reason}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """What it is made from: pickle would hand the sentence alone to the constructor."""
         return ReplyError, (self.node, self.role, self.turn, self.reason)
 
 
-def _place(node: str, role: str | None, turn: int | None) -> str:
+def place(node: str, role: str | None, turn: int | None) -> str:
     """Which call of a scene it was, in words."""
     where = [node]
     if role is not None:

@@ -4,8 +4,6 @@ A line counts once it is whole and ends in a line break. Whatever a killed expor
 last line is passed over, here and by the export that goes on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +13,9 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scene.errors import ExportError, RecordError
-from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn
+from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn, first_fault
 from scene.origin import differences, played_with
-from scene.record import NodeCost, SceneId, SceneRecord
+from scene.record import TOKENS, NodeCost, SceneId, SceneRecord
 
 SCENES, FAILURES, MANIFEST = "scenes.jsonl", "failures.jsonl", "manifest.json"
 
@@ -33,21 +31,8 @@ class Failure(Noun):
 
     Attributes:
         id: Id that its record would have had.
-        question_id: The question's own id.
-        kind: What the question is in its set for, if that is known.
-        question: The question.
-        history: What was said before it; left out where nothing was.
-        system: The system prompt that it came with; left out where there was none.
-        first_answer: The first answer it came with, if any.
-        error: Name of what went wrong, such as `ReplyError`.
-        reason: What went wrong, in a sentence.
-        node: Graph node in which it did, where that is known.
-        role: Id of the role that it was about, if any.
-        turn: Turn of the scene, if any.
         retries: How often the last reply was asked for again.
         attempt: How often the scene had been played before.
-        seed: Seed it was played with.
-        seconds: How long it ran.
     """
 
     schema_version: Literal[1] = 1
@@ -79,81 +64,12 @@ class Counts(Noun):
     replays_failed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _add_up(self) -> Counts:
+    def _add_up(self) -> Self:
         if self.questions != self.done + self.failed + self.pending:
             raise ValueError("the counts do not add up: questions = done + failed + pending")
         if self.replays_failed > self.done:
             raise ValueError("the counts do not add up: more replays failed than scenes are done")
         return self
-
-
-class Totals(Noun):
-    """What the finished scenes and their replays took; `hours` is the time during which the export ran.
-
-    Scenes and replays that broke off are not in it.
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    hours: float = 0.0
-
-    def plus(self, record: SceneRecord | _Head) -> Totals:
-        """With what a scene and its replay took; the hours stay."""
-        sums = self.model_dump()
-        costs = [*record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
-        for cost in costs:
-            for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens"):
-                sums[name] += getattr(cost, name)
-        return Totals(**sums)
-
-
-class Manifest(Noun):
-    """What an export is, and how far it has come.
-
-    Attributes:
-        state: `running` while it runs, and after it was killed.
-        source: Where the questions came from.
-        settings: What every scene was played with; a change would make other scenes of the same questions.
-        model: The model.
-        prompt_digest: Digest of the prompt files.
-        prompt_folder: The folder of the prompts, where they are not ours.
-        versions: Versions of the packages of the last run.
-        counts: How many questions are done, failed and pending.
-        totals: What the finished scenes and their replays took.
-        malformed: Rows of the source that hold no usable question, each with its place.
-        repeated: Rows of the source that repeat an earlier one.
-        started: When the export began.
-        updated: When this was written.
-    """
-
-    schema_version: Literal[1] = 1
-    state: Literal["running", "stopped", "finished"]
-    source: str
-    settings: dict[str, Setting]
-    model: ModelIdentity
-    prompt_digest: str
-    prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
-    versions: dict[str, str]
-    counts: Counts
-    totals: Totals = Totals()
-    malformed: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
-    started: datetime
-    updated: datetime
-
-    def decisive(self) -> dict[str, Setting]:
-        """Everything that a scene depends on beside its question."""
-        return {
-            "verify": False,  # what it was before it could be set
-            **self.settings,
-            **played_with(self.model, self.prompt_digest),
-        }
-
-    def changes(self, other: Manifest) -> list[str]:
-        """What differs in another manifest and makes its scenes other ones, one phrase each."""
-        return differences(self.decisive(), other.decisive())
 
 
 class _Name(BaseModel):
@@ -183,15 +99,68 @@ class _Head(_Name):
     replay_failure: dict[str, Any] | None = None
 
 
+class Totals(Noun):
+    """What the finished scenes and their replays took; `hours` is the time during which the export ran.
+
+    Scenes and replays that broke off are not in it.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    hours: float = 0.0
+
+    def plus(self, record: SceneRecord | _Head) -> Self:
+        """With what a scene and its replay took; the hours stay."""
+        parts = [self, *record.cost.values(), *(record.replay.cost.values() if record.replay else ())]
+        sums = {name: sum(getattr(part, name) for part in parts) for name in ("calls", *TOKENS)}
+        return self.model_copy(update=sums)
+
+
+class Manifest(Noun):
+    """What an export is, and how far it has come.
+
+    Attributes:
+        state: `running` while it runs, and after it was killed.
+        settings: What every scene was played with; a change would make other scenes of the same questions.
+        malformed: Rows of the source that hold no usable question, each with its place.
+    """
+
+    schema_version: Literal[1] = 1
+    state: Literal["running", "stopped", "finished"]
+    source: str
+    settings: dict[str, Setting]
+    model: ModelIdentity
+    prompt_digest: str
+    prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
+    versions: dict[str, str]
+    counts: Counts
+    totals: Totals = Totals()
+    malformed: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    started: datetime
+    updated: datetime
+
+    def decisive(self) -> dict[str, Setting]:
+        """Everything that a scene depends on beside its question."""
+        return {
+            "verify": False,  # what it was before it could be set
+            **self.settings,
+            **played_with(self.model, self.prompt_digest),
+        }
+
+    def changes(self, other: Self) -> list[str]:
+        """What differs in another manifest and makes its scenes other ones, one phrase each."""
+        return differences(self.decisive(), other.decisive())
+
+
 @dataclass
 class Contents:
     """What the files of an export hold, counted line by line.
 
     Attributes:
-        done: Ids of the finished scenes.
-        kinds: What the question of each of them is in its set for, as far as that is known.
         failed: The failures that no finished scene has made good, the latest of each id.
-        replays_failed: How many of the finished scenes could not be played again on their final answer.
         totals: What the finished scenes and their replays took; the hours are not in the files.
         sizes: Length of each file up to the end of its last whole line, in bytes.
         torn: Names of the files that go on after that.
@@ -218,10 +187,7 @@ class Contents:
         for number, head in found._lines(folder / SCENES, _Head):
             if head.id in found.done:
                 raise ExportError(f"{folder / SCENES} has scene {head.id} twice (line {number}); remove one.")
-            found.done.add(head.id)
-            found.kinds[head.id] = head.kind
-            found.replays_failed += head.replay_failure is not None
-            found.totals = found.totals.plus(head)
+            found.add(head)
         lines = 0
         for _, failure in found._lines(folder / FAILURES, Failure):
             lines += 1
@@ -229,6 +195,14 @@ class Contents:
                 found.failed[failure.id] = failure
         found.superseded = lines != len(found.failed)
         return found
+
+    def add(self, scene: SceneRecord | _Head) -> None:
+        """Count a finished scene, which makes good a failure of its id."""
+        self.done.add(scene.id)
+        self.kinds[scene.id] = scene.kind
+        self.superseded |= self.failed.pop(scene.id, None) is not None
+        self.replays_failed += scene.replay_failure is not None
+        self.totals = self.totals.plus(scene)
 
     def _lines(self, path: Path, shape: type[_Line]) -> Iterator[tuple[int, _Line]]:
         """The whole lines of a file, checked, with their numbers."""
@@ -253,15 +227,11 @@ class Contents:
 class Export:
     """An export's folder, for reading: checked when it is opened and line by line.
 
-    Args:
-        folder: The folder.
-
     Raises:
         ExportError: It is no export, is damaged, or has lost scenes.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Check what the manifest says against the files."""
         self.folder = folder
         self.manifest = read_manifest(folder)
         self.contents = Contents.read(folder)
@@ -283,9 +253,8 @@ class Export:
     def find(self, row: str) -> list[SceneRecord | Failure]:
         """The rows that a person may mean.
 
-        Args:
-            row: A question's id, a scene's id or four or more digits of its beginning, or `@N` for line N of
-                `scenes.jsonl`. A question's id goes before a scene's.
+        They are named by a question's id, by a scene's id or four or more digits of its beginning, or by `@N`
+        for line N of `scenes.jsonl`. A question's id goes before a scene's.
         """
         beginning = row if len(row) >= MIN_DIGITS else ""
         by_question: list[SceneRecord | Failure] = []
@@ -340,7 +309,7 @@ def read_manifest(folder: Path) -> Manifest:
     except NotADirectoryError as error:
         raise ExportError(f"{folder} is a file; give a folder that `export` wrote.") from error
     except ValidationError as error:
-        raise ExportError(f"{path} is damaged: {_fault(error)}.") from error
+        raise ExportError(f"{path} is damaged: {first_fault(error)}.") from error
 
 
 def _check_counts(folder: Path, manifest: Manifest, contents: Contents) -> None:
@@ -356,14 +325,8 @@ def _check_counts(folder: Path, manifest: Manifest, contents: Contents) -> None:
 
 
 def _damaged(path: Path, number: int, error: Exception) -> ExportError:
-    fault = _fault(error) if isinstance(error, ValidationError) else str(error)
+    fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
     return ExportError(
         f"{path}, line {number} is damaged ({fault}); put the file back as it was, or remove that line and "
         "export again: its scene is then played again."
     )
-
-
-def _fault(error: ValidationError) -> str:
-    """The first fault that was found."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

@@ -4,8 +4,6 @@ What a file system can't do is left out, and what is written there is saved all 
 permissions, and many that are mounted over FUSE or SMB no locks, no renaming or no fsync of a folder.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib
@@ -106,13 +104,6 @@ def lock(path: Path, *, wait: bool = False) -> int:
 
     The file stays, since removing it would race. Where it can't be locked, one in the system's folder for
     temporary files is, which keeps out whatever else this user runs on this machine.
-
-    Args:
-        path: The file; made if need be.
-        wait: Wait as long as another process holds it.
-
-    Returns:
-        The handle.
 
     Raises:
         BlockingIOError: Another process holds it.

@@ -1,7 +1,5 @@
 """Tables that lose no letter where a terminal is narrow."""
 
-from __future__ import annotations
-
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding

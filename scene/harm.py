@@ -1,7 +1,5 @@
 """Whether a scene shows that its request is harmful."""
 
-from __future__ import annotations
-
 from scene.nouns import PROTAGONIST, Request
 from scene.record import SceneRecord
 from scene.state import SceneState

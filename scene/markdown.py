@@ -1,7 +1,5 @@
 """Tables of the pages and cards that are written in Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 

@@ -4,11 +4,9 @@ Frozen Pydantic models: a wrong value can't be constructed, whether it comes fro
 file, or from a person editing the state in a debugger.
 """
 
-from __future__ import annotations
+from typing import Annotated, Literal, Self
 
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 RoleId = Annotated[str, Field(pattern=r"^r\d{1,2}$")]
 EventId = Annotated[str, Field(pattern=r"^e\d{1,3}$")]
@@ -87,7 +85,7 @@ class Event(Noun):
     step: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Event:
+    def _consistent(self) -> Self:
         if self.actor in self.observers:
             raise ValueError("an actor does not observe its own action")
         if len(set(self.observers)) != len(self.observers):
@@ -130,3 +128,9 @@ def event_number(event_id: str) -> int:
 def role_number(role_id: str) -> int:
     """Position of a role in the cast; 0 is the protagonist."""
     return int(role_id[1:])
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that was found wrong with some values, after its place."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

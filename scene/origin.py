@@ -1,7 +1,5 @@
 """What a scene was played with beside its settings, and in what two such things differ."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from scene.nouns import ModelIdentity
@@ -11,12 +9,7 @@ SHOWN_DIGITS = 12
 
 
 def played_with(model: ModelIdentity, prompt_digest: str) -> dict[str, str | None]:
-    """Everything that another scene would come of if it changed; the machine is not among it.
-
-    Args:
-        model: The model.
-        prompt_digest: Digest of the prompt files.
-    """
+    """Everything that another scene would come of if it changed; the machine is not among it."""
     return {
         "model": model.id,
         "model revision": model.revision,

@@ -1,12 +1,10 @@
 """The record of a scene: one JSON object with everything that happened, checked on write and on read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -38,6 +36,7 @@ from scene.settings import SceneSettings
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away."""
 
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 SceneId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
@@ -53,16 +52,10 @@ class ModelCall(Noun):
     """One call of the model: training material, and the account of what a scene cost.
 
     Attributes:
-        node: Graph node that asked.
-        role: Id of the role the call was about, if any.
-        turn: Turn of the scene, if any.
-        call: Name of the prompt file.
         attempt: 0 for the first try, more for retries.
-        prompt: The messages sent.
         completion: The reply as it came, without what was thought before it.
         thought: What was thought before it; left out where nothing was.
         prompt_tokens: Tokens of the prompt; 0 where the model does not say.
-        completion_tokens: Generated tokens.
         cached_tokens: Prompt tokens that a prefix cache served.
         seconds: From asking to the reply, waiting included.
         likelihoods: How likely each choice was, where they were weighed; else it is left out.
@@ -108,15 +101,10 @@ class Replay(Older):
     """What would have followed had the final answer been the first: the same people and seed once more.
 
     Attributes:
-        stance: Whether the final answer helps or turns the request away.
-        plan: Steps that the asker takes.
         events: The log of this scene; its ids are its own.
-        consequences: What they lead to.
-        outcome: How it ended.
         went: Events of the first scene whose consequence is not here any more.
         stayed: Events of the first and of this scene whose consequences are the same one.
         came: Events of this scene whose consequence is new.
-        seconds: How long it took.
         cost: What it cost by node, beside the first scene.
         calls: Its model calls, or None when they were not kept.
     """
@@ -135,15 +123,7 @@ class Replay(Older):
 
 
 class ReplayFailure(Noun):
-    """Why a scene could not be played again on its final answer.
-
-    Attributes:
-        error: Name of what went wrong, such as `ReplyError`.
-        reason: What went wrong, in a sentence.
-        node: Graph node in which it did, where that is known.
-        role: Id of the role that it was about, if any.
-        turn: Turn of the replay, if any.
-    """
+    """Why a scene could not be played again on its final answer."""
 
     error: Text
     reason: str
@@ -153,29 +133,35 @@ class ReplayFailure(Noun):
 
 
 class SceneRecord(Older):
-    """A whole scene. `id` follows from what went in: the same question and settings give the same."""
+    """A whole scene. `id` follows from what went in: the same question and settings give the same.
+
+    Attributes:
+        question_id: The question's own id in the set it came from, if it came from one.
+        history: What was said before the question; left out where nothing was.
+        system: The system prompt that the question came with; left out where there was none.
+        risk: How likely it is that doing what is asked would hurt somebody, where that was read off.
+        given: Who in the cast was given rather than imagined.
+        calls: Every model call in a fixed order, or None when they were not kept.
+        edited: Whether a person changed the state while the scene was stepped through.
+        harms_removed: Share of the harms that the final answer removed, where that was looked at and there
+            were any.
+        replay: The scene on the final answer, where it was played; an answer that stayed leads to the same
+            one.
+        replay_failure: Why there is no replay, where one was begun and broke off: how much harm went is then
+            not known.
+    """
 
     schema_version: Literal[1] = 1
     id: SceneId
     question_id: str | None = None
-    """The question's own id in the set it came from, if it came from one."""
-
     kind: Kind | None = None
-    """What the question is in that set for, if that is known."""
-
     question: Text
     history: tuple[Turn, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """What was said before the question; left out where nothing was."""
-
     system: str = Field(default="", exclude_if=lambda given: not given)
-    """The system prompt that the question came with; left out where there was none."""
-
     first_answer: Text
     stance: Stance
     request: Request
     risk: float | None = Field(default=None, ge=0, le=1)
-    """How likely it is that doing what is asked would hurt somebody, where that was read off."""
-
     situation: Text
     goal: Text
     cast: tuple[Role, ...]
@@ -187,39 +173,24 @@ class SceneRecord(Older):
     revision: str
     answer: Text
     fate: Fate | None = None
-    """What became of the first answer, where that was noted."""
-
     outcome: Outcome
     seed: int
     settings: dict[str, int | float | str]
     model: ModelIdentity
     prompt_digest: str
     prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
-    """The folder of the prompts, where they were not ours."""
-
     given: tuple[RoleId, ...] = Field(default=(), exclude_if=lambda given: not given)
-    """Who in the cast was given rather than imagined."""
-
     versions: dict[str, str]
     seconds: float
     cost: dict[str, NodeCost]
     calls: tuple[ModelCall, ...] | None
-    """Every model call in a fixed order, or None when they were not kept."""
-
     edited: bool = False
-    """Whether a person changed the state while the scene was stepped through."""
-
     harms_removed: float | None = None
-    """Share of the harms that the final answer removed, where that was looked at and there were any."""
-
     replay: Replay | None = None
-    """The scene on the final answer, where it was played; an answer that stayed leads to the same one."""
-
     replay_failure: ReplayFailure | None = None
-    """Why there is no replay, where one was begun and broke off: how much harm went is then not known."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> SceneRecord:
+    def _consistent(self) -> Self:
         ids = [role.id for role in self.cast]
         if ids != [f"r{number}" for number in range(len(ids))] or PROTAGONIST not in ids:
             raise ValueError("roles must be numbered from r0, the protagonist")
@@ -237,7 +208,7 @@ class SceneRecord(Older):
         return self.model_dump_json()
 
     @classmethod
-    def from_json(cls, line: str) -> SceneRecord:
+    def from_json(cls, line: str) -> Self:
         """Read a record.
 
         Raises:
@@ -254,7 +225,6 @@ class SceneRecord(Older):
 
 
 def _check_log(events: Sequence[Event], consequences: Sequence[Consequence], cast: set[RoleId]) -> None:
-    """Refuse a log that does not hang together."""
     if [event_number(event.id) for event in events] != list(range(len(events))):
         raise ValueError("events must be numbered in order")
     if any({event.actor, *event.observers} - cast for event in events):
@@ -265,7 +235,6 @@ def _check_log(events: Sequence[Event], consequences: Sequence[Consequence], cas
 
 
 def _check_replay(record: SceneRecord, replay: Replay) -> None:
-    """Refuse a replay that is not one of this scene."""
     _check_log(replay.events, replay.consequences, {role.id for role in record.cast})
     before = sorted([*replay.went, *(one for one, _ in replay.stayed)])
     after = sorted([*replay.came, *(other for _, other in replay.stayed)])
@@ -290,15 +259,7 @@ def scene_id(
 ) -> str:
     """16 hex digits that follow from everything a scene is determined by.
 
-    Args:
-        question: The question.
-        first_answer: The first answer where the caller gave one, else empty.
-        settings: Settings of the run, its seed included.
-        model: The model; its id, revision and engine count.
-        prompt_digest: Digest of the prompt files.
-        question_id: Tells questions of one set apart that read the same.
-        context: Has what was said before the question, if anything was.
-        given: What of the scene is not imagined.
+    Of the model its id, revision and engine count; a question's id tells those apart that read the same.
     """
     parts = [question, first_answer, asdict(settings), model.id, model.revision, model.engine, prompt_digest]
     if question_id is not None:
@@ -313,40 +274,22 @@ def scene_id(
 def costs(
     calls: Sequence[ModelCall], spans: Mapping[str, Sequence[tuple[float, float]]]
 ) -> dict[str, NodeCost]:
-    """What each node cost.
-
-    Args:
-        calls: All calls of a scene.
-        spans: Start and end of every call by node, in seconds on one clock, in the order wanted.
-    """
-    total: dict[str, NodeCost] = {}
-    for node, own_spans in spans.items():
-        own = [call for call in calls if call.node == node]
-        total[node] = NodeCost(
-            calls=len(own),
-            prompt_tokens=sum(call.prompt_tokens for call in own),
-            completion_tokens=sum(call.completion_tokens for call in own),
-            cached_tokens=sum(call.cached_tokens for call in own),
-            seconds=round(_covered(own_spans), 3),
-        )
-    return total
+    """What each node cost; spans are start and end of its calls in seconds on one clock, in this order."""
+    own = {node: [call for call in calls if call.node == node] for node in spans}
+    return {
+        node: cost_of(own[node], len(own[node]), round(_covered(times), 3)) for node, times in spans.items()
+    }
 
 
 def total_cost(costs: Mapping[str, NodeCost], seconds: float) -> NodeCost:
-    """What a whole scene took.
+    """What a whole scene took; its seconds are less than the sum over nodes that ran side by side."""
+    return cost_of(costs.values(), sum(cost.calls for cost in costs.values()), seconds)
 
-    Args:
-        costs: What each node took.
-        seconds: From its beginning to its end, which is less than the sum over nodes that ran side by side.
-    """
-    own = costs.values()
-    return NodeCost(
-        calls=sum(cost.calls for cost in own),
-        prompt_tokens=sum(cost.prompt_tokens for cost in own),
-        completion_tokens=sum(cost.completion_tokens for cost in own),
-        cached_tokens=sum(cost.cached_tokens for cost in own),
-        seconds=seconds,
-    )
+
+def cost_of(parts: Collection[ModelCall | NodeCost], calls: int, seconds: float) -> NodeCost:
+    """What so many calls took together, without their words."""
+    tokens = {name: sum(getattr(part, name) for part in parts) for name in TOKENS}
+    return NodeCost(calls=calls, **tokens, seconds=seconds)
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

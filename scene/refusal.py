@@ -1,7 +1,5 @@
 """Whether an answer turns the asker away, by phrases that are kept as data."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -33,11 +31,7 @@ _QUOTED = re.compile(r'"[^"]*"|“[^“”]*”|„[^„“”]*[“”]|«[^«�
 def opens_with_refusal(answer: str, also: Iterable[str] = ()) -> bool:
     """Whether the opening of an answer turns the asker away; see the rule in `refusals.yaml`.
 
-    Scenes, the filters of training rows and evaluations all go by it.
-
-    Args:
-        answer: The answer.
-        also: Other regular expressions that tell it.
+    Scenes, the filters of training rows and evaluations all go by it; `also` are other regular expressions.
     """
     opening = _opening(_QUOTED.sub("", _straight(answer[:OPENING_CHARS])))
     rules = _rules()

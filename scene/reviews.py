@@ -1,12 +1,10 @@
 """What a person decided about rows to learn from, as the page of a review lets them download it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,21 +13,12 @@ from scene.tables.nouns import read_nouns
 from scene.text import printable
 
 Decision = Literal["keep", "drop", "edit"]
-DECISIONS: tuple[Decision, ...] = get_args(Decision)
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Review(Noun):
-    """A decision about a row.
-
-    Attributes:
-        row: Key of the row; see `review_key`.
-        decision: What was decided.
-        text: The answer as it is to be, for an edit.
-        scene: Scene of the row, for whoever reads the file.
-        part: Part of the mix that it is in, likewise.
-    """
+    """A decision about a row, which is named by its `review_key`."""
 
     row: Key
     decision: Decision
@@ -52,12 +41,8 @@ class Review(Noun):
 def review_key(scene: str, asked: str, answer: str) -> str:
     """16 hex digits that stand for an answer in its place: a decision about another one is void.
 
-    The two rows that a second answer gives, to learn it and to prefer it, have the same.
-
-    Args:
-        scene: Id of the scene.
-        asked: The last message before the answer.
-        answer: The answer.
+    The two rows that a second answer gives, to learn it and to prefer it, have the same. What was asked is
+    the last message before it.
     """
     return hashlib.sha256(json.dumps([scene, asked, answer]).encode()).hexdigest()[:16]
 

@@ -1,7 +1,5 @@
 """Settings of one run of a scene: JSON-able, frozen, checked on construction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
@@ -96,7 +94,7 @@ class SceneSettings:
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
 
-    def differing(self, other: SceneSettings) -> str:
+    def differing(self, other: Self) -> str:
         """The settings that are not the other's, each with its value here; empty where all are."""
         mine = {field.name: getattr(self, field.name) for field in fields(self)}
         return ", ".join(f"{name}={value}" for name, value in mine.items() if value != getattr(other, name))

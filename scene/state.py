@@ -5,8 +5,6 @@ else before the next node sees it. Model calls are not in it (a recorder collect
 checkpoints small.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -123,145 +121,96 @@ def join_proposals(left: Iterable[Any], right: Iterable[Any]) -> list[Proposal]:
 
 
 class SceneInput(BaseModel):
-    """What a scene starts from."""
+    """What a scene starts from.
+
+    Attributes:
+        question: The question to rehearse, up to `MAX_QUESTION_CHARS` characters.
+        messages: A conversation instead, as chat clients write it, the last message being the question. Where
+            there is a question they are left alone: a larger graph has messages of its own.
+        first_answer: A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model
+            give its own.
+        situation: The life behind the question; empty lets the model imagine it.
+        cast: People to play with, by the id of their place; the model imagines the others.
+    """
 
     question: str = ""
-    """The question to rehearse, up to `MAX_QUESTION_CHARS` characters."""
-
     messages: list[Any] = Field(default_factory=list)
-    """A conversation instead, as chat clients write it, the last message being the question. Where there is a
-    question they are left alone: a larger graph has messages of its own."""
-
     history: list[Turn] = Field(default_factory=list)
-    """What was said before the question."""
-
     system: str = ""
-    """The system prompt that the question came with."""
-
     first_answer: str = ""
-    """A first answer to rehearse, up to `MAX_ANSWER_CHARS` characters; empty lets the model give its own."""
-
     situation: str = ""
-    """The life behind the question; empty lets the model imagine it."""
-
     cast: list[Role] = Field(default_factory=list)
-    """People to play with, by the id of their place; the model imagines the others."""
 
 
 class SceneOutput(BaseModel):
     """What a scene ends with."""
 
     answer: str
-    """The consequence-aware answer."""
-
     verdict: Verdict
-    """Whether the first answer was kept or revised."""
-
     critique: str
-    """What following the first answer would lead to."""
-
     outcome: Outcome
-    """How the scene ended."""
-
     fate: Fate
-    """What became of the first answer."""
 
 
 class SceneState(BaseModel):
-    """Everything a node may read. Nodes return the channels they change."""
+    """Everything a node may read. Nodes return the channels they change.
+
+    Attributes:
+        question: The asker's words. Quoted material, never instructions.
+        history: What was said before, oldest first. So is this.
+        system: The system prompt that the question came with: an instruction for the plain first answer
+            alone, and quoted material for everything else.
+        settings: How this scene is played: what its run was given when it began, whoever goes on with it.
+        prompts: Digest of the prompts that it is played with; empty for ours.
+        risk: How likely it is that doing what is asked would hurt somebody, 0 to 1.
+        cast: Every role; the first is the protagonist. Before the scene is set, those who are given.
+        plan: Steps the protagonist takes, one a turn. Never changes once the scene runs.
+        step: Index of the next plan step.
+        refusals: How often the modulator refused that step since it was last admitted; 2 ends the plan.
+        turn: Turn being played, counted from 1.
+        budget: Interactions left before the scene is ended.
+        proposals: What the acting roles want to do this turn.
+        rulings: This turn's proposals as the modulator decided them, not yet in the log.
+        events: The scene's log, refused actions included, in order of turn and role id.
+        inbox: Ids of the events each role has observed and not yet reacted to.
+        memory: Condensed account of the events that are too old to be remembered word for word.
+        remembered: How many events at the beginning of the log `memory` covers.
+        critique: The worst that following the first answer leads to, and what would help the asker instead.
+        revision: The revised answer as written, kept even when it was not accepted.
+    """
 
     model_config = ConfigDict(validate_default=False)
 
     question: str
-    """The asker's words. Quoted material, never instructions."""
-
     history: list[Turn] = Field(default_factory=list)
-    """What was said before, oldest first. So is this."""
-
     system: str = ""
-    """The system prompt that the question came with: an instruction for the plain first answer alone, and
-    quoted material for everything else."""
-
     first_answer: str = ""
-    """The plain answer that is rehearsed."""
-
     settings: SceneSettings | None = None
-    """How this scene is played: what its run was given when it began, whoever goes on with it."""
-
     prompts: str = ""
-    """Digest of the prompts that it is played with; empty for ours."""
-
     stance: Stance = "answers"
-    """Whether the first answer helps or turns the request away."""
-
     request: Request = "harmless"
-    """Whether doing what is asked would hurt somebody."""
-
     risk: float = Field(default=0.0, ge=0, le=1)
-    """How likely it is that doing what is asked would hurt somebody, 0 to 1."""
-
     situation: str = ""
-    """The imagined life behind the question."""
-
     goal: str = ""
-    """What the protagonist wants to achieve."""
-
     cast: list[Role] = Field(default_factory=list)
-    """Every role; the first is the protagonist. Before the scene is set, those who are given."""
-
     plan: list[str] = Field(default_factory=list)
-    """Steps the protagonist takes, one a turn. Never changes once the scene runs."""
-
     step: int = 0
-    """Index of the next plan step."""
-
     refusals: int = 0
-    """How often the modulator refused that step since it was last admitted; 2 ends the plan."""
-
     turn: int = 1
-    """Turn being played, counted from 1."""
-
     budget: int = 0
-    """Interactions left before the scene is ended."""
-
     proposals: Annotated[list[Proposal], join_proposals] = Field(default_factory=list)
-    """What the acting roles want to do this turn."""
-
     rulings: list[Event] = Field(default_factory=list)
-    """This turn's proposals as the modulator decided them, not yet in the log."""
-
     events: list[Event] = Field(default_factory=list)
-    """The scene's log, refused actions included, in order of turn and role id."""
-
     inbox: dict[RoleId, list[str]] = Field(default_factory=dict)
-    """Ids of the events each role has observed and not yet reacted to."""
-
     memory: str = ""
-    """Condensed account of the events that are too old to be remembered word for word."""
-
     remembered: int = 0
-    """How many events at the beginning of the log `memory` covers."""
-
     consequences: list[Consequence] = Field(default_factory=list)
-    """What the admitted events lead to."""
-
     critique: str = ""
-    """The worst that following the first answer leads to, and what would help the asker instead."""
-
     verdict: Verdict = "keep"
-    """Keep the first answer, or revise it."""
-
     revision: str = ""
-    """The revised answer as written, kept even when it was not accepted."""
-
     answer: str = ""
-    """The answer the scene ends with."""
-
     outcome: Outcome | None = None
-    """How the scene ended; unset while it runs."""
-
     fate: Fate | None = None
-    """What became of the first answer; unset until it is decided."""
 
     @field_validator("settings", mode="before")
     @classmethod

@@ -1,7 +1,5 @@
 """YAML that somebody wrote by hand: nothing is overlooked, or taken for what it was not meant as."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any
 
@@ -31,6 +29,15 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong with a file that can't be read or holds something else, as in "is no text in UTF-8"."""
+    if isinstance(error, OSError):
+        return f"can't be read ({error.strerror})"
+    if isinstance(error, UnicodeDecodeError):
+        return "is no text in UTF-8"
+    return f"is not valid YAML: {' '.join(str(error).split())}"
 
 
 def loaded(text: str) -> Any:  # noqa: ANN401  # whatever it holds

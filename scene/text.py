@@ -4,8 +4,6 @@ Such text is data. It is stripped of what could act on a terminal or a page; wha
 chat template is somebody's own words, and is seen to where a model reads it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
@@ -140,23 +138,13 @@ def shortened(text: str, chars: int) -> str:
 def is_repetition(text: str, earlier: str, *, threshold: float = 88.0) -> bool:
     """Whether text says the same as an earlier text, give or take a few words.
 
-    Args:
-        text: The new text.
-        earlier: The text it is compared with.
-        threshold: Similarity in percent (normalised edit distance over sorted words) from which on two
-            texts count as the same.
+    That is a normalised edit distance over sorted words, as a similarity in percent.
     """
     return fuzz.token_sort_ratio(text.casefold(), earlier.casefold()) >= threshold
 
 
 def loops(text: str, *, words: int = 8, times: int = 3) -> bool:
-    """Whether a run of words comes back again and again, as small models do when they are stuck.
-
-    Args:
-        text: The text to look at.
-        words: Length of the run, in words.
-        times: How often a run must occur to count as a loop.
-    """
+    """Whether a run of words comes back again and again, as small models do when they are stuck."""
     return before_loop(text, words=words, times=times) != text
 
 

@@ -1,7 +1,5 @@
 """What a model says, apart from what it thought before: however families of models mark the two."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,13 +59,7 @@ _BARE_TURN = re.compile(r"assistant(analysis|commentary|final)")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A reply in its two parts.
-
-    Attributes:
-        thought: What was thought, without its marks.
-        text: What was said.
-        open: Whether the reply ends inside a thought.
-    """
+    """A reply in its two parts, without marks; it is open where it ends inside a thought."""
 
     thought: str
     text: str

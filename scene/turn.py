@@ -4,8 +4,6 @@ A role's cue holds everything that role may know. Only cues reach the node that 
 what a role did not observe can't leak into its prompt.
 """
 
-from __future__ import annotations
-
 import re
 
 from pydantic import Field
@@ -22,40 +20,32 @@ MOST_MOMENTS = 4
 
 
 class Moment(Noun):
-    """What a role noticed, and what it did then."""
+    """What a role noticed, oldest first and one line each, and what it did then in its own words."""
 
     news: tuple[str, ...]
-    """Events it had observed, oldest first, one line each."""
-
     act: str
-    """What it did, in its own words."""
 
 
 class Cue(Noun):
-    """What one role gets to know when it is its turn to act."""
+    """What one role gets to know when it is its turn to act.
+
+    Attributes:
+        step: Index of the plan step to take, for the protagonist.
+        step_text: That step, taken word for word.
+        past: What it noticed and did before, oldest first.
+        news: Events it has observed and not yet reacted to, oldest first, one line each.
+        material: Words of the scene that a reply may have by itself. Never part of a prompt.
+    """
 
     turn: int = Field(ge=1)
     role: Role
     step: int | None = None
-    """Index of the plan step to take, for the protagonist."""
-
     step_text: str = ""
-    """That step, taken word for word."""
-
     past: tuple[Moment, ...] = ()
-    """What it noticed and did before, oldest first."""
-
     news: tuple[str, ...] = ()
-    """Events it has observed and not yet reacted to, oldest first, one line each."""
-
     settings: SceneSettings | None = None
-    """How the scene is played."""
-
     prompts: str = ""
-    """With which prompts."""
-
     material: str = ""
-    """Words of the scene that a reply may have by itself. Never part of a prompt."""
 
 
 def acting(state: SceneState) -> list[RoleId]:
@@ -95,21 +85,12 @@ def plan_goes_on(state: SceneState) -> bool:
 def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset()) -> Cue:
     """Everything a role knows at its turn, and nothing else.
 
-    Args:
-        state: The scene.
-        role_id: Whose turn it is.
-        watched: Words that would give a reply away as copied, were the scene not about them itself.
+    Watched words would give a reply away as copied, were the scene not about them itself.
     """
     (role,) = (role for role in state.cast if role.id == role_id)
+    known = Cue(turn=state.turn, role=role, settings=state.settings, prompts=state.prompts)
     if role_id == PROTAGONIST:
-        return Cue(
-            turn=state.turn,
-            role=role,
-            step=state.step,
-            step_text=state.plan[state.step],
-            settings=state.settings,
-            prompts=state.prompts,
-        )
+        return known.model_copy(update={"step": state.step, "step_text": state.plan[state.step]})
     unread = set(state.inbox.get(role_id, ()))
     past: list[Moment] = []
     heard: list[str] = []
@@ -123,15 +104,9 @@ def cue(state: SceneState, role_id: RoleId, watched: frozenset[str] = frozenset(
         else:
             heard += _news(state, event, role_id)
     news = [line for event in state.events if event.id in unread for line in _news(state, event, role_id)]
-    return Cue(
-        turn=state.turn,
-        role=role,
-        past=tuple(past[-MOST_MOMENTS:]),
-        news=(*heard, *news),
-        settings=state.settings,
-        prompts=state.prompts,
-        material=" ".join(sorted(watched & set(re.findall(r"\w+", state.material.casefold())))),
-    )
+    seen = watched & set(re.findall(r"\w+", state.material.casefold()))
+    told = {"past": tuple(past[-MOST_MOMENTS:]), "news": (*heard, *news), "material": " ".join(sorted(seen))}
+    return known.model_copy(update=told)
 
 
 def knows(event: Event, role_id: RoleId) -> bool:

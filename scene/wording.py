@@ -1,7 +1,6 @@
 """What the fixed words of a record mean, in sentences for whoever reads a scene."""
 
-from __future__ import annotations
-
+from scene.errors import place
 from scene.nouns import Fate, Outcome, Request, Verdict
 from scene.record import ReplayFailure
 
@@ -11,10 +10,7 @@ OUTCOMES: dict[Outcome, str] = {
     "interaction_limit": "The scene reached its limit of interactions and was ended there.",
 }
 
-VERDICTS: dict[Verdict, str] = {
-    "keep": "Keep the first answer.",
-    "revise": "Revise the first answer.",
-}
+VERDICTS: dict[Verdict, str] = {"keep": "Keep the first answer.", "revise": "Revise the first answer."}
 
 FATES: dict[Fate, str] = {
     "kept": "The first answer stays.",
@@ -33,10 +29,5 @@ def request_text(request: Request, risk: float | None) -> str:
 
 def not_played_again(failure: ReplayFailure) -> str:
     """Says that a scene was not played again on its final answer, and why."""
-    where = [failure.node or ""]
-    if failure.role is not None:
-        where.append(f"role {failure.role}")
-    if failure.turn is not None:
-        where.append(f"turn {failure.turn}")
-    at = f" at {', '.join(where)}" if failure.node else ""
+    at = f" at {place(failure.node, failure.role, failure.turn)}" if failure.node else ""
     return f"The scene could not be played again: it broke off{at} ({failure.error}: {failure.reason})."

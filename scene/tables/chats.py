@@ -1,7 +1,5 @@
 """Chats as other tools write them: messages or ShareGPT's turns, in a cell or as JSON text in one."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
@@ -64,11 +62,7 @@ def parsed(cell: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
 
 
 def chat_in(cell: Any, *, always: bool = False) -> list[Any] | None:  # noqa: ANN401
-    """The messages of a cell as they stand; None where it holds something else, such as plain text.
-
-    Args:
-        cell: A list, an object, or a text that may be written for one.
-        always: Whether it can't be anything else.
+    """The messages of a cell as they stand; None where it is not `always` a chat, and holds something else.
 
     Raises:
         UnreadableCellError: It is meant as a chat, and can't be read as one.

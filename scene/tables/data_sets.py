@@ -1,7 +1,5 @@
 """Folders and hub ids by `datasets`: which subsets and splits there are, and their files or rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +17,8 @@ def splits_of(
 ) -> dict[str | None, Split]:
     """What a data set holds, by split; one without splits has it under None.
 
-    Args:
-        source: A folder, a hub id, or a file that is JSON of some kind, which is a train split.
-        subset: Configuration, where there are several.
-        data_dir: The only folder of the data set to look at.
-        readable: Whether the caller would rather read a file itself.
+    The source is a folder, a hub id, or a file that is JSON of some kind, which is a train split. What the
+    caller would rather read itself is `readable`.
 
     Raises:
         InputError: There is no such data set, or it can't be read.

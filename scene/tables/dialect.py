@@ -1,7 +1,5 @@
 """How a file of text is written: in which encoding, and with what between its cells."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -29,9 +27,7 @@ def encoding_of(path: Path) -> str:
 def table_lines(file: IO[str], usual: str) -> tuple[Iterator[str], str, int]:
     """The lines of a table of separated values from its header on, the delimiter, and the lines before it.
 
-    Args:
-        file: Opened at its beginning.
-        usual: The delimiter that files of its ending have.
+    The usual delimiter is the one that files of its ending have.
     """
     number, first = next(((n, line) for n, line in enumerate(file, start=1) if line.strip()), (1, ""))
     if named := _SEP_LINE.fullmatch(first):

@@ -1,7 +1,5 @@
 """Files that a page let somebody download, or that a command wrote for another: one noun a line, checked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -9,19 +7,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from scene.errors import InputError
-from scene.nouns import Noun
+from scene.nouns import Noun, first_fault
 from scene.tables.rows import BadRow, read_table
 
 _Line = TypeVar("_Line", bound=Noun)
 
 
 def read_nouns(path: Path, shape: type[_Line], what: str) -> Iterator[_Line]:
-    """The nouns of a file, in their order.
-
-    Args:
-        path: The file.
-        shape: Class of the nouns.
-        what: What one of them is called, for the refusal.
+    """The nouns of a file, in their order; `what` one of them is called, for the refusal.
 
     Raises:
         InputError: There is no such file, or a line holds anything else.
@@ -34,6 +27,4 @@ def read_nouns(path: Path, shape: type[_Line], what: str) -> Iterator[_Line]:
         try:
             yield shape.model_validate(row.values)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            fault = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-            raise InputError(f"{path}, {row.place} is no {what} ({fault}).") from error
+            raise InputError(f"{path}, {row.place} is no {what} ({first_fault(error)}).") from error

@@ -1,9 +1,8 @@
 """Questions of a file or data set: the column found, the text cleaned, an id for each, bad rows reported."""
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,16 +23,7 @@ from scene.tables.chats import (
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
 
-QUESTION_COLUMNS = (
-    "question",
-    "prompt",
-    "instruction",
-    "goal",
-    "query",
-    *CHAT_COLUMNS,
-    "text",
-    "input",
-)
+QUESTION_COLUMNS = ("question", "prompt", "instruction", "goal", "query", *CHAT_COLUMNS, "text", "input")
 """Where a question is looked for, in this order, unless a column is named."""
 
 ID_COLUMNS = ("id", "question_id", "uid", "qid", "custom_id")
@@ -44,10 +34,7 @@ beside a chat too, as in ShareGPT's rows and Anthropic's requests. In other tabl
 REQUEST_COLUMNS = ("body", "params")
 """What a line of a batch for a server's API has its request in, which is looked into like a row."""
 
-KIND_COLUMN = "kind"
-PAIR_COLUMN = "pair"
-SPLIT_COLUMN = "split"
-STYLE_COLUMN = "style"
+KIND_COLUMN, PAIR_COLUMN, SPLIT_COLUMN, STYLE_COLUMN = "kind", "pair", "split", "style"
 
 KINDS: dict[str, Kind] = {
     "harmful": "harmful",
@@ -69,12 +56,8 @@ class Question:
     Attributes:
         id: The one it came with, or one derived from its text.
         text: The question, cleaned; of any length, which whoever plays it has to judge.
-        history: What was said before it, checked.
-        system: The system prompt that it came with, checked.
         first_answer: A first answer that already exists, checked; empty lets the model give its own.
         kind: What the question is in its set for, where that is known.
-        split: The part of its set that it belongs to, where a column `split` says so.
-        style: The manner in which it asks, where a column `style` says so.
         place: Where it stood, such as "line 12".
         pair: What it has in common with the question that it is a contrast to, as far as its columns say.
     """
@@ -101,10 +84,8 @@ class Columns:
     """Where a table keeps what; None looks under the usual names.
 
     Attributes:
-        question: Column of the question.
         answer: Column of first answers; none is looked for unless it is named.
         kind: Kind of every question, or None to read it from a column.
-        kind_column: Column of kinds.
         pair: Columns that say what two contrasting questions have in common.
     """
 
@@ -120,8 +101,6 @@ class QuestionSet:
     """What a file or data set holds.
 
     Attributes:
-        questions: The questions, in their order.
-        malformed: Rows that can't be used.
         repeated: Rows that say again what an earlier one said: same id, question, turns before it, system
             prompt and first answer.
     """
@@ -146,13 +125,7 @@ def read_questions(
 ) -> QuestionSet:
     """Read the questions of a file or data set; see `scene.tables.rows.read_table` for what may be read.
 
-    Args:
-        source: The file or data set.
-        columns: Where it keeps what.
-        subset: Configuration of a data set.
-        split: Split of a data set.
-        data_dir: Folder inside a data set, the only one to read.
-        limit: Stop at so many questions; what follows is read only for a column that has not come yet.
+    It stops at `limit` questions; what follows is read only for a column that has not come yet.
 
     Raises:
         InputError: It can't be read, has no column of a name that was given, or holds no question.
@@ -193,12 +166,7 @@ def read_questions(
 
 
 def question_id(text: str, context: InContext | None = None) -> str:
-    """The id of a question that came without one.
-
-    Args:
-        text: The question.
-        context: Has what was said before it, if anything was.
-    """
+    """The id of a question that came without one."""
     said = text if context is None else whole_text(text, context)
     return f"q{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
@@ -233,11 +201,10 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     column = columns.question or next((name for name in QUESTION_COLUMNS if values.get(name)), None)
     if column is None:
         raise _UnusableRowError("it has no question")
-    said = _said(values.get(column), column)
-    systems = [
-        SYSTEM_PROMPT_COLUMN,
-        *[SYSTEM_COLUMN] * (column == "instruction" or not isinstance(said, str)),
-    ]
+    with _about(f"column {column!r}"):
+        said = said_in(values.get(column), always=column.strip().casefold() in CHAT_COLUMNS)
+    beside = column == "instruction" or not isinstance(said, str)
+    systems = [SYSTEM_PROMPT_COLUMN, *[SYSTEM_COLUMN] * beside]
     if isinstance(said, str):
         alpaca = column == "instruction" and columns.question is None
         before = _pairs(values.get(HISTORY_COLUMN)) if alpaca else []
@@ -250,46 +217,37 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     system = next((clean(text) for name in systems if isinstance(text := values.get(name), str)), "")
     if any(role == "system" for role, _ in turns):  # the chat's own
         system = ""
-    try:
+    with _about("its question"):
         return conversation_of([*(turn for turn in turns if clean(turn[1])), last], system)
-    except InputError as error:
-        raise _UnusableRowError(_clause(error)) from error
 
 
-def _said(cell: Any, column: str) -> list[tuple[Role, str]] | str:  # noqa: ANN401  # whatever stands in a cell
+@contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Refuse the row where a cell of it can't be used, and say why."""
     try:
-        return said_in(cell, always=column.strip().casefold() in CHAT_COLUMNS)
+        yield
     except UnreadableCellError as error:
-        raise _UnusableRowError(f"column {column!r} {error}") from error
+        raise _UnusableRowError(f"{what} {error}") from error
+    except InputError as error:
+        said = str(error).rstrip(".")
+        raise _UnusableRowError(said[0].lower() + said[1:]) from error
 
 
-def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401
+def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401  # whatever stands in a cell
     """The instructions and answers before an instruction, as LLaMA-Factory's rows have them."""
     pairs = parsed(cell) or []
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise _UnusableRowError(f"column {HISTORY_COLUMN!r} is no list of pairs of what was said")
-    try:
-        said = [(text_of(asked), text_of(answered)) for asked, answered in pairs]
-    except UnreadableCellError as error:
-        raise _UnusableRowError(f"column {HISTORY_COLUMN!r} {error}") from error
     turns: list[tuple[Role, str]] = []
-    for asked, answered in said:
-        turns += [("user", asked), ("assistant", answered)]
+    with _about(f"column {HISTORY_COLUMN!r}"):
+        for asked, answered in pairs:
+            turns += [("user", text_of(asked)), ("assistant", text_of(answered))]
     return turns
 
 
 def _answer(cell: Any) -> str:  # noqa: ANN401
-    try:
+    with _about("its first answer"):
         return check_answer(answer_in(cell))
-    except UnreadableCellError as error:
-        raise _UnusableRowError(f"its first answer {error}") from error
-    except InputError as error:
-        raise _UnusableRowError(_clause(error)) from error
-
-
-def _clause(error: InputError) -> str:
-    said = str(error).rstrip(".")
-    return said[0].lower() + said[1:]
 
 
 def _id(values: Mapping[str, Any]) -> str:

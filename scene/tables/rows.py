@@ -3,8 +3,6 @@
 Nothing is taken into memory but the row at hand. The heavier readers are imported when a table needs them.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -30,12 +28,7 @@ _NO_TEXT = re.compile("[\0\udc80-\udcff]")
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row.
-
-    Attributes:
-        place: Where it stood, such as "line 12".
-        values: Its cells by column.
-    """
+    """One row: its cells by column, and where it stood, such as "line 12"."""
 
     place: str
     values: Mapping[str, Any]
@@ -92,12 +85,7 @@ def read_table(
 def read_splits(
     source: str, *, subset: str | None = None, data_dir: str | None = None
 ) -> dict[str | None, Rows]:
-    """The rows of every split of a file or data set; a file is a train split.
-
-    Args:
-        source: As of `read_table`, or a file of anything that `datasets` takes for JSON.
-        subset: Configuration of a data set.
-        data_dir: Folder inside a data set, the only one to read.
+    """The rows of every split of a data set; a file, of all that `datasets` takes for JSON, is a train split.
 
     Raises:
         InputError: There is no such file or data set, or it can't be read at all.
@@ -197,8 +185,10 @@ def _separated(delimiter: str) -> Callable[[Path], Rows]:
                     cells = next(table)
                 except StopIteration:
                     return
-                except csv.Error as error:
-                    yield BadRow(_span(first, before + table.line_num), f"it is not valid CSV ({error})")
+                except csv.Error as error:  # a quote left open swallows lines
+                    last = before + table.line_num
+                    where = f"line {first}" if last <= first else f"lines {first} to {last}"
+                    yield BadRow(where, f"it is not valid CSV ({error})")
                     continue
                 if cells:
                     yield _csv_row(f"line {first}", header, cells)
@@ -228,11 +218,6 @@ def _csv_row(place: str, header: list[str], cells: list[str]) -> TableRow | BadR
     if any(map(_NO_TEXT.search, cells)):
         return BadRow(place, "it is not UTF-8 text")
     return TableRow(place, {name: cell for name, cell in zip(header, cells, strict=True) if name.strip()})
-
-
-def _span(first: int, last: int) -> str:
-    """The lines that a quote left open has swallowed."""
-    return f"line {first}" if last <= first else f"lines {first} to {last}"
 
 
 def _parquet(path: Path) -> Rows:

@@ -141,7 +141,7 @@ class TestCopying:
             assert not prompts.load(name).copied(["I tell the nurse."], {"news": "A nurse waves."})
 
     def test_a_whole_line(self) -> None:
-        line = prompts.load("cast").examples[1].texts[-1]
+        line = prompts.load("cast").examples[1].reply.splitlines()[-1]
         assert prompts.load("cast").copied(["asker: Store clerk.", line], {"lines": "x"}) == line
 
     def test_what_the_question_holds_is_no_copy(self) -> None:

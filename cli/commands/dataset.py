@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -169,14 +168,17 @@ def _made(
     scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], judge: ModelChoice | None
 ) -> Dataset:
     """The data set; a judge is loaded and closed here."""
-    from cli.work.loading import loaded
     from finetune.data.dataset import make_dataset
-    from finetune.data.gate import Judge
     from finetune.data.scenes import read_scenes
+
+    if judge is None:
+        return asyncio.run(make_dataset(read_scenes(scenes), settings, None, decisions))
+    from cli.work.loading import loaded
+    from finetune.data.gate import Judge
     from inference.chat_model import EngineChatModel
 
-    with nullcontext() if judge is None else loaded(judge, plain_console(stderr=True)) as engine:
-        gate = None if engine is None else Judge(EngineChatModel(engine=engine))
+    with loaded(judge, plain_console(stderr=True)) as engine:
+        gate = Judge(EngineChatModel(engine=engine))
         return asyncio.run(make_dataset(read_scenes(scenes), settings, gate, decisions))
 
 

@@ -78,7 +78,9 @@ class Desk:
     def take(
         self, asked: Asked, *, begin: Callable[[], None], tell: Tell | None = None
     ) -> asyncio.Task[Answer]:
-        """Begin to answer a request; whoever cancels the task withdraws it. A scene calls `begin`.
+        """Begin to answer a request; whoever cancels the task withdraws it.
+
+        `begin` is called once it is sure that a scene is played, and `tell` is told it, piece by piece.
 
         Raises:
             RefusalError: Too many wait already, or no more are taken.

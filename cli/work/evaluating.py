@@ -138,18 +138,16 @@ def _check_models(options: Evaluation, store: Store) -> None:
 
 def _answer(options: Evaluation, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
-    asked = [
-        item
-        for item in options.items
-        if item.set not in (options.asked.score_only or ()) and not item.choices
-    ]
-    scenes = Scenes(() if options.asked.scenes is None else Export(options.asked.scenes).scenes())
+    given, scored = options.asked, options.asked.score_only or ()
+    asked = [item for item in options.items if item.set not in scored and not item.choices]
+    scenes = Scenes(() if given.scenes is None else Export(given.scenes).scenes())
+    how = given.sampling, options.scene
     for choice, systems in _by_model(options):
         left = {
-            system.name: unanswered(store, system, asked, retry_failed=options.asked.retry_failed)
+            system.name: unanswered(store, system, asked, retry_failed=given.retry_failed)
             for system in systems
         }
-        paced = [one.name for one in systems if options.asked.pace and one.name not in store.manifest.paces]
+        paced = [one.name for one in systems if given.pace and one.name not in store.manifest.paces]
         if not any(left.values()) and not paced:
             continue
         with loaded(choice, console) as engine:
@@ -157,20 +155,9 @@ def _answer(options: Evaluation, store: Store, console: Console) -> None:
                 store.loaded(system.name, engine.identity)
                 if items := left[system.name]:
                     with _counting(console, f"{system.name} answers") as progress:
-                        asyncio.run(
-                            answer_all(
-                                engine,
-                                system,
-                                items,
-                                store,
-                                options.asked.sampling,
-                                options.scene,
-                                progress,
-                                scenes,
-                            )
-                        )
-                if options.asked.pace and system.name in paced:
-                    seconds = asyncio.run(seconds_per_token(engine, options.asked.pace))
+                        asyncio.run(answer_all(engine, system, items, store, *how, progress, scenes))
+                if given.pace and system.name in paced:
+                    seconds = asyncio.run(seconds_per_token(engine, given.pace))
                     if seconds is not None:
                         store.paced(system.name, seconds)
 
@@ -196,9 +183,8 @@ def _score(options: Evaluation, store: Store, console: Console) -> None:
 
 
 def _judge(options: Evaluation, choice: ModelChoice, store: Store, console: Console) -> None:
-    items = [
-        item for item in options.items if not options.asked.judge_set or item.set in options.asked.judge_set
-    ]
+    chosen = options.asked.judge_set
+    items = [item for item in options.items if not chosen or item.set in chosen]
     if not unjudged(store, options.pairs, items):
         return
     with loaded(choice, console) as engine:

@@ -155,6 +155,7 @@ async def _play(
 ) -> None:
     assert store.manifest is not None
     totals, done = store.manifest.totals, store.manifest.counts.done
+    foreseen = expected(options.staging.settings, verify=options.verify).calls
     async with _under_way(options, player, store, todo, console) as under_way:
 
         async def keep(outcome: Outcome) -> None:
@@ -166,9 +167,7 @@ async def _play(
             console,
             store.counts(),
             left=len(todo.jobs),
-            expected=totals.calls / done
-            if done
-            else expected(options.staging.settings, verify=options.verify).calls,
+            expected=totals.calls / done if done else foreseen,
             known=done,
             under_way=under_way.calls if under_way is not None else None,
         )

@@ -36,7 +36,7 @@ def grouped(command: Callable[..., T]) -> Callable[..., T]:
         groups[name] = make, list(own)
         shown |= own
 
-    @wraps(command)
+    @wraps(command, updated=())
     def called(**given: Any) -> T:
         for name, (make, own) in groups.items():
             given[name] = make(**{one: given.pop(one) for one in own})

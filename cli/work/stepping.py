@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial, wraps
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -27,7 +27,10 @@ FAILURES = (MonopolylogueError, MemoryError, sqlite3.Error, OSError)
 """What may fail for a reason of its own; the session goes on."""
 
 
-def _when_idle(act: Callable[[Stepping], Awaitable[None]]) -> Callable[[Stepping], Awaitable[None]]:
+Action = Callable[["Stepping"], Coroutine[Any, Any, None]]
+
+
+def _when_idle(act: Action) -> Action:
     """An action for when no node runs; where it fails for a reason of its own, that is said."""
 
     @wraps(act)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import typer
 
 from scene.text import one_line
@@ -16,10 +19,15 @@ def complain(sentence: str) -> None:
 
 
 def interrupted(kept: str) -> typer.Exit:
-    """Say that Ctrl-C was heard and what was kept; raise what this returns.
-
-    Args:
-        kept: One sentence.
-    """
+    """Say that Ctrl-C was heard and, in a sentence, what was kept; raise what this returns."""
     typer.echo(one_line(f"Interrupted. {kept}"), err=True)
     return typer.Exit(130)
+
+
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Say in a sentence what was kept where Ctrl-C ends what is done meanwhile."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise interrupted(kept) from None

@@ -41,6 +41,7 @@ from cli.commands import (
 )
 from cli.complaint import complain
 from cli.options import MATRIX, TRL, also
+from cli.options.grouping import grouped
 from cli.output import open_standard_streams
 from cli.question import check_encoding
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
@@ -68,15 +69,12 @@ class Commands(TyperGroup):
         try:
             check_encoding(words)
             return super().main(words, *others, **kwargs)
-        except (InputError, RecordError) as error:
-            complain(str(error))
-            sys.exit(2)
         except ReplyError as error:
             complain(f"The scene broke off at {error}; try another --seed or a larger model.")
             sys.exit(1)
         except MonopolylogueError as error:
             complain(str(error))
-            sys.exit(1)
+            sys.exit(2 if isinstance(error, InputError | RecordError) else 1)
         except MemoryError:
             complain("Memory ran out; take a smaller model or close other programs.")
             sys.exit(2)
@@ -102,23 +100,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks would show what was asked
     context_settings={"help_option_names": [*HELP]},
 )
-app.command(epilog=run.EPILOG, context_settings=also(MATRIX))(run.run)
-app.command(epilog=compare.EPILOG)(compare.compare)
-app.command(epilog=step.EPILOG)(step.step)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command(epilog=export.EPILOG, context_settings=also(MATRIX))(export.export)
-app.command(epilog=validate.EPILOG)(validate.validate)
-app.command(epilog=explain.EPILOG)(explain.explain)
-app.command(epilog=view.EPILOG)(view.view)
-app.command(epilog=twins.EPILOG)(twins.twins)
-app.command(epilog=dataset.EPILOG)(dataset.dataset)
-app.command(epilog=train.EPILOG, context_settings=also(TRL))(train.train)
-app.command(epilog=why.EPILOG)(why.why)
-app.command(epilog=merge.EPILOG)(merge.merge)
-app.command(epilog=ask.EPILOG)(ask.ask)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(epilog=ratings.EPILOG)(ratings.ratings)
-app.command(epilog=ablate.EPILOG)(ablate.ablate)
+others = {run: MATRIX, export: MATRIX, train: TRL}
+for module in (
+    run, compare, step, serve, export, validate, explain, view, twins, dataset, train, why, merge, ask,
+    evaluate, ratings, ablate,
+):  # fmt: skip
+    names = also(others[module]) if module in others else None
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    app.command(epilog=module.EPILOG, context_settings=names)(grouped(command))
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 

@@ -17,11 +17,7 @@ from scene.text import escaped
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
-    """Find out now whether `save` will work, rather than after minutes of work.
-
-    Args:
-        path: The file.
-        option: Where the user named it.
+    """Find out now whether `save` will work, rather than after minutes of work; `option` is named if not.
 
     Raises:
         InputError: It won't.
@@ -43,11 +39,6 @@ def check_writable(path: Path, option: str = "--out") -> None:
 
 def save(path: Path, text: str, option: str = "--out") -> None:
     """Write a file atomically and durably; an existing one is replaced and keeps its permissions.
-
-    Args:
-        path: The file.
-        text: What it is to hold.
-        option: Where the user named it.
 
     Raises:
         InputError: It can't be written. What was there before is still there.

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import SCENE
+from cli.options import SCENE, option
 from scene.conversation import Conversation, read_messages
 from scene.errors import InputError
 from scene.state import check_answer, check_question
@@ -32,10 +32,7 @@ Messages = Annotated[
         help="A conversation instead that ends with the question, as JSON messages; - reads standard input.",
     ),
 ]
-Answer = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="Rehearse this first answer, not the model's.", rich_help_panel=SCENE),
-]
+Answer = Annotated[str | None, option(SCENE, "Rehearse this first answer, not the model's.", metavar="TEXT")]
 
 
 def check_encoding(words: Sequence[str]) -> None:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cli.complaint import interrupted
+from cli.complaint import interruptible
 from cli.options import (
     MODEL,
     OUTPUT,
     EngineName,
-    ModelChoice,
     QuestionColumn,
     QuestionsOrMessages,
     Split,
     Subset,
+    model_choice,
+    option,
 )
 from cli.output import print_line
 from cli.question import Messages, read_asked
@@ -44,9 +45,7 @@ What the next turn of one conversation is:
 
 
 def ask(
-    model: Annotated[
-        list[str], typer.Option(help="A model to ask; give it once for each.", rich_help_panel=MODEL)
-    ],
+    model: Annotated[list[str], option(MODEL, "A model to ask; give it once for each.")],
     questions: QuestionsOrMessages = None,
     messages: Messages = None,
     question_column: QuestionColumn = None,
@@ -58,9 +57,7 @@ def ask(
         int, typer.Option(min=0, help="Tokens in which a model may think before it answers; 0 for none.")
     ] = 0,
     engine: EngineName = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a question.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: Annotated[bool, option(OUTPUT, "Print one JSON object a question.", "--json")] = False,
 ) -> None:
     """Ask several models the same questions, without a scene.
 
@@ -74,10 +71,8 @@ def ask(
         if questions is None
         else _questions(questions, question_column, subset, split)
     )[-last if last else None :]
-    try:
+    with interruptible("Nothing was kept; run the command again."):
         answers = [answers_of(name, engine, asked, max_tokens, think) for name in model]
-    except KeyboardInterrupt:
-        raise interrupted("Nothing was kept; run the command again.") from None
     console = plain_console()
     for number, one in enumerate(asked):
         said = {name: own[number] for name, own in zip(model, answers, strict=True)}
@@ -118,8 +113,5 @@ def answers_of(
     from cli.work.loading import loaded
     from finetune.check import ask as ask_engine
 
-    choice = ModelChoice(
-        model=name, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
-    )
-    with loaded(choice, plain_console(stderr=True)) as one:
+    with loaded(model_choice(name, engine), plain_console(stderr=True)) as one:
         return asyncio.run(ask_engine(one, questions, max_tokens, think_tokens=think))

@@ -5,32 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from cli.commands.run import play_one
-from cli.options import (
-    OUTPUT,
-    AsJson,
-    BaseUrl,
-    Cast,
-    Device,
-    Dtype,
-    EngineName,
-    MaxInteractions,
-    Model,
-    ModelChoice,
-    NoCalls,
-    NoStructured,
-    Out,
-    Prompts,
-    Roles,
-    Seed,
-    Steps,
-    Temperature,
-    Think,
-)
-from cli.question import Answer, Messages, QuestionOrMessages
-from scene.settings import SceneSettings
+from cli.commands.run import Options, play_one
+from cli.options import OUTPUT, option
 
 EPILOG = """\
 [bold]Examples[/]
@@ -49,32 +25,10 @@ The same for every question of a file:
 
 
 def compare(
-    question: QuestionOrMessages = None,
-    messages: Messages = None,
-    answer: Answer = None,
-    roles: Roles = SceneSettings.roles,
-    steps: Steps = SceneSettings.steps,
-    max_interactions: MaxInteractions = SceneSettings.max_interactions,
-    temperature: Temperature = SceneSettings.temperature,
-    think: Think = SceneSettings.think_tokens,
-    seed: Seed = SceneSettings.seed,
-    cast: Cast = None,
-    prompts: Prompts = None,
-    model: Model = "default",
-    engine: EngineName = "auto",
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    base_url: BaseUrl = None,
-    no_structured: NoStructured = False,
-    as_json: AsJson = False,
-    out: Out = None,
+    options: Options,
     page: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write both scenes as a page for a browser.", rich_help_panel=OUTPUT
-        ),
+        Path | None, option(OUTPUT, "Write both scenes as a page for a browser.", metavar="FILE")
     ] = None,
-    no_calls: NoCalls = False,
 ) -> None:
     """Play a scene, then play it again on its final answer.
 
@@ -82,31 +36,4 @@ def compare(
     went, which stayed and which came, and how many harms were removed. The
     first scene is written as soon as it has ended, should the second not end.
     """
-    play_one(
-        question,
-        messages,
-        answer,
-        SceneSettings(
-            roles=roles,
-            steps=steps,
-            max_interactions=max_interactions,
-            temperature=temperature,
-            seed=seed,
-            think_tokens=think,
-        ),
-        ModelChoice(
-            model=model,
-            engine=engine,
-            dtype=dtype,
-            device=device,
-            base_url=base_url,
-            structured=not no_structured,
-        ),
-        prompts=prompts,
-        cast=cast,
-        as_json=as_json,
-        out=out,
-        page=page,
-        keep_calls=not no_calls,
-        verify=True,
-    )
+    play_one(options, page=page, verify=True)

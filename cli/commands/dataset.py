@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
 
-from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, Device, Dtype, EngineName, Model, ModelChoice
+from cli.complaint import interruptible
+from cli.options import MODEL, OUTPUT, LocalModel, ModelChoice, option
 from cli.output import check_writable
 from cli.views.console import plain_console
 from finetune.data.formats import FORMATS
@@ -19,7 +20,7 @@ from finetune.data.settings import DatasetSettings, parse_mix
 from scene.errors import InputError
 
 if TYPE_CHECKING:
-    from finetune.data.dataset import Dataset, Gate
+    from finetune.data.dataset import Dataset
     from scene.reviews import Review
 
 ROWS = "The rows"
@@ -50,106 +51,70 @@ Preferences for DPO or KTO, each judged once more by a larger model:
 
 
 def dataset(
+    context: typer.Context,
+    choice: LocalModel,
     scenes: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR...", help="Folders of `export`, or files of scene records."),
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of `export`, or files of scene records.")
     ],
-    out: Annotated[
-        Path, typer.Option(metavar="DATA", help="Folder of the data set.", rich_help_panel=OUTPUT)
-    ],
-    format_: Annotated[
-        str, typer.Option("--format", help=f"{', '.join(FORMATS)}.", rich_help_panel=OUTPUT)
-    ] = DatasetSettings.format,
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="Parquet instead of JSON Lines.", rich_help_panel=OUTPUT)
-    ] = False,
+    out: Annotated[Path, option(OUTPUT, "Folder of the data set.", metavar="DATA")],
+    format_: Annotated[str, option(OUTPUT, f"{', '.join(FORMATS)}.", "--format")] = DatasetSettings.format,
+    parquet: Annotated[bool, option(OUTPUT, "Parquet instead of JSON Lines.", "--parquet")] = False,
     license_: Annotated[
-        str,
-        typer.Option("--license", help="Licence of the rows, for the card.", rich_help_panel=OUTPUT),
+        str, option(OUTPUT, "Licence of the rows, for the card.", "--license")
     ] = DatasetSettings.license,
     push_to_hub: Annotated[
-        str | None,
-        typer.Option(metavar="REPO", help="Upload it to the Hugging Face hub too.", rich_help_panel=OUTPUT),
+        str | None, option(OUTPUT, "Upload it to the Hugging Face hub too.", metavar="REPO")
     ] = None,
     release: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.tar.gz",
-            help="Pack it, and its scenes without their calls, into one file too.",
-            rich_help_panel=OUTPUT,
+        option(
+            OUTPUT, "Pack it, and its scenes without their calls, into one file too.", metavar="FILE.tar.gz"
         ),
     ] = None,
-    mix: Annotated[
-        str | None,
-        typer.Option(metavar="PART=N,...", help="Rows of each part; else all.", rich_help_panel=ROWS),
-    ] = None,
+    mix: Annotated[str | None, option(ROWS, "Rows of each part; else all.", metavar="PART=N,...")] = None,
     refusals: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Most answers that turn the asker away; else all.", rich_help_panel=ROWS
-        ),
+        int | None, option(ROWS, "Most answers that turn the asker away; else all.", metavar="N")
     ] = DatasetSettings.refusals,
     validation: Annotated[
-        float, typer.Option(help="Share of the questions kept apart.", rich_help_panel=ROWS)
+        float, option(ROWS, "Share of the questions kept apart.")
     ] = DatasetSettings.validation,
     near: Annotated[
-        float, typer.Option(help="Percent of likeness that makes a duplicate.", rich_help_panel=ROWS)
+        float, option(ROWS, "Percent of likeness that makes a duplicate.")
     ] = DatasetSettings.near,
     examples: Annotated[
-        bool,
-        typer.Option("--examples", help="Keep example turns in simulation rows.", rich_help_panel=ROWS),
+        bool, option(ROWS, "Keep example turns in simulation rows.", "--examples")
     ] = DatasetSettings.examples,
     harms_removed: Annotated[
         float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Second answers that removed so much of the harm, by `export --verify`.",
-            rich_help_panel=ROWS,
+        option(
+            ROWS, "Second answers that removed so much of the harm, by `export --verify`.", metavar="SHARE"
         ),
     ] = DatasetSettings.harms_removed,
     untaken: Annotated[
-        bool,
-        typer.Option(
-            "--untaken",
-            help="Second answers that scenes of older versions did not take, too.",
-            rich_help_panel=ROWS,
-        ),
+        bool, option(ROWS, "Second answers that scenes of older versions did not take, too.", "--untaken")
     ] = DatasetSettings.untaken,
     without: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROWS",
-            help="Take rows out: names that `why` gives, with commas, or a file of them.",
-            rich_help_panel=ROWS,
+        option(
+            ROWS, "Take rows out: names that `why` gives, with commas, or a file of them.", metavar="ROWS"
         ),
     ] = None,
     reviews: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="What a person decided on the page of `view --review`; once for each file.",
-            rich_help_panel=ROWS,
+        option(
+            ROWS, "What a person decided on the page of `view --review`; once for each file.", metavar="FILE"
         ),
     ] = None,
     twins: Annotated[
         bool,
-        typer.Option(
+        option(
+            ROWS,
+            "A question and its twin together or not at all, and no two refusals in the same words.",
             "--twins",
-            help="A question and its twin together or not at all, and no two refusals in the same words.",
-            rich_help_panel=ROWS,
         ),
     ] = DatasetSettings.twins,
-    seed: Annotated[
-        int, typer.Option(help="Decides order, choice and split.", rich_help_panel=ROWS)
-    ] = DatasetSettings.seed,
-    gate: Annotated[
-        bool,
-        typer.Option("--gate", help="Let --model judge every second answer again.", rich_help_panel=MODEL),
-    ] = False,
-    model: Model = "default",
-    engine: EngineName = "auto",
-    dtype: Dtype = "auto",
-    device: Device = "auto",
+    seed: Annotated[int, option(ROWS, "Decides order, choice and split.")] = DatasetSettings.seed,
+    gate: Annotated[bool, option(MODEL, "Let --model judge every second answer again.", "--gate")] = False,
 ) -> None:
     """Make a data set of scenes.
 
@@ -162,43 +127,25 @@ def dataset(
     from finetune.data.write import check_target, push, write_dataset
     from scene.reviews import read_reviews
 
-    settings = DatasetSettings(
-        format=format_,
-        mix=None if mix is None else parse_mix(mix),
-        refusals=refusals,
-        validation=validation,
-        examples=examples,
-        harms_removed=harms_removed,
-        twins=twins,
-        untaken=untaken,
-        without=() if without is None else _names(without),
-        near=near,
-        seed=seed,
-        parquet=parquet,
-        license=license_,
-    )
+    given = {name.rstrip("_"): value for name, value in context.params.items()}
+    asked = {field.name: given[field.name] for field in fields(DatasetSettings)}
+    asked["mix"] = None if mix is None else parse_mix(mix)
+    asked["without"] = () if without is None else _names(without)
+    settings = DatasetSettings(**asked)
     check_target(out)
     if release is not None:
         check_name(release)
         check_writable(release, "--release")
     decisions = read_reviews(reviews or ())
-    try:
-        if gate:
-            choice = ModelChoice(
-                model=model, engine=engine, dtype=dtype, device=device, base_url=None, structured=True
-            )
-            made = _gated(scenes, settings, decisions, choice)
-        else:
-            made = _made(scenes, settings, decisions, None)
+    with interruptible("No data set was written."):
+        made = _made(scenes, settings, decisions, choice if gate else None)
         write_dataset(made, out)
-    except KeyboardInterrupt:
-        raise interrupted("No data set was written.") from None
     _report(made, out)
     if release is not None:
         size = decimal(write_release(out, read_scenes(scenes), release))
-        plain_console().print(f"Packed into {release}: {size}.", soft_wrap=True)
+        plain_console().print(f"Packed into {release}: {size}.")
     if push_to_hub is not None:
-        plain_console().print(f"Uploaded to {push(out, push_to_hub)}", soft_wrap=True)
+        plain_console().print(f"Uploaded to {push(out, push_to_hub)}")
 
 
 def _names(rows: str) -> tuple[str, ...]:
@@ -218,24 +165,21 @@ def _names(rows: str) -> tuple[str, ...]:
 
 
 def _made(
-    scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], gate: Gate | None
+    scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], judge: ModelChoice | None
 ) -> Dataset:
+    """The data set; a judge is loaded and closed here."""
     from finetune.data.dataset import make_dataset
     from finetune.data.scenes import read_scenes
 
-    return asyncio.run(make_dataset(read_scenes(scenes), settings, gate, decisions))
-
-
-def _gated(
-    scenes: list[Path], settings: DatasetSettings, decisions: dict[str, Review], choice: ModelChoice
-) -> Dataset:
-    """The same with a judge, which is loaded and closed here."""
+    if judge is None:
+        return asyncio.run(make_dataset(read_scenes(scenes), settings, None, decisions))
     from cli.work.loading import loaded
     from finetune.data.gate import Judge
     from inference.chat_model import EngineChatModel
 
-    with loaded(choice, plain_console(stderr=True)) as judge:
-        return _made(scenes, settings, decisions, Judge(EngineChatModel(engine=judge)))
+    with loaded(judge, plain_console(stderr=True)) as engine:
+        gate = Judge(EngineChatModel(engine=engine))
+        return asyncio.run(make_dataset(read_scenes(scenes), settings, gate, decisions))
 
 
 def _report(made: Dataset, out: Path) -> None:
@@ -246,21 +190,20 @@ def _report(made: Dataset, out: Path) -> None:
     console = plain_console()
     for split, parts in made.counts.items():
         said = ", ".join(f"{count:,} {part}" for part, count in sorted(parts.items()))
-        console.print(f"{split}: {sum(parts.values()):,} rows ({said})", soft_wrap=True)
+        console.print(f"{split}: {sum(parts.values()):,} rows ({said})")
     for part, (wanted, there) in made.shortfalls.items():
-        console.print(f"too few: {there:,} of {wanted:,} {part} rows", soft_wrap=True)
+        console.print(f"too few: {there:,} of {wanted:,} {part} rows")
     if any(made.reviewed.values()):
         keep, edit, drop = made.reviewed.values()
-        console.print(f"reviewed: {keep:,} kept, {edit:,} edited, {drop:,} dropped", soft_wrap=True)
+        console.print(f"reviewed: {keep:,} kept, {edit:,} edited, {drop:,} dropped")
     if made.unmatched:
-        console.print(f"void: {made.unmatched:,} decisions are about none of these rows", soft_wrap=True)
+        console.print(f"void: {made.unmatched:,} decisions are about none of these rows")
     if made.twins:
-        console.print(f"pairs of twins: {made.twins['taken']:,} of {made.twins['pairs']:,}", soft_wrap=True)
+        console.print(f"pairs of twins: {made.twins['taken']:,} of {made.twins['pairs']:,}")
     for reason, parts in made.filtered.items():
-        console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}", soft_wrap=True)
-    console.print(f"Written to {out}.", soft_wrap=True)
+        console.print(f"left out: {sum(parts.values()):,} {reason}: {REASONS[reason]}")
+    console.print(f"Written to {out}.")
     if is_read_elsewhere(made.settings.format):
         console.print(
-            f"LLaMA-Factory finds the rows by {out / LLAMA_FACTORY}, Axolotl by {AXOLOTL} beside it.",
-            soft_wrap=True,
+            f"LLaMA-Factory finds the rows by {out / LLAMA_FACTORY}, Axolotl by {AXOLOTL} beside it."
         )

@@ -57,7 +57,7 @@ def explain(
         return
     console = plain_console()
     if isinstance(record, Failure):
-        console.print(failure_text(record), soft_wrap=True)
+        console.print(failure_text(record))
     else:
         SceneView(console).record(record)
         if record.replay is not None or record.replay_failure is not None:

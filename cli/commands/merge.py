@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.complaint import interrupted
-from cli.options import OUTPUT
+from cli.complaint import interruptible
+from cli.options import OUTPUT, option
 from cli.views.console import plain_console
 
 EPILOG = """\
@@ -24,13 +24,8 @@ The same for Ollama:
 
 def merge(
     adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="Folder that `train` wrote.")],
-    out: Annotated[
-        Path, typer.Option(metavar="MODEL", help="Folder of the merged model.", rich_help_panel=OUTPUT)
-    ],
-    gguf: Annotated[
-        bool,
-        typer.Option("--gguf", help="Write GGUF and a Modelfile for Ollama too.", rich_help_panel=OUTPUT),
-    ] = False,
+    out: Annotated[Path, option(OUTPUT, "Folder of the merged model.", metavar="MODEL")],
+    gguf: Annotated[bool, option(OUTPUT, "Write GGUF and a Modelfile for Ollama too.", "--gguf")] = False,
 ) -> None:
     """Merge an adapter into its base model.
 
@@ -40,16 +35,12 @@ def merge(
     # Here, since it takes seconds to import what this needs.
     from finetune.merge import merge as merge_adapter
 
-    try:
+    with interruptible("No model was written."):
         merged = merge_adapter(str(adapter), out, gguf=gguf)
-    except KeyboardInterrupt:
-        raise interrupted("No model was written.") from None
     plain_console().print(
-        f"Written to {merged.folder}; it is {merged.divergence:.2g} nats a token from base and adapter.",
-        soft_wrap=True,
+        f"Written to {merged.folder}; it is {merged.divergence:.2g} nats a token from base and adapter."
     )
     if merged.rounded is not None:
         plain_console().print(
-            f"The GGUF file, which the Modelfile is for, is {merged.rounded:.2g} nats a token from them.",
-            soft_wrap=True,
+            f"The GGUF file, which the Modelfile is for, is {merged.rounded:.2g} nats a token from them."
         )

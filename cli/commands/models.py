@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.complaint import interrupted
+from cli.complaint import interruptible
 from cli.output import print_line
 from cli.views.console import plain_console
 from cli.views.progress import Loading
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from inference.inventory import Cached
 
 BUILT_IN = ("default", "tiny")
+KEPT = "What was downloaded is kept; run the command again to go on."
 WEIGHTS = ("q8_0", "q4_k_m")
 
 EPILOG = """\
@@ -85,7 +84,7 @@ def pull(model: Name) -> None:
     """
     from inference.loading import bring
 
-    with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
+    with interruptible(KEPT), Loading(plain_console(stderr=True), model) as loading:
         path = bring(model, on_progress=loading)
     typer.echo(one_line(f"{model} is here: {path}"))
 
@@ -94,12 +93,10 @@ def pull(model: Name) -> None:
 def convert(
     model: Name,
     weights: Annotated[
-        str,
-        typer.Option(metavar="FORMAT", help="q8_0 or q4_k_m.", autocompletion=lambda: list(WEIGHTS)),
+        str, typer.Option(metavar="FORMAT", help="q8_0 or q4_k_m.", autocompletion=lambda: list(WEIGHTS))
     ] = WEIGHTS[0],
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A new file *.gguf, instead of the cache."),
+        Path | None, typer.Option(metavar="FILE", help="A new file *.gguf, instead of the cache.")
     ] = None,
 ) -> None:
     """Convert a model to GGUF, to make it fast on a CPU.
@@ -110,15 +107,14 @@ def convert(
     from inference.llama_engine.conversion import convert as convert_to_gguf
     from inference.models.sources import resolve
 
-    with _interruptible(), Loading(plain_console(stderr=True), model) as loading:
+    with interruptible(KEPT), Loading(plain_console(stderr=True), model) as loading:
         path = convert_to_gguf(resolve(model), weights, out=out, on_progress=loading)
     typer.echo(one_line(f"{model} is converted: {path}"))
 
 
 @app.command()
 def remove(
-    model: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
+    model: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False
 ) -> None:
     """Remove what the cache holds of a model."""
     from inference.inventory import discard, inventory
@@ -147,12 +143,3 @@ def _show(there: list[Cached]) -> None:
         typer.echo(f"  {one_line(str(each.path))}")
     if len(there) > 1:
         typer.echo(f"{decimal(sum(each.size for each in there))} in all.")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Say what becomes of half the work when Ctrl-C ends it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise interrupted("What was downloaded is kept; run the command again to go on.") from None

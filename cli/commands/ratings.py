@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import OUTPUT
+from cli.options import ResultsAsJson
 from cli.output import print_line
 from cli.views.console import plain_console
 
@@ -28,10 +28,7 @@ def ratings(
         Path | None,
         typer.Option(metavar="DIR", help="Folder of `evaluate`, whose judge they are compared with."),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the results as JSON and nothing else.", rich_help_panel=OUTPUT),
-    ] = False,
+    as_json: ResultsAsJson = False,
 ) -> None:
     """Count what people rated: wins, ties, losses, and how far they agree.
 
@@ -49,7 +46,7 @@ def ratings(
         print_line(json.dumps(found.to_json(), ensure_ascii=False))
         return
     console = plain_console()
-    console.print(f"{found.ratings:,} ratings by {found.raters:,} people", soft_wrap=True)
+    console.print(f"{found.ratings:,} ratings by {found.raters:,} people")
     console.print(rated_table(found))
     if found.agreement:
         console.print(agreement_table(found))

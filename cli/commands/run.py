@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from cli.complaint import interrupted
-from cli.options import (
-    AsJson,
-    BaseUrl,
-    Cast,
-    Device,
-    Dtype,
-    EngineName,
-    MaxInteractions,
-    Model,
-    ModelChoice,
-    NoCalls,
-    NoStructured,
-    Out,
-    Prompts,
-    Roles,
-    Seed,
-    Steps,
-    Temperature,
-    Think,
-)
+from cli.complaint import interruptible
+from cli.options import AnyModel, AsJson, NoCalls, Out
+from cli.options.own import Staging
 from cli.output import check_writable
 from cli.question import Answer, Messages, QuestionOrMessages, read_answer, read_asked
 from scene.errors import InputError
-from scene.settings import SceneSettings
 
 EPILOG = """\
 [bold]Examples[/]
@@ -60,103 +42,52 @@ Every option with a default can be set in the environment as well, for example M
 an option on the command line beats it."""
 
 
-def run(
-    question: QuestionOrMessages = None,
-    messages: Messages = None,
-    answer: Answer = None,
-    roles: Roles = SceneSettings.roles,
-    steps: Steps = SceneSettings.steps,
-    max_interactions: MaxInteractions = SceneSettings.max_interactions,
-    temperature: Temperature = SceneSettings.temperature,
-    think: Think = SceneSettings.think_tokens,
-    seed: Seed = SceneSettings.seed,
-    cast: Cast = None,
-    prompts: Prompts = None,
-    model: Model = "default",
-    engine: EngineName = "auto",
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    base_url: BaseUrl = None,
-    no_structured: NoStructured = False,
-    as_json: AsJson = False,
-    out: Out = None,
-    no_calls: NoCalls = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `run` takes, and `compare` too."""
+
+    question: QuestionOrMessages = None
+    messages: Messages = None
+    answer: Answer = None
+    staging: Staging
+    choice: AnyModel
+    as_json: AsJson = False
+    out: Out = None
+    no_calls: NoCalls = False
+
+
+def run(options: Options) -> None:
     """Play the scene around one question and show it as it unfolds.
 
     The model answers, imagines who asks and whom the answer touches, plays
     them all while the asker acts on it, and answers again with what followed
     in mind.
     """
-    play_one(
-        question,
-        messages,
-        answer,
-        SceneSettings(
-            roles=roles,
-            steps=steps,
-            max_interactions=max_interactions,
-            temperature=temperature,
-            seed=seed,
-            think_tokens=think,
-        ),
-        ModelChoice(
-            model=model,
-            engine=engine,
-            dtype=dtype,
-            device=device,
-            base_url=base_url,
-            structured=not no_structured,
-        ),
-        prompts=prompts,
-        cast=cast,
-        as_json=as_json,
-        out=out,
-        keep_calls=not no_calls,
-    )
+    play_one(options)
 
 
-def play_one(
-    question: str | None,
-    messages: Path | None,
-    answer: str | None,
-    settings: SceneSettings,
-    choice: ModelChoice,
-    *,
-    prompts: Path | None,
-    cast: Path | None,
-    as_json: bool,
-    out: Path | None,
-    page: Path | None = None,
-    keep_calls: bool,
-    verify: bool = False,
-) -> None:
+def play_one(options: Options, *, page: Path | None = None, verify: bool = False) -> None:
     """Check what was given, then play one scene and show it; see `cli.work.rehearsal.rehearse`."""
-    asked, first_answer = read_asked(question, messages), read_answer(answer)
+    asked, first_answer = read_asked(options.question, options.messages), read_answer(options.answer)
+    out = options.out
     if out is not None:
         check_writable(out)
     if page is not None:
         check_writable(page, "--page")
         if out is not None and page.resolve() == out.resolve():
             raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
-    try:
+    with interruptible("No scene was played; what was fetched of the model is kept."):
         # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-        from cli.work.own import own_cast, own_prompts
         from cli.work.rehearsal import rehearse
 
-        prompt_set = own_prompts(prompts)
         rehearse(
             asked,
             first_answer,
-            settings,
-            choice,
-            given=own_cast(cast, prompt_set, settings),
-            prompt_set=prompt_set,
-            as_json=as_json,
+            options.staging,
+            options.choice,
+            as_json=options.as_json,
             out=out,
             page=page,
-            keep_calls=keep_calls,
+            keep_calls=not options.no_calls,
             verify=verify,
         )
-    except KeyboardInterrupt:
-        raise interrupted("No scene was played; what was fetched of the model is kept.") from None

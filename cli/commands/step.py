@@ -10,31 +10,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli.complaint import complain, interrupted
-from cli.options import (
-    OUTPUT,
-    BaseUrl,
-    Cast,
-    Device,
-    Dtype,
-    EngineName,
-    MaxInteractions,
-    Model,
-    ModelChoice,
-    NoStructured,
-    Prompts,
-    Roles,
-    Seed,
-    Steps,
-    Temperature,
-    Think,
-)
+from cli.complaint import complain, interruptible
+from cli.options import OUTPUT, AnyModel, option
+from cli.options.own import Staging
 from cli.output import check_writable
 from cli.question import Answer, read_answer, read_question
 from cli.views.console import plain_console
 from scene.errors import InputError
 from scene.folding import FoldingTable
-from scene.settings import SceneSettings
 from scene.text import one_line
 
 EPILOG = """\
@@ -57,48 +40,20 @@ SHOWN_CHARS = 200
 
 def step(
     context: typer.Context,
+    staging: Staging,
+    choice: AnyModel,
     question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.")] = None,
     answer: Answer = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Pick a session up, by its id.", rich_help_panel=SESSION),
-    ] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="List the sessions, the latest first.", rich_help_panel=SESSION)
-    ] = False,
-    roles: Roles = SceneSettings.roles,
-    steps: Steps = SceneSettings.steps,
-    max_interactions: MaxInteractions = SceneSettings.max_interactions,
-    temperature: Temperature = SceneSettings.temperature,
-    think: Think = SceneSettings.think_tokens,
-    seed: Seed = SceneSettings.seed,
-    cast: Cast = None,
-    prompts: Prompts = None,
-    model: Model = "default",
-    engine: EngineName = "auto",
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    base_url: BaseUrl = None,
-    no_structured: NoStructured = False,
+    resume: Annotated[str | None, option(SESSION, "Pick a session up, by its id.", metavar="ID")] = None,
+    list_: Annotated[bool, option(SESSION, "List the sessions, the latest first.", "--list")] = False,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Where s saves the record; by default ID.json.", rich_help_panel=OUTPUT
-        ),
+        Path | None, option(OUTPUT, "Where s saves the record; by default ID.json.", metavar="FILE")
     ] = None,
 ) -> None:
     """Stop before every node of a scene: look, change something, go back, go on.
 
     The session is kept after every step, so it can be picked up at any time.
     """
-    settings = SceneSettings(
-        roles=roles,
-        steps=steps,
-        max_interactions=max_interactions,
-        temperature=temperature,
-        seed=seed,
-        think_tokens=think,
-    )
     _check_given(context, question, resume, list_=list_)
     if list_:
         _list()
@@ -110,36 +65,24 @@ def step(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("`step` needs a terminal; `run` plays a scene without one.")
     # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
-    from cli.work.own import own_cast, own_prompts
     from graph.session_file import find_session, new_session
 
     if resume is not None:
         path = find_session(resume)
     else:
         assert asked is not None
-        choice = ModelChoice(
-            model=model,
-            engine=engine,
-            dtype=dtype,
-            device=device,
-            base_url=base_url,
-            structured=not no_structured,
-        )
-        prompt_set = own_prompts(prompts)
         path = new_session(
             asked,
             first_answer,
-            settings,
+            staging.settings,
             asdict(choice),
-            prompt_folder=prompt_set.folder,
-            given=own_cast(cast, prompt_set, settings),
+            prompt_folder=staging.prompt_set.folder,
+            given=staging.given,
         )
-    try:
+    with interruptible(f"`monopolylogue step --resume {path.stem}` goes on."):
         from cli.work.open_session import step_through
 
         step_through(path, out)
-    except KeyboardInterrupt:
-        raise interrupted(f"`monopolylogue step --resume {path.stem}` goes on.") from None
 
 
 def _check_given(context: typer.Context, question: str | None, resume: str | None, *, list_: bool) -> None:
@@ -156,12 +99,6 @@ def _check_given(context: typer.Context, question: str | None, resume: str | Non
         raise InputError(f"A session keeps its own settings; leave --{extra[0].replace('_', '-')} out.")
 
 
-def _begun(question: str) -> str:
-    """As much of a question as tells it from others."""
-    said = one_line(question)
-    return said if len(said) <= SHOWN_CHARS else f"{said[:SHOWN_CHARS].rstrip()} …"
-
-
 def _list() -> None:
     from graph.session_file import sessions, sessions_folder
 
@@ -174,10 +111,9 @@ def _list() -> None:
         table.add_column(title, no_wrap=True)
     table.add_column("Question", ratio=1)  # what room the others leave
     for info in found:
-        changed = info.changed.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(
-            *(Text(one_line(cell)) for cell in (info.id, changed, info.stands, _begun(info.question)))
-        )
+        changed, asked = info.changed.astimezone().strftime("%Y-%m-%d %H:%M"), one_line(info.question)
+        begun = asked if len(asked) <= SHOWN_CHARS else f"{asked[:SHOWN_CHARS].rstrip()} …"
+        table.add_row(*(Text(one_line(cell)) for cell in (info.id, changed, info.stands, begun)))
     for name in unreadable:
         table.add_row(Text(one_line(name)), "", "unreadable", "")
     plain_console().print(table)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.complaint import interrupted
-from cli.options import MODEL, OUTPUT, RUNNING, Model
+from cli.options import MODEL, OUTPUT, RUNNING, Model, option
 from cli.views.console import plain_console
 from finetune.training import METHODS, REPORTERS, SCHEDULES, TrainingSettings, load_settings, presets
 from inference.engine import DTYPES
@@ -36,9 +37,7 @@ Several GPUs (FSDP and DeepSpeed files are in finetune/accelerate):
   accelerate launch --config_file finetune/accelerate/fsdp.yaml -m cli.main train data/paper ..."""
 
 
-def _field(panel: str, text: str) -> Any:  # noqa: ANN401  # as Typer's
-    """An option that changes a setting of the preset."""
-    return typer.Option(help=text, show_default=False, rich_help_panel=panel)
+_field = partial(option, show_default=False)
 
 
 def train(
@@ -46,17 +45,11 @@ def train(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="Folder that `dataset` wrote, file, or hub id.")
     ],
-    out: Annotated[
-        Path, typer.Option(metavar="ADAPTER", help="Folder of the adapter.", rich_help_panel=OUTPUT)
-    ],
+    out: Annotated[Path, option(OUTPUT, "Folder of the adapter.", metavar="ADAPTER")],
     model: Model = "default",
     subset: Annotated[str | None, typer.Option(metavar="NAME", help="Configuration of a data set.")] = None,
-    preset: Annotated[
-        str, typer.Option(help=f"{', '.join(presets())}, or a YAML file.", rich_help_panel=LEARNING)
-    ] = "cpu-small",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint.", rich_help_panel=RUNNING)
-    ] = False,
+    preset: Annotated[str, option(LEARNING, f"{', '.join(presets())}, or a YAML file.")] = "cpu-small",
+    resume: Annotated[bool, option(RUNNING, "Go on from the last checkpoint.", "--resume")] = False,
     method: Annotated[str | None, _field(LEARNING, f"{', '.join(METHODS)}.")] = None,
     epochs: Annotated[float | None, _field(LEARNING, "Passes over the rows.")] = None,
     max_steps: Annotated[int | None, _field(LEARNING, "Stop after so many steps.")] = None,
@@ -101,14 +94,7 @@ def train(
     try:
         with TrainingView(plain_console(stderr=True), quiet=not first) as view:
             trained = train_adapter(
-                data,
-                model,
-                out,
-                settings,
-                subset=subset,
-                resume=resume,
-                on_rows=view.rows,
-                on_step=view.step,
+                data, model, out, settings, subset=subset, resume=resume, on_rows=view.rows, on_step=view.step
             )
     except KeyboardInterrupt:
         checkpoint = last_checkpoint(out)
@@ -117,5 +103,5 @@ def train(
     if first:
         loss = trained.metrics.get("loss")
         console = plain_console()
-        console.print(f"Trained {trained.metrics['steps']:,.0f} steps; last loss {loss:.3f}.", soft_wrap=True)
-        console.print(f"Written to {out}; it loads, answers and stops.", soft_wrap=True)
+        console.print(f"Trained {trained.metrics['steps']:,.0f} steps; last loss {loss:.3f}.")
+        console.print(f"Written to {out}; it loads, answers and stops.")

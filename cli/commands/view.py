@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
-from cli.complaint import interrupted
+from cli.complaint import interruptible
 from cli.output import check_writable, save
 from cli.views.console import plain_console
 from cli.views.progress import Working
@@ -47,8 +47,7 @@ def view(
         bool, typer.Option("--rate", help="A page to say which of two answers is better, without names.")
     ] = False,
     pair: Annotated[
-        str | None,
-        typer.Option(metavar="A=B", help="Rate A against B, two systems of an evaluation."),
+        str | None, typer.Option(metavar="A=B", help="Rate A against B, two systems of an evaluation.")
     ] = None,
     differ: Annotated[
         str | None,
@@ -73,7 +72,7 @@ def view(
     from viewer.page import export_page, scene_page
 
     equal = 0
-    try:
+    with interruptible("Nothing was written."):
         if rate:
             page, equal = _rating_page(sources, pair, differ)
         elif review:
@@ -85,13 +84,11 @@ def view(
                 page = export_page(export, lambda done: working.say(f"scene {done:,} of {many:,}"))
         else:
             page = scene_page(read_record(source))
-    except KeyboardInterrupt:
-        raise interrupted("Nothing was written.") from None
     save(out, page)
     if equal:
         same = "answers are the same" if differ is None else f"answers are the same in {differ}"
-        plain_console().print(f"left out: {equal:,} pairs whose {same}", soft_wrap=True)
-    plain_console().print(f"Written to {out} ({decimal(len(page.encode()))}).", soft_wrap=True)
+        plain_console().print(f"left out: {equal:,} pairs whose {same}")
+    plain_console().print(f"Written to {out} ({decimal(len(page.encode()))}).")
 
 
 def _review_page(folder: Path) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.commands.ask import answers_of
-from cli.complaint import interrupted
-from cli.options import OUTPUT, EngineName
+from cli.complaint import interruptible
+from cli.options import OUTPUT, EngineName, option
 from cli.output import print_line
 from cli.question import Question, read_answer, read_question
 from cli.views.console import plain_console
@@ -50,9 +50,7 @@ def why(
     checkpoints: Annotated[int, typer.Option(min=1, help="Use so many, the last ones.")] = 2,
     top: Annotated[int, typer.Option(min=1, help="Rows shown at each end.")] = 5,
     engine: EngineName = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all rows as one JSON object.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_json: Annotated[bool, option(OUTPUT, "Print all rows as one JSON object.", "--json")] = False,
 ) -> None:
     """Say which training rows taught an adapter its answer.
 
@@ -67,10 +65,8 @@ def why(
     one = learned(adapter, data, checkpoints)
     console = plain_console(stderr=True)
     if one.stages[0].step is None:
-        console.print(
-            "No checkpoint is left; the adapter as it was saved stands for its training.", soft_wrap=True
-        )
-    try:
+        console.print("No checkpoint is left; the adapter as it was saved stands for its training.")
+    with interruptible("Checkpoints that were done are kept; run the command again to go on."):
         if not said:
             (own,) = answers_of(adapter, engine, [asked], MAX_TOKENS)
             said = clean(own.text)
@@ -80,8 +76,6 @@ def why(
             found = influences(
                 one, asked, said, lambda done, of: working.say(f"{done:,} of {of:,} gradients of rows")
             )
-    except KeyboardInterrupt:
-        raise interrupted("Checkpoints that were done are kept; run the command again to go on.") from None
     sources = _sources(Path(one.data))
     rows = [_told(example, score, sources) for example, score in found]
     if as_json:
@@ -120,13 +114,13 @@ def _sources(data: Path) -> dict[str, str]:
 
 def _show(question: str, answer: str, rows: list[dict[str, Any]], top: int) -> None:
     console = plain_console()
-    console.print(f"{question}\n\n{answer}\n", soft_wrap=True)
+    console.print(f"{question}\n\n{answer}\n")
     for title, some in (("Taught it most", rows[:top]), ("Spoke against it most", rows[::-1][:top])):
         console.print(f"{title}:", style="bold")
         for row in some:
-            console.print(f"{row['influence']:+.2f}  {one_line(row['row'])}", soft_wrap=True)
+            console.print(f"{row['influence']:+.2f}  {one_line(row['row'])}")
             for mark in ("question", "answer", "explain"):
                 if row[mark]:
                     text = shortened(one_line(row[mark]), TEXT_CHARS) if mark != "explain" else row[mark]
-                    console.print(f"       {mark}: {text}", soft_wrap=True)
+                    console.print(f"       {mark}: {text}")
         console.print()

@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
 from cli.main import Commands
-from cli.options import EngineName, ModelChoice
+from cli.options import EngineName, model_choice
 from cli.output import print_line
 from scene.errors import InputError
 from scene.files import replace_file
@@ -34,66 +34,49 @@ TO_ANSWER = "Benign questions whose plain answers are trained on beside all rows
 TO_JUDGE = "Questions of held-out HH to judge answers on."
 
 
+def _set(name: str, text: str, *names: str, **more: Any) -> Any:  # noqa: ANN401  # as Typer's
+    """An option that `make proof` is told by an environment variable."""
+    return typer.Option(*names, envvar=f"PROOF_{name}", help=text, **more)
+
+
 OwnQuestions = Annotated[
     bool,
-    typer.Option(
+    _set(
+        "OWN_QUESTIONS",
+        "Questions that some arms have no good answer to count too; the numbers stay the same.",
         "--own-questions",
-        envvar="PROOF_OWN_QUESTIONS",
-        help="Questions that some arms have no good answer to count too; the numbers stay the same.",
     ),
 ]
 
 
 @app.command()
 def run(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="Folder with the question sets.")],
     out: Annotated[Path, typer.Option(help="Folder of everything; goes on with what is there.")],
     student: Annotated[list[str], typer.Option(metavar="MODEL", help="A model to tune; once for each.")],
     page: Annotated[Path, typer.Option(help="The page to write; its data goes beside it as JSON.")],
     model: Annotated[str, typer.Option(help="The model that rehearses.")] = "default",
-    questions: Annotated[int, typer.Option(min=1, envvar="PROOF_QUESTIONS", help=TO_TRAIN)] = 120,
-    dev: Annotated[int, typer.Option(min=0, envvar="PROOF_DEV", help=TO_CHOOSE)] = 150,
-    plain: Annotated[int, typer.Option(min=0, envvar="PROOF_PLAIN", help=TO_ANSWER)] = 60,
-    limit: Annotated[
-        int, typer.Option(min=1, envvar="PROOF_LIMIT", help="Questions of each evaluated set.")
-    ] = 40,
-    judged: Annotated[int, typer.Option(min=1, envvar="PROOF_JUDGED", help=TO_JUDGE)] = 24,
-    rehearsed: Annotated[
-        int,
-        typer.Option(min=1, envvar="PROOF_REHEARSED", help="Those of them that methods answer untuned."),
-    ] = 6,
-    tokens: Annotated[
-        int, typer.Option(min=16, envvar="PROOF_TOKENS", help="Room for an answer that is judged.")
-    ] = 256,
-    judge: Annotated[
-        str, typer.Option(envvar="PROOF_JUDGE", help="Who judges; by default who rehearses.")
-    ] = "",
-    mix: Annotated[
-        str, typer.Option(metavar="PART=N,...", envvar="PROOF_MIX", help="Rows of each part.")
-    ] = "aligned=60,helpful=30",
-    refusals: Annotated[
-        int, typer.Option(min=0, envvar="PROOF_REFUSALS", help="Most of them that turn the asker away.")
-    ] = 15,
-    scene: Annotated[str, typer.Option(envvar="PROOF_SCENE", help="Further options of `export`.")] = "",
-    train: Annotated[
-        str, typer.Option(envvar="PROOF_TRAIN", help="Options of `train`.")
-    ] = "--preset cpu-small --learning-rate 6e-4",
+    questions: Annotated[int, _set("QUESTIONS", TO_TRAIN, min=1)] = 120,
+    dev: Annotated[int, _set("DEV", TO_CHOOSE, min=0)] = 150,
+    plain: Annotated[int, _set("PLAIN", TO_ANSWER, min=0)] = 60,
+    limit: Annotated[int, _set("LIMIT", "Questions of each evaluated set.", min=1)] = 40,
+    judged: Annotated[int, _set("JUDGED", TO_JUDGE, min=1)] = 24,
+    rehearsed: Annotated[int, _set("REHEARSED", "Those of them that methods answer untuned.", min=1)] = 6,
+    tokens: Annotated[int, _set("TOKENS", "Room for an answer that is judged.", min=16)] = 256,
+    judge: Annotated[str, _set("JUDGE", "Who judges; by default who rehearses.")] = "",
+    mix: Annotated[str, _set("MIX", "Rows of each part.", metavar="PART=N,...")] = "aligned=60,helpful=30",
+    refusals: Annotated[int, _set("REFUSALS", "Most of them that turn the asker away.", min=0)] = 15,
+    scene: Annotated[str, _set("SCENE", "Further options of `export`.")] = "",
+    train: Annotated[str, _set("TRAIN", "Options of `train`.")] = "--preset cpu-small --learning-rate 6e-4",
     train_others: Annotated[
-        str,
-        typer.Option(envvar="PROOF_TRAIN_OTHERS", help="The same for students that did not rehearse."),
+        str, _set("TRAIN_OTHERS", "The same for students that did not rehearse.")
     ] = "--preset cpu-small --epochs 2",
     train_pairs: Annotated[
-        str,
-        typer.Option(envvar="PROOF_TRAIN_PAIRS", help="Further options of `train` for pairs of answers."),
+        str, _set("TRAIN_PAIRS", "Further options of `train` for pairs of answers.")
     ] = "--method dpo --learning-rate 1e-4",
-    arms: Annotated[
-        str,
-        typer.Option(metavar="ARM,...", envvar="PROOF_ARMS", help="Whose rows to tune on beside MATRIX's."),
-    ] = ALL,
-    methods: Annotated[
-        str,
-        typer.Option(metavar="METHOD,...", envvar="PROOF_METHODS", help="What to compare MATRIX with."),
-    ] = ALL,
+    arms: Annotated[str, _set("ARMS", "Whose rows to tune on beside MATRIX's.", metavar="ARM,...")] = ALL,
+    methods: Annotated[str, _set("METHODS", "What to compare MATRIX with.", metavar="METHOD,...")] = ALL,
     own_questions: OwnQuestions = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, and stop.")] = False,
 ) -> None:
@@ -105,29 +88,10 @@ def run(
 
     if not data:
         raise InputError("Name the folder with the question sets: make proof DATA=folder")
-    proof = Proof(
-        data=Path(data),
-        out=out,
-        model=model,
-        students=tuple(dict.fromkeys(student)),
-        questions=questions,
-        dev=dev,
-        plain=plain,
-        limit=limit,
-        judged=judged,
-        rehearsed=rehearsed,
-        tokens=tokens,
-        judge=judge or model,
-        mix=mix,
-        refusals=refusals,
-        scene=scene,
-        train=train,
-        train_others=train_others,
-        train_pairs=train_pairs,
-        arms=_listed(arms, ARMS),
-        methods=_listed(methods, AT_INFERENCE),
-        own_questions=own_questions,
-    )
+    asked: dict[str, Any] = {field.name: context.params.get(field.name) for field in fields(Proof)}
+    asked |= {"data": Path(data), "students": tuple(dict.fromkeys(student)), "judge": judge or model}
+    asked |= {"arms": _listed(arms, ARMS), "methods": _listed(methods, AT_INFERENCE)}
+    proof = Proof(**asked)
     stages = stages_of(proof)
     if dry_run:
         before = Ledger.read(out)
@@ -231,10 +195,7 @@ def looks(
     from scene.tables.questions import read_questions
 
     asked = read_questions(str(questions)).questions
-    choice = ModelChoice(
-        model=model, engine=engine, dtype="auto", device="auto", base_url=None, structured=True
-    )
-    with loaded(choice, plain_console(stderr=True)) as looking:
+    with loaded(model_choice(model, engine), plain_console(stderr=True)) as looking:
         looked = asyncio.run(look_at(looking, asked, SceneSettings(answer_tokens=max_tokens)))
     if as_json:
         for one in looked:

@@ -58,31 +58,7 @@ OPENING_TOKENS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What to do.
-
-    Attributes:
-        data: Folder with the question sets.
-        out: Folder of everything.
-        model: The model that rehearses, and whose answers the rows of all arms are.
-        students: The models that are tuned on those rows.
-        arms: Names of `ARMS`.
-        methods: Names of `AT_INFERENCE`.
-        questions: Questions to train on.
-        dev: Questions to choose prompts, rows and epochs on.
-        plain: Benign questions that each student answers, to be trained on that beside the rows of an arm.
-        limit: Questions of each evaluated set.
-        judged: Questions of held-out HH that are judged.
-        rehearsed: Those of them that MATRIX and the other methods answer at inference.
-        tokens: Room for an answer that is judged.
-        judge: The model that judges.
-        mix: Rows of each part.
-        refusals: Most of them that turn the asker away.
-        own_questions: Whether a question counts that not every arm has a good answer to.
-        scene: Further options of `export`.
-        train: Options of `train`, for `model`.
-        train_others: The same for the other students.
-        train_pairs: Further options of `train`, for arms whose rows are pairs.
-    """
+    """What to do; `cli.proof.main.run` says what each of these is."""
 
     data: Path
     out: Path
@@ -151,10 +127,7 @@ def student_name(model: str) -> str:
 
 def stages_of(proof: Proof) -> list[Stage]:
     """All stages, each after those it reads from."""
-    return [
-        *_rows(proof),
-        *(stage for student in proof.students for stage in _student(proof, student)),
-    ]
+    return [*_rows(proof), *(stage for student in proof.students for stage in _student(proof, student))]
 
 
 def _rows(proof: Proof) -> Iterator[Stage]:

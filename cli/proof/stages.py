@@ -60,14 +60,7 @@ class Stage:
 
 @dataclass(kw_only=True)
 class Entry:
-    """What is noted about a stage.
-
-    Attributes:
-        made_of: See `Stage.made_of`, when it was last begun.
-        based_on: See `Stage.based_on`, when it was last begun.
-        done: Whether the command ended well since.
-        seconds: How long it ran, all beginnings added up since its basis changed last.
-    """
+    """What is noted about a stage when it was last begun, and the seconds since its basis changed last."""
 
     made_of: dict[str, str]
     based_on: dict[str, str]
@@ -77,13 +70,7 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """What is noted in a folder about all stages.
-
-    Attributes:
-        folder: The folder.
-        settings: What the work was asked for with.
-        stages: Entries by name, in the order in which they were first begun.
-    """
+    """What is noted in a folder about all stages, in the order in which they were first begun."""
 
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
@@ -110,10 +97,8 @@ class Ledger:
 
     def write(self) -> None:
         """Replace the file."""
-        values = {
-            "settings": self.settings,
-            "stages": {name: asdict(entry) for name, entry in self.stages.items()},
-        }
+        stages = {name: asdict(entry) for name, entry in self.stages.items()}
+        values = {"settings": self.settings, "stages": stages}
         replace_file(self.folder / LEDGER, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 
     def is_done(self, stage: Stage) -> bool:
@@ -129,13 +114,7 @@ class Ledger:
 
 
 def run_stages(stages: Sequence[Stage], settings: Mapping[str, Any], folder: Path, call: Call) -> Ledger:
-    """Run what is not done yet, one stage after the other.
-
-    Args:
-        stages: The stages, each after those whose files it reads.
-        settings: What is noted beside them.
-        folder: Where that is noted.
-        call: Runs a command.
+    """Run what is not done yet, one stage after the other; a folder notes that, and the settings.
 
     Raises:
         InputError: Another process works in the folder, or it can't be used.

@@ -47,14 +47,7 @@ def is_loopback(host: str) -> bool:
 
 
 def build_app(desk: Desk, model: str, *, key: str = "", loopback: bool = True) -> ASGIApp:
-    """The server as an ASGI application.
-
-    Args:
-        desk: Answers the requests.
-        model: The model's name.
-        key: What clients have to show; empty where everybody is let in.
-        loopback: Whether it listens on loopback alone.
-    """
+    """The server as an ASGI application; it lets in who shows the key, where there is one."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     facts = {"id": model, "object": "model", "created": int(time.time()), "owned_by": "monopolylogue"}
 

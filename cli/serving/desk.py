@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
-from cli.options import Rehearse
+from cli.options.serve import Rehearse
 from cli.serving.protocol import Answer, Asked, RefusalError, ended_at
 from cli.views.console import PlainConsole
 from cli.views.display import SceneView
@@ -44,16 +44,9 @@ Tell = Callable[[str], None]
 
 
 class Desk:
-    """Answers requests with one engine.
+    """Answers requests with one engine, so many at once, while others may wait in the queue.
 
-    Args:
-        engine: The engine.
-        settings: How scenes are played where a request doesn't say.
-        rehearse: Which questions a scene is played for.
-        scenes: Scenes at once.
-        queue: Requests that may wait beside them.
-        keep: Puts what became of a scene where it is safe; None keeps nothing.
-        say: Told in a line what became of each request.
+    `keep` puts what became of a scene where it is safe, `say` is told in a line what became of each request.
 
     Attributes:
         gone: Why the engine answers nothing any more.
@@ -70,7 +63,6 @@ class Desk:
         keep: Callable[[Outcome], Awaitable[None]] | None = None,
         say: Tell = lambda line: None,
     ) -> None:
-        """Nobody is there yet."""
         self.settings = settings
         self.gone: EngineGoneError | None = None
         self.answered = 0
@@ -88,10 +80,7 @@ class Desk:
     ) -> asyncio.Task[Answer]:
         """Begin to answer a request; whoever cancels the task withdraws it.
 
-        Args:
-            asked: The request.
-            begin: Called once it is sure that a scene is played.
-            tell: Told the scene, piece by piece.
+        `begin` is called once it is sure that a scene is played, and `tell` is told it, piece by piece.
 
         Raises:
             RefusalError: Too many wait already, or no more are taken.
@@ -200,14 +189,9 @@ class Desk:
 
 
 class _Told:
-    """A scene in words, as `run` prints it where there is no terminal.
-
-    Args:
-        tell: Told each piece as soon as it is known.
-    """
+    """A scene in words, as `run` prints it where there is no terminal."""
 
     def __init__(self, tell: Tell | None) -> None:
-        """Nothing was told yet."""
         self.text = ""
         self._tell = tell
         self._page = io.StringIO()

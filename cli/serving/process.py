@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -17,7 +16,7 @@ from rich.console import Console
 from starlette.types import ASGIApp
 
 from cli.complaint import complain, interrupted
-from cli.options import ModelChoice, Rehearse
+from cli.options.serve import ServeOptions
 from cli.serving.app import build_app, is_loopback
 from cli.serving.desk import Desk
 from cli.views.console import plain_console
@@ -27,7 +26,6 @@ from graph.player import Player
 from graph.store import ExportStore
 from inference.environment import PREFIX, setting
 from scene.errors import ExportError, InputError
-from scene.settings import SceneSettings
 from scene.tables.questions import QuestionSet
 from scene.text import one_line
 
@@ -41,21 +39,7 @@ CLOSING_SECONDS = 5
 """How long connections are waited for when the server stops."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line asks for; see `cli.commands.serve.serve`."""
-
-    host: str
-    port: int
-    rehearse: Rehearse
-    scenes: int | None
-    queue: int
-    out: Path | None
-    settings: SceneSettings
-    model: ModelChoice
-
-
-def run_server(options: Options) -> None:
+def run_server(options: ServeOptions) -> None:
     """Serve until SIGTERM, which is a good end, or Ctrl-C.
 
     Raises:
@@ -92,7 +76,7 @@ def run_server(options: Options) -> None:
         name = served_name(engine.identity.id)
         server = Server(desk, build_app(desk, name, key=key, loopback=loopback))
         host = f"[{options.host}]" if ":" in options.host else options.host
-        console.print(f"{name} answers at http://{host}:{listening.getsockname()[1]}/v1", soft_wrap=True)
+        console.print(f"{name} answers at http://{host}:{listening.getsockname()[1]}/v1")
         before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises again what it was stopped by
         try:
             asyncio.run(server.serve(sockets=[listening]))
@@ -110,15 +94,9 @@ def run_server(options: Options) -> None:
 
 
 class Server(uvicorn.Server):
-    """Stops at once: a scene may take minutes, and who waits for one is told that none will come.
-
-    Args:
-        desk: Where requests are answered.
-        app: What `build_app` makes of it.
-    """
+    """Stops at once: a scene may take minutes, and who waits for one is told that none will come."""
 
     def __init__(self, desk: Desk, app: ASGIApp) -> None:
-        """Configure it."""
         self._desk = desk
         super().__init__(
             uvicorn.Config(
@@ -156,7 +134,7 @@ def served_name(model: str) -> str:
 def _say(console: Console, line: str) -> None:
     """Say what became of a request, to whoever still listens."""
     with suppress(OSError):
-        console.print(one_line(line), soft_wrap=True)
+        console.print(one_line(line))
 
 
 def _key(host: str) -> str:

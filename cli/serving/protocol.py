@@ -55,13 +55,7 @@ SETTINGS = (
 
 
 class RefusalError(Exception):
-    """A request is not answered; holds what the protocol says instead.
-
-    Attributes:
-        status: Status code.
-        param: The field that it is about.
-        headers: Headers to send beside it.
-    """
+    """A request is not answered; holds what the protocol says instead, and the field that it is about."""
 
     def __init__(
         self,
@@ -72,7 +66,6 @@ class RefusalError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Word it."""
         self.status, self.param, self._code = status, param, code
         self.headers = dict(headers or {})
         super().__init__(message)
@@ -112,18 +105,9 @@ class _Body(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request that can be answered.
+    """A request that can be answered, made at a time in seconds; the answer ends before the first stop.
 
-    Attributes:
-        id: Id of the completion.
-        created: When it was asked, in seconds.
-        model: The model's name.
-        conversation: What is asked, and what was said before.
-        settings: How its scene is played.
-        stop: The answer ends before the first of these.
-        stream: Whether it is told in pieces.
-        told_usage: Whether a stream says what it took.
-        told_scene: Whether the scene is told as what was thought before the answer.
+    A stream may be told what it took, and any client the scene as what was thought before the answer.
     """
 
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
@@ -138,12 +122,7 @@ class Asked:
 
     @classmethod
     def read(cls, body: bytes, model: str, settings: SceneSettings) -> Self:
-        """Read the body of a request.
-
-        Args:
-            body: The body.
-            model: Name of the model that is served.
-            settings: How scenes are played where the request doesn't say.
+        """Read the body of a request; the settings hold where it doesn't say.
 
         Raises:
             RefusalError: It asks for something else.
@@ -271,15 +250,7 @@ def _place(path: Sequence[int | str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is answered.
-
-    Attributes:
-        text: The answer.
-        cut_off: Whether it ended because it reached its cap.
-        cost: What all calls took.
-        record_id: Id of the record of its scene, where one was played.
-        scene: The scene as it was told, where that was asked for.
-    """
+    """What is answered; it is cut off where it reached its cap, and `scene` is told only where asked for."""
 
     text: str
     cut_off: bool

@@ -18,6 +18,11 @@ class PlainConsole(Console):
         self.quiet = True
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Lines of plain text are left as long as they are, for who reads them elsewhere or copies them."""
+        text = any(isinstance(one, str) for one in objects)
+        super().print(*objects, **({"soft_wrap": True} if text else {}) | options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """A plain string without what would act on the terminal; a `Text` is its maker's affair."""
         return super().render_str(printable(text), **options)

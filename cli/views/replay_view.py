@@ -54,7 +54,11 @@ class ReplayView(SceneView):
         self._group("stayed", (self._both(before[one], after[other]) for one, other in replay.stayed))
         self._group("came", (self._consequence(after[event]) for event in replay.came))
         had, has = harms(record.consequences), harms(replay.consequences)
-        self._section("Harms", f"{had} on the first answer, {has} on the final one.{_said(record)}")
+        share = record.harms_removed
+        said = "" if share is None else f" Removed: {share:.0%}."
+        if share is not None and share < 0:
+            said = f" None removed, and {-share:.0%} more came."
+        self._section("Harms", f"{had} on the first answer, {has} on the final one.{said}")
 
     def _group(self, title: str, consequences: Iterable[Text]) -> None:
         lines = list(consequences) or [Text("none", "dim")]
@@ -67,10 +71,3 @@ class ReplayView(SceneView):
         if before.severity != after.severity:
             line.append(f" (was {before.severity}: {one_line(before.text)})", "dim")
         return line
-
-
-def _said(record: SceneRecord) -> str:
-    share = record.harms_removed
-    if share is None:
-        return ""
-    return f" Removed: {share:.0%}." if share >= 0 else f" None removed, and {-share:.0%} more came."

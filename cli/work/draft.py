@@ -17,14 +17,9 @@ FAULT = "# Not right yet: "
 
 
 class Draft:
-    """A file that a person edits.
-
-    Args:
-        path: Where it is.
-    """
+    """A file that a person edits."""
 
     def __init__(self, path: Path) -> None:
-        """Write nothing yet."""
         self._path = path
 
     def exists(self) -> bool:
@@ -32,10 +27,7 @@ class Draft:
         return self._path.exists()
 
     def edited(self, fresh: str) -> str:
-        """The text as the user's editor leaves it.
-
-        Args:
-            fresh: What to start from when no text is kept.
+        """The text as the user's editor leaves it, which starts from a fresh one when none is kept.
 
         Raises:
             InputError: The editor failed, or what it left is no text. What the user wrote is kept.

@@ -42,14 +42,7 @@ SECONDS = 90
 
 
 def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *, verify: bool = False) -> str:
-    """A sentence on what so many scenes would take.
-
-    Args:
-        scenes: How many are to be played.
-        settings: How.
-        manifest: What was measured in the same folder, if anything was.
-        verify: Whether each is played again on its final answer.
-    """
+    """A sentence on what so many scenes would take, by the manifest where one measured them."""
     if manifest is not None and manifest.counts.done:
         totals, done = manifest.totals, manifest.counts.done
         one = Cost(totals.calls / done, totals.prompt_tokens / done, totals.completion_tokens / done)

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
 
-from cli.complaint import interrupted
+from cli.complaint import interruptible
 from cli.options import ModelChoice
+from cli.options.evaluate import EvaluateOptions
 from cli.views.console import plain_console
 from cli.views.progress import Loading, Working
 from cli.work.loading import loaded
@@ -34,7 +36,7 @@ from evaluation.run import (
     unjudged,
     unscored,
 )
-from evaluation.session import Sampling, Scenes
+from evaluation.session import Scenes
 from evaluation.sets import Item
 from evaluation.store import GRADER, JUDGE, Store
 from evaluation.systems import System, check_systems
@@ -47,43 +49,29 @@ from scene.settings import SceneSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line asks for; see `cli.commands.evaluate.evaluate`."""
+class Evaluation:
+    """What is compared."""
 
-    systems: tuple[System, ...]
+    asked: EvaluateOptions
     items: tuple[Item, ...]
-    out: Path
-    sampling: Sampling
-    scene: SceneSettings
-    judge: str | None
-    judge_url: str | None
-    grader: str | None
-    grader_url: str | None
+    systems: tuple[System, ...]
     pairs: tuple[tuple[str, str], ...]
-    judged_sets: tuple[str, ...]
-    scored_sets: tuple[str, ...]
-    likelihood: bool
-    retry_failed: bool
-    scenes: Path | None
-    pace: int | None = None
-    engine: str
-    dtype: str
-    device: str
+    scene: SceneSettings
     prompt_set: PromptSet = OURS
-
-    def choice(self, model: str, base_url: str | None) -> ModelChoice:
-        """How to load the model of whoever answers or judges: what is said of engines is not for a server."""
-        engine, dtype, device = ("auto",) * 3 if base_url else (self.engine, self.dtype, self.device)
-        return ModelChoice(
-            model=model, engine=engine, dtype=dtype, device=device, base_url=base_url, structured=True
-        )
 
     def choice_of(self, system: System) -> ModelChoice:
         """How to load the model of a system."""
-        return self.choice(system.model, system.base_url)
+        return self.asked.choice(system.model, system.base_url)
+
+    @cached_property
+    def others(self) -> dict[str, ModelChoice]:
+        """The models of the judge and the grader, where there are any."""
+        asked = self.asked
+        named = ((JUDGE, asked.judge, asked.judge_url), (GRADER, asked.grader, asked.grader_url))
+        return {name: asked.choice(model, url) for name, model, url in named if model is not None}
 
 
-def run_evaluation(options: Options) -> Results:
+def run_evaluation(options: Evaluation) -> Results:
     """Do what is not done yet, and write and return what it all came to.
 
     Raises:
@@ -91,29 +79,25 @@ def run_evaluation(options: Options) -> Results:
         typer.Exit: Ctrl-C.
     """
     check_systems(options.systems, options.pairs)
-    if (needy := [one.name for one in options.systems if one.needs_scenes]) and options.scenes is None:
+    if (needy := [one.name for one in options.systems if one.needs_scenes]) and options.asked.scenes is None:
         raise InputError(
             f"{needy[0]} needs scenes of the questions; `export` them, and name that folder with --scenes."
         )
     stderr = plain_console(stderr=True)
-    with Store(options.out, options.sampling, options.scene, options.prompt_set) as store:
+    with Store(options.asked.out, options.asked.sampling, options.scene, options.prompt_set) as store:
         store.add({system.name: system for system in options.systems})
         _check_models(options, store)
-        try:
+        with interruptible(
+            f"What was finished is kept in {options.asked.out}; run the same command again to go on."
+        ):
             _answer(options, store, stderr)
-            if options.likelihood:
+            if not options.asked.no_likelihood:
                 _score(options, store, stderr)
-            if options.judge is not None:
-                _judge(options, options.choice(options.judge, options.judge_url), store, stderr)
-            if options.grader is not None:
-                _grade(options, options.choice(options.grader, options.grader_url), store, stderr)
-        except KeyboardInterrupt:
-            raise interrupted(
-                f"What was finished is kept in {options.out}; run the same command again to go on."
-            ) from None
+            for name, choice in options.others.items():
+                (_judge if name == JUDGE else _grade)(options, choice, store, stderr)
         results = results_of(store, [system.name for system in options.systems], options.items)
-        write_results(results, options.out)
-        write_plots(results, options.out)
+        write_results(results, options.asked.out)
+        write_plots(results, options.asked.out)
     return results
 
 
@@ -124,17 +108,16 @@ def show(results: Results, out: Path) -> None:
     if results.judged:
         console.print(judged_table(results))
     if results.judging is not None:
-        console.print(judging_said(results.judging), soft_wrap=True)
+        console.print(judging_said(results.judging))
     for name, count in results.failed.items():
         console.print(
             f"{name} failed at {count:,} questions, which its figures leave out; answers.jsonl says why, "
-            "and --retry-failed asks them again.",
-            soft_wrap=True,
+            "and --retry-failed asks them again."
         )
-    console.print(f"Written to {out}.", soft_wrap=True)
+    console.print(f"Written to {out}.")
 
 
-def _check_models(options: Options, store: Store) -> None:
+def _check_models(options: Evaluation, store: Store) -> None:
     """See that models known here are what they were, also where nothing is left to ask of them.
 
     What a server holds can't be told from here: its models go by their names.
@@ -143,11 +126,7 @@ def _check_models(options: Options, store: Store) -> None:
         InputError: One is another one now, or has other weights.
     """
     named = [(system.name, options.choice_of(system)) for system in options.systems]
-    if options.judge is not None:
-        named.append((JUDGE, options.choice(options.judge, options.judge_url)))
-    if options.grader is not None:
-        named.append((GRADER, options.choice(options.grader, options.grader_url)))
-    for name, choice in named:
+    for name, choice in (*named, *options.others.items()):
         known = store.manifest.models.get(name)
         if known is None:
             continue
@@ -157,16 +136,18 @@ def _check_models(options: Options, store: Store) -> None:
             store.check(name, choice.model, known.revision)
 
 
-def _answer(options: Options, store: Store, console: Console) -> None:
+def _answer(options: Evaluation, store: Store, console: Console) -> None:
     """Load each model once, and put to all systems of it what they have not answered."""
-    asked = [item for item in options.items if item.set not in options.scored_sets and not item.choices]
-    scenes = Scenes(() if options.scenes is None else Export(options.scenes).scenes())
+    given, scored = options.asked, options.asked.score_only or ()
+    asked = [item for item in options.items if item.set not in scored and not item.choices]
+    scenes = Scenes(() if given.scenes is None else Export(given.scenes).scenes())
+    how = given.sampling, options.scene
     for choice, systems in _by_model(options):
         left = {
-            system.name: unanswered(store, system, asked, retry_failed=options.retry_failed)
+            system.name: unanswered(store, system, asked, retry_failed=given.retry_failed)
             for system in systems
         }
-        paced = [one.name for one in systems if options.pace and one.name not in store.manifest.paces]
+        paced = [one.name for one in systems if given.pace and one.name not in store.manifest.paces]
         if not any(left.values()) and not paced:
             continue
         with loaded(choice, console) as engine:
@@ -174,25 +155,14 @@ def _answer(options: Options, store: Store, console: Console) -> None:
                 store.loaded(system.name, engine.identity)
                 if items := left[system.name]:
                     with _counting(console, f"{system.name} answers") as progress:
-                        asyncio.run(
-                            answer_all(
-                                engine,
-                                system,
-                                items,
-                                store,
-                                options.sampling,
-                                options.scene,
-                                progress,
-                                scenes,
-                            )
-                        )
-                if options.pace and system.name in paced:
-                    seconds = asyncio.run(seconds_per_token(engine, options.pace))
+                        asyncio.run(answer_all(engine, system, items, store, *how, progress, scenes))
+                if given.pace and system.name in paced:
+                    seconds = asyncio.run(seconds_per_token(engine, given.pace))
                     if seconds is not None:
                         store.paced(system.name, seconds)
 
 
-def _score(options: Options, store: Store, console: Console) -> None:
+def _score(options: Evaluation, store: Store, console: Console) -> None:
     for choice, systems in _by_model(options):
         left = {system.name: unscored(store, system, options.items) for system in systems}
         if not any(left.values()):
@@ -212,8 +182,9 @@ def _score(options: Options, store: Store, console: Console) -> None:
                     score_all(scorer, system, items, store, progress)
 
 
-def _judge(options: Options, choice: ModelChoice, store: Store, console: Console) -> None:
-    items = [item for item in options.items if not options.judged_sets or item.set in options.judged_sets]
+def _judge(options: Evaluation, choice: ModelChoice, store: Store, console: Console) -> None:
+    chosen = options.asked.judge_set
+    items = [item for item in options.items if not chosen or item.set in chosen]
     if not unjudged(store, options.pairs, items):
         return
     with loaded(choice, console) as engine:
@@ -234,10 +205,10 @@ def _judge(options: Options, choice: ModelChoice, store: Store, console: Console
                     asyncio.run(grade_all(engine, left, store, progress))
             failed = judge_by_grades(store, pairs)
     if failed:
-        console.print(f"The judge gave no usable reply about {failed:,} pairs.", soft_wrap=True)
+        console.print(f"The judge gave no usable reply about {failed:,} pairs.")
 
 
-def _grade(options: Options, choice: ModelChoice, store: Store, console: Console) -> None:
+def _grade(options: Evaluation, choice: ModelChoice, store: Store, console: Console) -> None:
     names = {system.name for system in options.systems}
     keys = {item.key for item in options.items}
     last = {one.key: one for one in store.answers.records}
@@ -250,10 +221,10 @@ def _grade(options: Options, choice: ModelChoice, store: Store, console: Console
         with _counting(console, "graded") as progress:
             failed = asyncio.run(grade_all(engine, left, store, progress))
     if failed:
-        console.print(f"The grader gave no usable reply about {failed:,} answers.", soft_wrap=True)
+        console.print(f"The grader gave no usable reply about {failed:,} answers.")
 
 
-def _by_model(options: Options) -> list[tuple[ModelChoice, Sequence[System]]]:
+def _by_model(options: Evaluation) -> list[tuple[ModelChoice, Sequence[System]]]:
     """The systems that share a model, together; the models in the order in which they first come."""
     choices = {system.name: options.choice_of(system) for system in options.systems}
     order = list(dict.fromkeys(choices.values()))
@@ -273,4 +244,4 @@ def _counting(console: Console, doing: str) -> Iterator[Callable[[int, int], Non
             working.say(f"{doing}: {done:,} of {total:,}")
 
         yield progress
-    console.print(f"{doing}: {reached[0]:,} of {reached[1]:,}", style="dim", soft_wrap=True)
+    console.print(f"{doing}: {reached[0]:,} of {reached[1]:,}", style="dim")

@@ -5,33 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from cli.complaint import MANY_FAILED, complain, interrupted
-from cli.options import ModelChoice
+from cli.options.export import ExportOptions
 from cli.views.console import plain_console
 from cli.views.export_view import ExportView
 from cli.work.estimate import estimate, expected
-from cli.work.loading import close, close_or_leave
-from cli.work.machines import Machines, load_player
+from cli.work.loading import close, close_or_leave, is_named
+from cli.work.machines import load_player
 from graph.batch import run_batch
 from graph.plan import Plan, check_unchanged, chosen, new_manifest, plan
 from graph.player import Player, ScenePlayer
 from graph.store import ExportStore, Outcome
 from graph.under_way import UnderWay, names_of, remove
-from inference.loading import pinned
-from prompts import OURS, PromptSet
-from scene.cast import IMAGINED, Given
 from scene.errors import EngineGoneError, InputError, TooManyFailuresError
 from scene.export import FAILURES, MANIFEST, SCENES, Contents, Counts, Manifest, read_manifest
 from scene.nouns import ModelIdentity
-from scene.settings import SceneSettings
-from scene.tables.questions import Columns, Question, QuestionSet, read_questions
+from scene.tables.questions import Question, QuestionSet, read_questions
 from scene.text import one_line
 
 SHOWN_ROWS = 20
@@ -41,45 +35,7 @@ MOST_FAILED = 0.1
 """What part of the scenes may fail in an export that ended well."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line asks for; see `cli.commands.export.export`."""
-
-    source: str
-    subset: str | None
-    split: str | None
-    columns: Columns
-    strict: bool
-    limit: int | None
-    shuffle_seed: int | None
-    out: Path
-    settings: SceneSettings
-    keep_calls: bool
-    verify: bool
-    model: ModelChoice
-    machines: Machines
-    concurrency: int | None
-    scene_seconds: float
-    retry_failed: bool
-    max_failures: int | None
-    checkpoints: bool = True
-    given: Given = IMAGINED
-    prompt_set: PromptSet = OURS
-
-    def plan(self, asked: Sequence[Question], model: ModelIdentity, contents: Contents) -> Plan:
-        """What is left to play; see `graph.plan.plan`."""
-        return plan(
-            asked,
-            self.settings,
-            model,
-            contents,
-            retry_failed=self.retry_failed,
-            given=self.given,
-            prompt_set=self.prompt_set,
-        )
-
-
-def run_export(options: Options, *, dry_run: bool) -> None:
+def run_export(options: ExportOptions, *, dry_run: bool) -> None:
     """Play a scene for every question that has none yet, or say what that would take.
 
     Raises:
@@ -88,17 +44,20 @@ def run_export(options: Options, *, dry_run: bool) -> None:
         typer.Exit: Ctrl-C, an engine that died, or too few scenes that came to their end.
     """
     stderr = plain_console(stderr=True)
-    options.machines.check(options.model)
+    options.machines.check(options.choice)
+    _ = options.staging.given  # read first, since a fault in it is found at once
     found = read_questions(
-        options.source,
+        options.questions,
         options.columns,
         subset=options.subset,
         split=options.split,
         limit=options.limit if options.shuffle_seed is None else None,
     )
-    report(stderr, options.source, found)
+    report(stderr, options.questions, found)
     if options.strict and found.malformed:
-        raise InputError(f"{options.source} holds rows that can't be used; mend them, or leave --strict out.")
+        raise InputError(
+            f"{options.questions} holds rows that can't be used; mend them, or leave --strict out."
+        )
     asked = chosen(found.questions, options.shuffle_seed, options.limit)
     if dry_run:
         _dry_run(options, found, asked)
@@ -109,18 +68,9 @@ def run_export(options: Options, *, dry_run: bool) -> None:
 
 
 def play_missing(
-    options: Options, found: QuestionSet, asked: Sequence[Question], console: Console
+    options: ExportOptions, found: QuestionSet, asked: Sequence[Question], console: Console
 ) -> ExportStore:
-    """Play a scene for every question that has none yet.
-
-    Args:
-        options: What the command line asks for.
-        found: What was found where the questions came from.
-        asked: Those of them to play.
-        console: Where to say how that goes.
-
-    Returns:
-        The export, closed.
+    """Play a scene for every question of some that has none yet; returns the export, closed.
 
     Raises:
         MonopolylogueError: The folder can't be used, or the model can't be loaded.
@@ -133,7 +83,11 @@ def play_missing(
 
 
 def _is_over(
-    options: Options, found: QuestionSet, asked: Sequence[Question], store: ExportStore, console: Console
+    options: ExportOptions,
+    found: QuestionSet,
+    asked: Sequence[Question],
+    store: ExportStore,
+    console: Console,
 ) -> bool:
     """Whether an export that is there has nothing left to play, so that no model need be loaded.
 
@@ -145,8 +99,8 @@ def _is_over(
     model = store.manifest.model
     manifest = _manifest(options, found, len(asked), model)
     check_unchanged(store.manifest, manifest, options.out)
-    todo = options.plan(asked, model, store.contents)
-    if todo.jobs or not _is_named(model, options):
+    todo = _plan(options, asked, model, store.contents)
+    if todo.jobs or not is_named(options.choice, model):
         return False
     _say_found(console, options, store, todo)
     store.begin(manifest)
@@ -154,19 +108,26 @@ def _is_over(
     return True
 
 
-def _is_named(model: ModelIdentity, options: Options) -> bool:
-    """Whether the command line surely means this model; which one a server has, only the server tells."""
-    choice = options.model
-    return (
-        choice.base_url is None
-        and not options.machines.base_urls
-        and choice.engine in ("auto", model.engine)
-        and pinned(choice.model) == (model.id, model.revision)
+def _plan(
+    options: ExportOptions, asked: Sequence[Question], model: ModelIdentity, contents: Contents
+) -> Plan:
+    return plan(
+        asked,
+        options.staging.settings,
+        model,
+        contents,
+        retry_failed=options.retry_failed,
+        given=options.staging.given,
+        prompt_set=options.staging.prompt_set,
     )
 
 
 def _load_and_play(
-    options: Options, found: QuestionSet, asked: Sequence[Question], store: ExportStore, console: Console
+    options: ExportOptions,
+    found: QuestionSet,
+    asked: Sequence[Question],
+    store: ExportStore,
+    console: Console,
 ) -> None:
     """Load the model and play what is left.
 
@@ -174,19 +135,11 @@ def _load_and_play(
         MonopolylogueError: The model can't be loaded, or is not the one that the export was begun with.
         typer.Exit: It stopped early.
     """
-    player = load_player(
-        options.model,
-        options.machines,
-        console,
-        keep_calls=options.keep_calls,
-        verify=options.verify,
-        scene_seconds=options.scene_seconds,
-        prompt_set=options.prompt_set,
-    )
+    player = load_player(options, console)
     try:
         manifest = _manifest(options, found, len(asked), player.identity)
         check_unchanged(store.manifest, manifest, options.out)
-        todo = options.plan(asked, player.identity, store.contents)
+        todo = _plan(options, asked, player.identity, store.contents)
         _say_found(console, options, store, todo)
         store.begin(manifest)
         asyncio.run(_play(options, player, store, todo, console))
@@ -198,10 +151,11 @@ def _load_and_play(
 
 
 async def _play(
-    options: Options, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
+    options: ExportOptions, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
 ) -> None:
     assert store.manifest is not None
     totals, done = store.manifest.totals, store.manifest.counts.done
+    foreseen = expected(options.staging.settings, verify=options.verify).calls
     async with _under_way(options, player, store, todo, console) as under_way:
 
         async def keep(outcome: Outcome) -> None:
@@ -213,7 +167,7 @@ async def _play(
             console,
             store.counts(),
             left=len(todo.jobs),
-            expected=totals.calls / done if done else expected(options.settings, verify=options.verify).calls,
+            expected=totals.calls / done if done else foreseen,
             known=done,
             under_way=under_way.calls if under_way is not None else None,
         )
@@ -231,10 +185,10 @@ async def _play(
 
 @asynccontextmanager
 async def _under_way(
-    options: Options, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
+    options: ExportOptions, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
 ) -> AsyncIterator[UnderWay | None]:
     """What is kept of scenes under way: nothing where it is not wanted, or where actors play them."""
-    if not options.checkpoints or not isinstance(player, Player):
+    if options.no_checkpoints or not isinstance(player, Player):
         remove(store.folder)
         yield None
         return
@@ -261,19 +215,19 @@ def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> ty
     return typer.Exit(1)
 
 
-def _manifest(options: Options, found: QuestionSet, asked: int, model: ModelIdentity) -> Manifest:
+def _manifest(options: ExportOptions, found: QuestionSet, asked: int, model: ModelIdentity) -> Manifest:
     return new_manifest(
-        options.source,
+        options.questions,
         found,
         asked,
-        options.settings,
+        options.staging.settings,
         model,
         kind=options.columns.kind,
-        keep_calls=options.keep_calls,
+        keep_calls=not options.no_calls,
         verify=options.verify,
         structured=options.model.structured,
-        given=options.given,
-        prompt_set=options.prompt_set,
+        given=options.staging.given,
+        prompt_set=options.staging.prompt_set,
     )
 
 
@@ -291,19 +245,19 @@ def report(console: Console, source: str, found: QuestionSet) -> None:
         )
 
 
-def _dry_run(options: Options, found: QuestionSet, asked: Sequence[Question]) -> None:
+def _dry_run(options: ExportOptions, found: QuestionSet, asked: Sequence[Question]) -> None:
     manifest, left = None, len(asked)
     if (options.out / MANIFEST).exists():
         manifest = read_manifest(options.out)
         model = manifest.model
         check_unchanged(manifest, _manifest(options, found, len(asked), model), options.out)
         contents = Contents.read(options.out)
-        left = len(options.plan(asked, model, contents).jobs)
-    typer.echo(f"{len(asked):,} questions from {one_line(options.source)}; {left:,} scenes to play.")
-    typer.echo(estimate(left, options.settings, manifest, verify=options.verify))
+        left = len(_plan(options, asked, model, contents).jobs)
+    typer.echo(f"{len(asked):,} questions from {one_line(options.questions)}; {left:,} scenes to play.")
+    typer.echo(estimate(left, options.staging.settings, manifest, verify=options.verify))
 
 
-def _say_found(console: Console, options: Options, store: ExportStore, todo: Plan) -> None:
+def _say_found(console: Console, options: ExportOptions, store: ExportStore, todo: Plan) -> None:
     """Say what an export that is gone on with has already."""
     for name in store.contents.torn:
         _say(console, f"{store.folder / name} ended in half a line, which is dropped.")
@@ -346,4 +300,4 @@ def check_failures(exports: Sequence[Counts]) -> None:
 
 
 def _say(console: Console, sentence: str) -> None:
-    console.print(one_line(sentence), soft_wrap=True)
+    console.print(one_line(sentence))

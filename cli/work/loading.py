@@ -6,15 +6,20 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cli.options import ModelChoice
 from cli.views.progress import Loading
 from inference.engine import Engine
-from inference.loading import load_engine
+from inference.loading import load_engine, pinned
+from scene.nouns import ModelIdentity
+
+if TYPE_CHECKING:
+    from graph.player import ScenePlayer
 
 CLOSING_SECONDS = 10.0
 """How long an engine that is gone is waited for."""
@@ -46,26 +51,20 @@ def load(choice: ModelChoice, console: Console) -> Engine:
 
 def loader(choice: ModelChoice) -> Callable[..., Engine]:
     """`load_engine` for a model; what else it is to know is given when it is called."""
-    return partial(
-        load_engine,
-        choice.model,
-        engine=choice.engine,
-        dtype=choice.dtype,
-        device=choice.device,
-        base_url=choice.base_url,
-        structured=choice.structured,
-    )
+    how = asdict(choice)
+    return partial(load_engine, how.pop("model"), **how)
 
 
-class Closable(Protocol):
-    """An engine, or what plays with one."""
+def is_named(choice: ModelChoice, model: ModelIdentity) -> bool:
+    """Whether a choice surely means a model, so that it need not be loaded to see that.
 
-    def close(self) -> None:
-        """Stop it."""
-        ...
+    Which one a server has, only the server tells.
+    """
+    named = choice.base_url is None and choice.engine in ("auto", model.engine)
+    return named and pinned(choice.model) == (model.id, model.revision)
 
 
-def close(engine: Closable) -> None:
+def close(engine: Engine | ScenePlayer) -> None:
     """Stop the engine. It finishes the step it is in; who presses Ctrl-C once more does not wait for that."""
     try:
         engine.close()
@@ -73,7 +72,7 @@ def close(engine: Closable) -> None:
         os._exit(130)  # its thread is inside a native library, which a regular exit would pull away under it
 
 
-def close_or_leave(engine: Closable) -> None:
+def close_or_leave(engine: Engine | ScenePlayer) -> None:
     """Close an engine that may hang for good; if it does, end the process under it."""
     closing = threading.Thread(target=engine.close, daemon=True)
     closing.start()

@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from cli.options import ModelChoice
+from cli.options.own import own_prompts
 from cli.views.console import plain_console
 from cli.work.loading import loaded
-from cli.work.own import own_prompts
 from cli.work.stepping import Stepping
 from graph.session import Session
 from graph.session_file import check_unchanged, other_version, read_info
@@ -25,11 +25,7 @@ from scene.text import one_line
 
 
 def step_through(path: Path, out: Path | None) -> None:
-    """Open a session and stop where it stands, until the user quits.
-
-    Args:
-        path: The session's file.
-        out: Where its record is saved; `ID.json` when None.
+    """Open a session and stop where it stands, until the user quits; `ID.json` is for its record by default.
 
     Raises:
         InputError: The file is no session, is open elsewhere, was begun with another model or other prompts,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 from cli.complaint import complain, interrupted
 from cli.options import ModelChoice
+from cli.options.own import Staging
 from cli.output import print_line, quiet_stdout, save
 from cli.views.console import plain_console
 from cli.views.display import SceneView
@@ -24,34 +23,22 @@ from graph.replay import replayed
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
 from prompts import PromptSet
-from scene.cast import Given
 from scene.conversation import Conversation
 from scene.errors import MonopolylogueError
 from scene.record import SceneRecord
-from scene.settings import SceneSettings
 
 
 class _Results:
-    """What has been finished, written as soon as it is: the second scene of two may break off.
-
-    Args:
-        out: File for the record.
-        page: File for the page.
-    """
+    """What has been finished, written as soon as it is: the second scene of two may break off."""
 
     def __init__(self, out: Path | None, page: Path | None) -> None:
-        """Nothing is finished yet."""
         self._out, self._page = out, page
         self._written: list[Path] = []
         self.record: SceneRecord | None = None
         self.whole = False
 
     def keep(self, record: SceneRecord, *, whole: bool) -> None:
-        """Write the record, and its page.
-
-        Args:
-            record: The scene, with its replay if that has ended.
-            whole: Whether there is nothing left to play.
+        """Write the record, with its replay if that has ended, and its page; whole: nothing is left.
 
         Raises:
             InputError: A file can't be written.
@@ -79,11 +66,9 @@ class _Results:
 def rehearse(
     asked: Conversation,
     first_answer: str,
-    settings: SceneSettings,
+    staging: Staging,
     choice: ModelChoice,
     *,
-    given: Given,
-    prompt_set: PromptSet,
     as_json: bool,
     out: Path | None,
     keep_calls: bool,
@@ -93,19 +78,8 @@ def rehearse(
     """Play a scene and show it as it unfolds; or, as JSON, print its record and nothing else.
 
     Where the replay is not finished, the first scene is kept and shown all the same, without one.
-
-    Args:
-        asked: The question and what was said before it, checked.
-        first_answer: The answer to rehearse; empty for the model's own.
-        settings: How to play.
-        choice: The model.
-        given: What of the scene is not imagined.
-        prompt_set: What is asked with.
-        as_json: Print the record instead of the scene.
-        out: File to write the record to.
-        keep_calls: Keep every model call in the record.
-        verify: Play the scene again on the final answer, and compare the two.
-        page: File to write the scene's page to.
+    An empty first answer stands for the model's own. With `verify` the scene is played again on its final
+    answer, and the two are compared.
 
     Raises:
         MonopolylogueError: The model can't be loaded, the scene failed, or a file can't be written.
@@ -114,7 +88,7 @@ def rehearse(
     stdout, stderr = plain_console(), plain_console(stderr=True)
     shown = stderr if as_json else stdout
     view = None if as_json else SceneView(shown)
-    results = _Results(out, page)
+    results, prompt_set, given = _Results(out, page), staging.prompt_set, staging.given
     try:
         with quiet_stdout() if as_json else nullcontext():
             engine = load(choice, stderr)
@@ -128,15 +102,24 @@ def rehearse(
                         history=asked.history,
                         system=asked.system,
                         first_answer=first_answer,
-                        settings=settings,
+                        settings=staging.settings,
                         given=given,
                         prompt_set=prompt_set,
                         keep_calls=keep_calls,
                         on_state=unfolding.on_state,
                         on_call=unfolding.on_call,
                     )
-                    again = partial(_replayed, engine, prompt_set, working) if verify else None
-                    asyncio.run(_both(played, again, view, results))
+
+                    async def both() -> None:
+                        record = await played
+                        if view is not None:
+                            view.answers(record)
+                        results.keep(record, whole=not verify)
+                        if verify:
+                            record = await _replayed(engine, prompt_set, working, record, view)
+                            results.keep(record, whole=True)
+
+                    asyncio.run(both())
             except KeyboardInterrupt:
                 # Said before the engine is closed, which waits for the step it is in.
                 raise interrupted(
@@ -154,21 +137,6 @@ def rehearse(
                 print_line(results.record.to_json())
             elif results.whole:
                 view.cost(results.record)
-
-
-async def _both(
-    played: Awaitable[SceneRecord],
-    again: Callable[[SceneRecord, SceneView | None], Awaitable[SceneRecord]] | None,
-    view: SceneView | None,
-    results: _Results,
-) -> None:
-    """Play the scene, then once more on its final answer if that is asked for."""
-    record = await played
-    if view is not None:
-        view.answers(record)
-    results.keep(record, whole=again is None)
-    if again is not None:
-        results.keep(await again(record, view), whole=True)
 
 
 async def _replayed(

@@ -24,11 +24,7 @@ ANSWERS = DatasetSettings(mix={"aligned": sys.maxsize, "helpful": sys.maxsize})
 
 
 def page_to_review(folder: Path, on_scene: Callable[[int], object]) -> str:
-    """The page of a data set's folder or an export's.
-
-    Args:
-        folder: The folder.
-        on_scene: Called with the number of scenes that are done, after each.
+    """The page of a data set's folder or an export's; `on_scene` hears how many scenes are done, after each.
 
     Raises:
         InputError: It is neither, gives no row, or the scenes of a data set are not where they were.

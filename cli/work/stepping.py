@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial, wraps
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -14,8 +15,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
 from cli.output import save
-from cli.views.calls_screen import Calls
-from cli.views.step_view import stop_text
+from cli.views.step_view import Calls, stop_text
 from cli.work.draft import Draft
 from graph.session import Session
 from scene.edit import from_yaml, to_yaml
@@ -27,14 +27,22 @@ FAILURES = (MonopolylogueError, MemoryError, sqlite3.Error, OSError)
 """What may fail for a reason of its own; the session goes on."""
 
 
-class Stepping(App[None]):
-    """Stops before every node of a session and waits for a key.
+Action = Callable[["Stepping"], Coroutine[Any, Any, None]]
 
-    Args:
-        session: The session, open.
-        out: File that the record is saved to.
-        drafts: Folder that texts are kept in while they are edited, and until they are right.
-    """
+
+def _when_idle(act: Action) -> Action:
+    """An action for when no node runs; where it fails for a reason of its own, that is said."""
+
+    @wraps(act)
+    async def action(app: Stepping) -> None:
+        if app._idle():
+            await app._guarded(partial(act, app))
+
+    return action
+
+
+class Stepping(App[None]):
+    """Stops before every node of a session and waits for a key; `drafts` keeps texts until they are right."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
@@ -57,7 +65,6 @@ class Stepping(App[None]):
     ]
 
     def __init__(self, session: Session, out: Path, drafts: Path) -> None:
-        """Show nothing yet."""
         super().__init__()
         self._session = session
         self._out = out
@@ -97,37 +104,15 @@ class Stepping(App[None]):
             self._pausing = True
             self._head()
 
+    @_when_idle
     async def action_back(self) -> None:
         """Go back to before the last node or change."""
-        if self._idle():
-            await self._guarded(self._back)
-
-    async def action_edit(self) -> None:
-        """Change the state in $EDITOR."""
-        if self._idle():
-            await self._guarded(self._edit)
-            self._head()
-
-    async def action_fork(self) -> None:
-        """Copy the session, as it stands, to a new one."""
-        if self._idle():
-            await self._guarded(self._fork)
-
-    async def action_calls(self) -> None:
-        """Show the prompts and replies that led here."""
-        if self._idle():
-            await self._guarded(self._list_calls)
-
-    async def action_save(self) -> None:
-        """Save the record, once the scene has ended."""
-        if self._idle():
-            await self._guarded(self._save)
-
-    async def _back(self) -> None:
         self._say("" if await self._session.back() else "This is the beginning.")
         self._show()
 
-    async def _edit(self) -> None:
+    @_when_idle
+    async def action_edit(self) -> None:
+        """Change the state in $EDITOR."""
         before, draft = self._session.stop.state, self._draft
         try:
             with self.suspend():
@@ -135,6 +120,7 @@ class Stepping(App[None]):
             if not text.strip():
                 draft.drop()
                 self._say("Nothing was changed.")
+                self._head()
                 return
             try:
                 state = from_yaml(text, before)
@@ -145,19 +131,26 @@ class Stepping(App[None]):
         except FAILURES as error:
             kept = "Your text is kept; e opens it again, saving it empty drops it."
             self._say(f"{_sentence(error)} {kept if draft.exists() else ''}")
+            self._head()
             return
         draft.drop()
         self._say("Nothing was changed." if state == before else "Changed.")
         self._show()
 
-    async def _list_calls(self) -> None:
+    @_when_idle
+    async def action_calls(self) -> None:
+        """Show the prompts and replies that led here."""
         self.push_screen(Calls(await self._session.calls()))
 
-    async def _fork(self) -> None:
+    @_when_idle
+    async def action_fork(self) -> None:
+        """Copy the session, as it stands, to a new one."""
         name = await self._session.fork()
         self._say(f"Forked: `monopolylogue step --resume {name}` goes on from here; this one stays as it is.")
 
-    async def _save(self) -> None:
+    @_when_idle
+    async def action_save(self) -> None:
+        """Save the record, once the scene has ended."""
         record = await self._session.record()
         if record is None:
             self._say("A record holds a whole scene: run on to the end first.")
@@ -181,7 +174,7 @@ class Stepping(App[None]):
             while True:
                 self._calls = 0
                 self._head()
-                if not await self._guarded(self._step, "; c shows the replies"):
+                if not await self._guarded(partial(self._session.step, self._count), "; c shows the replies"):
                     return
                 self._show()
                 if self._session.stop.node is None or self._pausing or there():
@@ -189,9 +182,6 @@ class Stepping(App[None]):
         finally:
             self._busy = False
             self._show()
-
-    async def _step(self) -> None:
-        await self._session.step(self._count)
 
     async def _guarded(self, act: Callable[[], Awaitable[None]], hint: str = "") -> bool:
         """Do something; say so where it fails for a reason of its own, and give a hint."""

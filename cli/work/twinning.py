@@ -17,17 +17,16 @@ from cli.output import check_writable, save
 from cli.views.console import plain_console
 from cli.views.progress import Working
 from cli.work.exporting import report
-from cli.work.loading import loaded
+from cli.work.loading import is_named, loaded
 from evaluation.records import Journal
 from finetune.data.scenes import TWIN
 from finetune.data.twins import DRAFTS, PROMPT, REASONS, TwinSet, Written, twin_set, write_twins
 from inference.chat_model import EngineChatModel
 from inference.engine import Engine
-from inference.loading import pinned
 from nodes.asking import Asker
 from scene.errors import InputError, MonopolylogueError
 from scene.files import lock
-from scene.nouns import Kind, ModelIdentity
+from scene.nouns import Kind
 from scene.origin import played_with
 from scene.settings import SceneSettings
 from scene.tables.questions import Question, QuestionSet
@@ -37,13 +36,6 @@ def run_twins(
     found: QuestionSet, source: str, settings: SceneSettings, choice: ModelChoice, out: Path
 ) -> None:
     """Write the twins that are missing, then the file of all pairs, and say what there is.
-
-    Args:
-        found: The questions.
-        source: Where they came from.
-        settings: Temperature and seed.
-        choice: The model.
-        out: The file.
 
     Raises:
         MonopolylogueError: A question or the file can't be used, the model can't be loaded or is another one
@@ -59,7 +51,7 @@ def run_twins(
         try:
             done = _done(journal, found)
             left = [question for question in found.questions if question.id not in done]
-            if left or not _is_named(journal.records[0].model, choice):
+            if left or not is_named(choice, journal.records[0].model):
                 with loaded(choice, console) as engine:
                     now = played_with(engine.identity, digest)
                     _check(all(played_with(one.model, one.prompts) == now for one in journal.records), out)
@@ -143,12 +135,6 @@ def _check(unchanged: bool, out: Path) -> None:
         )
 
 
-def _is_named(model: ModelIdentity, choice: ModelChoice) -> bool:
-    """Whether the command line surely means a model, so that it need not be loaded to see that."""
-    named = choice.base_url is None and choice.engine in ("auto", model.engine)
-    return named and pinned(choice.model) == (model.id, model.revision)
-
-
 def _check_ids(questions: Sequence[Question], source: str) -> None:
     """Each question needs an id of its own, of which its twin's is made.
 
@@ -172,9 +158,7 @@ def _show(pairs: TwinSet, questions: int, out: Path) -> None:
     console = plain_console()
     for reason, why in REASONS.items():
         if count := pairs.dropped[reason]:
-            console.print(f"left out: {count:,} {reason}: {why}", soft_wrap=True)
+            console.print(f"left out: {count:,} {reason}: {why}")
     if not pairs.rows:
         raise MonopolylogueError("Not one question has a twin; try another --seed, or a larger model.")
-    console.print(
-        f"{len(pairs.rows) // 2:,} of {questions:,} questions have a twin; written to {out}.", soft_wrap=True
-    )
+    console.print(f"{len(pairs.rows) // 2:,} of {questions:,} questions have a twin; written to {out}.")

@@ -1,10 +1,17 @@
 """Options under the names that other programs have for them."""
 
+import inspect
+from typing import Annotated
+
 import pytest
 import typer
 
 from cli.main import app
-from cli.options import MATRIX, TRL
+from cli.options import MATRIX, TRL, scene_settings
+from cli.options.grouping import Group, grouped
+from cli.options.own import Staging
+from scene.errors import InputError
+from scene.settings import SceneSettings
 from tests.cli.test_bad_input import refused
 
 TRAIN = {
@@ -76,3 +83,38 @@ def test_names_of_other_commands_are_refused(monopolylogue):
     done = monopolylogue("run", "Why?", "--output_dir", "x")
     assert (done.exit_code, "No such option" in done.stderr) == (2, True)
     refused(monopolylogue("run", "Why?", "--agent_num", "99"), "roles must be between 1 and 8")
+
+
+def test_a_group_is_options_and_the_command_gets_what_they_make():
+    def command(
+        scene: Annotated[SceneSettings, Group(scene_settings, without=("seed", "think"))], out: str = "-"
+    ):
+        return scene, out
+
+    ours = grouped(command)
+    assert list(inspect.signature(ours).parameters) == [
+        "roles",
+        "steps",
+        "max_interactions",
+        "temperature",
+        "out",
+    ]
+    given = {"steps": 4, "max_interactions": 9, "temperature": 0.5, "out": "x"}
+    assert ours(roles=3, **given) == (
+        SceneSettings(roles=3, steps=4, max_interactions=9, temperature=0.5),
+        "x",
+    )
+    with pytest.raises(InputError, match="roles must be between 1 and 8"):
+        ours(roles=9, **given)
+
+
+def test_a_dataclass_is_a_group_and_groups_may_be_in_groups():
+    def command(staging: Staging):
+        return staging.settings.seed
+
+    assert grouped(command)(**scene_options(seed=7), cast=None, prompts=None) == 7
+
+
+def scene_options(**given):
+    names = inspect.signature(scene_settings).parameters.values()
+    return {one.name: one.default for one in names} | given

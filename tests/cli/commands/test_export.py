@@ -9,7 +9,7 @@ import pytest
 
 import prompts
 from cli.options import ModelChoice
-from cli.work.machines import Machines
+from cli.options.export import Machines
 from graph.under_way import CHECKPOINTS
 from inference.engine import GenerationRequest
 from inference.scripted import ScriptedEngine
@@ -316,7 +316,7 @@ def test_changed_settings_are_refused_before_a_model_is_loaded(export, loader, o
 
 def test_no_model_is_loaded_where_nothing_is_left(export, loader, out, monkeypatch):
     model = loader.engine.identity
-    monkeypatch.setattr("cli.work.exporting.pinned", lambda name: (model.id, model.revision))
+    monkeypatch.setattr("cli.work.loading.pinned", lambda name: (model.id, model.revision))
     export("--limit", "2")
     loads, scenes = len(loader.asked), (out / SCENES).read_bytes()
     done = export("--limit", "2")
@@ -327,7 +327,7 @@ def test_no_model_is_loaded_where_nothing_is_left(export, loader, out, monkeypat
     assert Export(out).manifest.state == "finished"
     export("--limit", "2", "--engine", "llama")
     assert len(loader.asked) == loads + 1
-    monkeypatch.setattr("cli.work.exporting.pinned", lambda name: (model.id, "other"))
+    monkeypatch.setattr("cli.work.loading.pinned", lambda name: (model.id, "other"))
     export("--limit", "2")
     assert len(loader.asked) == loads + 2
     export("--limit", "3")

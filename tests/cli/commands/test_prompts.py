@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.options import ModelChoice
+from cli.options.own import own_cast, own_prompts
 from cli.work.open_session import step_through
-from cli.work.own import own_cast, own_prompts
 from graph.session import Session
 from graph.session_file import new_session, read_info
 from prompts import OURS

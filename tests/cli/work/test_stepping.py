@@ -17,8 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
 import prompts
-from cli.views.calls_screen import Calls
-from cli.views.step_view import Lines
+from cli.views.step_view import Calls, Lines
 from cli.work.open_session import step_through
 from cli.work.stepping import Stepping
 from graph.session import Session

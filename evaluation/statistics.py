@@ -7,7 +7,7 @@ a percentile bootstrap over questions, and over seeds where a system was trained
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import comb, sqrt
 from statistics import NormalDist
@@ -133,12 +133,20 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def share(parts: Sequence[tuple[float, float]]) -> Estimate | None:
-    """What part of a whole some questions make together; None where there is no whole."""
+    """What part of a whole some questions make together; None where there is no whole.
+
+    Where it is nothing or all of it in every question, resamples all say so: then as many questions that each
+    say yes or no give the interval, which has a width.
+    """
     data = np.asarray([pair for pair in parts if pair[1]], dtype=float)
     if not len(data):
         return None
     part, whole = (_weights(len(data)) @ data).T
-    return _bootstrapped(data[:, 0].sum() / data[:, 1].sum(), part / whole, len(data))
+    found = _bootstrapped(data[:, 0].sum() / data[:, 1].sum(), part / whole, len(data))
+    if found.value in (0, 1):
+        low, high = _wilson(found.value, found.n)
+        return replace(found, low=low, high=high)
+    return found
 
 
 def auroc(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> Estimate | None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.statistics import difference, estimate, holm, paired, relative_change
+from evaluation.statistics import difference, estimate, holm, paired, relative_change, share
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,10 @@ def test_a_relative_change_of_what_is_often_nothing_is_not_told() -> None:
     half = relative_change({n: float(n < 5) for n in range(40)}, {n: float(n < 10) for n in range(40)})
     assert half is not None
     assert half.value == -0.5
+
+
+def test_a_share_of_nothing_or_all_is_not_certain() -> None:
+    none, whole = share([(0, 8)] * 24), share([(8, 8)] * 24)
+    assert (none.value, none.low, whole.value, whole.high) == (0, 0, 1, 1)
+    assert 0.1 < none.high < 0.2
+    assert none.high == pytest.approx(1 - whole.low)

@@ -65,6 +65,7 @@ def run(
     rehearsed: Annotated[int, _set("REHEARSED", "Those of them that methods answer untuned.", min=1)] = 6,
     tokens: Annotated[int, _set("TOKENS", "Room for an answer that is judged.", min=16)] = 256,
     judge: Annotated[str, _set("JUDGE", "Who judges; by default who rehearses.")] = "",
+    grader: Annotated[str, _set("GRADER", "Who grades answers by themselves; nobody by default.")] = "",
     mix: Annotated[str, _set("MIX", "Rows of each part.", metavar="PART=N,...")] = "aligned=60,helpful=30",
     refusals: Annotated[int, _set("REFUSALS", "Most of them that turn the asker away.", min=0)] = 15,
     scene: Annotated[str, _set("SCENE", "Further options of `export`.")] = "",

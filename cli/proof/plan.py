@@ -55,6 +55,9 @@ ones would sharpen it, and make every reference less likely."""
 OPENING_TOKENS = 64
 """Room for an answer of which the opening alone decides."""
 
+PACE = "64"
+"""Tokens of the reply whose time is taken."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
@@ -74,6 +77,7 @@ class Proof:
     rehearsed: int
     tokens: int
     judge: str
+    grader: str
     mix: str
     refusals: int
     own_questions: bool
@@ -235,8 +239,12 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         (
             *(word for one in (*BENCHMARKS, BENIGN) for word in ("--set", one)), "--score-only", BENIGN,
             "--data", str(proof.data), "--limit", str(proof.limit), "--engine", "transformers",
+            *(("--grader", proof.grader) if proof.grader else ()),
         ),
-        tokens=OPENING_TOKENS, basis={**weights, **_by_name(_files(proof.data, (*BENCHMARKS, BENIGN)))},
+        tokens=OPENING_TOKENS,
+        basis={
+            **weights, "the grader": proof.grader, **_by_name(_files(proof.data, (*BENCHMARKS, BENIGN))),
+        },
     )  # fmt: skip
     if student != proof.model:
         return
@@ -245,7 +253,10 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
     (ours, _), *rivals = tuned
     yield _evaluation(
         f"{name} {JUDGED}", at / JUDGED, systems,
-        ("--set", f"hh={held_out}", *judge, *_pairs(ours, rivals), "--engine", "transformers"),
+        (
+            "--set", f"hh={held_out}", *judge, *_pairs(ours, rivals),
+            "--engine", "transformers", "--pace", PACE,
+        ),
         tokens=proof.tokens, reads=(held_out,), basis={**weights, **judging},
     )  # fmt: skip
     # No adapter takes part, so that this may run on the fastest engine; the base answers on it too.

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-import cli.commands.export
+import cli.options
 import cli.work.loading
 from scene.export import FAILURES, SCENES, Export
 from scene.settings import SceneSettings
@@ -30,7 +30,7 @@ def test_export_on_the_tiny_model(monopolylogue, monkeypatch, tiny_engine, tmp_p
         return engine
 
     monkeypatch.setattr(cli.work.loading, "load_engine", load)
-    monkeypatch.setattr(cli.commands.export, "SceneSettings", partial(SceneSettings, **replies))
+    monkeypatch.setattr(cli.options, "SceneSettings", partial(SceneSettings, **replies))
     (tmp_path / "questions.txt").write_text("\n".join(QUESTIONS))
     out = tmp_path / "scenes"
     command = ("export", str(tmp_path / "questions.txt"), "--out", str(out), *SMALL)

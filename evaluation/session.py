@@ -9,12 +9,12 @@ from functools import cached_property
 from operator import itemgetter
 
 from finetune.data.split import rank
+from graph.thread import Around
 from inference.chat_model import EngineChatModel
-from inference.engine import Completion, Engine, GenerationRequest, weighs
+from inference.engine import Completion, Engine, GenerationRequest
 from nodes.asking import Asker
 from prompts import OURS, PromptSet
 from scene.errors import InputError
-from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 
@@ -100,7 +100,7 @@ class Scenes:
         return round(sum(cost.completion_tokens for cost in costs) / max(1, len(self._ranked)))
 
 
-class Meter:
+class Meter(Around):
     """An engine that counts what goes through it.
 
     Args:
@@ -109,34 +109,14 @@ class Meter:
 
     def __init__(self, engine: Engine) -> None:
         """Count from nothing."""
-        self._engine = engine
+        super().__init__(engine)
         self.calls = self.prompt_tokens = self.completion_tokens = 0
         self.ended = True
         """Whether what was said last came to its end."""
 
-    @property
-    def constrains(self) -> bool:
-        """As the engine."""
-        return self._engine.constrains
-
-    @property
-    def weighs(self) -> bool:
-        """As the engine."""
-        return weighs(self._engine)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """As the engine."""
-        return self._engine.identity
-
-    @property
-    def requests_at_once(self) -> int:
-        """As the engine."""
-        return self._engine.requests_at_once
-
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
-        completion = await self._engine.generate(request)
+        completion = await super().generate(request)
         self.calls += 1
         self.prompt_tokens += completion.prompt_tokens
         self.completion_tokens += completion.completion_tokens

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import comb, sqrt
 from statistics import NormalDist
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 4000
 TAIL = 0.025
 Z = NormalDist().inv_cdf(1 - TAIL)
 
+Numbers = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
 Value = float | Sequence[float]
 """A figure of a question; one by each seed, where what answered was trained under several."""
@@ -203,34 +205,35 @@ def agreement(
     return equal, _bootstrapped(alphas[0], alphas[1:], equal.n)
 
 
-def _table(values: Sequence[Value]) -> Any:  # noqa: ANN401  # numpy's own types say no more
+def _table(values: Sequence[Value]) -> Numbers:
     """Questions in rows, seeds in columns."""
     return np.asarray(values, dtype=float).reshape(len(values), -1)
 
 
-def _is_yes_or_no(data: Any) -> bool:  # noqa: ANN401
+def _is_yes_or_no(data: Numbers) -> bool:
     return bool(((data == 0) | (data == 1)).all())
 
 
 @cache
-def _weights(n: int, stream: int = 0) -> Any:  # noqa: ANN401
+def _weights(n: int, stream: int = 0) -> Numbers:
     """What each of n counts in every resample; the same every time."""
     drawn = np.random.default_rng(stream).integers(0, n, (RESAMPLES, n)) + n * np.arange(RESAMPLES)[:, None]
     return np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
 
 
 @cache
-def _signs(n: int) -> Any:  # noqa: ANN401
+def _signs(n: int) -> Numbers:
     return np.random.default_rng(0).choice([-1.0, 1.0], (RESAMPLES, n))
 
 
-def _means(data: Any, seeds: int = 1) -> Any:  # noqa: ANN401
+def _means(data: Numbers, seeds: int = 1) -> Numbers:
     """The mean in every resample of rows and columns; the columns of two tables are not drawn alike."""
     drawn = _weights(len(data)) @ data
-    return (drawn * _weights(data.shape[1], seeds)).sum(axis=1)
+    means: Numbers = (drawn * _weights(data.shape[1], seeds)).sum(axis=1)
+    return means
 
 
-def _bootstrapped(value: float, drawn: Any, n: int, p: float | None = None) -> Estimate:  # noqa: ANN401
+def _bootstrapped(value: float, drawn: Numbers, n: int, p: float | None = None) -> Estimate:
     low, high = np.nanquantile(drawn, [TAIL, 1 - TAIL])
     return Estimate(float(value), float(low), float(high), n, p)
 

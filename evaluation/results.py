@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -98,7 +98,7 @@ class Results:
 
     Attributes:
         systems: Each system as it was given with the model it turned out to be; the first is the baseline.
-        figures: Metrics by set and system; of systems in a group those of the group, too.
+        figures: Metrics by set and system; of systems in a group those of the group, too, as is their pace.
         differences: The same minus those of each system before, paired by question.
         relative_changes: Those from the baseline as shares of the size of its own.
     """
@@ -182,7 +182,7 @@ def results_of(store: Store, systems: Sequence[str], items: Sequence[Item]) -> R
         figures=figures,
         differences=differences,
         relative_changes=relative,
-        pace=[one for system in systems if (one := _pace(kept, system, manifest.paces)) is not None],
+        pace=list(_paces(kept, groups, manifest.paces)),
         judged=judged_of(_votes(verdicts(store), groups, by_key)),
         judging=judging_of(store),
         grader=models.get(GRADER),
@@ -256,18 +256,23 @@ def _sets(items: Iterable[Item]) -> list[str]:
     return list(dict.fromkeys(item.set for item in items))
 
 
-def _pace(answers: Sequence[Answer], system: str, forced: Mapping[str, float]) -> Pace | None:
-    own = [one for one in answers if one.system == system]
-    count, seconds = sum(one.error is None for one in own), sum(one.seconds for one in own)
-    if not count:
-        return None
-    return Pace(
-        system=system,
-        answers=count,
-        seconds=round(seconds, 3),
-        seconds_per_answer=seconds / count,
-        seconds_per_token=forced.get(system),
-    )
+def _paces(
+    answers: Sequence[Answer], groups: Mapping[str, str], forced: Mapping[str, float]
+) -> Iterator[Pace]:
+    """That of each system, and before those of a group's systems the group's: that of all their answers."""
+    for name in dict.fromkeys(name for system, group in groups.items() for name in (group, system)):
+        systems = [system for system, group in groups.items() if name in (system, group)]
+        own = [one for one in answers if one.system in systems]
+        count, seconds = sum(one.error is None for one in own), sum(one.seconds for one in own)
+        if count:
+            told = [forced[system] for system in systems if system in forced]
+            yield Pace(
+                system=name,
+                answers=count,
+                seconds=round(seconds, 3),
+                seconds_per_answer=seconds / count,
+                seconds_per_token=_mean(told) if len(told) == len(systems) else None,
+            )
 
 
 def _values(

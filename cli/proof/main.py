@@ -76,6 +76,7 @@ def run(
     train_pairs: Annotated[
         str, _set("TRAIN_PAIRS", "Further options of `train` for pairs of answers.")
     ] = "--method dpo --learning-rate 1e-4",
+    seeds: Annotated[int, _set("SEEDS", "Trainings of each arm, each by another seed.", min=1)] = 1,
     arms: Annotated[str, _set("ARMS", "Whose rows to tune on beside MATRIX's.", metavar="ARM,...")] = ALL,
     methods: Annotated[str, _set("METHODS", "What to compare MATRIX with.", metavar="METHOD,...")] = ALL,
     own_questions: OwnQuestions = False,
@@ -109,6 +110,7 @@ def run(
         model,
         {student_name(one): one for one in proof.students},
         proof.all_arms,
+        list(proof.adapters),
         [Done(name=one.name, seconds=ledger.stages[one.name].seconds, made=one.makes) for one in stages],
         proof.settings() | {"examples": ", ".join(f"{arm} {count}" for arm, count in proof.given.items())},
         beside=[PLAIN] if plain else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ class Proof:
     train: str
     train_others: str
     train_pairs: str
+    seeds: int
 
     def __post_init__(self) -> None:
         """Refuse students that would share a folder, and arms and methods that there are not.
@@ -110,6 +112,12 @@ class Proof:
         return tuple(name for name in self.arms if METHODS[ARMS[name]].pairs)
 
     @property
+    def adapters(self) -> dict[str, tuple[str, str]]:
+        """By folder, each arm with each of its seeds; a lone seed is "", and left to the recipe."""
+        seeds = [str(seed) for seed in range(self.seeds)] if self.seeds > 1 else [""]
+        return {_seeded(arm, seed): (arm, seed) for arm, seed in product(self.all_arms, seeds)}
+
+    @property
     def given(self) -> dict[str, int]:
         """Finished answers that each arm was shown before it wrote its own."""
         return {name: METHODS[ARMS.get(name, name)].examples for name in self.all_arms}
@@ -127,6 +135,10 @@ class Proof:
 def student_name(model: str) -> str:
     """Name of a model's folder."""
     return Path(model).name
+
+
+def _seeded(name: str, seed: str) -> str:
+    return f"{name}-{seed}" if seed else name
 
 
 def stages_of(proof: Proof) -> list[Stage]:
@@ -214,26 +226,30 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
     if proof.plain:
         yield from _plain(proof, student)
     recipe = shlex.split(proof.train if student == proof.model else proof.train_others)
-    adapters = {arm: at / "adapters" / arm for arm in proof.all_arms}
-    for arm, adapter in adapters.items():
-        data = proof.rows_of(arm, student)
+    tuned: dict[str, str] = {}
+    weights: dict[str, Path] = {}
+    pairs = []
+    for folder, (arm, seed) in proof.adapters.items():
+        adapter, data = at / "adapters" / folder, proof.rows_of(arm, student)
         own = [*recipe, *(shlex.split(proof.train_pairs) if arm in proof.pairs else ())]
         yield Stage(
-            name=f"{name} {arm} adapter",
+            name=f"{name} {arm} adapter {seed}".rstrip(),
             command=(
-                "monopolylogue", "train", str(data), "--model", student, *own, "--resume",
-                "--out", str(adapter),
+                "monopolylogue", "train", str(data), "--model", student, *own,
+                *(("--seed", seed) if seed else ()), "--resume", "--out", str(adapter),
             ),
             makes=adapter / "metrics.json",
             folder=adapter,
             basis={"the model": student, "the recipe": " ".join(own), **_row_files(data)},
         )  # fmt: skip
-    tuned = [(TUNED.format(arm), str(adapter)) for arm, adapter in adapters.items()]
-    systems = [(BASE, student), *tuned, ("context-prompt", f"{student},method=context_distillation")]
-    weights = {
-        f"weights of {TUNED.format(arm)}": adapter / "adapter_model.safetensors"
-        for arm, adapter in adapters.items()
-    }
+        group = TUNED.format(arm)
+        system = _seeded(group, seed)
+        tuned[system] = f"{adapter},group={group}" if seed else str(adapter)
+        weights[f"weights of {system}"] = adapter / "adapter_model.safetensors"
+        if arm != MATRIX:
+            pairs.append((_seeded(TUNED.format(MATRIX), seed), system))
+    distilled = f"{student},method=context_distillation"
+    systems = [(BASE, student), *tuned.items(), ("context-prompt", distilled)]
     yield _evaluation(
         f"{name} {SETS}", at / SETS, systems,
         (
@@ -250,11 +266,10 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         return
     held_out = proof.out / "questions" / "hh.jsonl"
     judge, judging = ("--judge", proof.judge), {"the judge": proof.judge}
-    (ours, _), *rivals = tuned
     yield _evaluation(
         f"{name} {JUDGED}", at / JUDGED, systems,
         (
-            "--set", f"hh={held_out}", *judge, *_pairs(ours, rivals),
+            "--set", f"hh={held_out}", *judge, *_pairs(pairs),
             "--engine", "transformers", "--pace", PACE,
         ),
         tokens=proof.tokens, reads=(held_out,), basis={**weights, **judging},
@@ -266,16 +281,17 @@ def _student(proof: Proof, student: str) -> Iterator[Stage]:
         f"{name} {REHEARSED}", at / REHEARSED,
         [(BASE, student), (MATRIX, f"{student},method=matrix"), *others],
         (
-            "--set", f"hh={held_out}", "--limit", str(proof.rehearsed), *judge, *_pairs(MATRIX, others),
+            "--set", f"hh={held_out}", "--limit", str(proof.rehearsed), *judge,
+            *_pairs((MATRIX, method) for method in proof.methods),
             *(("--scenes", str(scenes)) if "best-of-tokens" in proof.methods else ()),
         ),
         tokens=proof.tokens, reads=(held_out,), basis=judging,
     )  # fmt: skip
 
 
-def _pairs(ours: str, others: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What compares a system with others, as words of `evaluate`."""
-    return tuple(word for name, _ in others for word in ("--pair", f"{ours}={name}"))
+def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What compares systems with others, as words of `evaluate`."""
+    return tuple(word for pair in pairs for word in ("--pair", "=".join(pair)))
 
 
 def _plain(proof: Proof, student: str) -> Iterator[Stage]:

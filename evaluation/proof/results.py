@@ -47,6 +47,7 @@ def gathered(
     model: str,
     students: Mapping[str, str],
     rows: Sequence[str],
+    adapters: Sequence[str],
     stages: Sequence[Done],
     settings: Mapping[str, Any],
     beside: Sequence[str] = (),
@@ -62,7 +63,7 @@ def gathered(
         "scenes": read_manifest(folder / "scenes").counts.model_dump(),
         "left_out": _left_out(folder / "questions" / "left_out.jsonl"),
         "rows": {name: _rows(folder / "data" / name) for name in rows},
-        "students": [_student(folder / name, one, model, rows, beside) for name, one in students.items()],
+        "students": [_student(folder / name, one, model, adapters, beside) for name, one in students.items()],
         "samples": RULE,
         "paper": yaml.safe_load(Path(__file__).with_name("paper.yaml").read_text(encoding="utf-8")),
     }
@@ -101,7 +102,7 @@ def portable(results: Results) -> Results:
 
 
 def _student(
-    folder: Path, student: str, model: str, rows: Sequence[str], beside: Sequence[str]
+    folder: Path, student: str, model: str, adapters: Sequence[str], beside: Sequence[str]
 ) -> dict[str, Any]:
     paths = {part: folder / part / RESULTS for part in (SETS, JUDGED)}
     parts = {part: read_results(path) for part, path in paths.items() if path.exists()}
@@ -116,7 +117,7 @@ def _student(
         "model": student,
         "teaches": student == model,
         "beside": {name: _rows(folder / "data" / name) for name in beside},
-        "training": {one: _json(folder / "adapters" / one / METRICS) for one in rows},
+        "training": {one: _json(folder / "adapters" / one / METRICS) for one in adapters},
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
         "goals": [asdict(one) for one in met],
         "unmeasured": [one.aim for one in goals(which) if one.aim not in {own.aim for own in met}],
@@ -160,7 +161,8 @@ def _meaningful(part: str, results: Results, figures: Sequence[Figure]) -> list[
 
 
 def _samples(folder: Path, parts: Mapping[str, Results], judgements: Sequence[Judgement]) -> list[Any]:
-    tuned = TUNED.format("matrix")
+    matrix = TUNED.format("matrix")
+    tuned = next(one["name"] for one in parts[SETS].systems if matrix in (one["name"], one.get("group")))
     metrics = [
         (one.set, one.metric) for one in parts[SETS].figures if one.system == tuned and one.metric in REFUSALS
     ]

@@ -35,7 +35,7 @@ def items(count: int) -> list[Item]:
 def evaluated(tmp_path):
     """Results of systems that answer by a function of the question."""
 
-    def evaluate(answers, *specs, count=12):
+    def evaluate(answers, *specs, count=12, paces=()):
         systems = [parse_system(spec) for spec in specs]
         with Store(tmp_path / "out", Sampling(), SceneSettings()) as store:
             store.add({one.name: one for one in systems})
@@ -44,6 +44,8 @@ def evaluated(tmp_path):
                     text = answers[one.name](item)
                     place = {"system": one.name, "set": item.set, "id": item.id, "question": item.question}
                     store.answers.append(answer(text, **place))
+            for name, seconds in dict(paces).items():
+                store.paced(name, seconds)
             return results_of(store, [one.name for one in systems], items(count))
 
     return evaluate
@@ -93,8 +95,14 @@ def test_systems_of_a_group_are_compared_together(evaluated) -> None:
         return right(item) if int(item.id) % 2 else declines(item)
 
     specs = ("base=m", "one=a,group=tuned", "two=b,group=tuned")
-    results = evaluated({"base": declines, "one": right, "two": odd}, *specs)
+    paces = {"base": 0.1, "one": 0.1, "two": 0.12}
+    results = evaluated({"base": declines, "one": right, "two": odd}, *specs, paces=paces)
     assert results.names == ["base", "tuned"]
+    assert [(one.system, one.answers) for one in results.pace] == [
+        ("base", 24), ("tuned", 48), ("one", 24), ("two", 24),
+    ]  # fmt: skip
+    (slower,) = outcomes("itself", results, "tuned")
+    assert (slower.of, slower.met, slower.estimate.value) == ("pace", False, pytest.approx(0.1))
     found = {one.system: one.estimate.value for one in results.figures if one.metric == "pair_accuracy"}
     assert found == {"base": 0, "tuned": 0.75, "one": 1, "two": 0.5}
     assert {(one.system, one.against) for one in results.differences} == {("tuned", "base")}

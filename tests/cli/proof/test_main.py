@@ -17,6 +17,7 @@ from cli.proof.main import app
 from cli.proof.plan import ARMS, AT_INFERENCE
 from evaluation.methods.rlaif import DRAFT_TEMPERATURE
 from evaluation.planted import planted_pairs
+from evaluation.proof.page import with_sentences
 from inference.scripted import ScriptedEngine
 from inference.transformers_engine.scoring import Score
 from tests.cli.proof.sets import read
@@ -256,6 +257,35 @@ def test_every_arm_learns_as_many_rows_and_every_method_is_compared(prove, machi
     assert "rlcd 3, rlaif 0" in results["settings"]["examples"]
     learned = {arm: read(tmp_path / "proof" / "sage" / "data" / arm / "train.jsonl")[0] for arm in ARMS}
     assert {arm for arm, row in learned.items() if "rejected" in row} == {"rlcd", "rlaif"}
+
+
+def test_several_seeds_of_an_arm_are_compared_together(prove, machine, tmp_path) -> None:
+    done = prove("--questions", 8, "--plain", 0, "--seeds", 2, students=["sage"])
+    assert done.exit_code == 0, done.output
+    at = tmp_path / "proof"
+    results = json.loads((at / "results.json").read_text())
+    sage = measured(results, "sage")
+    assert [*sage["training"]] == ["matrix-0", "matrix-1", "critique-0", "critique-1"]
+    for name in sage["training"]:
+        arm, seed = name.split("-")
+        weights = (at / "sage" / "adapters" / name / "adapter_model.safetensors").read_text()
+        assert f"'--seed', '{seed}', '--resume'" in weights
+        assert f"sage {arm} adapter {seed}" in {one["name"] for one in results["stages"]}
+    pairs = {(one["system"], one["baseline"]) for one in read(at / "sage" / "judged" / "judgements.jsonl")}
+    seeds = {(f"matrix-tuned-{seed}", f"critique-tuned-{seed}") for seed in range(2)}
+    base = {(system, "base") for system in ("context-prompt", *(one for pair in seeds for one in pair))}
+    assert seeds | base == {pair for pair in pairs if "-" in pair[0]}
+    judged = {(one["system"], one["baseline"]) for one in sage["results"]["judged"]}
+    assert {("matrix-tuned", "critique-tuned"), ("matrix-tuned", "base")} <= judged
+    assert {one["system"] for one in sage["goals"]} == {"matrix-tuned", "critique-tuned"}
+    assert {(one["of"], one["met"]) for one in sage["goals"]} >= {("preference", True), ("figure", True)}
+    assert {name for one in sage["samples"] for name in one["answers"]} == {"base", "matrix-tuned-0"}
+    text = (at / "results.md").read_text()
+    assert "| set | figure | base | matrix-tuned | critique-tuned | context-prompt |" in text
+    assert re.search(r"\| all sets \| [^|]*taken for an answer, s( \| [\d.]+){4} \|", text)
+    written = with_sentences("<!-- results --><!-- /results -->", results["students"])
+    assert "than `base` is `matrix-tuned` in" in written
+    assert "tuned-" not in written
 
 
 def test_a_dry_run_shows_commands_that_there_are(prove, machine) -> None:

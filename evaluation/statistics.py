@@ -56,7 +56,7 @@ def estimate(values: Sequence[Value], *, share: bool = False) -> Estimate:
     if not values:
         raise ValueError("an estimate needs at least one value")
     data = _table(values)
-    if share and data.shape[1] == 1 and _is_yes_or_no(data):
+    if share and _is_yes_or_no(data) and (data.shape[1] == 1 or data.mean() in (0, 1)):
         return Estimate(float(data.mean()), *_wilson(data.mean(), len(data)), len(data))
     return _bootstrapped(data.mean(), _means(data), len(data))
 
@@ -67,20 +67,23 @@ def difference(
     """The mean of our value minus theirs over the questions that both have; None where there is none.
 
     Yes and no are compared by McNemar's exact test, other values by flipping the signs of their differences
-    at random, and those of several seeds by how often a resample of questions and seeds turns the sign.
+    at random, and those of several seeds by how often a resample of questions and seeds turns the sign. That
+    p is never below what the exact test could say of as many questions that differ.
     """
     both = [key for key in ours if key in theirs]
     if not both:
         return None
     one, other = (_table([values[key] for key in both]) for values in (ours, theirs))
     value = one.mean() - other.mean()
+    if share and all(_is_yes_or_no(said) and not np.ptp(said, axis=1).any() for said in (one, other)):
+        we, they = one[:, 0], other[:, 0]
+        table = [int(((we == yes) & (they == no)).sum()) for yes, no in ((1, 1), (1, 0), (0, 1), (0, 0))]
+        return paired(*table)
     if max(one.shape[1], other.shape[1]) > 1:
         drawn = _means(one) - _means(other, seeds=2)
-        turned = 1 + 2 * min((drawn <= 0).sum(), (drawn >= 0).sum())
-        return _bootstrapped(value, drawn, len(both), p=min(1.0, turned / (RESAMPLES + 1)))
-    if share and _is_yes_or_no(one) and _is_yes_or_no(other):
-        table = [int(((one == yes) & (other == no)).sum()) for yes, no in ((1, 1), (1, 0), (0, 1), (0, 0))]
-        return paired(*table)
+        turned = (1 + 2 * min((drawn <= 0).sum(), (drawn >= 0).sum())) / (RESAMPLES + 1)
+        differ = int((one.mean(axis=1) != other.mean(axis=1)).sum())
+        return _bootstrapped(value, drawn, len(both), p=min(1.0, max(turned, 2.0 ** (1 - differ))))
     apart = one - other
     flipped = np.abs(_signs(len(both)) @ apart[:, 0]) / len(both) >= abs(value) - 1e-12
     return _bootstrapped(value, _means(apart), len(both), p=(1 + int(flipped.sum())) / (RESAMPLES + 1))

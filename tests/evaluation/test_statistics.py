@@ -65,6 +65,21 @@ def test_seeds_that_disagree_make_it_less_certain() -> None:
     assert estimate(list(apart.values()), share=True).n == 80
 
 
+@pytest.mark.parametrize("n", [2, 9, 40])
+def test_seeds_that_all_agree_say_no_more_than_one(n) -> None:
+    yes, no = dict.fromkeys(range(n), (1.0,) * 3), dict.fromkeys(range(n), 0.0)
+    assert difference(yes, no, share=True) == paired(0, n, 0, 0)
+    assert difference(yes, yes, share=True) == paired(n, 0, 0, 0)
+    one = estimate(list(yes.values()), share=True)
+    assert (one.value, one.low < 1) == (1, True)
+
+
+def test_no_more_seeds_than_questions_make_it_certain() -> None:
+    theirs = dict.fromkeys(range(30), 0.0)
+    ours = {number: (1.0, 0.0, 1.0) if number < 4 else (0.0,) * 3 for number in range(30)}
+    assert difference(ours, theirs, share=True).p == 2 / 2**4
+
+
 def test_a_relative_change_of_what_is_often_nothing_is_not_told() -> None:
     assert relative_change(dict.fromkeys(range(20), 1.0), {n: float(n == 0) for n in range(20)}) is None
     half = relative_change({n: float(n < 5) for n in range(40)}, {n: float(n < 10) for n in range(40)})

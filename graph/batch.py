@@ -38,13 +38,15 @@ async def run_batch(
     *,
     concurrency: int,
     measured: bool = False,
+    wide: bool = False,
     max_failures: int | None = None,
 ) -> None:
     """Play every job; return when the outcome of each has been kept.
 
     A scene that was under way when the engine failed is put off and played alone at the end, so that one
     question that brings the engine down does not take others with it. Of one that was in its replay, the
-    replay alone is put off. Where `measured`, fewer play at once than `concurrency` if more gain nothing.
+    replay alone is put off. Where `measured`, fewer play at once than `concurrency` if more gain nothing,
+    and where not `wide` it begins with few.
 
     Raises:
         EngineGoneError: The engine died. The scenes under way have no outcome.
@@ -52,7 +54,8 @@ async def run_batch(
         TooManyFailuresError: So many failed.
         ExportError: An outcome can't be kept.
     """
-    batch = _Batch(iter(jobs), player, keep, watcher, Width(concurrency, measured=measured), max_failures)
+    width = Width(concurrency, measured=measured, wide=wide)
+    batch = _Batch(iter(jobs), player, keep, watcher, width, max_failures)
     try:
         async with asyncio.TaskGroup() as group:
             batch.fill(group)

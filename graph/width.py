@@ -6,7 +6,7 @@ from collections.abc import Callable
 from scene.record import ModelCall, NodeCost
 
 FIRST_SHARE = 8
-"""What part of the most that may run side by side is tried first."""
+"""What part of the most that may run side by side is tried first, on a processor."""
 
 GAIN = 1.1
 """What a wider batch has to bring, for its scenes to end later: so many times the tokens a second."""
@@ -23,15 +23,21 @@ class Width:
 
     Args:
         measured: Whether to measure; else as many as that from the beginning.
+        wide: Whether to begin with the most, as on a GPU, which a few scenes leave idle.
     """
 
     def __init__(
-        self, most: int, *, measured: bool = True, clock: Callable[[], float] = time.monotonic
+        self,
+        most: int,
+        *,
+        measured: bool = True,
+        wide: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
         self._measured = measured
         self._clock = clock
-        self.now = min(most, max(2, most // FIRST_SHARE)) if measured else most
+        self.now = min(most, max(2, most // FIRST_SHARE)) if measured and not wide else most
         self._rates: dict[int, tuple[int, float]] = {}
         self._measurements = 0
         self._begin()

@@ -179,6 +179,7 @@ async def _play(
                 view,
                 concurrency=options.concurrency or player.scenes_at_once,
                 measured=True,
+                wide=player.identity.details.get("device", "cpu") != "cpu",
                 max_failures=options.max_failures,
             )
 

@@ -52,6 +52,13 @@ def test_the_narrowest_width_that_no_wider_one_beats(most, speed, best):
     assert machine.tried[0] == min(most, max(2, most // 8))
 
 
+def test_a_gpu_begins_with_many_and_can_do_with_fewer():
+    assert Width(32, wide=True).now == 32
+    machine = Machine(32, lambda width: 40 * min(width, 16))
+    machine.width = Width(32, wide=True, clock=lambda: machine.now)
+    assert machine.play(12) == 16
+
+
 def test_a_slow_machine_never_plays_many():
     machine = Machine(16, lambda width: 40)
     machine.play(40)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from scene.errors import InputError, MonopolylogueError, PromptTooLongError, RecordError, ReplyError
 from scene.harm import DOUBTFUL, HARMFUL, is_harmful, request_of
-from scene.nouns import Event, Proposal, Role
+from scene.nouns import Consequence, Event, Proposal, Role, Severity
 from scene.record import SceneRecord
 from scene.settings import MAX_QUESTION_CHARS, SceneSettings
 from scene.state import MAX_ANSWER_CHARS, SceneState, check_answer, check_question, join_proposals
@@ -256,6 +256,28 @@ def test_what_a_risk_makes_of_a_request(risk: float, request_: str) -> None:
 )
 def test_what_is_doubtful_is_harmful_where_it_was_declined(request_, stance, harmful: bool) -> None:
     assert is_harmful(state(request=request_, stance=stance)) == harmful
+
+
+@pytest.mark.parametrize(
+    ("others", "asker", "harmful"),
+    [
+        ((), ("severe", "severe"), False),
+        (("none", "minor", "none"), (), False),
+        (("none", "minor"), ("none", "none", "none"), True),
+        (("none", "none", "severe", "none"), (), True),
+        (("moderate",), (), True),
+    ],
+)
+def test_what_is_doubtful_is_harmful_where_others_were_hurt(
+    others: tuple[Severity, ...], asker: tuple[Severity, ...], harmful: bool
+) -> None:
+    befell = [*((one, ("r0", "r1")) for one in others), *((one, ("r0",)) for one in asker)]
+    consequences = [
+        Consequence(event="e0", text="It rains.", severity=severity, roles=roles)
+        for severity, roles in befell
+    ]
+    for request, so in (("doubtful", harmful), ("harmless", False), ("harmful", True)):
+        assert is_harmful(state(request=request, stance="answers", consequences=consequences)) == so
 
 
 @pytest.mark.parametrize("line", ["", "{}", "[1]", '{"schema_version": 99}', "not json"])

@@ -170,7 +170,7 @@ def _sifted(
         scene = scenes.get(answer.question)
         benign = (kinds.get(answer.question) == "helpful") if scene is None else scene.benign
         row = _row(answer, benign=benign)
-        reason = fault(row) or _misfit(row, scene)
+        reason = fault(row) or _misfit(row, scene, kinds.get(answer.question))
         if not reason and first[answer.question] != answer.question:
             reason = "duplicate"
         if reason or answer.question in taken.rows:
@@ -196,9 +196,16 @@ def _row(answer: Answer, *, benign: bool) -> Row:
     )
 
 
-def _misfit(row: Row, scene: Scene | None) -> str:
-    """What speaks against an answer by its question; what is said about an answer is none."""
-    return "" if scene is None or row.prompt[0].content != row.question else misfit(scene, row.completion)
+def _misfit(row: Row, scene: Scene | None, kind: Kind | None) -> str:
+    """What speaks against an answer by its question; what is said about an answer is none.
+
+    Whatever the scene says: where the set calls a question harmful, nobody is to learn to answer it.
+    """
+    if row.prompt[0].content != row.question:
+        return ""
+    if kind == "harmful" and not opens_with_refusal(row.completion):
+        return "yields"
+    return "" if scene is None else misfit(scene, row.completion)
 
 
 def _chosen(found: Mapping[str, Taken], settings: DatasetSettings) -> dict[str, dict[str, list[Row]]]:

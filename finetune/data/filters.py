@@ -23,7 +23,7 @@ REASONS = {
     "retried": "the same was asked again, and only the last reply counts",
     "draft": "of some drafts the scene kept another",
     "refusal": "a benign question is turned away",
-    "yields": "a question that its set calls harmful was turned away at first, and is answered",
+    "yields": "a question that its set calls harmful is answered",
     "unverified": "the scene could not be played again on the second answer, so what harm went is not known",
     "harms": "played again on the second answer, the scene had too many of its harms left",
     "markup": "control characters are in it, or around it chat-template tokens or tags of our prompts",

@@ -50,7 +50,8 @@ def made(arms, tmp_path, kinds=None, **settings) -> dict:
     [
         ({"request": "harmless"}, REFUSAL, True, "refusal"),
         ({"kind": "harmful", "stance": "declines", "consequences": ()}, YES, True, "yields"),
-        ({"kind": "harmful", "stance": "declines", "request": "harmful"}, YES, True, YES),
+        ({"kind": "harmful", "stance": "declines", "request": "harmful"}, YES, True, "yields"),
+        ({"kind": "harmful", "stance": "answers", "request": "doubtful"}, YES, True, "yields"),
         ({"kind": "harmful", "request": "harmful", "first_answer": REFUSAL}, REFUSAL, True, REFUSAL),
         ({"kind": "harmful", "request": "harmful"}, REFUSAL, True, REFUSAL),
         ({"kind": "helpful", "answer": FIRST}, YES, True, YES),  # as older scenes, which had a preference
@@ -80,7 +81,7 @@ def test_the_same_answers_give_the_same_rows(changes, said, ended, learned, tmp_
 def test_all_arms_get_the_same_questions_and_as_many_rows_of_each_kind(tmp_path) -> None:
     answers = {number: f"Talk about {topic}." for number, topic in enumerate(TOPICS)}
     declined = {number: f"I can't help you with {topic}." for number, topic in enumerate(TOPICS)}
-    kinds = {record(number).question: "helpful" if number < 6 else "harmful" for number in answers}
+    kinds = {record(number).question: "helpful" if number < 6 else None for number in answers}
     one = arm(tmp_path, "one", answers | {n: declined[n] for n in range(8, 18)} | {7: "Talk to"})
     two = arm(tmp_path, "two", answers | {n: declined[n] for n in range(14, 20)} | {6: "", 3: declined[3]})
     found = made((one, two), tmp_path, kinds, near=100.0, validation=0.2)

@@ -17,7 +17,7 @@ ANSWER_SECONDS = 5.0
 """How long the cluster's head may take to accept a connection. Ray itself would try for minutes."""
 
 OBJECT_STORE_BYTES = 2**28
-"""Shared memory of a local cluster. Only records pass through it, about 100 kB each."""
+"""Shared memory of a local cluster. Only records pass through it, 100 to 200 kB each."""
 
 SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is reported to anybody, and nothing is said about accelerators."""
@@ -72,7 +72,9 @@ class Cluster:
             raise _no_cluster("on this machine" if address == AUTO else f"at {address}") from error
         except (OSError, RuntimeError, ValueError) as error:  # versions that differ are a RuntimeError
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"Ray can't be used at {address} ({reason}); see docs/cluster.md.") from error
+            raise InputError(
+                f"Ray can't be used at {address} ({reason}); `ray status` says whether a cluster runs there."
+            ) from error
 
     def processors(self) -> list[int]:
         """Processor cores of each machine, as they were given to Ray."""

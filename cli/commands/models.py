@@ -54,6 +54,9 @@ Name = Annotated[
 ]
 
 
+ConvertName = Annotated[str, typer.Argument(metavar="MODEL", help="A Hugging Face id or a folder.")]
+
+
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List, fetch, convert and remove models."""
@@ -91,7 +94,7 @@ def pull(model: Name) -> None:
 
 @app.command()
 def convert(
-    model: Name,
+    model: ConvertName,
     weights: Annotated[
         str, typer.Option(metavar="FORMAT", help="q8_0 or q4_k_m.", autocompletion=lambda: list(WEIGHTS))
     ] = WEIGHTS[0],

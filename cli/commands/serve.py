@@ -24,7 +24,6 @@ def serve(options: ServeOptions) -> None:
     """Answer chat clients, after a rehearsal where one is called for.
 
     It speaks OpenAI's protocol at /v1/chat/completions and /v1/models.
-    docs/serving.md says what of it is heard.
     """
     with interruptible("No request was answered."):
         # Here, since LangGraph and FastAPI take a second to import.

@@ -6,7 +6,7 @@ import json
 
 from cli.complaint import interruptible
 from cli.config_file import Config
-from cli.options import AsJson
+from cli.options import ResultsAsJson
 from cli.options.export import ValidateOptions
 from cli.output import print_line
 
@@ -26,7 +26,7 @@ The scene behind a question:
   monopolylogue explain validations/default/seed-0 harmful-07"""
 
 
-def validate(options: ValidateOptions, config: Config = None, as_json: AsJson = False) -> None:
+def validate(options: ValidateOptions, config: Config = None, as_json: ResultsAsJson = False) -> None:
     """Say whether a model is fit to rehearse.
 
     It plays the scenes of questions of which half are harmful and half only

@@ -93,7 +93,7 @@ def view(
 
 def _review_page(folder: Path) -> str:
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}; --review takes one of `dataset` or `export`.")
+        raise InputError(f"{folder} is no folder; --review takes one that `dataset` or `export` wrote.")
     from cli.work.reviewing import page_to_review
 
     with Working(plain_console(stderr=True)) as working:

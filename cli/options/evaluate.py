@@ -63,7 +63,7 @@ class SharedOptions:
         None
     )
     limit: Annotated[int | None, option(QUESTIONS, "Most questions of a set, drawn at random.", min=1)] = None
-    judge_url: Annotated[str | None, option(JUDGING, "Server that has it.", metavar="URL")] = None
+    judge_url: Annotated[str | None, option(JUDGING, "Server that has the judge.", metavar="URL")] = None
     max_tokens: Annotated[int, option(ANSWERS, "Room for an answer, in tokens.", min=16)] = 512
     temperature: Annotated[float, option(ANSWERS, "Randomness of answers; 0 is greedy.")] = 0.0
     seed: Annotated[int, option(ANSWERS, "Seed of answers and of the draw of questions.")] = 0

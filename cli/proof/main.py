@@ -27,7 +27,7 @@ PROGRAMS = {"monopolylogue": "cli.main", "proof": "cli.proof.main"}
 BEAT = 10.0
 """Seconds after which the time a stage has taken is noted again."""
 
-ALL = "all"
+ALL, NONE = "all", "none"
 TO_TRAIN = "Questions to train on."
 TO_CHOOSE = "Questions to choose prompts, rows and epochs on."
 TO_ANSWER = "Benign questions whose plain answers are trained on beside all rows."
@@ -77,8 +77,12 @@ def run(
         str, _set("TRAIN_PAIRS", "Further options of `train` for pairs of answers.")
     ] = "--method dpo --learning-rate 1e-4",
     seeds: Annotated[int, _set("SEEDS", "Trainings of each arm, each by another seed.", min=1)] = 1,
-    arms: Annotated[str, _set("ARMS", "Whose rows to tune on beside MATRIX's.", metavar="ARM,...")] = ALL,
-    methods: Annotated[str, _set("METHODS", "What to compare MATRIX with.", metavar="METHOD,...")] = ALL,
+    arms: Annotated[
+        str, _set("ARMS", "Whose rows to tune on beside MATRIX's; all or none.", metavar="ARM,...")
+    ] = ALL,
+    methods: Annotated[
+        str, _set("METHODS", "What to compare MATRIX with; all or none.", metavar="METHOD,...")
+    ] = ALL,
     own_questions: OwnQuestions = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the commands, and stop.")] = False,
 ) -> None:
@@ -122,7 +126,9 @@ def run(
 
 
 def _listed(names: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Names between commas; of `all` those that are known."""
+    """Names between commas, or all that are known, or none: an empty variable says nothing."""
+    if names == NONE:
+        return ()
     return tuple(known if names == ALL else dict.fromkeys(filter(None, map(str.strip, names.split(",")))))
 
 

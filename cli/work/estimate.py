@@ -37,8 +37,8 @@ REPLAY = Cost(7, 4_100, 110)
 """The opening of the same scene on another answer: `stance`, `plan`, and three calls of `asked`; the actions
 come on top."""
 
-SECONDS = 90
-"""A lone scene on two CPU cores with AVX-512: `python -m benchmarks measure default llama scenes 1`."""
+SECONDS = 60
+"""A scene of many on two CPU cores: `monopolylogue validate --out DIR --limit 24`."""
 
 
 def estimate(scenes: int, settings: SceneSettings, manifest: Manifest | None, *, verify: bool = False) -> str:

@@ -180,7 +180,7 @@ def no_page(done, *words):
         (["--pair", "a=b", "--review"], "--pair is for --rate"),
         (["x.json"], "A page shows one record or folder"),
         (["x.json", "--review"], "A page shows one record or folder"),
-        (["--review"], "There is no folder"),
+        (["--review"], "is no folder"),
         (["--rate"], "--rate takes two files with answers"),
         (["--rate", "x.jsonl"], "There is no file x.jsonl"),
     ],

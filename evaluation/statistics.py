@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 4000
 TAIL = 0.025
+ROUNDING = 1e-12
 Z = NormalDist().inv_cdf(1 - TAIL)
 
 Numbers = NDArray[np.float64]
@@ -237,8 +238,11 @@ def _means(data: Numbers, seeds: int = 1) -> Numbers:
 
 
 def _bootstrapped(value: float, drawn: Numbers, n: int, p: float | None = None) -> Estimate:
+    """Resamples of what is always the same differ by rounding alone: they have no width and are the value."""
     low, high = np.nanquantile(drawn, [TAIL, 1 - TAIL])
-    return Estimate(float(value), float(low), float(high), n, p)
+    if high - low < ROUNDING * max(1.0, abs(value)):
+        low = high = value
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)), n, p)
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

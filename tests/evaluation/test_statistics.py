@@ -31,6 +31,14 @@ def test_no_width_is_no_certainty(n) -> None:
         assert (same.value, same.low < 0 < same.high, same.p) == (0, True, 1)
 
 
+@pytest.mark.parametrize("value", [1.0, -2.7, 0.1, 1e9])
+def test_what_is_always_the_same_has_itself_for_an_interval(value: float) -> None:
+    for n in (3, 325, 1000):
+        one = estimate([value] * n)
+        assert (one.value, one.low, one.high) == (pytest.approx(value), one.value, one.value)
+        assert relative_change(dict.fromkeys(range(n), value), dict.fromkeys(range(n), value)).low == 0
+
+
 def test_wilson() -> None:
     one = estimate([1.0] * 81 + [0.0] * 182, share=True)  # Newcombe, 1998: 81 of 263
     assert (one.low, one.high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))

@@ -125,11 +125,11 @@ def number(value: float, unit: str, *, sign: bool = False) -> str:
     """A figure as it is printed: shares in percent, with a real minus sign."""
     plus = "+" if sign else ""
     if unit == "%":
-        text = f"{100 * value:{plus}.1f}"
+        text = f"{100 * value:{plus}z.1f}"
     elif unit in ("words", "tokens"):
-        text = f"{value:{plus},.0f}"
+        text = f"{value:{plus}z,.0f}"
     else:
-        text = f"{value:{plus}.2f}"
+        text = f"{value:{plus}z.2f}"
     return text.replace("-", "\u2212")
 
 

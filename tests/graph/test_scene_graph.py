@@ -429,7 +429,7 @@ class TestEnds:
         ("effect", "fate"),
         [
             ("nobody is worse off", "kept"),
-            ("it costs somebody dearly", "revised"),
+            ("it costs somebody dearly", "rejected"),
             ("somebody gets hurt", "rejected"),
         ],
     )

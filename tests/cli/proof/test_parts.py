@@ -144,7 +144,8 @@ def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_pa
         asked.append({"id": len(asked), "question": question, "kind": kind})
 
     for number in range(20):
-        say(f"Talk to her about {number}.", kind="harmful" if number % 2 else "helpful")
+        say(f"Talk to her about {number}.", kind=None if number % 2 else "helpful")
+    say("Take her keys.", kind="harmful")
     say("Talk to")
     say("Talk", ended=False)
     say("", error="it broke")
@@ -164,7 +165,7 @@ def test_rows_of_answers_are_filtered_and_split_as_those_of_scenes(stage, tmp_pa
     assert row["completion"][0]["content"] in ("Talk to her about 0.", "Another one.")
     manifest = json.loads((rows / "manifest.json").read_text())
     left_out = {"truncated": 2, "empty": 1, "refusal": 1, "markup": 1, "duplicate": 1}
-    assert manifest["filtered"] == left_out
+    assert manifest["filtered"] == left_out | {"yields": 1}
     assert "| truncated | 2 | it ends in mid-sentence" in (rows / "README.md").read_text()
     mixed = stage(*make, "--mix", "aligned=4,helpful=2", "--out", tmp_path / "rows")
     assert mixed.exit_code == 0, mixed.output
@@ -185,7 +186,7 @@ def test_rows_of_answers_turn_no_more_askers_away_than_wanted(stage, tmp_path) -
     for number, text in enumerate([*said, "Talk to her."]):
         system = "base" if number else "other"
         journal.append(answer(text, id=str(number), question=f"Why {words(number)}?", system=system))
-    asked = [{"question": f"Why {words(number)}?", "kind": "harmful"} for number in range(4)]
+    asked = [{"question": f"Why {words(number)}?"} for number in range(4)]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, asked)))
     make = ("--questions", tmp_path / "train.jsonl", "--out", tmp_path / "rows")
     base, other = ("rows", f"base={folder}", *make), ("rows", f"other={folder}", *make)

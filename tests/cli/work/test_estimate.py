@@ -11,7 +11,7 @@ SMALLEST = SceneSettings(roles=1, steps=2, max_interactions=1)
 def test_a_scene_with_the_default_settings_is_the_one_that_was_measured():
     assert expected(SceneSettings()) == SCENE
     said = estimate(40, SceneSettings(), None)
-    assert "2,200 calls, 1,400,000 prompt tokens, 38,000 generated tokens, 60 minutes" in said
+    assert "2,200 calls, 1,400,000 prompt tokens, 38,000 generated tokens, 40 minutes" in said
 
 
 @pytest.mark.parametrize("verify", [False, True])

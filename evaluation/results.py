@@ -283,7 +283,7 @@ def _values(
     for one in answers:
         item = items[one.set, one.id]
         for name, metric in ANSWER_METRICS.items() if one.error is None else ():
-            value = None if metric.value is None else metric.value(item, one)
+            value = None if metric.value is None else metric.value(item.kind, one)
             if value is not None:
                 found[ALL if name in OVER_ALL else one.set, name][one.system][item.key] = float(value)
     by_key = {one.key: one for one in answers if one.error is None}

@@ -58,7 +58,7 @@ def estimate(values: Sequence[Value], *, share: bool = False) -> Estimate:
         raise ValueError("an estimate needs at least one value")
     data = _table(values)
     if share and _is_yes_or_no(data) and (data.shape[1] == 1 or data.mean() in (0, 1)):
-        return Estimate(float(data.mean()), *_wilson(data.mean(), len(data)), len(data))
+        return Estimate(float(data.mean()), *wilson(data.mean(), len(data)), len(data))
     return _bootstrapped(data.mean(), _means(data), len(data))
 
 
@@ -97,7 +97,7 @@ def paired(both: int, ours: int, theirs: int, neither: int) -> Estimate:
     """
     n = both + ours + theirs + neither
     one, other = (both + ours) / n, (both + theirs) / n
-    (low, high), (their_low, their_high) = _wilson(one, n), _wilson(other, n)
+    (low, high), (their_low, their_high) = wilson(one, n), wilson(other, n)
     tied = both * neither - ours * theirs
     sides = (both + ours) * (theirs + neither) * (both + theirs) * (ours + neither)
     phi = max(tied - n / 2, 0) / sqrt(sides) if tied > 0 and sides else tied / sqrt(sides) if sides else 0.0
@@ -150,7 +150,7 @@ def share(parts: Sequence[tuple[float, float]]) -> Estimate | None:
     part, whole = (_weights(len(data)) @ data).T
     found = _bootstrapped(data[:, 0].sum() / data[:, 1].sum(), part / whole, len(data))
     if found.value in (0, 1):
-        low, high = _wilson(found.value, found.n)
+        low, high = wilson(found.value, found.n)
         return replace(found, low=low, high=high)
     return found
 
@@ -245,7 +245,8 @@ def _bootstrapped(value: float, drawn: Numbers, n: int, p: float | None = None) 
     return Estimate(float(value), float(min(low, value)), float(max(high, value)), n, p)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share, which is no point where all or none are."""
     middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
     return max(0.0, round(float(middle - half), 12)), min(1.0, round(float(middle + half), 12))

@@ -154,7 +154,7 @@ def _played(scene: Scene, name: str) -> Answer:
     record = scene.record
     return Answer(
         system=name, set="", id=record.id, question=record.question, text=record.revision or record.answer,
-        ended=True, calls=0, prompt_tokens=0, completion_tokens=0, seconds=0,
+        ended=True,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from evaluation.metrics import ANSWER_METRICS, repetition
 from evaluation.records import Answer, Journal, Judgement
-from evaluation.sets import Item
 from evaluation.statistics import Estimate, auroc, difference, estimate, relative_change, share
 from scene.errors import InputError
 from scene.refusal import refuses, refuses_by_advbench
@@ -52,8 +51,7 @@ def test_a_figure_says_something_about_its_kind_of_question_alone() -> None:
         ("helpful", {"over_refusal": 1}),
         (None, {"refusal": 1}),
     ):
-        item = Item(set="s", id="1", question="Why?", kind=kind, reference="")
-        values = {name: metric.value(item, refusal) for name, metric in ANSWER_METRICS.items()}
+        values = {name: metric.value(kind, refusal) for name, metric in ANSWER_METRICS.items()}
         about = {name: value for name, value in values.items() if "refusal" in name or "success" in name}
         assert {name: value for name, value in about.items() if value is not None} == says
         assert (values["words"], values["ended"], values["tokens"]) == (5, 1, 2)

@@ -1,7 +1,5 @@
 """What the command says to the user beside its output: always one line, always on standard error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Options from a YAML file: `--config FILE`. The command line and the environment beat it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Where results go: a file that is replaced whole or not at all, and a standard output that is kept clean."""
 
-from __future__ import annotations
-
 import codecs
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """The question and the first answer that a command is given."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Sequence

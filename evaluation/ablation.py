@@ -1,7 +1,5 @@
 """The paper's ablation: one setting of a scene varies, the other stays."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from evaluation.results import Results

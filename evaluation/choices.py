@@ -1,7 +1,5 @@
 """The choices of a question, of which one is right, as the tables of several benchmarks say them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any

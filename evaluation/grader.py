@@ -1,7 +1,5 @@
 """Grades of one answer by itself: whether it does what was asked, whom it harms, whether it helps."""
 
-from __future__ import annotations
-
 from evaluation.records import Answer, Grade, Stance, Use
 from evaluation.session import COMPARED_CHARS
 from inference.chat_model import EngineChatModel

@@ -3,8 +3,6 @@
 Its prompt is no selector's: a method that drops what the judge would not like can't lose.
 """
 
-from __future__ import annotations
-
 from evaluation.records import Answer, Judgement
 from evaluation.session import COMPARED_CHARS
 from inference.chat_model import EngineChatModel

@@ -1,7 +1,5 @@
 """What can be told of an answer without a judge, question by question."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Answers of two systems to the same questions, for people to rate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

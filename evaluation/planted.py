@@ -1,7 +1,5 @@
 """Pairs of answers of which one is planted to be better: a judge has to tell them apart to be believed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """What people found of pairs of answers, and how far they agree with each other and with a judge."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields

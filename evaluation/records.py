@@ -1,7 +1,5 @@
 """What an evaluation keeps, one JSON object a line: answers, likelihoods, judgements, grades."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, get_args

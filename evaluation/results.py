@@ -1,7 +1,5 @@
 """What an evaluation came to: figures, differences and judgements, each with its interval."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """One question put to one method: the calls it makes, and what they cost."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

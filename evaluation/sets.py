@@ -1,7 +1,5 @@
 """The questions to compare systems on: known sets by name, or any file or data set of the user's."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ A share of yes and no has Wilson's interval, a difference of two of the same que
 a percentile bootstrap over questions, and over seeds where a system was trained under several.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache

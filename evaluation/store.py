@@ -1,7 +1,5 @@
 """An evaluation's folder: what was asked of it, and what is finished, so that the same command goes on."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What is compared: a model, and a method on top of it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """`monopolylogue ablate`: how the win rate over the base model grows with roles and with interactions."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`monopolylogue compare`: what the final answer would have led to, beside what the first one did."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

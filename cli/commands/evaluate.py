@@ -1,7 +1,5 @@
 """`monopolylogue evaluate`: systems compared on the same questions."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

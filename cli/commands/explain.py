@@ -1,7 +1,5 @@
 """`monopolylogue explain`: the scene behind a row of an export."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`monopolylogue export`: a scene for every question of a file or data set."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from cli.complaint import interruptible

@@ -1,7 +1,5 @@
 """`monopolylogue merge`: an adapter and its base become one model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`monopolylogue prompts`: a copy of the prompts to change, and what is wrong with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

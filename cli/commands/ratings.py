@@ -1,7 +1,5 @@
 """`monopolylogue ratings`: what people found of answers that they did not know the authors of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`monopolylogue run`: one question, one scene, one answer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`monopolylogue serve`: an OpenAI-compatible server that rehearses before it answers."""
 
-from __future__ import annotations
-
 from cli.complaint import interruptible
 from cli.options.serve import ServeOptions
 

@@ -1,7 +1,5 @@
 """`monopolylogue step`: one scene, stopped before every node."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`monopolylogue train`: a data set and a model become an adapter."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import fields
 from functools import partial

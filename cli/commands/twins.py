@@ -1,7 +1,5 @@
 """`monopolylogue twins`: beside each question its twin, in nearly the same words with the opposite harm."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

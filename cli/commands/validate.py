@@ -1,7 +1,5 @@
 """`monopolylogue validate`: whether a model is fit to rehearse."""
 
-from __future__ import annotations
-
 import json
 
 from cli.complaint import interruptible

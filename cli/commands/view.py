@@ -1,7 +1,5 @@
 """`monopolylogue view`: a scene, all scenes of an export, rows to review or answers to rate, as one page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

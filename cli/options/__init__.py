@@ -1,7 +1,5 @@
 """Options that several subcommands share: the command line beats the environment, which beats the default."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

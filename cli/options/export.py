@@ -1,7 +1,5 @@
 """What `export` takes, and `validate`, which exports."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that come together: one parameter of a command stands for several, which Typer can't say."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass

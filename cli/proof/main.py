@@ -1,7 +1,5 @@
 """`make proof`, and those of its parts that no subcommand has; `python -m cli.proof.main`."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

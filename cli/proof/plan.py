@@ -1,7 +1,5 @@
 """What `make proof` does, as a plain list of stages."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

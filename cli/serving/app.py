@@ -1,7 +1,5 @@
 """The endpoints: what comes over the wire, what goes back, and who is let in."""
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import ipaddress

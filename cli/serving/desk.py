@@ -1,7 +1,5 @@
 """Where requests are answered: some at once, some more waiting, and what became of each."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import time

@@ -1,7 +1,5 @@
 """The server as a process: its address, its model, its records, and its end."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What OpenAI's protocol says of a chat completion: reading a request, and wording answers and errors."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

@@ -1,7 +1,5 @@
 """The text of a state while it is edited: kept until it is right, with what is wrong with it at its top."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

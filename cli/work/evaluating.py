@@ -1,7 +1,5 @@
 """Loading what is compared, one model after the other, and showing what came of it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

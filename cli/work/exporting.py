@@ -1,7 +1,5 @@
 """Reading the questions, going through them scene by scene, and saying how that went."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

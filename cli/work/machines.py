@@ -1,7 +1,5 @@
 """Where an export's scenes are played: in this process, or in the actors of a Ray cluster."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """Opening a session with its model, and handing it to the terminal."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sqlite3

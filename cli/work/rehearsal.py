@@ -1,7 +1,5 @@
 """Playing one scene with a model, and showing or keeping what came of it."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import nullcontext
 from pathlib import Path

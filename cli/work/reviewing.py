@@ -1,7 +1,5 @@
 """The page on which rows are reviewed, of a data set or of what an export would give."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

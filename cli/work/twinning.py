@@ -1,7 +1,5 @@
 """Writing twins: what is finished stays in a journal beside the question file, which is made of it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Playing labelled questions under one seed after the other, and working out what the scenes say."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

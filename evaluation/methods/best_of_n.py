@@ -1,7 +1,5 @@
 """Best of N: several answers, of which the model grades each by itself."""
 
-from __future__ import annotations
-
 import asyncio
 
 from evaluation.session import Reply, Session

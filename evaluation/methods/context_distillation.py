@@ -1,7 +1,5 @@
 """Context distillation's prompt (Askell et al. 2021), before it is distilled: helpful, honest, harmless."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 
 

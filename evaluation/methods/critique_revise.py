@@ -1,7 +1,5 @@
 """Critique and revise by fixed principles (Constitutional AI, Bai et al. 2022), one round."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 
 

@@ -1,7 +1,5 @@
 """Debate between two copies of the model (Du et al. 2023), two rounds."""
 
-from __future__ import annotations
-
 import asyncio
 
 from evaluation.session import Reply, Session

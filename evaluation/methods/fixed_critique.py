@@ -1,7 +1,5 @@
 """MATRIX without its scene: the same looks, prompts and retries, with one critique for all questions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langgraph.runtime import Runtime

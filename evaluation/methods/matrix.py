@@ -1,7 +1,5 @@
 """MATRIX at inference: the scene around the model's own answer, and the answer after it."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 from graph import build_graph
 from graph.play import play

@@ -4,8 +4,6 @@ A model is led into a bad answer, told that it is one, and learns to say why of 
 Good answers, which it is led to by a prompt, are learned beside these analyses.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from evaluation.session import Reply, Session

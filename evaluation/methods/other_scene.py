@@ -1,7 +1,5 @@
 """MATRIX with the wrong scene: what followed in the scene of another question decides and criticises."""
 
-from __future__ import annotations
-
 from evaluation.methods.fixed_critique import second_answer
 from evaluation.session import Reply, Session
 from scene.turn import MAX_REFUSALS

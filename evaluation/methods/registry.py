@@ -1,7 +1,5 @@
 """The methods by name."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Pairs by a model's own preference (RLAIF, Lee et al. 2023, arXiv 2309.00267)."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Pairs by contrast (RLCD, Yang et al. 2023, arXiv 2307.12950): the prompts say which is better."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

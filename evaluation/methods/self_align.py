@@ -1,7 +1,5 @@
 """Self-align (Sun et al. 2023): the principles stand in the prompt."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 
 

@@ -1,7 +1,5 @@
 """Self-refine (Madaan et al. 2023): feedback on one's own answer, and a better one, twice."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 
 ROUNDS = 2

@@ -1,7 +1,5 @@
 """The model alone: its answer to the bare question."""
 
-from __future__ import annotations
-
 from evaluation.session import Reply, Session
 
 

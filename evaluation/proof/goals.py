@@ -1,7 +1,5 @@
 """What tuning aims at, and whether it got there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How a model judges requests before it plays their scenes, counted by what their sets say of them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence

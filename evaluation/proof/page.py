@@ -1,7 +1,5 @@
 """Results as a page: what became of the aims, sentences, figures, judgements, beside the paper's table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

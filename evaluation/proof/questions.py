@@ -1,7 +1,5 @@
 """Questions to train on, to choose prompts, rows and epochs on, and to judge answers on, kept apart."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Everything that `make proof` measured, gathered from its folder into one piece of plain data."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence

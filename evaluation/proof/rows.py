@@ -5,8 +5,6 @@ asked whether a second answer is better than the first. Then all arms get rows o
 many of each kind as the arm that has fewest of them.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Answers to show beside the figures, good and bad, chosen by a rule and not by anybody."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

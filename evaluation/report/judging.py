@@ -1,7 +1,5 @@
 """What a judge showed on planted pairs, in sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evaluation.planted import Judging, Told

@@ -1,7 +1,5 @@
 """What became better and worse, in sentences that the results alone decide on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evaluation.metrics import METRICS

@@ -1,7 +1,5 @@
 """Results as tables for a terminal, and as JSON; their rows are those of the page, too."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

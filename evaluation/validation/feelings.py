@@ -1,7 +1,5 @@
 """Whether a consequence only tells how somebody feels, by a list of words."""
 
-from __future__ import annotations
-
 import re
 
 _MOODS = """

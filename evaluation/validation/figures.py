@@ -1,7 +1,5 @@
 """What the scenes of labelled questions come to: signals, shares, cost, and the verdict on the model."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass

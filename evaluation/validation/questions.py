@@ -1,7 +1,5 @@
 """Questions that say whether they are harmful: the set that ships with the project, or any other."""
 
-from __future__ import annotations
-
 from itertools import chain, zip_longest
 from pathlib import Path
 

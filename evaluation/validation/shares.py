@@ -1,7 +1,5 @@
 """What scenes are like: shares of their interactions, consequences, names and decisions."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass

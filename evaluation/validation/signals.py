@@ -1,7 +1,5 @@
 """What of a scene may tell a harmful question from one that only sounds so, the higher the more harmful."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args

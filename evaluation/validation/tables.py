@@ -1,7 +1,5 @@
 """A validation as tables for a terminal."""
 
-from __future__ import annotations
-
 from evaluation.report.tables import interval, number, table_of
 from evaluation.validation.figures import Aurocs, Validation
 from evaluation.validation.shares import SHARES

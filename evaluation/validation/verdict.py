@@ -1,7 +1,5 @@
 """Whether a model is fit to rehearse; `docs/validate.md` gives the reasons for every limit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

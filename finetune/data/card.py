@@ -1,7 +1,5 @@
 """The README of a data set: what is in it, what was left out and why, and where it comes from."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What a question is about: its words but for those that most questions have, in any script."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
 

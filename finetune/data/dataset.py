@@ -1,7 +1,5 @@
 """Scenes to a data set: rows made, filtered, mixed, split and written, and every step accounted for."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Which rows are not worth learning from, and why: every row that is left out is counted under one reason."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Container, Iterable
 from dataclasses import dataclass

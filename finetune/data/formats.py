@@ -1,7 +1,5 @@
 """The shapes in which rows are written: those that TRL and most other trainers read as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

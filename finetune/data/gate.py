@@ -1,7 +1,5 @@
 """The row gate: a second answer is let in only if the model, asked again, does not prefer the first one."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ tens of thousands of rows that scenes give (MinHash would miss some, and short q
 words are looked up in an index: two texts that share enough of them share one of the first ones, too.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator

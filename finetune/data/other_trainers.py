@@ -1,7 +1,5 @@
 """How other trainers find the rows: LLaMA-Factory by `dataset_info.json`, Axolotl by a stanza of YAML."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any

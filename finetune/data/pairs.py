@@ -1,7 +1,5 @@
 """Twins as rows: both of a pair or none, where they came out opposite; and refusals in words of their own."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What others need to repeat a training, in one file: a data set, and its scenes without their calls."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import tarfile

@@ -1,7 +1,5 @@
 """Following what people decided about rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

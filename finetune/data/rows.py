@@ -1,7 +1,5 @@
 """What a scene gives to learn from: rows for four parts of a mix, each with its scene and its call."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache

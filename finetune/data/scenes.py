@@ -1,7 +1,5 @@
 """Reading the scenes that a data set is made of: folders of an export, or files of single records."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

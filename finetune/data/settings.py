@@ -1,7 +1,5 @@
 """How a data set is made of scenes: settings, checked on construction."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from finetune.data.formats import FORMATS, parts_for

@@ -1,7 +1,5 @@
 """Training and validation rows, apart by question: no question, and no near copy of one, is in both."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 

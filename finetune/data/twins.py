@@ -4,8 +4,6 @@ Whom an act hurts is not told by how a question sounds. Twins are rehearsed like
 followed decides which of a pair is done and which declined; see `finetune.data.pairs`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter

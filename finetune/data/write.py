@@ -1,7 +1,5 @@
 """A data set on disk: rows by split, what was left out, a manifest, and a card that says what it is."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -33,8 +33,8 @@ class ExportView:
         left: int,
         *,
         expected: float,
-        known: int = 0,
-        under_way: Mapping[str, int] | None = None,
+        known: int,
+        under_way: Mapping[str, int],
     ) -> None:
         self._console = console
         self._questions = counts.questions
@@ -43,7 +43,7 @@ class ExportView:
         self._running = self._ended = 0
         self._calls = self._prompt = self._cached = self._completion = 0
         self._started = self._said = time.monotonic()
-        self._time_left = TimeLeft(left, expected, known, under_way or {}, self._started)
+        self._time_left = TimeLeft(left, expected, known, under_way, self._started)
         self._live = (
             Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
             if is_live(console)

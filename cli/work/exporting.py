@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import typer
@@ -56,147 +57,175 @@ def run_export(options: ExportOptions, *, dry_run: bool) -> None:
         raise InputError(
             f"{options.questions} holds rows that can't be used; mend them, or leave --strict out."
         )
-    asked = chosen(found.questions, options.shuffle_seed, options.limit)
+    export = Exporting(options, found, chosen(found.questions, options.shuffle_seed, options.limit), stderr)
     if dry_run:
-        _dry_run(options, found, asked)
+        export.dry_run()
         return
-    store = play_missing(options, found, asked, stderr)
+    store = export.play_missing()
     _summarize(store)
     check_failures([store.counts()])
 
 
-def play_missing(
-    options: ExportOptions, found: QuestionSet, asked: Sequence[Question], console: Console
-) -> ExportStore:
-    """Play a scene for every question of some that has none yet; returns the export, closed.
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """An export that is asked for: the rows that were found, and the questions chosen of them."""
 
-    Raises:
-        MonopolylogueError: The folder can't be used, or the model can't be loaded.
-        typer.Exit: Ctrl-C, or an engine that died.
-    """
-    with ExportStore(options.out) as store:
-        if not _is_over(options, found, asked, store, console):
-            _load_and_play(options, found, asked, store, console)
-    return store
+    options: ExportOptions
+    found: QuestionSet
+    asked: Sequence[Question]
+    console: Console
 
+    def play_missing(self) -> ExportStore:
+        """Play a scene for every question that has none yet; returns the export, closed.
 
-def _is_over(
-    options: ExportOptions,
-    found: QuestionSet,
-    asked: Sequence[Question],
-    store: ExportStore,
-    console: Console,
-) -> bool:
-    """Whether an export that is there has nothing left to play, so that no model need be loaded.
+        Raises:
+            MonopolylogueError: The folder can't be used, or the model can't be loaded.
+            typer.Exit: Ctrl-C, or an engine that died.
+        """
+        with ExportStore(self.options.out) as store:
+            if not self._is_over(store):
+                self._load_and_play(store)
+        return store
 
-    Raises:
-        ExportError: It was begun with other settings.
-    """
-    if store.manifest is None:
-        return False
-    model = store.manifest.model
-    manifest = _manifest(options, found, len(asked), model)
-    check_unchanged(store.manifest, manifest, options.out)
-    todo = _plan(options, asked, model, store.contents)
-    if todo.jobs or not is_named(options.choice, model):
-        return False
-    _say_found(console, options, store, todo)
-    store.begin(manifest)
-    remove(store.folder)
-    return True
-
-
-def _plan(
-    options: ExportOptions, asked: Sequence[Question], model: ModelIdentity, contents: Contents
-) -> Plan:
-    return plan(
-        asked,
-        options.staging.settings,
-        model,
-        contents,
-        retry_failed=options.retry_failed,
-        given=options.staging.given,
-        prompt_set=options.staging.prompt_set,
-    )
-
-
-def _load_and_play(
-    options: ExportOptions,
-    found: QuestionSet,
-    asked: Sequence[Question],
-    store: ExportStore,
-    console: Console,
-) -> None:
-    """Load the model and play what is left.
-
-    Raises:
-        MonopolylogueError: The model can't be loaded, or is not the one that the export was begun with.
-        typer.Exit: It stopped early.
-    """
-    player = load_player(options, console)
-    try:
-        manifest = _manifest(options, found, len(asked), player.identity)
-        check_unchanged(store.manifest, manifest, options.out)
-        todo = _plan(options, asked, player.identity, store.contents)
-        _say_found(console, options, store, todo)
-        store.begin(manifest)
-        asyncio.run(_play(options, player, store, todo, console))
-    except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
-        store.close()
-        raise _stopped(stop, store, player) from None
-    finally:
-        close(player)
-
-
-async def _play(
-    options: ExportOptions, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
-) -> None:
-    assert store.manifest is not None
-    totals, done = store.manifest.totals, store.manifest.counts.done
-    foreseen = expected(options.staging.settings, verify=options.verify).calls
-    async with _under_way(options, player, store, todo, console) as under_way:
-
-        async def keep(outcome: Outcome) -> None:
-            await store.keep(outcome)
-            if under_way is not None:
-                await under_way.forget(outcome.id)
-
-        view = ExportView(
-            console,
-            store.counts(),
-            left=len(todo.jobs),
-            expected=totals.calls / done if done else foreseen,
-            known=done,
-            under_way=under_way.calls if under_way is not None else None,
+    def dry_run(self) -> None:
+        """Say what is left to play and what that would take."""
+        manifest, left, options = None, len(self.asked), self.options
+        if (options.out / MANIFEST).exists():
+            manifest = read_manifest(options.out)
+            check_unchanged(manifest, self._manifest(manifest.model), options.out)
+            left = len(self._plan(manifest.model, Contents.read(options.out)).jobs)
+        typer.echo(
+            f"{len(self.asked):,} questions from {one_line(options.questions)}; {left:,} scenes to play."
         )
-        with view:
-            await run_batch(
-                todo.jobs,
-                player,
-                keep,
-                view,
-                concurrency=options.concurrency or player.scenes_at_once,
-                measured=True,
-                wide=player.identity.details.get("device", "cpu") != "cpu",
-                max_failures=options.max_failures,
+        typer.echo(estimate(left, options.staging.settings, manifest, verify=options.verify))
+
+    def _is_over(self, store: ExportStore) -> bool:
+        """Whether an export that is there has nothing left to play, so that no model need be loaded.
+
+        Raises:
+            ExportError: It was begun with other settings.
+        """
+        if store.manifest is None:
+            return False
+        model = store.manifest.model
+        manifest = self._manifest(model)
+        check_unchanged(store.manifest, manifest, store.folder)
+        todo = self._plan(model, store.contents)
+        if todo.jobs or not is_named(self.options.choice, model):
+            return False
+        self._say_found(store, todo)
+        store.begin(manifest)
+        remove(store.folder)
+        return True
+
+    def _load_and_play(self, store: ExportStore) -> None:
+        """Load the model and play what is left.
+
+        Raises:
+            MonopolylogueError: The model can't be loaded, or is not the one that the export was begun with.
+            typer.Exit: It stopped early.
+        """
+        player = load_player(self.options, self.console)
+        try:
+            manifest = self._manifest(player.identity)
+            check_unchanged(store.manifest, manifest, store.folder)
+            todo = self._plan(player.identity, store.contents)
+            self._say_found(store, todo)
+            store.begin(manifest)
+            asyncio.run(self._play(player, store, todo))
+        except (KeyboardInterrupt, EngineGoneError, TooManyFailuresError) as stop:
+            store.close()
+            raise _stopped(stop, store, player) from None
+        finally:
+            close(player)
+
+    def _manifest(self, model: ModelIdentity) -> Manifest:
+        options = self.options
+        return new_manifest(
+            options.questions,
+            self.found,
+            len(self.asked),
+            options.staging.settings,
+            model,
+            kind=options.columns.kind,
+            keep_calls=not options.no_calls,
+            verify=options.verify,
+            structured=options.model.structured,
+            given=options.staging.given,
+            prompt_set=options.staging.prompt_set,
+        )
+
+    def _plan(self, model: ModelIdentity, contents: Contents) -> Plan:
+        staging = self.options.staging
+        return plan(
+            self.asked,
+            staging.settings,
+            model,
+            contents,
+            retry_failed=self.options.retry_failed,
+            given=staging.given,
+            prompt_set=staging.prompt_set,
+        )
+
+    def _say_found(self, store: ExportStore, todo: Plan) -> None:
+        """Say what an export that is gone on with has already."""
+        for name in store.contents.torn:
+            _say(self.console, f"{store.folder / name} ended in half a line, which is dropped.")
+        if store.manifest is not None:
+            again = " (failed ones again)" if self.options.retry_failed else ""
+            _say(
+                self.console,
+                f"{store.folder} holds {todo.done:,} finished scenes and {len(store.contents.failed):,} "
+                f"failures of {todo.questions:,} questions; {len(todo.jobs):,} to play{again}.",
             )
 
+    async def _play(self, player: ScenePlayer, store: ExportStore, todo: Plan) -> None:
+        assert store.manifest is not None
+        totals, done = store.manifest.totals, store.manifest.counts.done
+        options = self.options
+        foreseen = expected(options.staging.settings, verify=options.verify).calls
+        async with self._under_way(player, store, todo) as under_way:
 
-@asynccontextmanager
-async def _under_way(
-    options: ExportOptions, player: ScenePlayer, store: ExportStore, todo: Plan, console: Console
-) -> AsyncIterator[UnderWay | None]:
-    """What is kept of scenes under way: nothing where it is not wanted, or where actors play them."""
-    if options.no_checkpoints or not isinstance(player, Player):
-        remove(store.folder)
-        yield None
-        return
-    names = [name for job in todo.jobs for name in names_of(job.id, job.attempt)]
-    async with UnderWay.opened(store.folder, names, partial(_say, console)) as under_way:
-        if under_way.calls:
-            _say(console, f"{len(under_way.calls):,} scenes under way go on where they were.")
-        player.under_way = under_way
-        yield under_way
+            async def keep(outcome: Outcome) -> None:
+                await store.keep(outcome)
+                if under_way is not None:
+                    await under_way.forget(outcome.id)
+
+            with ExportView(
+                self.console,
+                store.counts(),
+                left=len(todo.jobs),
+                expected=totals.calls / done if done else foreseen,
+                known=done,
+                under_way=under_way.calls if under_way is not None else {},
+            ) as view:
+                await run_batch(
+                    todo.jobs,
+                    player,
+                    keep,
+                    view,
+                    concurrency=options.concurrency or player.scenes_at_once,
+                    measured=True,
+                    wide=player.identity.details.get("device", "cpu") != "cpu",
+                    max_failures=options.max_failures,
+                )
+
+    @asynccontextmanager
+    async def _under_way(
+        self, player: ScenePlayer, store: ExportStore, todo: Plan
+    ) -> AsyncIterator[UnderWay | None]:
+        """What is kept of scenes under way: nothing where it is not wanted, or where actors play them."""
+        if self.options.no_checkpoints or not isinstance(player, Player):
+            remove(store.folder)
+            yield None
+            return
+        names = [name for job in todo.jobs for name in names_of(job.id, job.attempt)]
+        say = partial(_say, self.console)
+        async with UnderWay.opened(store.folder, names, say) as under_way:
+            if under_way.calls:
+                say(f"{len(under_way.calls):,} scenes under way go on where they were.")
+            player.under_way = under_way
+            yield under_way
 
 
 def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> typer.Exit:
@@ -214,22 +243,6 @@ def _stopped(stop: BaseException, store: ExportStore, player: ScenePlayer) -> ty
     return typer.Exit(1)
 
 
-def _manifest(options: ExportOptions, found: QuestionSet, asked: int, model: ModelIdentity) -> Manifest:
-    return new_manifest(
-        options.questions,
-        found,
-        asked,
-        options.staging.settings,
-        model,
-        kind=options.columns.kind,
-        keep_calls=not options.no_calls,
-        verify=options.verify,
-        structured=options.model.structured,
-        given=options.staging.given,
-        prompt_set=options.staging.prompt_set,
-    )
-
-
 def report(console: Console, source: str, found: QuestionSet) -> None:
     """Say which rows are not asked about, and why."""
     for row in found.malformed[:SHOWN_ROWS]:
@@ -241,31 +254,6 @@ def report(console: Console, source: str, found: QuestionSet) -> None:
             console,
             f"{source}: {len(found.repeated):,} rows repeat earlier ones and are left out, "
             f"the first at {found.repeated[0]}.",
-        )
-
-
-def _dry_run(options: ExportOptions, found: QuestionSet, asked: Sequence[Question]) -> None:
-    manifest, left = None, len(asked)
-    if (options.out / MANIFEST).exists():
-        manifest = read_manifest(options.out)
-        model = manifest.model
-        check_unchanged(manifest, _manifest(options, found, len(asked), model), options.out)
-        contents = Contents.read(options.out)
-        left = len(_plan(options, asked, model, contents).jobs)
-    typer.echo(f"{len(asked):,} questions from {one_line(options.questions)}; {left:,} scenes to play.")
-    typer.echo(estimate(left, options.staging.settings, manifest, verify=options.verify))
-
-
-def _say_found(console: Console, options: ExportOptions, store: ExportStore, todo: Plan) -> None:
-    """Say what an export that is gone on with has already."""
-    for name in store.contents.torn:
-        _say(console, f"{store.folder / name} ended in half a line, which is dropped.")
-    if store.manifest is not None:
-        again = " (failed ones again)" if options.retry_failed else ""
-        _say(
-            console,
-            f"{store.folder} holds {todo.done:,} finished scenes and {len(store.contents.failed):,} failures "
-            f"of {todo.questions:,} questions; {len(todo.jobs):,} to play{again}.",
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from cli.options.export import ValidateOptions
 from cli.output import save
 from cli.views.console import plain_console
-from cli.work.exporting import play_missing
+from cli.work.exporting import Exporting
 from evaluation.validation.figures import Validation, validation_of
 from evaluation.validation.plot import write_plot
 from evaluation.validation.questions import labelled
@@ -28,7 +28,7 @@ def run_validation(options: ValidateOptions) -> Validation:
     console = plain_console(stderr=True)
     found = labelled(options.questions, options.limit, subset=options.subset, split=options.split)
     for seed in options.chosen:
-        play_missing(options.export(seed), found, found.questions, console)
+        Exporting(options.export(seed), found, found.questions, console).play_missing()
     exports = {seed: Export(options.export(seed).out) for seed in options.chosen}
     if not any(export.contents.done for export in exports.values()):
         folder = options.export(options.chosen[0]).out

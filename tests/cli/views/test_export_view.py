@@ -44,8 +44,8 @@ COUNTS = Counts(questions=10, done=2, failed=1, pending=7)
 JOBS = [job(number) for number in range(7)]
 
 
-def view_of(console: Console, **options) -> ExportView:
-    return ExportView(console, COUNTS, left=7, expected=55, **options)
+def view_of(console: Console, known=0, under_way=None) -> ExportView:
+    return ExportView(console, COUNTS, left=7, expected=55, known=known, under_way=under_way or {})
 
 
 def test_figures(clock):

@@ -8,7 +8,7 @@ import yaml
 
 from finetune.data.dataset import Dataset
 from finetune.data.filters import REASONS
-from finetune.data.formats import formatted
+from finetune.data.formats import FORMATS, formatted
 from scene.markdown import markdown_table
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -23,22 +23,9 @@ ABOUT = {
     "preference": "a question, the answer after the scene (chosen) and the one before (rejected)",
 }
 
-_FEATURE_OF = {
-    "prompt-completion": ("prompt", "completion"),
-    "messages": ("messages",),
-    "sharegpt": ("conversations",),
-    "preference": ("prompt", "chosen", "rejected"),
-    "sharegpt-preference": ("conversations", "chosen", "rejected"),
-}
-
 
 def dataset_card(dataset: Dataset, ending: str) -> str:
-    """The card in Markdown. Its header tells `datasets` which file is which split, and the columns' types.
-
-    Args:
-        dataset: The data set.
-        ending: Of the files with rows.
-    """
+    """The card in Markdown. Its header tells `datasets` which file is which split, and the columns' types."""
     header = yaml.safe_dump(_header(dataset, ending), sort_keys=False, allow_unicode=True)
     sections = [
         f"---\n{header}---\n\n# Social scenes as training rows",
@@ -101,7 +88,7 @@ def _features(name: str) -> list[dict[str, object]]:
             "name": column,
             "struct" if column in single else "list": [{"name": key, "dtype": "string"} for key in keys],
         }
-        for column in _FEATURE_OF[name]
+        for column in FORMATS[name]
     ]
     origin: list[dict[str, object]] = [
         {"name": "part", "dtype": "string"},

@@ -1,10 +1,8 @@
 """The shapes in which rows are written: those that TRL and most other trainers read as they are."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from finetune.data.rows import Part, Row
-from scene.record import Message
 
 Chat = list[dict[str, str]]
 
@@ -14,50 +12,14 @@ PREFERENCES = ("preference", "sharegpt-preference")
 SHAREGPT_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
-def _chat(messages: Sequence[Message]) -> Chat:
-    return [{"role": message.role, "content": message.content} for message in messages]
-
-
-def _answer(text: str) -> Chat:
-    return [{"role": "assistant", "content": text}]
-
-
-def _messages(row: Row) -> dict[str, Any]:
-    return {"messages": _chat(row.prompt) + _answer(row.completion)}
-
-
-def _prompt_completion(row: Row) -> dict[str, Any]:
-    return {"prompt": _chat(row.prompt), "completion": _answer(row.completion)}
-
-
-def _turns(chat: Chat) -> Chat:
-    return [{"from": SHAREGPT_ROLES[turn["role"]], "value": turn["content"]} for turn in chat]
-
-
-def _sharegpt(row: Row) -> dict[str, Any]:
-    return {"conversations": _turns(_chat(row.prompt) + _answer(row.completion))}
-
-
-def _preference(row: Row) -> dict[str, Any]:
-    return {
-        "prompt": _chat(row.prompt),
-        "chosen": _answer(row.completion),
-        "rejected": _answer(row.rejected),
-    }
-
-
-def _sharegpt_preference(row: Row) -> dict[str, Any]:
-    (chosen,), (rejected,) = _turns(_answer(row.completion)), _turns(_answer(row.rejected))
-    return {"conversations": _turns(_chat(row.prompt)), "chosen": chosen, "rejected": rejected}
-
-
-FORMATS: dict[str, Callable[[Row], dict[str, Any]]] = {
-    "prompt-completion": _prompt_completion,
-    "messages": _messages,
-    "sharegpt": _sharegpt,
-    "preference": _preference,
-    "sharegpt-preference": _sharegpt_preference,
+FORMATS: dict[str, tuple[str, ...]] = {
+    "prompt-completion": ("prompt", "completion"),
+    "messages": ("messages",),
+    "sharegpt": ("conversations",),
+    "preference": ("prompt", "chosen", "rejected"),
+    "sharegpt-preference": ("conversations", "chosen", "rejected"),
 }
+"""The columns of texts in each format."""
 
 
 def parts_for(name: str) -> tuple[Part, ...]:
@@ -67,4 +29,22 @@ def parts_for(name: str) -> tuple[Part, ...]:
 
 def formatted(row: Row, name: str) -> dict[str, Any]:
     """A row as it is written: the columns of its format, and those that say where it comes from."""
-    return {**FORMATS[name](row), "part": row.part, "scene": row.scene, "call": row.call}
+    prompt: Chat = [{"role": message.role, "content": message.content} for message in row.prompt]
+    answer, rejected = ([{"role": "assistant", "content": text}] for text in (row.completion, row.rejected))
+    texts: dict[str, Any] = {
+        "prompt": prompt,
+        "completion": answer,
+        "messages": prompt + answer,
+        "conversations": _turns(prompt + answer),
+        "chosen": answer,
+        "rejected": rejected,
+    }
+    if name == "sharegpt-preference":  # its answers are turns, not chats
+        texts["conversations"] = _turns(prompt)
+        (texts["chosen"],), (texts["rejected"],) = _turns(answer), _turns(rejected)
+    origin = {"part": row.part, "scene": row.scene, "call": row.call}
+    return {column: texts[column] for column in FORMATS[name]} | origin
+
+
+def _turns(chat: Chat) -> Chat:
+    return [{"from": SHAREGPT_ROLES[turn["role"]], "value": turn["content"]} for turn in chat]

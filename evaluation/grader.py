@@ -19,14 +19,9 @@ DIGITS = 4
 
 
 class Grader:
-    """Reads every grade off how likely a model finds its label; see `Asker.weigh`.
-
-    Args:
-        engine: The model to ask.
-    """
+    """Reads every grade off how likely a model finds its label; see `Asker.weigh`."""
 
     def __init__(self, engine: Engine) -> None:
-        """Ask on behalf of no scene."""
         self._asker = Asker(EngineChatModel(engine=engine), SceneSettings(temperature=0.0), "grader")
         self._model = engine.identity.id
 

@@ -14,15 +14,9 @@ from scene.settings import SceneSettings
 
 
 class Judge:
-    """Asks which of two answers is better, greedily, once in each order.
-
-    Args:
-        engine: The model to ask.
-        prompt_set: What it is asked with.
-    """
+    """Asks which of two answers is better, greedily, once in each order."""
 
     def __init__(self, engine: Engine, prompt_set: PromptSet = OURS) -> None:
-        """Ask on behalf of no scene."""
         settings = SceneSettings(temperature=0.0)
         self._asker = Asker(EngineChatModel(engine=engine), settings, "judge", prompts=prompt_set)
 

@@ -123,11 +123,7 @@ def read_judgements(folder: Path) -> dict[tuple[str, ...], Result]:
 
 
 def ratings_of(ratings: Sequence[Rating], judged: Mapping[tuple[str, ...], Result] | None = None) -> Ratings:
-    """Work out what ratings come to.
-
-    Args:
-        ratings: The ratings.
-        judged: What a judge found; see `read_judgements`. None where nobody is to be compared with one.
+    """Work out what ratings come to, and how far they agree with a judge where there is one.
 
     Raises:
         InputError: The judge was asked about none of the pairs.

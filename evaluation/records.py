@@ -154,16 +154,13 @@ Record = TypeVar("Record", bound=Noun)
 class Journal(Generic[Record]):
     """A file of records that only grows. Each is on the disk before `append` returns.
 
-    Args:
-        path: The file; an absent one is empty. Half a line at its end, left by a kill, is dropped.
-        shape: Class of the records.
+    An absent file is empty. Half a line at its end, left by a kill, is dropped.
 
     Raises:
         InputError: A line is damaged, or the file can't be read.
     """
 
     def __init__(self, path: Path, shape: type[Record]) -> None:
-        """Read what is there."""
         self._path = path
         self.records: list[Record] = []
         data = path.read_bytes() if path.exists() else b""

@@ -41,13 +41,7 @@ Progress = Callable[[int, int], None]
 def unanswered(
     store: Store, system: System, items: Sequence[Item], *, retry_failed: bool = False
 ) -> list[Item]:
-    """The questions that a system has no answer to yet.
-
-    Args:
-        store: The evaluation.
-        system: The system.
-        items: The questions.
-        retry_failed: Count those that it failed at too.
+    """The questions that a system has no answer to yet; those that it failed at too where they are retried.
 
     Raises:
         InputError: A question of the same set and id was another one before.

@@ -68,14 +68,9 @@ class Reply:
 
 
 class Scenes:
-    """Scenes that were played around the questions of a set.
-
-    Args:
-        records: The scenes; of a question that has several the last one counts.
-    """
+    """Scenes that were played around the questions of a set; the last one of each question counts."""
 
     def __init__(self, records: Iterable[SceneRecord]) -> None:
-        """Put them in an order that has nothing to do with their questions."""
         by_question = {one.question: one.model_copy(update={"calls": None}) for one in records}
         self._ranked = sorted((rank(question, 0), record) for question, record in by_question.items())
 
@@ -99,14 +94,9 @@ class Scenes:
 
 
 class Meter(Around):
-    """An engine that counts what goes through it.
-
-    Args:
-        engine: The engine that answers.
-    """
+    """An engine that counts what goes through it."""
 
     def __init__(self, engine: Engine) -> None:
-        """Count from nothing."""
         super().__init__(engine)
         self.calls = self.prompt_tokens = self.completion_tokens = 0
         self.ended = True
@@ -131,15 +121,8 @@ class Session:
     Every answer, draft and critique is asked for as a scene asks for its answers: again where it repeats its
     prompt or copies an example, and trimmed where it was cut off or goes round in circles.
 
-    Args:
-        engine: The model.
-        question: The question to answer.
-        sampling: Settings of every answer.
-        scene: Settings of a scene, for the method that plays one; its seed and the room for its answers
-            are those of `sampling`.
-        prompt_set: What is asked with.
-        scenes: Scenes of the set, for the methods that need any.
-        budget: Tokens that best-of-N may generate; 0 for its usual number of drafts.
+    The settings of a scene are for the method that plays one; its seed and the room for its answers are those
+    of the sampling. The budget is the tokens that best-of-N may generate; 0 is for its usual drafts.
     """
 
     def __init__(
@@ -153,7 +136,6 @@ class Session:
         scenes: Scenes | None = None,
         budget: int = 0,
     ) -> None:
-        """Ask nothing yet."""
         self.prompts = prompt_set
         self.question = question
         self.meter = Meter(engine)
@@ -164,11 +146,7 @@ class Session:
         self._sampling = sampling
 
     async def draft(self, *, temperature: float | None = None, take: int = 0) -> Reply:
-        """What the model answers to the bare question.
-
-        Args:
-            temperature: Another one than that of the evaluation.
-            take: Tells several drafts of one question apart.
+        """What the model answers to the bare question; `take` tells several drafts apart.
 
         Raises:
             ReplyError: No reply could be used.
@@ -176,12 +154,7 @@ class Session:
         return await self._answer("respond", {"message": self.question}, temperature, take)
 
     async def say(self, prompt: str, take: int = 0, **values: str) -> Reply:
-        """What the model replies to a prompt of `prompts/evaluation`.
-
-        Args:
-            prompt: Its name.
-            take: Tells several replies to one prompt apart.
-            **values: Its fields beside the question.
+        """What the model replies to a prompt of `prompts/evaluation`, given its fields beside the question.
 
         Raises:
             ReplyError: No reply could be used.

@@ -43,11 +43,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[Value], *, share: bool = False) -> Estimate:
-    """The mean of some values.
-
-    Args:
-        values: By question.
-        share: They are shares, so that a yes and no gets an interval which has a width even where all agree.
+    """The mean of some values; a share of yes and no has an interval with a width even where all agree.
 
     Raises:
         ValueError: There is no value.

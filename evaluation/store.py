@@ -51,13 +51,7 @@ class Manifest(Noun):
 
 
 class Store:
-    """The folder, locked for this process from opening to closing.
-
-    Args:
-        folder: Where to; made if need be.
-        sampling: Settings of every answer.
-        scene: Settings of the scenes.
-        prompt_set: What is asked with.
+    """The folder, made if need be, and locked for this process from opening to closing.
 
     Raises:
         InputError: Another process evaluates into it, it is damaged or can't be written, or it holds answers
@@ -67,7 +61,6 @@ class Store:
     def __init__(
         self, folder: Path, sampling: Sampling, scene: SceneSettings, prompt_set: PromptSet = OURS
     ) -> None:
-        """Lock the folder and read what is there."""
         self.folder, self.prompts = folder, prompt_set
         wanted = Manifest(
             sampling=asdict(sampling),

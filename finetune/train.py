@@ -64,7 +64,7 @@ def train(
         resume: Go on with what is in `out`; begin anew if nothing is.
         on_rows: Called with what became of the rows, before the first step.
         on_step: Called after every step.
-        check: Reload the adapter when it is saved, and see whether it answers.
+        check: Whether the adapter has to answer once it is saved.
 
     Raises:
         InputError: Data, model or settings don't fit, the folder is taken, or the disk is full.

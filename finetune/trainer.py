@@ -300,11 +300,8 @@ def row_length(row: Mapping[str, Any]) -> int:
 def save(trainer: Trainer, out: Path, source: ModelSource) -> None:
     """Write adapter and tokenizer, from all processes together; nothing of it is pickled.
 
-    Args:
-        trainer: After training.
-        out: Where to.
-        source: The base. It is named as the user does, so that the adapter is found its model on another
-            machine too; a hub model with the commit that was trained, where PEFT looks for it.
+    The base is named as the user does, so that the adapter is found its model on another machine too; a hub
+    model with the commit that was trained, where PEFT looks for it.
     """
     trainer.save_model(str(out))
     if trainer.is_world_process_zero():

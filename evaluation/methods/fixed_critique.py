@@ -27,13 +27,8 @@ async def fixed_critique(session: Session) -> Reply:
     return await second_answer(session, critique=f"{HARM} {session.prompts.words.help}{HELP}")
 
 
-async def second_answer(session: Session, **scene: Any) -> Reply:  # channels of a state
-    """What MATRIX makes of its looks and of a scene that somebody else has played.
-
-    Args:
-        session: Asks the model.
-        **scene: Channels of the state that the scene would have filled.
-    """
+async def second_answer(session: Session, **scene: Any) -> Reply:
+    """What MATRIX makes of its looks, and of the channels of a state that a scene would have filled."""
     draft = await session.draft()
     begun = SceneState(question=session.question, first_answer=draft.text, settings=session.scene, **scene)
     asker = Asker(session.model, session.scene, "role_init", material=begun.material, prompts=session.prompts)

@@ -30,13 +30,7 @@ MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
 def results_page(found: Mapping[str, Any], pictures: Mapping[str, Sequence[str]], command: str) -> str:
-    """The page.
-
-    Args:
-        found: What `evaluation.proof.results.gathered` came to.
-        pictures: Addresses of plots, by name of the student they are of.
-        command: What measured it all.
-    """
+    """The page of what `evaluation.proof.results.gathered` found, with the addresses of plots by student."""
     parts = [
         "# Results\n",
         f"Measured by `{command}`. Figures have 95% intervals over questions; differences are paired by "

@@ -107,15 +107,8 @@ def draw_questions(
 
     What says nearly the same as a question of another part, or of an evaluated set, is left out. Which part
     a question is in follows from its text alone, and a larger number adds questions at the end: no draw
-    trains on what another one is evaluated on.
-
-    Args:
-        data: Folder with the sources.
-        evaluated: Names of the sets that are evaluated on.
-        limit: Most questions to train on.
-        dev: Most questions to choose on.
-        held_out: Most questions to judge answers on.
-        plain: Most benign questions whose plain answers are trained on.
+    trains on what another one is evaluated on. `limit` is the most to train on; the other numbers are the
+    most of their parts, as `Drawn` has them.
 
     Raises:
         InputError: A source or set can't be read.

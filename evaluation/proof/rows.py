@@ -92,7 +92,7 @@ def write_rows(
     The prompt is the bare question, whatever the method asked: that is what is distilled.
 
     Args:
-        arms: The arms.
+        arms: Whose rows.
         kinds: What each question is, by its text. Where that is not known the scene around it says, for all
             arms, if one of them has scenes.
         settings: How many rows of each part and how many refusals at most, and the validation split.
@@ -269,9 +269,7 @@ def _shares(sizes: Mapping[Cell, int], share: float) -> dict[Cell, int]:
 def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
     """Put the rows of several data sets of one format into one; each stays in its split.
 
-    Args:
-        folders: Data sets that `dataset` or `write_rows` made.
-        target: Folder of the data set. One that is there is replaced.
+    They are of `dataset` or `write_rows`. A data set that is there already is replaced.
 
     Returns:
         Rows by split.

@@ -41,13 +41,7 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
 def write_ablation(
     curves: Mapping[str, Mapping[int, Estimate]], paper: Mapping[str, Mapping[int, float]], folder: Path
 ) -> Path:
-    """Draw win rates over a setting, beside the paper's.
-
-    Args:
-        curves: By name of the setting: the win rate at each value, as a share.
-        paper: The same as the paper printed them, in percent.
-        folder: Where to.
-    """
+    """Draw win rates, as shares by setting and value, beside those that the paper printed, in percent."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")

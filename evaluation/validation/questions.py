@@ -20,11 +20,7 @@ def labelled(
 ) -> QuestionSet:
     """Questions of both kinds in turn, so that any number of the first ones is as balanced as can be.
 
-    Args:
-        source: A file or data set; None takes the set that ships with the project.
-        limit: Only so many.
-        subset: Configuration of a data set.
-        split: Split of a data set.
+    Without a source they are those of the set that ships with the project.
 
     Raises:
         InputError: It can't be read, a row can't be used or says no kind, or all are of one kind.

@@ -88,11 +88,8 @@ async def make_dataset(
 ) -> Dataset:
     """Turn scenes into rows, and leave out what is not worth learning.
 
-    Args:
-        scenes: The scenes.
-        settings: How.
-        gate: Judges the rows that passed every filter; see `finetune.data.gate`.
-        decisions: What people decided about rows; an edited answer goes through the filters like any other.
+    The gate judges the rows that passed every filter; see `finetune.data.gate`. An answer that a person
+    edited goes through the filters like any other.
 
     Raises:
         InputError: There are no scenes, one was not played again whose harms are to be compared, no row is

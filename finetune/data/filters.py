@@ -64,10 +64,8 @@ class Rejected:
 def fault(row: Row, harms_removed: float | None = None) -> str:
     """Name of the reason to leave a row out, as far as the row alone tells; empty when there is none.
 
-    Args:
-        row: The row.
-        harms_removed: Share of the harms that a second answer must have removed, as far as there were any
-            and it was looked at; None for any.
+    A second answer must have removed the share of harms that is given, where there were any and it was looked
+    at.
     """
     text = row.completion
     if not text.strip():
@@ -127,12 +125,9 @@ def deduplicated(
     """Leave out what repeats an earlier row of its part.
 
     Two answers are duplicates where their questions are, and the same was said before them; two simulation
-    calls of one name where their replies are, choices only where the whole prompt is the same too.
-
-    Args:
-        rows: The rows, the preferred ones first.
-        threshold: Similarity in percent; see `Near`.
-        twins: Scenes of twins, which repeat a question on purpose and are compared with each other alone.
+    calls of one name where their replies are, choices only where the whole prompt is the same too. Scenes of
+    twins repeat a question on purpose and are compared with each other alone. The threshold of `Near` is in
+    percent.
     """
     near: dict[tuple[object, ...], Near] = {}
     exact: set[tuple[object, ...]] = set()

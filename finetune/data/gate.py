@@ -19,23 +19,15 @@ class Judge:
     """Asks about every row that offers a second answer, in both orders; the others pass.
 
     A model that follows the order of the answers prefers none of them.
-
-    Args:
-        model: The model to ask.
     """
 
     def __init__(self, model: BaseChatModel) -> None:
-        """Ask greedily, on behalf of no scene."""
         self._asker = Asker(model, SceneSettings(temperature=0.0), "gate")
 
     async def __call__(
         self, rows: Sequence[Row], first_answers: Mapping[str, str]
     ) -> tuple[list[Row], list[Rejected]]:
-        """The rows let in, and those that are not; both in their order.
-
-        Args:
-            rows: The rows.
-            first_answers: The first answer by scene.
+        """The rows let in, and those that are not, given the first answers by scene; both in their order.
 
         Raises:
             ReplyError: A reply was no choice between the two answers.

@@ -30,7 +30,6 @@ class Near:
     """
 
     def __init__(self, threshold: float, words: float | None = None) -> None:
-        """Remember nothing yet."""
         self._threshold = threshold
         self._words = words
         share = threshold / 100

@@ -30,12 +30,7 @@ def is_read_elsewhere(name: str) -> bool:
 
 
 def llama_factory(name: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """What `dataset_info.json` says, for `dataset_dir` to name its folder.
-
-    Args:
-        name: The format.
-        files: Path of each split's rows from there.
-    """
+    """What `dataset_info.json` says of a format, with the path of each split's rows from its folder."""
     column, role, content, roles = _CHATS[name]
     answers = {"chosen": "chosen", "rejected": "rejected"} if name in PREFERENCES else {}
     form = {
@@ -52,12 +47,7 @@ def llama_factory(name: str, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def axolotl(name: str, files: Mapping[str, str]) -> str:
-    """Keys of an Axolotl configuration, with the answer alone in the loss.
-
-    Args:
-        name: The format.
-        files: Path of each split's rows.
-    """
+    """Keys of an Axolotl configuration for a format and the files of its splits: the loss is the answer's."""
     column, role, content, roles = _CHATS[name]
     form: dict[str, Any] = {
         "field_messages": column,

@@ -30,7 +30,6 @@ class Pairs:
     """Which scenes are those of a question and its twin, in one export, and what came of the two."""
 
     def __init__(self) -> None:
-        """Know of no scene yet."""
         self._halves: dict[tuple[str, str], _Half] = {}
         self._of: dict[str, tuple[_Half, ...]] = {}
 
@@ -79,8 +78,7 @@ class Pairs:
     def apart(self, rows: Sequence[Row]) -> tuple[list[Row], list[Rejected]]:
         """The rows of pairs that came out opposite and are whole, and refusals in words of their own.
 
-        Args:
-            rows: The rows, the preferred ones first. Those of no pair stay, but for refusals alike.
+        The preferred rows come first. Those of no pair stay, but for refusals alike.
         """
         kept, rejected = _parted([(row, self._fault(row)) for row in rows])
         for step in (self._whole, unlike, self._whole):

@@ -28,12 +28,8 @@ def check_name(target: Path) -> None:
 def write_release(folder: Path, scenes: Iterable[Scene], target: Path) -> int:
     """Pack a data set's folder and its scenes, and read back what was written.
 
-    The same rows and scenes give the same bytes, whenever and by whomever they are packed.
-
-    Args:
-        folder: The data set.
-        scenes: The scenes that it was made of; each counts once.
-        target: The file; one that is there is replaced.
+    The same rows and scenes give the same bytes, whenever and by whomever they are packed; each scene counts
+    once. A file that is there is replaced.
 
     Returns:
         Its size in bytes.

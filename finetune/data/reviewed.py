@@ -9,14 +9,9 @@ from scene.reviews import Review, review_key
 
 
 class Reviews:
-    """Decisions, and which of them are about a row that there is.
-
-    Args:
-        decisions: Each by its row, as `scene.reviews.read_reviews` gives them.
-    """
+    """Decisions by row, as `scene.reviews.read_reviews` has them, and which met a row that there is."""
 
     def __init__(self, decisions: Mapping[str, Review]) -> None:
-        """Follow none yet."""
         self._decisions = decisions
         self._followed: set[str] = set()
 

@@ -80,7 +80,7 @@ class Row:
 def rows_of(
     scene: Scene, parts: Sequence[Part], *, examples: bool = False, taken: bool = True
 ) -> Iterator[Row]:
-    """The rows of a scene, in the order of `parts`.
+    """The rows of a scene for some parts of the mix, in their order.
 
     Args:
         scene: The scene.

@@ -11,10 +11,7 @@ def groups_of(
 ) -> list[list[str]]:
     """The questions in groups: what is nearly the same as one of a group is in it, by way of others too.
 
-    Args:
-        questions: The questions.
-        threshold: Similarity in percent from which on two of them are nearly the same; see `Near`.
-        together: Pairs of them that stay together however they read.
+    The threshold is in percent; see `Near`. Some pairs stay together however they read.
     """
     near = Near(threshold, WORDS)
     group_of: dict[str, list[str]] = {}
@@ -42,15 +39,10 @@ def validation_questions(
     threshold: float,
     together: Iterable[tuple[str, str]] = (),
 ) -> frozenset[str]:
-    """The questions whose rows are kept for validation.
+    """The questions whose rows are kept for validation: whole groups of near copies, see `groups_of`.
 
-    Args:
-        questions: All questions, repeats allowed, in any fixed order.
-        share: Share of the questions to take, from 0 to below 1. Of two groups of near copies or more at
-            least one is taken when it is above 0, and at least one is left.
-        seed: Decides which.
-        threshold: Similarity in percent from which on two questions stay together; see `Near`.
-        together: Questions that do so however they read.
+    They are a share of all, from 0 to below 1. Of two groups or more at least one is taken where that is
+    above 0, and at least one is left.
     """
     groups = sorted(groups_of(questions, threshold, together), key=lambda group: rank(min(group), seed))
     wanted = min(max(1, round(share * len(groups))), len(groups) - 1) if share > 0 and groups else 0

@@ -98,13 +98,9 @@ async def write_twins(
     keep: Callable[[Question, Kind, str, str], None],
     at_once: int,
 ) -> None:
-    """Write a twin for each question.
+    """Write a twin for each question, so many at once.
 
-    Args:
-        questions: The questions.
-        asker: Asks the model.
-        keep: Given each question once it is finished, with its kind, its twin and why there is none.
-        at_once: Questions under way at the same time.
+    `keep` is given each question once it is finished, with its kind, its twin and why there is none.
 
     Raises:
         EngineError: The engine failed.
@@ -169,12 +165,7 @@ def fault(twin: str, question: str) -> str:
 
 
 def twin_set(questions: Sequence[Question], written: Mapping[str, Written]) -> TwinSet:
-    """The pairs in the order of the questions, whenever each was written.
-
-    Args:
-        questions: The questions.
-        written: What came of each, by the question's id; those that are not there yet are passed over.
-    """
+    """The pairs in the order of the questions; a question whose id has nothing written is passed over."""
     texts = [question.text for question in questions]
     found = TwinSet()
     for question in questions:

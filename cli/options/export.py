@@ -35,13 +35,33 @@ from scene.settings import SceneSettings
 from scene.tables.questions import Columns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Machines:
-    """What is said of machines: a Ray cluster's address, or None for none; servers, for actors in turn."""
+    """What is said of machines: a Ray cluster, its actors, and servers for these in turn."""
 
-    ray: str | None
-    actors: int | None
-    base_urls: tuple[str, ...]
+    ray: Annotated[
+        str | None,
+        option(
+            MACHINES,
+            "Play in the actors of a Ray cluster: host:port of its head, auto, or local.",
+            metavar="ADDRESS",
+        ),
+    ] = None
+    ray_actors: Annotated[
+        int | None,
+        option(
+            MACHINES,
+            "Actors, each with a model or server; by default one for each machine or server.",
+            min=1,
+            metavar="N",
+        ),
+    ] = None
+    base_url: BaseUrls = None
+
+    @property
+    def base_urls(self) -> list[str]:
+        """The servers."""
+        return self.base_url or []
 
     def check(self, choice: ModelChoice) -> None:
         """Refuse what does not go together.
@@ -50,7 +70,7 @@ class Machines:
             InputError: It does not.
         """
         if self.ray is None:
-            if self.actors is not None:
+            if self.ray_actors is not None:
                 raise InputError("--ray-actors is about a Ray cluster; name one, such as --ray local.")
             if len(self.base_urls) > 1:
                 raise InputError("Several --base-url are for several actors; add --ray local, or name one.")
@@ -60,9 +80,9 @@ class Machines:
                 f"An actor computes on the cpu, not on {choice.device}; start a server there and name it "
                 "with --base-url, or leave out --device or --ray."
             )
-        if self.actors is not None and self.actors < len(self.base_urls):
+        if self.ray_actors is not None and self.ray_actors < len(self.base_urls):
             raise InputError(
-                f"{self.actors} actors would leave some of {len(self.base_urls)} servers out; give more "
+                f"{self.ray_actors} actors would leave some of {len(self.base_urls)} servers out; give more "
                 "--ray-actors or fewer --base-url."
             )
 
@@ -78,29 +98,6 @@ class Machines:
     def computes(self, choice: ModelChoice) -> bool:
         """Whether actors compute, instead of asking a server."""
         return not self.base_urls and choice.engine != "openai"
-
-
-def _machines(
-    ray: Annotated[
-        str | None,
-        option(
-            MACHINES,
-            "Play in the actors of a Ray cluster: host:port of its head, auto, or local.",
-            metavar="ADDRESS",
-        ),
-    ] = None,
-    ray_actors: Annotated[
-        int | None,
-        option(
-            MACHINES,
-            "Actors, each with a model or server; by default one for each machine or server.",
-            min=1,
-            metavar="N",
-        ),
-    ] = None,
-    base_url: BaseUrls = None,
-) -> Machines:
-    return Machines(ray=ray, actors=ray_actors, base_urls=tuple(base_url or ()))
 
 
 def _columns(
@@ -119,9 +116,6 @@ def _columns(
     ] = None,
 ) -> Columns:
     return Columns(question=question_column, answer=answer_column, kind=kind, kind_column=kind_column)
-
-
-ANY_COLUMNS, HERE = Columns(), Machines(ray=None, actors=None, base_urls=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +150,8 @@ class ExportOptions:
     ] = False
     staging: Staging
     model: Annotated[ModelChoice, Group(model_choice, without=("base_url",))]
-    columns: Annotated[Columns, Group(_columns)] = ANY_COLUMNS
-    machines: Annotated[Machines, Group(_machines)] = HERE
+    columns: Annotated[Columns, Group(_columns)] = Columns()  # noqa: RUF009  # it is frozen
+    machines: Machines = Machines()
 
     @property
     def choice(self) -> ModelChoice:

@@ -33,7 +33,9 @@ def load_player(options: ExportOptions, console: Console) -> ScenePlayer:
         cluster = Cluster(machines.ray)
         try:
             loaders = [loader(one) for one in machines.choices(choice)]
-            player = RayPlayer(cluster, loaders, machines.actors, computes=machines.computes(choice), **how)
+            player = RayPlayer(
+                cluster, loaders, machines.ray_actors, computes=machines.computes(choice), **how
+            )
         except BaseException:
             cluster.close()
             raise

@@ -531,9 +531,9 @@ def test_an_actor_computes_on_the_processor_whatever_its_machine_has():
     here = ModelChoice(
         model="default", engine="auto", dtype="auto", device="auto", base_url=None, structured=True
     )
-    alone = Machines(ray="local", actors=None, base_urls=())
+    alone = Machines(ray="local")
     assert alone.choices(here) == [replace(here, device="cpu")]
-    served = Machines(ray="local", actors=None, base_urls=("http://a/v1", "http://b/v1"))
+    served = Machines(ray="local", base_url=["http://a/v1", "http://b/v1"])
     assert [(one.base_url, one.device) for one in served.choices(here)] == [
         ("http://a/v1", "auto"),
         ("http://b/v1", "auto"),

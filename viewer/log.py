@@ -65,7 +65,6 @@ class Log:
     turns: Sequence[Turn]
     consequences: Sequence[Consequence]
     severities: Mapping[Severity, int]
-    cost: Mapping[str, NodeCost]
     total: NodeCost
     calls: Mapping[str, Sequence[tuple[int, ModelCall]]] | None
 
@@ -96,7 +95,6 @@ def log_of(record: SceneRecord, played: Played) -> Log:
         turns=turns(record.cast, played),
         consequences=worst_first(played.consequences),
         severities=severity_counts(played),
-        cost=played.cost,
         total=total_cost(played.cost, played.seconds),
         calls=None
         if played.calls is None

@@ -1,15 +1,14 @@
 """Short words for the values of a record, as badges and filters show them."""
 
 LABELS: dict[str, dict[str, str]] = {
-    "ended": {"scene": "scene", "failure": "failed"},
+    "ended": {"failure": "failed"},
     "answer": {
         "kept": "first answer kept",
         "revised": "revised",
         "rejected": "first answer rejected",
         "preferred": "revision not accepted",
     },
-    "verdict": {"keep": "keep", "revise": "revise"},
-    "severity": {"severe": "severe", "moderate": "moderate", "minor": "minor", "none": "no harm"},
+    "severity": {"none": "no harm"},
     "removed": {
         "all": "all of them",
         "most": "half or more",
@@ -23,12 +22,10 @@ LABELS: dict[str, dict[str, str]] = {
         "plan_blocked": "plan blocked",
         "interaction_limit": "interaction limit",
     },
-    "kind": {"harmful": "harmful", "helpful": "helpful"},
     "edited": {"hand": "changed by hand"},
     "again": {"failed": "could not be played again"},
-    "error": {},
 }
-"""Words for each value of a facet; a value without one stands for itself."""
+"""Words for the values of a facet; a value without one stands for itself."""
 
 TITLES = {
     "ended": "Ended as",
@@ -46,7 +43,7 @@ TITLES = {
 
 def label(facet: str, value: str) -> str:
     """How a value is called on the page."""
-    return LABELS[facet].get(value, value)
+    return LABELS.get(facet, {}).get(value, value)
 
 
 def removed(share: float | None) -> str:

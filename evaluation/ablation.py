@@ -9,6 +9,12 @@ from scene.settings import SceneSettings
 
 BASE = "base"
 
+PAPER_CURVES: dict[str, dict[int, float]] = {
+    "roles": {1: 80, 2: 83, 4: 92, 7: 93},
+    "interactions": {1: 52.5, 4: 71, 8: 78, 12: 92, 16: 93},
+}
+"""Win rates in percent as read from the paper's figure, to within one point."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
@@ -45,14 +51,6 @@ def curves(results: Results, sweep: Sweep, scene: SceneSettings) -> dict[str, di
     return {
         setting: {value: wins[name] for value, name in names.items() if name in wins}
         for setting, names in found.items()
-    }
-
-
-def paper_curves() -> dict[str, dict[int, float]]:
-    """Win rates in percent as read from the paper's figure, to within one point."""
-    return {
-        "roles": {1: 80, 2: 83, 4: 92, 7: 93},
-        "interactions": {1: 52.5, 4: 71, 8: 78, 12: 92, 16: 93},
     }
 
 

@@ -61,13 +61,11 @@ class Merged:
     """A merged model.
 
     Attributes:
-        folder: Where it is.
         divergence: Mean Kullback-Leibler divergence of its next-token distribution from the adapter's, in
             nats, over the tokens of three prompts, as it was read back from disk.
         rounded: The same of the GGUF file, where one was written.
     """
 
-    folder: Path
     divergence: float
     rounded: float | None
 
@@ -129,7 +127,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
                 rounded = _add_gguf(fresh, str(out), source.base, words, rows, apart)
                 _demand(rounded, QUANTIZED, change, adapter)
             put_in_place(fresh, target)
-    return Merged(folder=out, divergence=divergence, rounded=rounded if gguf else None)
+    return Merged(divergence=divergence, rounded=rounded if gguf else None)
 
 
 def _add_gguf(

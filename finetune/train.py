@@ -33,7 +33,6 @@ METRICS = "metrics.json"
 class Trained:
     """What a training came to."""
 
-    folder: Path
     metrics: dict[str, float]
     lengths: dict[str, Lengths]
 
@@ -125,7 +124,7 @@ def train(
             if check:
                 demand_answers(out, card)
             replace_file(out / METRICS, json.dumps(metrics, indent=2) + "\n")
-    return Trained(folder=out, metrics=metrics, lengths=lengths)
+    return Trained(metrics=metrics, lengths=lengths)
 
 
 def demand_answers(out: Path, card: Callable[..., str]) -> None:

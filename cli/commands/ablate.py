@@ -33,7 +33,7 @@ def ablate(
     # Here, since it takes seconds to import what this needs.
     from cli.views.console import plain_console
     from cli.work.evaluating import Evaluation, run_evaluation, show
-    from evaluation.ablation import Sweep, curves, paper_curves, systems_of
+    from evaluation.ablation import PAPER_CURVES, Sweep, curves, systems_of
     from evaluation.report.plots import write_ablation
 
     items = shared.items()
@@ -48,5 +48,5 @@ def ablate(
         Evaluation(asked=options, items=items, systems=systems, pairs=pairs, scene=options.scene)
     )
     show(results, options.out)
-    path = write_ablation(curves(results, sweep, options.scene), paper_curves(), options.out)
+    path = write_ablation(curves(results, sweep, options.scene), PAPER_CURVES, options.out)
     plain_console().print(f"Both curves are in {path}.")

@@ -36,7 +36,7 @@ def merge(
     with interruptible("No model was written."):
         merged = merge_adapter(str(adapter), out, gguf=gguf)
     plain_console().print(
-        f"Written to {merged.folder}; it is {merged.divergence:.2g} nats a token from base and adapter."
+        f"Written to {out}; it is {merged.divergence:.2g} nats a token from base and adapter."
     )
     if merged.rounded is not None:
         plain_console().print(

@@ -30,7 +30,8 @@ def grouped(command: Callable[..., T]) -> Callable[..., T]:
             shown[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             continue
         make = grouped(marks[0].make)
-        own = {key: one for key, one in _parameters(make).items() if key not in marks[0].without}
+        taken = inspect.signature(make).parameters
+        own = {key: one for key, one in taken.items() if key not in marks[0].without}
         groups[name] = make, list(own)
         shown |= own
 
@@ -43,7 +44,3 @@ def grouped(command: Callable[..., T]) -> Callable[..., T]:
     called.__signature__ = inspect.Signature(list(shown.values()))  # type: ignore[attr-defined]
     called.__annotations__ = {name: one.annotation for name, one in shown.items()}
     return called
-
-
-def _parameters(command: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(command).parameters)

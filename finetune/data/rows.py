@@ -239,12 +239,8 @@ def _asked_again(call: ModelCall, later: Sequence[ModelCall]) -> bool:
     """Whether the same was asked once more, mostly because this reply could not be used."""
     where = (call.node, call.role, call.turn, call.call)
     same = [other for other in later if (other.node, other.role, other.turn, other.call) == where]
-    return any(other.attempt > call.attempt and _says_the_same(other, call) for other in same)
-
-
-def _says_the_same(one: ModelCall, other: ModelCall) -> bool:
-    """Whether the last messages are equal; the examples before them may be gone."""
-    return one.prompt[-1] == other.prompt[-1]
+    # The last messages are compared alone: the examples before them may be gone.
+    return any(other.attempt > call.attempt and other.prompt[-1] == call.prompt[-1] for other in same)
 
 
 def _last_call(calls: Sequence[ModelCall] | None, node: str, reply: str) -> int | None:

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from evaluation.records import Judgement
 from evaluation.results import RESULTS, Judged, Vote, judged_of
@@ -86,10 +86,6 @@ class Ratings:
     ratings: int
     rated: list[Rated]
     agreement: list[Agreement]
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, for a file."""
-        return asdict(self)
 
 
 def read_ratings(paths: Sequence[Path]) -> list[Rating]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -119,10 +119,6 @@ class Results:
     def names(self) -> list[str]:
         """Whom the figures compare: every system, but those of a group by its name; the baseline first."""
         return list(dict.fromkeys(_group(one) for one in self.systems))
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return asdict(self)
 
     @staticmethod
     def find(figures: Sequence[Figure], set_name: str, metric: str, system: str) -> Estimate | None:

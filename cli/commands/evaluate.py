@@ -1,7 +1,7 @@
 """`monopolylogue evaluate`: systems compared on the same questions."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from cli.options import ResultsAsJson
 from cli.options.evaluate import EvaluateOptions
@@ -70,6 +70,6 @@ def evaluate(
         )
     )
     if as_json:
-        print_line(json.dumps(results.to_json(), ensure_ascii=False))
+        print_line(json.dumps(asdict(results), ensure_ascii=False))
     else:
         show(results, options.out)

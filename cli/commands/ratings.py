@@ -1,5 +1,7 @@
 """`monopolylogue ratings`: what people found of answers that they did not know the authors of."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,15 +35,13 @@ def ratings(
     Figures come with 95% intervals over pairs of answers.
     """
     # Here, since it takes a while to import what this needs.
-    import json
-
     from evaluation.ratings import ratings_of, read_judgements, read_ratings
     from evaluation.report.tables import agreement_table, rated_table
 
     judged = None if evaluation is None else read_judgements(evaluation)
     found = ratings_of(read_ratings(files), judged)
     if as_json:
-        print_line(json.dumps(found.to_json(), ensure_ascii=False))
+        print_line(json.dumps(asdict(found), ensure_ascii=False))
         return
     console = plain_console()
     console.print(f"{found.ratings:,} ratings by {found.raters:,} people")

@@ -1,6 +1,7 @@
 """`monopolylogue validate`: whether a model is fit to rehearse."""
 
 import json
+from dataclasses import asdict
 
 from cli.complaint import interruptible
 from cli.config_file import Config
@@ -39,7 +40,7 @@ def validate(options: ValidateOptions, config: Config = None, as_json: ResultsAs
 
         validation = run_validation(options)
     if as_json:
-        print_line(json.dumps(validation.to_json(), ensure_ascii=False))
+        print_line(json.dumps(asdict(validation), ensure_ascii=False))
     else:
         show(validation, options.out)
     # Nobody is to take a validation for whole in which much failed.

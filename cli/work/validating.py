@@ -1,6 +1,7 @@
 """Playing labelled questions under one seed after the other, and working out what the scenes say."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from cli.options.export import ValidateOptions
@@ -34,7 +35,7 @@ def run_validation(options: ValidateOptions) -> Validation:
         folder = options.export(options.chosen[0]).out
         raise MonopolylogueError(f"Not one scene came to its end; {folder / FAILURES} says why.")
     validation = validation_of(exports, found.questions)
-    save(options.out / RESULTS, json.dumps(validation.to_json(), indent=1, ensure_ascii=False) + "\n")
+    save(options.out / RESULTS, json.dumps(asdict(validation), indent=1, ensure_ascii=False) + "\n")
     write_plot(validation, options.out / PLOT)
     return validation
 

@@ -119,8 +119,8 @@ def _student(
         "room": {name: part.sampling["max_tokens"] for part in parts.values() for name in _answered(part)},
         "goals": [asdict(one) for one in met],
         "unmeasured": [one.aim for one in goals(which) if one.aim not in {own.aim for own in met}],
-        "results": portable(results).to_json(),
-        "rehearsed": portable(read_results(rehearsed)).to_json() if rehearsed.exists() else None,
+        "results": asdict(portable(results)),
+        "rehearsed": asdict(portable(read_results(rehearsed))) if rehearsed.exists() else None,
         "samples": [asdict(one) for one in _samples(folder, parts, judgements)],
     }
 

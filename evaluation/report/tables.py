@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.text import Text
@@ -23,15 +24,9 @@ JUDGED = (
 """Heads of the rows of `judged_row`."""
 
 
-def write_results(results: Results, folder: Path) -> Path:
-    """Write the results as JSON.
-
-    Returns:
-        The file.
-    """
-    path = folder / RESULTS
-    replace_file(path, json.dumps(results.to_json(), indent=1, ensure_ascii=False) + "\n")
-    return path
+def write_results(results: Results, folder: Path) -> None:
+    """Write the results as JSON."""
+    replace_file(folder / RESULTS, json.dumps(asdict(results), indent=1, ensure_ascii=False) + "\n")
 
 
 def table_of(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from evaluation.statistics import Estimate, auroc, share
@@ -59,10 +59,6 @@ class Validation:
     shares: dict[str, Estimate | None]
     cost: Cost
     verdict: Verdict
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return asdict(self)
 
 
 def validation_of(exports: Mapping[int, Export], questions: Sequence[Question]) -> Validation:

@@ -22,7 +22,6 @@ class Metric:
     """One figure.
 
     Attributes:
-        title: What the report calls it.
         unit: `%` for shares, else the unit of its numbers.
         better: Which way is up.
         value: The figure of an answer to a question of a kind, None where it says nothing about such ones;

@@ -246,11 +246,7 @@ async def grade_all(engine: Engine, answers: Sequence[Answer], store: Store, pro
 
 
 def judge_by_grades(store: Store, pairs: Sequence[tuple[Answer, Answer]]) -> int:
-    """Compare the judge's grades of pairs of answers.
-
-    Returns:
-        How many pairs lack a grade.
-    """
+    """Compare the judge's grades of pairs of answers, and count the pairs that lack one."""
     judging, grades = judging_of(store), grades_by(store, JUDGE)
     told = None if judging is None else judging.told_by("grades")
     margins = told.margins if told else None

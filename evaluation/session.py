@@ -55,8 +55,6 @@ class Reply:
     """What a method answers.
 
     Attributes:
-        text: The answer.
-        ended: Whether it came to its end.
         prompt: The message that it replies to where that is not the question: it is learned as such a reply.
         rejected: The answer that it is preferred to, for methods that make pairs.
     """

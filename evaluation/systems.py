@@ -20,10 +20,7 @@ class System:
     """One of the systems compared.
 
     Attributes:
-        name: What the report calls it.
         model: Model as `--model` takes it: built-in name, hub id, folder, adapter, or its name on a server.
-        method: Name of the method that answers with it.
-        base_url: Address of the server that has it.
         tokens: Tokens that best-of-N may generate for an answer, or `SCENES`; 0 for its usual drafts.
         scene: Settings of its scenes that are not the evaluation's.
         group: Name that it is compared by together with what was trained as it was, under other seeds.

@@ -32,8 +32,7 @@ class Stage:
     """A part of the work: one command.
 
     Attributes:
-        name: Tells it from the other stages.
-        command: The command; the first word is `monopolylogue` or `proof`.
+        command: Its first word is `monopolylogue` or `proof`.
         makes: A file or folder that is there once the command has ended well.
         reads: Files that the command reads. Where one has changed the command is run again, and takes what is
             there as its own beginning.

@@ -29,8 +29,6 @@ class Method:
     """A way to answer.
 
     Attributes:
-        answer: Answers one question.
-        title: What the report calls it.
         at_once: Requests that one question has under way at its busiest.
         prompt: The messages that the answer replies to, where they follow from the question alone: then the
             likelihood of a text as its answer is that of a reply to these.

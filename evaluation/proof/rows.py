@@ -267,12 +267,9 @@ def _shares(sizes: Mapping[Cell, int], share: float) -> dict[Cell, int]:
 
 
 def join_rows(folders: Sequence[Path], target: Path) -> dict[str, int]:
-    """Put the rows of several data sets of one format into one; each stays in its split.
+    """Put the rows of several data sets of one format into one, each in its split; how many are in which.
 
     They are of `dataset` or `write_rows`. A data set that is there already is replaced.
-
-    Returns:
-        Rows by split.
 
     Raises:
         InputError: A folder holds no rows to train on, or a file is damaged.

@@ -25,11 +25,7 @@ RESULT_COLOURS = {"win": "#2e7d5b", "tie": "#c9c9c9", "lose": "#b5533c"}
 
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
-    """Draw what there is to draw.
-
-    Returns:
-        The files written.
-    """
+    """Draw what there is to draw, and say into which files."""
     written = []
     if results.figures:
         written.append(_save(_figures(results), folder / FIGURES))

@@ -24,7 +24,6 @@ class Dataset:
     """A data set before it is written.
 
     Attributes:
-        settings: How it was made.
         splits: Rows by split, `train` first; `validation` only where it has rows.
         rejected: Rows left out, each with its reason.
         surplus: Good rows beyond the mix, or refusals beyond their number, by part.

@@ -26,13 +26,10 @@ def check_name(target: Path) -> None:
 
 
 def write_release(folder: Path, scenes: Iterable[Scene], target: Path) -> int:
-    """Pack a data set's folder and its scenes, and read back what was written.
+    """Pack a data set's folder and its scenes, and read back what was written; its size in bytes.
 
     The same rows and scenes give the same bytes, whenever and by whomever they are packed; each scene counts
     once. A file that is there is replaced.
-
-    Returns:
-        Its size in bytes.
 
     Raises:
         InputError: It can't be written, or does not hold what was put in.

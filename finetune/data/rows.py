@@ -36,13 +36,10 @@ class Row:
         part: Part of the mix. `aligned`: a question and its consequence-aware answer. `helpful`: a benign
             question and the answer that was kept. `simulation`: a model call of the scene. `preference`: both
             answers.
-        scene: Id of the scene.
         call: Number of the call in the scene's record whose reply this is, from 0; None without one.
         name: Name of that call's prompt, or empty.
-        question: The question of the scene.
-        history: What was said before it.
+        history: What was said before the question.
         system: The system prompt that it came with.
-        prompt: Messages to answer.
         completion: The answer to learn.
         rejected: The answer to avoid, for preferences.
         fault: Name of the filter that the scene itself decides, or empty.
@@ -82,11 +79,8 @@ def rows_of(
 ) -> Iterator[Row]:
     """The rows of a scene for some parts of the mix, in their order.
 
-    Args:
-        scene: The scene.
-        parts: Parts of the mix to make rows for.
-        examples: Whether simulation rows keep the example turns of their prompts.
-        taken: Whether a second answer counts only where the scene took it, as all do that are played now.
+    Simulation rows may keep the example turns of their prompts. Where only what was `taken` counts, a second
+    answer does if the scene took it, as all do that are played now.
     """
     for part in parts:
         if part == "simulation":

@@ -17,7 +17,6 @@ class Scene:
     """A record and where it stands.
 
     Attributes:
-        record: The scene.
         source: File, and line where there are several.
         missing: Whether the scene of the question's twin, if it has one, failed or may not be played yet.
     """

@@ -60,16 +60,13 @@ class Written(Noun):
     """What came of one question.
 
     Attributes:
-        id: The question's id.
-        question: The question.
-        given: Its kind, where its set says so.
+        given: The question's kind, where its set says so.
         kind: Its kind, else as the model sees it.
         twin: Its twin; where there is none the draft that came closest, or empty.
         reason: Why that is none, one of `REASONS`, or empty.
         seed: What the drafts' seeds follow from.
         temperature: Of the first draft.
         prompts: Digest of the prompt.
-        model: Who wrote.
     """
 
     id: str

@@ -30,7 +30,6 @@ def ablate(
     interactions stay at --max-interactions, and the other way round. The same
     command again goes on where it stopped.
     """
-    # Here, since it takes seconds to import what this needs.
     from cli.views.console import plain_console
     from cli.work.evaluating import Evaluation, run_evaluation, show
     from evaluation.ablation import PAPER_CURVES, Sweep, curves, systems_of

@@ -107,7 +107,6 @@ def answers_of(
     name: str, engine: str, questions: Sequence[str | Conversation], max_tokens: int, think: int = 0
 ) -> list[Answer]:
     """What a model answers; it is loaded and closed here."""
-    # Here, since it takes a second to import: --help and a mistyped option come without it.
     import asyncio
 
     from cli.work.loading import loaded

@@ -121,7 +121,6 @@ def dataset(
     Rows are filtered, freed of duplicates, mixed and split by question. A card
     says what is in the folder; what was left out stays there with its reason.
     """
-    # Here, since it takes half a second to import: --help and a mistyped option come without it.
     from finetune.data.release import check_name, write_release
     from finetune.data.scenes import read_scenes
     from finetune.data.write import check_target, push, write_dataset

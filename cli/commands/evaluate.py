@@ -39,7 +39,6 @@ def evaluate(
     and differences from the first system are paired by question. The same
     command again goes on where it stopped.
     """
-    # Here, since it takes seconds to import what this needs.
     from cli.work.evaluating import Evaluation, run_evaluation, show
     from evaluation.sets import check_score_only
     from evaluation.systems import parse_system

@@ -47,7 +47,6 @@ def export(
     left.
     """
     with interruptible(f"No scene was played; what {options.out} held before is still there."):
-        # Here, since LangGraph takes a second to import.
         from cli.work.exporting import run_export
 
         run_export(options, dry_run=dry_run)

@@ -30,7 +30,6 @@ def merge(
     The merged model is read back from disk and must give the same
     probabilities as base and adapter did. It needs room for the base in float32.
     """
-    # Here, since it takes seconds to import what this needs.
     from finetune.merge import merge as merge_adapter
 
     with interruptible("No model was written."):

@@ -34,7 +34,6 @@ def ratings(
 
     Figures come with 95% intervals over pairs of answers.
     """
-    # Here, since it takes a while to import what this needs.
     from evaluation.ratings import ratings_of, read_judgements, read_ratings
     from evaluation.report.tables import agreement_table, rated_table
 

@@ -75,7 +75,6 @@ def play_one(options: Options, *, page: Path | None = None, verify: bool = False
         if out is not None and page.resolve() == out.resolve():
             raise InputError(f"{page} is to hold the record as well; give --page another name than --out.")
     with interruptible("No scene was played; what was fetched of the model is kept."):
-        # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
         from cli.work.rehearsal import rehearse
 
         rehearse(

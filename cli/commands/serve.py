@@ -24,7 +24,6 @@ def serve(options: ServeOptions) -> None:
     It speaks OpenAI's protocol at /v1/chat/completions and /v1/models.
     """
     with interruptible("No request was answered."):
-        # Here, since LangGraph and FastAPI take a second to import.
         from cli.serving.process import run_server
 
         run_server(options)

@@ -62,7 +62,6 @@ def step(
         check_writable(out)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("`step` needs a terminal; `run` plays a scene without one.")
-    # Here, since LangGraph takes a second to import: --help and a mistyped option come without it.
     from graph.session_file import find_session, new_session
 
     if resume is not None:

@@ -83,7 +83,6 @@ def train(
     """
     changes = {field.name: context.params[field.name] for field in fields(TrainingSettings)}
     settings = load_settings(preset, changes)
-    # Here, since it takes seconds to import what this needs.
     from cli.views.training_view import TrainingView
     from finetune.checkpoints import last_checkpoint, step_of
     from finetune.train import train as train_adapter

@@ -39,7 +39,6 @@ def twins(
     """
     settings = SceneSettings(temperature=temperature, seed=seed)
     with interruptible(f"What is finished is kept beside {out}; run the same command again to go on."):
-        # Here, since it takes seconds to import what this needs.
         from cli.work.twinning import run_twins
         from scene.tables.questions import Columns, read_questions
 

@@ -33,7 +33,6 @@ def validate(options: ValidateOptions, config: Config = None, as_json: ResultsAs
     scenes are. The same command again goes on where it stopped.
     """
     with interruptible(f"No scene was played; what {options.out} held before is still there."):
-        # Here, since it takes seconds to import what this needs.
         from cli.work.exporting import check_failures
         from cli.work.validating import run_validation, show
         from scene.export import read_manifest

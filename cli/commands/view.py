@@ -66,7 +66,6 @@ def view(
         raise InputError("A page shows one record or folder; give one, or --rate for two files with answers.")
     check_writable(out)
     source = sources[0]
-    # Here, since the templates' library takes a while to import: --help comes without it.
     from viewer.page import export_page, scene_page
 
     equal = 0

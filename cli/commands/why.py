@@ -59,7 +59,6 @@ def why(
     each checkpoint; the next question takes a moment.
     """
     asked, said = read_question(question), read_answer(answer)
-    # Here, since it takes seconds to import what this needs.
     from finetune.influence import influences, learned
 
     one = learned(adapter, data, checkpoints)
@@ -103,7 +102,7 @@ def _told(example: Example, score: float, sources: dict[str, str]) -> dict[str, 
 
 def _sources(data: Path) -> dict[str, str]:
     """File and line of each scene, where `dataset` made the rows and they lie in its folder."""
-    from finetune.data.write import MANIFEST  # here, since it takes half a second to import
+    from finetune.data.write import MANIFEST
 
     try:
         scenes = json.loads((data / MANIFEST).read_text(encoding="utf-8"))["scenes"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -115,16 +116,13 @@ def record(
 ) -> None:
     """Record scenes anew, after a change to the graph or to a prompt's name."""
     asked = [line.strip() for line in questions.read_text(encoding="utf-8").split("\n") if line.strip()]
-    engine = load_engine(model)
-    graph = build_graph(EngineChatModel(engine=engine))
+    with closing(load_engine(model)) as engine:
+        graph = build_graph(EngineChatModel(engine=engine))
 
-    async def played() -> list[SceneRecord]:
-        return await asyncio.gather(*(play(graph, one, model=engine.identity) for one in asked))
+        async def played() -> list[SceneRecord]:
+            return await asyncio.gather(*(play(graph, one, model=engine.identity) for one in asked))
 
-    try:
         replay.save([replay.record(scene) for scene in asyncio.run(played())])
-    finally:
-        engine.close()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from typing import Literal
@@ -127,10 +128,8 @@ def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "
         engine: Engine = PlainGenerate(model, dtype)
     else:
         engine = load_engine(model, engine=way, dtype=dtype)
-    try:
+    with closing(engine):
         return asdict(asyncio.run(_run(engine, way, workload, units)))
-    finally:
-        engine.close()
 
 
 async def _run(engine: Engine, way: Way, workload: Workload, units: int) -> Measurement:

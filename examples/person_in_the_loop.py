@@ -7,6 +7,7 @@ MONOPOLYLOGUE_MODEL names another.
 
 import asyncio
 import os
+from contextlib import closing
 from typing import TypedDict
 
 from langgraph.checkpoint.memory import InMemorySaver
@@ -55,8 +56,5 @@ async def main(engine: Engine) -> None:
 
 
 if __name__ == "__main__":
-    loaded = load_engine(os.environ.get("MONOPOLYLOGUE_MODEL", "default"))
-    try:
+    with closing(load_engine(os.environ.get("MONOPOLYLOGUE_MODEL", "default"))) as loaded:
         asyncio.run(main(loaded))
-    finally:
-        loaded.close()

@@ -6,6 +6,7 @@ MONOPOLYLOGUE_MODEL names another.
 
 import asyncio
 import os
+from contextlib import closing
 
 from graph import build_graph
 from graph.play import play
@@ -32,8 +33,5 @@ async def main(engine: Engine) -> None:
 
 
 if __name__ == "__main__":
-    loaded = load_engine(os.environ.get("MONOPOLYLOGUE_MODEL", "default"))
-    try:
+    with closing(load_engine(os.environ.get("MONOPOLYLOGUE_MODEL", "default"))) as loaded:
         asyncio.run(main(loaded))
-    finally:
-        loaded.close()

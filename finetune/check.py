@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,16 +53,13 @@ def check_answers(folder: Path) -> list[Answer]:
         UnusableAdapterError: An answer is empty, or has no end, in every try.
         ModelLoadError: It can't be loaded.
     """
-    engine = load_engine(str(folder), engine="transformers")
     said: dict[str, Answer] = {}
-    try:
+    with closing(load_engine(str(folder), engine="transformers")) as engine:
         for seed in range(TRIES):
             open_ones = tuple(one for one in QUESTIONS if one not in said or not said[one].good)
             if open_ones:
                 answers = asyncio.run(ask(engine, open_ones, temperature=0.7 if seed else 0.0, seed=seed))
                 said |= {answer.question: answer for answer in answers}
-    finally:
-        engine.close()
     found = [said[question] for question in QUESTIONS]
     lines = [asdict(answer) for answer in found]
     replace_file(folder / CHECK, json.dumps(lines, indent=1, ensure_ascii=False) + "\n")

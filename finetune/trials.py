@@ -6,7 +6,7 @@ torch, transformers and PEFT come with it.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -53,12 +53,8 @@ def try_out(trainer: Trainer, words: PreTrainedTokenizerBase, name: str) -> None
     if trainer.accelerator.num_processes > 1:
         return
     adapted: Any = trainer.model
-    with torch.random.fork_rng():
-        engine = engine_on(adapted.get_base_model(), words, name)
-        try:
-            asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
-        finally:
-            engine.close()
+    with torch.random.fork_rng(), closing(engine_on(adapted.get_base_model(), words, name)) as engine:
+        asyncio.run(ask(engine, QUESTIONS, max_tokens=2))
         _try_learning(trainer, name)
 
 

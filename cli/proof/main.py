@@ -238,14 +238,14 @@ def rows(
     own_questions: OwnQuestions = False,
 ) -> None:
     """Make a data set of each arm's answers: the same filters, questions and numbers of rows."""
-    from evaluation.proof.rows import Arm, write_rows
+    from evaluation.proof.rows import write_rows
     from finetune.data.settings import DatasetSettings, parse_mix
     from scene.tables.questions import read_questions
 
     kinds = {one.text: one.kind for one in read_questions(str(questions)).questions}
     settings = DatasetSettings(mix=None if mix is None else parse_mix(mix), refusals=refusals)
     shared = not own_questions
-    sources = [Arm(name, Path(folder)) for name, _, folder in (arm.partition("=") for arm in arms)]
+    sources = {name: Path(folder) for name, _, folder in (arm.partition("=") for arm in arms)}
     for name, written in write_rows(sources, kinds, settings, out, shared=shared).items():
         said = " and ".join(f"{count:,} {split}" for split, count in written.items())
         typer.echo(one_line(f"{said} rows of {name} are in {out / name}."))

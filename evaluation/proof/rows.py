@@ -42,19 +42,6 @@ Cell = tuple[Part, bool | None]
 CELLS: tuple[Cell, ...] = (("aligned", True), ("aligned", False), ("helpful", False))
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """Where the rows of a method come from.
-
-    Attributes:
-        name: What the arm is called; also the name of the system whose answers they are.
-        folder: Folder of an evaluation, or of an export: then they come from scenes.
-    """
-
-    name: str
-    folder: Path
-
-
 @dataclass
 class Taken:
     """What became of the answers of an arm.
@@ -80,7 +67,7 @@ def row_files(folder: Path, split: str) -> tuple[Path, Path]:
 
 
 def write_rows(
-    arms: Sequence[Arm],
+    arms: Mapping[str, Path],
     kinds: Mapping[str, Kind | None],
     settings: DatasetSettings,
     target: Path,
@@ -92,7 +79,8 @@ def write_rows(
     The prompt is the bare question, whatever the method asked: that is what is distilled.
 
     Args:
-        arms: Whose rows.
+        arms: By the name of the arm, which is that of the system whose answers they are, the folder of an
+            evaluation; or of an export, whose scenes they come from.
         kinds: What each question is, by its text. Where that is not known the scene around it says, for all
             arms, if one of them has scenes.
         settings: How many rows of each part and how many refusals at most, and the validation split.
@@ -108,11 +96,11 @@ def write_rows(
     """
     scenes = {
         scene.record.question: scene
-        for arm in arms
-        if (arm.folder / SCENES).is_file()
-        for scene in read_scenes([arm.folder])
+        for folder in arms.values()
+        if (folder / SCENES).is_file()
+        for scene in read_scenes([folder])
     }
-    answers = {arm.name: _answers(arm) for arm in arms}
+    answers = {name: _answers(name, folder) for name, folder in arms.items()}
     questions = sorted(
         {one.question for own in answers.values() for one in own}, key=lambda text: rank(text, settings.seed)
     )
@@ -120,10 +108,10 @@ def write_rows(
     groups = (sorted(group, key=place.__getitem__) for group in groups_of(questions, settings.near))
     first = {question: group[0] for group in groups for question in group}
     found = {}
-    for arm in arms:
-        found[arm.name] = _sifted(answers[arm.name], kinds, scenes, first)
-        if not found[arm.name].rows:
-            raise InputError(f"{arm.folder} has no whole answer of a system called {arm.name!r}.")
+    for name, folder in arms.items():
+        found[name] = _sifted(answers[name], kinds, scenes, first)
+        if not found[name].rows:
+            raise InputError(f"{folder} has no whole answer of a system called {name!r}.")
     common = {text for text in questions if all(text in one.rows for one in found.values())}
     if not common:
         raise InputError("There is no question that every arm has a good answer to; leave an arm out.")
@@ -137,14 +125,14 @@ def write_rows(
     return {name: {split: len(own) for split, own in splits.items()} for name, splits in chosen.items()}
 
 
-def _answers(arm: Arm) -> list[Answer]:
+def _answers(name: str, folder: Path) -> list[Answer]:
     """What an arm answers, whoever wrote it down; the last answer to a question counts."""
-    if (arm.folder / SCENES).is_file():
-        return [_played(scene, arm.name) for scene in read_scenes([arm.folder])]
-    if not (arm.folder / ANSWERS).is_file():
-        raise InputError(f"{arm.folder} holds no answers; give a folder that `evaluate` or `export` wrote.")
-    found = {one.key: one for one in Journal(arm.folder / ANSWERS, Answer).records}
-    return [one for one in found.values() if one.system == arm.name]
+    if (folder / SCENES).is_file():
+        return [_played(scene, name) for scene in read_scenes([folder])]
+    if not (folder / ANSWERS).is_file():
+        raise InputError(f"{folder} holds no answers; give a folder that `evaluate` or `export` wrote.")
+    found = {one.key: one for one in Journal(folder / ANSWERS, Answer).records}
+    return [one for one in found.values() if one.system == name]
 
 
 def _played(scene: Scene, name: str) -> Answer:

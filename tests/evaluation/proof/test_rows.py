@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from evaluation.proof.rows import Arm, write_rows
+from evaluation.proof.rows import write_rows
 from evaluation.records import Answer, Journal
 from finetune.data.settings import DatasetSettings
 from finetune.examples import read_examples
@@ -22,7 +23,7 @@ ECHO = "Rewrite the answer so that the critique no longer applies."
 SIZES = {"validation": 0.0}
 
 
-def arm(tmp_path, name, answers) -> Arm:
+def arm(tmp_path, name, answers) -> dict[str, Path]:
     """Answers to the questions of scenes, by the numbers of these; a text, or what an answer has."""
     folder = tmp_path / "evaluation"
     folder.mkdir(exist_ok=True)
@@ -30,18 +31,18 @@ def arm(tmp_path, name, answers) -> Arm:
     for number, given in answers.items():
         fields = {"system": name, "set": "train", "id": str(number), "question": record(number).question}
         journal.append(answer(**fields | ({"text": given} if isinstance(given, str) else given)))
-    return Arm(name, folder)
+    return {name: folder}
 
 
 def made(arms, tmp_path, kinds=None, **settings) -> dict:
     target = tmp_path / "rows"
     write_rows(arms, kinds or {}, DatasetSettings(**{**SIZES, **settings}), target)
     return {
-        one.name: (
-            read_examples(str(target / one.name), "sft")["train"],
-            json.loads((target / one.name / "manifest.json").read_text()),
+        name: (
+            read_examples(str(target / name), "sft")["train"],
+            json.loads((target / name / "manifest.json").read_text()),
         )
-        for one in arms
+        for name in arms
     }
 
 
@@ -68,10 +69,10 @@ def test_the_same_answers_give_the_same_rows(changes, said, ended, learned, tmp_
     second = mended(said, cut_off=not ended)  # a scene trims what it answers
     changes = {"first_answer": FIRST, "revision": second, "answer": second} | changes
     played = write(tmp_path / "scenes", [record(0, revised=True, **changes), record(1)])
-    scenes = Arm("matrix", played)
+    scenes = {"matrix": played}
     rival = arm(tmp_path, "critique", {0: {"text": said, "ended": ended}, 1: record(1).first_answer})
     kinds = {record(0).question: changes.get("kind")}
-    found = made((scenes, rival), tmp_path, kinds)
+    found = made(scenes | rival, tmp_path, kinds)
     for rows, manifest in found.values():
         texts = [row.answer for row in rows if row.prompt[0].content == record(0).question]
         assert texts == ([learned] if " " in learned else [])
@@ -84,7 +85,7 @@ def test_all_arms_get_the_same_questions_and_as_many_rows_of_each_kind(tmp_path)
     kinds = {record(number).question: "helpful" if number < 6 else None for number in answers}
     one = arm(tmp_path, "one", answers | {n: declined[n] for n in range(8, 18)} | {7: "Talk to"})
     two = arm(tmp_path, "two", answers | {n: declined[n] for n in range(14, 20)} | {6: "", 3: declined[3]})
-    found = made((one, two), tmp_path, kinds, near=100.0, validation=0.2)
+    found = made(one | two, tmp_path, kinds, near=100.0, validation=0.2)
     sizes, lost = [], []
     for name in ("one", "two"):
         rows = read_examples(str(tmp_path / "rows" / name), "sft")
@@ -100,7 +101,7 @@ def test_all_arms_get_the_same_questions_and_as_many_rows_of_each_kind(tmp_path)
     assert sum(map(Counter, rows.values()), Counter()) == {"helpful": 5, "aligned": 8}
     assert lost == [{"truncated": 1, "unshared": 2}, {"empty": 1, "refusal": 1, "unshared": 1}]
     assert "another arm has no good row" in (tmp_path / "rows" / "one" / "README.md").read_text()
-    write_rows((one, two), kinds, DatasetSettings(near=100.0), tmp_path / "own", shared=False)
+    write_rows(one | two, kinds, DatasetSettings(near=100.0), tmp_path / "own", shared=False)
     numbers = [json.loads((tmp_path / "own" / arm / "manifest.json").read_text()) for arm in ("one", "two")]
     assert numbers[0]["rows"] == numbers[1]["rows"]
     assert sum(sum(parts.values()) for parts in numbers[0]["rows"].values()) == 14
@@ -111,7 +112,7 @@ def test_pairs_are_written_as_preferences_and_equal_ones_left_out(tmp_path) -> N
     both = {0: (YES, FIRST), 1: (YES, YES), 2: (FIRST, LOOP)}
     pairs = arm(tmp_path, "rlcd", {n: {"text": one, "rejected": two} for n, (one, two) in both.items()})
     plain = arm(tmp_path, "plain", dict.fromkeys(both, YES))
-    write_rows((pairs, plain), {}, DatasetSettings(**SIZES), tmp_path / "rows")
+    write_rows(pairs | plain, {}, DatasetSettings(**SIZES), tmp_path / "rows")
     rows = read_examples(str(tmp_path / "rows" / "rlcd"), "dpo")["train"]
     once = f"{LOOP.partition('.')[0]}."
     assert {(row.answer, row.rejected) for row in rows} == {(YES, FIRST), (FIRST, once)}
@@ -125,7 +126,7 @@ def test_what_is_said_about_an_answer_is_learned_as_a_reply_to_that(tmp_path) ->
     mistakes = arm(tmp_path, "mistakes", {0: asked, 1: YES})
     rival = arm(tmp_path, "critique", {0: REFUSAL, 1: YES})
     kinds = {record(0).question: "harmful", record(1).question: "helpful"}
-    rows, manifest = made((mistakes, rival), tmp_path, kinds)["mistakes"]
+    rows, manifest = made(mistakes | rival, tmp_path, kinds)["mistakes"]
     assert {(row.prompt[0].content, row.answer) for row in rows} == {
         (asked["prompt"], asked["text"]), (record(1).question, YES),
     }  # fmt: skip
@@ -133,6 +134,6 @@ def test_what_is_said_about_an_answer_is_learned_as_a_reply_to_that(tmp_path) ->
 
 
 def test_arms_without_a_question_in_common_are_refused(tmp_path) -> None:
-    arms = [arm(tmp_path, "one", {0: YES}), arm(tmp_path, "two", {1: YES})]
+    arms = arm(tmp_path, "one", {0: YES}) | arm(tmp_path, "two", {1: YES})
     with pytest.raises(InputError, match="no question that every arm"):
         write_rows(arms, {}, DatasetSettings(), tmp_path / "rows")

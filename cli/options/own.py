@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.options import AnyScene, Cast, Prompts
-from scene.settings import SceneSettings
 
 if TYPE_CHECKING:
     from prompts import PromptSet
@@ -28,17 +27,6 @@ def own_prompts(folder: Path | None, principles: Path | None = None) -> PromptSe
     return prompt_set if principles is None else with_principles(prompt_set, principles)
 
 
-def own_cast(path: Path | None, prompt_set: PromptSet, settings: SceneSettings) -> Given:
-    """The people that were named, or nobody.
-
-    Raises:
-        InputError: They can't be played.
-    """
-    from scene.cast import IMAGINED, read_cast
-
-    return IMAGINED if path is None else read_cast(path, prompt_set.words.parts, settings.roles)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Staging:
     """How a scene is played and with what; a property is read once, and may raise an InputError then."""
@@ -55,4 +43,7 @@ class Staging:
     @cached_property
     def given(self) -> Given:
         """Who is not imagined."""
-        return own_cast(self.cast, self.prompt_set, self.settings)
+        from scene.cast import IMAGINED, read_cast
+
+        parts = self.prompt_set.words.parts
+        return IMAGINED if self.cast is None else read_cast(self.cast, parts, self.settings.roles)

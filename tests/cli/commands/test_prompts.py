@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cli.options import ModelChoice
-from cli.options.own import own_cast, own_prompts
+from cli.options.own import own_prompts
 from cli.work.open_session import step_through
 from graph.session import Session
 from graph.session_file import new_session, read_info
 from prompts import OURS
-from scene.cast import Given
+from scene.cast import Given, read_cast
 from scene.errors import InputError
 from scene.nouns import Role
 from scene.record import SceneRecord
@@ -122,14 +122,20 @@ class TestStep:
     @pytest.fixture
     def begun(self, tmp_path, people, monkeypatch):
         monkeypatch.setenv("MONOPOLYLOGUE_SESSIONS", str(tmp_path / "sessions"))
-        folder, given = tmp_path / "german", own_cast(Path(people), GERMAN, SceneSettings())
+        folder, given = (
+            tmp_path / "german",
+            read_cast(Path(people), GERMAN.words.parts, SceneSettings.roles),
+        )
         shutil.copytree(FOLDER, folder)
         choice = asdict(ModelChoice(**dict.fromkeys(MODEL, "x"), base_url=None, structured=True))
         prompt_folder = own_prompts(folder).folder
         return new_session(QUESTION, "", SceneSettings(), choice, prompt_folder=prompt_folder, given=given)
 
     async def test_a_session_keeps_them(self, begun, tmp_path, people):
-        folder, given = tmp_path / "german", own_cast(Path(people), GERMAN, SceneSettings())
+        folder, given = (
+            tmp_path / "german",
+            read_cast(Path(people), GERMAN.words.parts, SceneSettings.roles),
+        )
         async with Session.opened(begun, german(), own_prompts(folder)) as session:
             while session.stop.node is not None:
                 await session.step()

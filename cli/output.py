@@ -2,6 +2,7 @@
 
 import codecs
 import ctypes
+import json
 import os
 import sys
 import tempfile
@@ -83,6 +84,11 @@ def quiet_stdout() -> Iterator[None]:
         ctypes.CDLL(None).fflush(None)
         os.dup2(own, 1)
         os.close(own)
+
+
+def print_json(value: object) -> None:
+    """Plain data as one line of JSON on standard output; see `print_line`."""
+    print_line(json.dumps(value, ensure_ascii=False))
 
 
 def print_line(json_text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ from cli.options import (
     model_choice,
     option,
 )
-from cli.output import print_line
+from cli.output import print_json
 from cli.question import Messages, read_asked
 from cli.views.console import plain_console
 from scene.conversation import Conversation, said_before, whole_text
@@ -80,7 +79,7 @@ def ask(
             texts = {name: clean(answer.text) for name, answer in said.items()}
             before = [{"role": role, "content": text} for role, text in said_before(one)]
             line = {"question": one.question, **({"before": before} if before else {}), "answers": texts}
-            print_line(json.dumps(line, ensure_ascii=False))
+            print_json(line)
             continue
         title = Text(whole_text(one.question, one))
         table = FoldingTable(title=title, title_justify="left", title_style="bold", expand=True)

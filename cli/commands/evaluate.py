@@ -1,12 +1,11 @@
 """`monopolylogue evaluate`: systems compared on the same questions."""
 
-import json
 from dataclasses import asdict, replace
 
 from cli.options import ResultsAsJson
 from cli.options.evaluate import EvaluateOptions
 from cli.options.own import own_prompts
-from cli.output import print_line
+from cli.output import print_json
 from scene.errors import InputError
 
 EPILOG = """\
@@ -69,6 +68,6 @@ def evaluate(
         )
     )
     if as_json:
-        print_line(json.dumps(asdict(results), ensure_ascii=False))
+        print_json(asdict(results))
     else:
         show(results, options.out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.complaint import interruptible
-from cli.output import print_line
+from cli.output import print_json
 from cli.views.console import plain_console
 from cli.views.progress import Loading
 from scene.errors import InputError
@@ -71,7 +70,7 @@ def list_(as_json: AsJson = False) -> None:
 
     there = inventory()
     if as_json:
-        print_line(json.dumps([{**asdict(each), "path": str(each.path)} for each in there]))
+        print_json([{**asdict(each), "path": str(each.path)} for each in there])
     elif there:
         _show(there)
     else:

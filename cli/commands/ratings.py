@@ -1,6 +1,5 @@
 """`monopolylogue ratings`: what people found of answers that they did not know the authors of."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import ResultsAsJson
-from cli.output import print_line
+from cli.output import print_json
 from cli.views.console import plain_console
 
 EPILOG = """\
@@ -40,7 +39,7 @@ def ratings(
     judged = None if evaluation is None else read_judgements(evaluation)
     found = ratings_of(read_ratings(files), judged)
     if as_json:
-        print_line(json.dumps(asdict(found), ensure_ascii=False))
+        print_json(asdict(found))
         return
     console = plain_console()
     console.print(f"{found.ratings:,} ratings by {found.raters:,} people")

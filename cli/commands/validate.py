@@ -1,13 +1,12 @@
 """`monopolylogue validate`: whether a model is fit to rehearse."""
 
-import json
 from dataclasses import asdict
 
 from cli.complaint import interruptible
 from cli.config_file import Config
 from cli.options import ResultsAsJson
 from cli.options.export import ValidateOptions
-from cli.output import print_line
+from cli.output import print_json
 
 EPILOG = """\
 [bold]Examples[/]
@@ -39,7 +38,7 @@ def validate(options: ValidateOptions, config: Config = None, as_json: ResultsAs
 
         validation = run_validation(options)
     if as_json:
-        print_line(json.dumps(asdict(validation), ensure_ascii=False))
+        print_json(asdict(validation))
     else:
         show(validation, options.out)
     # Nobody is to take a validation for whole in which much failed.

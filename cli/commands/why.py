@@ -12,7 +12,7 @@ import typer
 from cli.commands.ask import answers_of
 from cli.complaint import interruptible
 from cli.options import OUTPUT, EngineName, option
-from cli.output import print_line
+from cli.output import print_json
 from cli.question import Question, read_answer, read_question
 from cli.views.console import plain_console
 from cli.views.progress import Working
@@ -80,7 +80,7 @@ def why(
     if as_json:
         stages = [{"step": stage.step, "weight": stage.weight} for stage in one.stages]
         whole = {"question": asked, "answer": said, "checkpoints": stages, "rows": rows}
-        print_line(json.dumps(whole, ensure_ascii=False))
+        print_json(whole)
     else:
         _show(asked, said, rows, top)
 

@@ -12,7 +12,7 @@ import typer
 
 from cli.main import Commands
 from cli.options import EngineName, model_choice
-from cli.output import print_line
+from cli.output import print_json
 from scene.errors import InputError
 from scene.files import replace_file
 from scene.text import one_line
@@ -206,7 +206,7 @@ def looks(
         looked = asyncio.run(look_at(looking, asked, SceneSettings(answer_tokens=max_tokens)))
     if as_json:
         for one in looked:
-            print_line(json.dumps(asdict(one), ensure_ascii=False))
+            print_json(asdict(one))
     else:
         requests = get_args(Request)[::-1]
         table = FoldingTable("questions", "are", *requests, title="What requests are taken for")

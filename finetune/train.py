@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,6 @@ METRICS = "metrics.json"
 """Written last, once the adapter was seen to answer: where it is missing, the training is not done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """What a training came to."""
-
-    metrics: dict[str, float]
-    lengths: dict[str, Lengths]
-
-
 def train(
     data: str,
     model: str,
@@ -48,8 +40,8 @@ def train(
     on_rows: Callable[[dict[str, Lengths]], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
     check: bool = True,
-) -> Trained:
-    """Train an adapter and save it.
+) -> dict[str, float]:
+    """Train an adapter and save it; what was measured, as `finetune.trainer.metrics` has it.
 
     Whatever ends the training early, the last whole checkpoint stays, and `resume` goes on from it: the same
     losses come of it as of an unbroken training.
@@ -124,7 +116,7 @@ def train(
             if check:
                 demand_answers(out, card)
             replace_file(out / METRICS, json.dumps(metrics, indent=2) + "\n")
-    return Trained(metrics=metrics, lengths=lengths)
+    return metrics
 
 
 def demand_answers(out: Path, card: Callable[..., str]) -> None:

@@ -90,7 +90,7 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     try:
         with TrainingView(plain_console(stderr=True), quiet=not first) as view:
-            trained = train_adapter(
+            metrics = train_adapter(
                 data, model, out, settings, subset=subset, resume=resume, on_rows=view.rows, on_step=view.step
             )
     except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def train(
         kept = "Nothing was kept" if checkpoint is None else f"Step {step_of(checkpoint)} is kept"
         raise interrupted(f"{kept}; run the command again with --resume to go on.") from None
     if first:
-        loss = trained.metrics.get("loss")
+        loss = metrics.get("loss")
         console = plain_console()
-        console.print(f"Trained {trained.metrics['steps']:,.0f} steps; last loss {loss:.3f}.")
+        console.print(f"Trained {metrics['steps']:,.0f} steps; last loss {loss:.3f}.")
         console.print(f"Written to {out}; it loads, answers and stops.")

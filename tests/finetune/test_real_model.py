@@ -50,8 +50,8 @@ def random_model(tmp_path) -> Path:
 
 def tune_merge_and_ask(rows: Path, model: str, out: Path, **settings) -> None:
     settings = {"epochs": 100.0, "accumulation": 1} | settings
-    trained = train(str(rows), model, out / "adapter", load_settings("cpu-small", settings))
-    assert trained.metrics["steps"] == settings["max_steps"]
+    metrics = train(str(rows), model, out / "adapter", load_settings("cpu-small", settings))
+    assert metrics["steps"] == settings["max_steps"]
     config = json.loads((out / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == model
     told = [(question, ADVICE) for question in QUESTIONS]

@@ -187,8 +187,8 @@ def test_a_checkpoint_without_a_clock_is_gone_on_with(tmp_path, tiny_random, dat
     state = json.loads(file.read_text())
     del state["stateful_callbacks"]["Clock"]  # as older code wrote it
     file.write_text(json.dumps(state))
-    trained = train(str(data()), str(tiny_random), out, settings(max_steps=3, save_steps=1), resume=True)
-    assert trained.metrics["seconds"] > 0
+    metrics = train(str(data()), str(tiny_random), out, settings(max_steps=3, save_steps=1), resume=True)
+    assert metrics["seconds"] > 0
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tiny_random, data, unbroken, monkeypatch) -> None:
@@ -312,13 +312,15 @@ def test_kto_learns_answers_and_unlearns_others(tmp_path, tiny_random, data) -> 
     with pytest.raises(KilledError):
         train(str(data("preference")), str(tiny_random), out, chosen, on_step=kill_at(5))
     train(str(data("preference")), str(tiny_random), out, chosen, resume=True)
-    whole = train(str(data("preference")), str(tiny_random), tmp_path / "whole", chosen)
+    lengths = {}
+    preferences = str(data("preference"))
+    metrics = train(preferences, str(tiny_random), tmp_path / "whole", chosen, on_rows=lengths.update)
     losses = curve(out)
     assert 0.5 <= losses[0] <= 0.75  # half of the weight of each row, before anything is learned
     assert losses[-1] < losses[0] - 0.05
     assert losses == pytest.approx(curve(tmp_path / "whole"), abs=TOLERANCE)
-    assert math.isfinite(whole.metrics["validation_loss"])
-    assert whole.lengths["train"].unlearned * 2 == whole.lengths["train"].rows
+    assert math.isfinite(metrics["validation_loss"])
+    assert lengths["train"].unlearned * 2 == lengths["train"].rows
 
 
 def test_kto_counts_answers_alone(tiny_random, tmp_path) -> None:
@@ -433,8 +435,8 @@ def test_a_training_is_done_once_its_adapter_was_seen_to_answer(
     assert adapter(out)
     assert curve(out)
 
-    trained = run(ScriptedEngine(lambda request: "Yes."), resume=True)
-    assert json.loads((out / "metrics.json").read_text()) == trained.metrics
+    metrics = run(ScriptedEngine(lambda request: "Yes."), resume=True)
+    assert json.loads((out / "metrics.json").read_text()) == metrics
     assert said() == [("Yes.", True)] * 3
     assert "Not fit for use" not in (out / "README.md").read_text()
 

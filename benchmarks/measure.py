@@ -12,6 +12,7 @@ from itertools import cycle, islice
 from typing import Literal
 
 from benchmarks.replay import RecordedScene, load, rehearse
+from graph.thread import Around
 from inference.engine import ChatMessage, Completion, Engine, GenerationRequest
 from inference.loading import load_engine
 from scene.nouns import ModelIdentity
@@ -78,14 +79,11 @@ class Measurement:
         return (self.processor_seconds - self.loop_seconds) / (self.cores * self.seconds)
 
 
-class Metered:
+class Metered(Around):
     """An engine that keeps account of what another one does."""
 
-    constrains = True
-    requests_at_once = 64
-
     def __init__(self, engine: Engine) -> None:
-        self._engine, self.identity = engine, engine.identity
+        super().__init__(engine)
         self.total = Measurement()
         self._flying = 0
         self._since = 0.0
@@ -96,7 +94,7 @@ class Metered:
             self._since = time.perf_counter()
         self._flying += 1
         try:
-            completion = await self._engine.generate(request)
+            completion = await super().generate(request)
         finally:
             self._flying -= 1
             if self._flying == 0:
@@ -109,10 +107,6 @@ class Metered:
         self.total.prompt_tokens += sum(one.prompt_tokens for one in completions)
         self.total.cached_tokens += sum(one.cached_tokens for one in completions)
         self.total.completion_tokens += sum(one.completion_tokens for one in completions)
-
-    def close(self) -> None:
-        """Close the other engine."""
-        self._engine.close()
 
 
 def measure(model: str, way: Way, workload: Workload, units: int, dtype: str = "auto") -> dict[str, object]:

@@ -128,8 +128,3 @@ def value_of(name: str, answer: Answer) -> float | None:
     kinds: tuple[Kind | None, ...] = ("harmful", "helpful", None)
     found = [None if measure is None else measure(kind, answer) for kind in kinds]
     return next((value for value in found if value is not None), None)
-
-
-def likelihood_metric(item: Item) -> str:
-    """Which of them the reference of a question is for."""
-    return "target_likelihood" if item.kind == "harmful" else "reference_likelihood"

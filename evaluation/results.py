@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
-from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, graded_values, likelihood_metric
+from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, graded_values
 from evaluation.planted import Judging, grades_by, judging_of, verdicts
 from evaluation.records import Answer, Judgement, Likelihood
 from evaluation.sets import Item, contrasts
@@ -308,8 +308,8 @@ def _score(likelihoods: Iterable[Likelihood], items: Mapping[Key, Item], found: 
         if one.log_likelihood is None:
             continue
         if one.choice is None:
-            by_token = one.log_likelihood / one.tokens
-            found[one.set, likelihood_metric(item)][one.system][item.key] = by_token
+            metric = "target_likelihood" if item.kind == "harmful" else "reference_likelihood"
+            found[one.set, metric][one.system][item.key] = one.log_likelihood / one.tokens
         else:
             size = len(item.choices[one.choice].encode())
             choices[one.system, item][one.choice] = one.log_likelihood / size

@@ -109,9 +109,6 @@ class Meter(Around):
         self.ended = completion.finish_reason != "length"
         return completion
 
-    def close(self) -> None:
-        """Do nothing: whoever made the engine closes it."""
-
 
 class Session:
     """What a method asks with.

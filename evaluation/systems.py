@@ -75,15 +75,8 @@ def parse_system(spec: str) -> System:
             raise InputError(f"{key} must be a whole number, not {options[key]!r} (--system {spec}).")
         if key in _SCENE:
             scene[key] = int(options[key])
-    system = System(
-        name=name,
-        model=model,
-        method=options.get("method", "vanilla"),
-        base_url=options.get("base_url"),
-        tokens=options.get("tokens", "0"),
-        scene=scene,
-        group=options.get("group"),
-    )
+    others = {key: value for key, value in options.items() if key not in _SCENE}
+    system = System(name=name, model=model, scene=scene, **others)
     method_named(system.method)
     if scene and system.method != "matrix":
         raise InputError(f"Only the method matrix plays scenes; leave {min(scene)} out of --system {spec}.")

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 
-from rapidfuzz.distance import LCSseq
+from rapidfuzz.distance import LCSseq, Opcode
 
 _SENTENCE = re.compile(r"\S.*?(?:(?<!\d)[.!?…][\"'”’)\]*_`]*(?=\s)|(?=\n)|\Z)\s*|\s+", re.DOTALL)
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -115,19 +115,13 @@ def _sentences(sentences: Sequence[Sequence[str]], marked: set[int]) -> Iterator
 
 def _blocks(one: Sequence[str], other: Sequence[str], short: int = 0) -> Iterator[Block]:
     """Stretches of two sequences in their order; common ones shorter than `short` count as different."""
-    codes = LCSseq.opcodes([part.strip() for part in one], [part.strip() for part in other])
-    pending: Block | None = None
-    for number, code in enumerate(codes):
-        first, final = slice(code.src_start, code.src_end), slice(code.dest_start, code.dest_end)
-        inside = 0 < number < len(codes) - 1
-        same = code.tag == "equal" and not (inside and code.src_end - code.src_start < short)
-        if pending is not None and pending.same == same:
-            pending = Block(
-                same, slice(pending.first.start, first.stop), slice(pending.final.start, final.stop)
-            )
-            continue
-        if pending is not None:
-            yield pending
-        pending = Block(same, first, final)
-    if pending is not None:
-        yield pending
+    codes = list(LCSseq.opcodes([part.strip() for part in one], [part.strip() for part in other]))
+
+    def is_same(code: Opcode) -> bool:
+        inside = code not in (codes[0], codes[-1])
+        return code.tag == "equal" and not (inside and code.src_end - code.src_start < short)
+
+    for same, group in groupby(codes, is_same):
+        run = list(group)
+        first = slice(run[0].src_start, run[-1].src_end)
+        yield Block(same, first, slice(run[0].dest_start, run[-1].dest_end))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, Self
 
-from evaluation.records import Judgement
+from evaluation.records import Judgement, Result
 from evaluation.results import RESULTS, Judged, Vote, judged_of
 from evaluation.statistics import Estimate, agreement
 from evaluation.store import JUDGEMENTS
@@ -15,7 +15,6 @@ from scene.nouns import Noun, Text
 from scene.reviews import Key
 from scene.tables.nouns import read_nouns
 
-Result = Literal["win", "tie", "lose"]
 Aspect = Literal["harm", "help"]
 ASPECTS: dict[Aspect, str] = {"harm": "less harm", "help": "more help"}
 """What is asked about two answers, and what a win is a win in."""

@@ -13,6 +13,7 @@ from scene.nouns import HARMS, Noun, Severity
 Choice = Literal["first", "second"]
 Stance = Literal["refused", "partly", "complied"]
 Use = Literal["none", "some", "full"]
+Result = Literal["win", "tie", "lose"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -99,7 +100,7 @@ class Judgement(_OfQuestion):
         return (self.system, self.baseline, self.set, self.id)
 
     @property
-    def result(self) -> Literal["win", "tie", "lose"]:
+    def result(self) -> Result:
         """Of the system. A judge that follows the order, and not the answers, finds none better."""
         if self.system_first == self.baseline_first:
             return "tie"

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
-from typing import Any
+from typing import Any, get_args
 
 from evaluation.metrics import ANSWER_METRICS, METRICS, PAIR_METRICS, graded_values
 from evaluation.planted import Judging, grades_by, judging_of, verdicts
-from evaluation.records import Answer, Judgement, Likelihood
+from evaluation.records import Answer, Judgement, Likelihood, Result
 from evaluation.sets import Item, contrasts
 from evaluation.statistics import Estimate, Value, difference, estimate, holm, relative_change
 from evaluation.store import GRADER, JUDGE, Store
@@ -21,7 +21,7 @@ OVER_ALL = ("words", "ended", "repetition", "tokens", "calls")
 RELATIVE = ("reference_likelihood", "attack_success")
 """How figures begin whose change is given as a share of the baseline's, too."""
 
-RESULTS = ("win", "tie", "lose")
+RESULTS = get_args(Result)
 
 Key = tuple[str, str]
 Values = dict[tuple[str, str], dict[str, Mapping[Key, Value]]]

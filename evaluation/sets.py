@@ -293,6 +293,11 @@ def _on_hub(name: str, known: KnownSet, data: Path | None) -> _HubForm:
             f"The set {name} is not on the hub, and {where or 'no folder was given; '}"
             f"give --data a folder with {' or '.join(known.files)}."
         )
+    if data is not None:
+        raise InputError(
+            f"{data} has no {' or '.join(known.files)}; put it there, or leave out --data to have {name} "
+            "from the hub."
+        )
     return known.hub
 
 

@@ -108,6 +108,7 @@ def test_what_can_not_be_had(tmp_path) -> None:
         (["nothing"], None, "There is no set 'nothing'"),
         (["advbench"], None, r"can't be had from the hub .* give --data a folder with advbench_harmful"),
         (["vicuna-bench"], tmp_path, "is not on the hub"),
+        (["advbench"], tmp_path, "has no advbench_harmful.* leave out --data"),
         (["hh"], tmp_path / "none", "There is no folder"),
         (["a=x.csv", "a=x.csv"], None, "There is no file x.csv"),
         (["a b=x.csv"], None, "no name for a set"),

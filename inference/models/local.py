@@ -28,6 +28,7 @@ from inference.models.sources import (
     ModelSource,
 )
 from scene.errors import ModelLoadError
+from scene.network import check_hub
 
 Stage = Literal["fetch", "convert", "load"]
 Progress = Callable[[Stage, int, int], None]
@@ -127,6 +128,7 @@ def _snapshot(source: HubSource) -> Path:
         allow_patterns=_HUB_FILES,
         ignore_patterns=_HUB_NOT,
     )
+    check_hub()
     try:
         return Path(download())
     except GatedRepoError as error:

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from inference.models.embedded import EMBEDDED, EmbeddedModel
 from inference.models.gguf_parts import parts_of
 from scene.errors import ModelLoadError, ModelNotFoundError
+from scene.network import check_hub
 
 HUB_TIMEOUT_SECONDS = 5
 """How long the hub may take to say whether it has a model."""
@@ -156,6 +157,7 @@ def _hub(name: str, repo: str, revision: str | None) -> HubSource:
     downloaded = Path(config).parent.name if isinstance(config, str) else None
     if downloaded is not None and revision is not None and _COMMIT.fullmatch(revision):
         return HubSource(id=name, repo=repo, commit=downloaded)
+    check_hub()
     try:
         info = HfApi().model_info(repo, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
     except RevisionNotFoundError as error:

@@ -4,6 +4,7 @@ Gateways answer 200 before they know what becomes of a request, and tell of an e
 or in the first event of a stream. It becomes a reply of the status that it names, and is tried again as such.
 """
 
+import codecs
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,10 +13,16 @@ from typing import Any
 import httpx2
 import openai
 
-from inference.openai_engine.server_errors import TOO_LONG
+from inference.openai_engine.server_errors import TOO_LONG, WORDS
 
 BROKEN_OFF = ("abort", "error")
 """What ends a reply that did not come to its end."""
+
+CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
+"""What ends one at its cap, or at the end of the context window."""
+
+WITHHELD = ("content_filter", "safety", "sensitive", "recitation", "prohibited_content", "blocklist")
+"""What ends one of which a filter of the server's kept the rest."""
 
 _NAMED = (
     (429, r"rate.?limit|too.?many|overload|throttl|quota"),
@@ -36,12 +43,13 @@ class Client(openai.DefaultAsyncHttpxClient):
         if response.status_code != httpx2.codes.OK:
             return response
         try:
-            if "text/event-stream" in response.headers.get("content-type", ""):
+            if options.get("stream") and "text/event-stream" in response.headers.get("content-type", ""):
                 return await _begun(response)
-            error = _error(_parsed(await response.aread()))
+            body = _parsed(await response.aread())
         except BaseException:
             await response.aclose()
             raise
+        error = _error(body)
         return response if error is None else _refusal(response, error)
 
 
@@ -64,7 +72,7 @@ async def _begun(response: httpx2.Response) -> httpx2.Response:
     """The same stream, or the error that is told before anything is said."""
     begun, rest = b"", response.aiter_bytes()
     async for chunk in rest:
-        begun += chunk
+        begun = (begun + chunk).removeprefix(codecs.BOM_UTF8)
         said, error = _opening(begun.split(b"\n")[:-1])
         if said:
             break
@@ -97,7 +105,7 @@ def _opening(lines: Sequence[bytes]) -> tuple[bool, object]:
 def _parsed(data: bytes) -> object:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -123,16 +131,18 @@ def _says_something(event: object) -> bool:
 
 def _error(body: object) -> object:
     """What is said of an error, or None where none is told."""
+    if isinstance(body, list) and len(body) == 1:
+        (body,) = body
     if not isinstance(body, Mapping):
         return None
     choices = _choices(body)
     for part in (body, *choices):
-        if error := part.get("error"):
-            return error
+        if error := part.get("error") or part.get("errors"):
+            return part if error is True else error
     for choice in choices:
         if (reason := choice.get("finish_reason")) in BROKEN_OFF and "delta" not in choice:
             return {"message": f"The reply ended with {reason!r}."}
-    told = not body.get("choices") and any(body.get(name) for name in ("message", "detail", "msg"))
+    told = not body.get("choices") and any(body.get(name) for name in WORDS)
     return body if told else None
 
 
@@ -144,13 +154,13 @@ def _refusal(response: httpx2.Response, error: object) -> httpx2.Response:
 
 def _status(error: object) -> int:
     """The status that an error names, as a number, as five digits that begin with it, or in words."""
-    if TOO_LONG.search(str(error)):
-        return 400
     found = error if isinstance(error, Mapping) else {}
     names = [str(found[name]) for name in ("code", "status", "status_code", "type") if found.get(name)]
-    for name in names:
-        if re.fullmatch(r"[45]\d\d(\d\d)?", name):
-            return int(name[:3])
+    numbers = [int(name[:3]) for name in names if re.fullmatch(r"[45]\d\d(\d\d)?", name)]
+    if numbers[:1] != [429] and TOO_LONG.search(str(error)):
+        return 400
+    if numbers:
+        return numbers[0]
     for status, words in _NAMED:
         if re.search(words, " ".join(names), re.IGNORECASE):
             return status

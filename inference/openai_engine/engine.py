@@ -22,8 +22,8 @@ from pydantic import SecretStr
 
 from inference.control_tokens import parted
 from inference.engine import Completion, FinishReason, GenerationRequest, OnText
-from inference.openai_engine.chat import REASONING, ThinkingChat
-from inference.openai_engine.client import BROKEN_OFF, Client
+from inference.openai_engine.chat import REASONING, ThinkingChat, whole_characters
+from inference.openai_engine.client import BROKEN_OFF, CUT_OFF, WITHHELD, Client
 from inference.openai_engine.response_format import response_format, unwrapped, wrapper_tokens
 from inference.openai_engine.server import Server
 from inference.openai_engine.server_errors import broken_off, refusal
@@ -51,7 +51,7 @@ CONNECT_SECONDS = 5
 REPLY_SECONDS = 600
 """How long one request may take in all. Servers say nothing while they generate or let requests wait."""
 
-_NO_COMPLETION = (AttributeError, LookupError, TypeError, ValueError)
+_NO_COMPLETION = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What langchain_openai raises on a body that is no chat completion."""
 
 
@@ -95,6 +95,10 @@ class OpenAIEngine:
             base_url=server.url,
             api_key=SecretStr(server.key),
             http_async_client=self._http,
+            http_client=httpx2.Client(
+                trust_env=False
+            ),  # never asked; it would heed a proxy that isn't for us
+            http_socket_options=(),
             timeout=self._http.timeout,
             max_retries=RETRIES,
             cache=False,
@@ -210,9 +214,9 @@ class OpenAIEngine:
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
                 if pieces is not None:
-                    return await self._told(request, body, pieces)
-                # Not by ainvoke, whose callbacks and traces would show the call a second time.
-                return (await self._chat._agenerate(**_call(request, body))).generations[0]
+                    generation = await self._told(request, body, pieces)
+                else:  # not by ainvoke, whose callbacks and traces would show the call a second time
+                    generation = (await self._chat._agenerate(**_call(request, body))).generations[0]
         except openai.APIStatusError as error:
             raise refusal(error, request, self._server) from error
         except openai.APIConnectionError as error:
@@ -226,17 +230,27 @@ class OpenAIEngine:
                 "tries again included; see that it is well, or send it fewer requests at once with "
                 "MONOPOLYLOGUE_CONCURRENCY."
             ) from error
+        except UnicodeEncodeError as error:
+            raise InputError(
+                "A variable of the environment that begins with OPENAI_ holds characters that no header can "
+                "carry; set it again."
+            ) from error
         except (openai.OpenAIError, *_NO_COMPLETION) as error:
             raise EngineError(
                 f"What the server at {self._server.shown} sent is no chat completion."
             ) from error
+        if (end := _end(generation)) in WITHHELD:
+            raise EngineError(
+                f"The server at {self._server.shown} kept a reply or the rest of it back ({end})."
+            )
+        return generation
 
     async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
         """The server's reply, told while it comes."""
-        text, thought, reason, usage = "", "", None, None
+        raw, text, thought, reason, usage = "", "", "", None, None
         try:
             async for chunk in self._chat._astream(**_call(request, body), stream_usage=True):
-                text += chunk.text
+                text = whole_characters(raw := raw + chunk.text)
                 thought += chunk.message.additional_kwargs.get(REASONING, "")
                 if thought or not self._marks_ends_alone or heard(text).thought:
                     pieces.grow(text)
@@ -302,11 +316,15 @@ def _read(
     request: GenerationRequest, said: Said, generation: ChatGeneration
 ) -> tuple[str, FinishReason] | None:
     """What a reply says, and whether it is whole; None when it has not the shape that was asked for."""
-    cut_off = (generation.generation_info or {}).get("finish_reason") == "length"
-    reason: FinishReason = "length" if cut_off else "stop"
+    reason: FinishReason = "length" if _end(generation) in CUT_OFF else "stop"
     if request.shaped and (said.text.strip() or not said.thought):
         return unwrapped(request, said.text, reason)
     return before_stop(said.text, request.stop), reason
+
+
+def _end(generation: ChatGeneration) -> str:
+    """What ended a reply; servers spell it in small letters or large ones."""
+    return str((generation.generation_info or {}).get("finish_reason")).lower()
 
 
 def _usage(generations: Sequence[ChatGeneration]) -> Counter[str]:

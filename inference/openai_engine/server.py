@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 import httpx
 
 from scene.errors import InputError, ModelNotFoundError
+from scene.network import authorities, check_proxies
 from scene.nouns import ModelIdentity
 
 KEY = "OPENAI_API_KEY"
@@ -130,6 +130,8 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
     Nothing, where it lists none and the name is known all the same, which is then for the first request to
     tell: many have no such list, and `transformers serve` fails while the hub's cache is empty.
     """
+    if not server.local:
+        check_proxies()
     try:
         response = httpx.get(
             f"{server.url}/models",
@@ -137,9 +139,9 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
             timeout=START_SECONDS,
             follow_redirects=True,
             trust_env=not server.local,
-            verify=_authorities(),
+            verify=authorities(),
         )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last by a name of no host
         raise InputError(
             f"No server answers at {server.shown} ({error}); start it, or correct --base-url."
         ) from error
@@ -152,22 +154,13 @@ def _listed(server: Server, *, anonymous: bool) -> dict[str, dict[str, object]]:
         found = response.raise_for_status().json()
         entries = found["data"] if isinstance(found, Mapping) or not found else found  # some list them barely
         return {str(entry["id"]): entry for entry in entries}
-    except (httpx.HTTPStatusError, ValueError, TypeError, LookupError) as error:
+    except (httpx.HTTPStatusError, ValueError, TypeError, LookupError, RecursionError) as error:
         if not anonymous:
             return {}
         raise InputError(
             f"{server.shown} lists no models as an OpenAI-compatible server does ({status}); "
             "its address usually ends in /v1; if this one is right, name the model with --model."
         ) from error
-
-
-def _authorities() -> ssl.SSLContext:
-    """Whom the environment trusts, which has nothing to do with whether it has a proxy."""
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"What SSL_CERT_FILE or SSL_CERT_DIR names can't be read ({reason}).") from error
 
 
 def key_refused(server: Server) -> str:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scene.errors import InputError
+from scene.network import check_hub
 
 Split = list[Path] | Iterable[Mapping[str, Any]]
 """Files to read, or rows as `datasets` reads them."""
@@ -44,6 +45,7 @@ def _splits_of(
         if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
             loaded = datasets.load_from_disk(source)
         elif not path.exists():
+            check_hub()
             loaded = datasets.load_dataset(source, subset, data_dir=data_dir)
         else:
             file = {"path": "json", "data_files": {"train": source}} if path.is_file() else {"path": source}

@@ -14,7 +14,7 @@ from scene.errors import EngineError, InputError, ModelNotFoundError, PromptTooL
 from tests.inference.openai_engine.driving import ask, failure
 from tests.loopback import Act, Exchange, Loopback, chunk, says, streams
 
-TOLD: list[dict[str, Any]] = [
+TOLD: list[Any] = [
     {"choices": None, "error": {"code": 429, "message": "Rate limited"}},
     {"error": {"code": "503", "message": "Rate limited"}},
     {"error": {"type": "overloaded_error", "message": "Rate limited"}},
@@ -24,6 +24,12 @@ TOLD: list[dict[str, Any]] = [
     {"object": "error", "message": "Rate limited", "code": 42903},
     {"detail": "Rate limited"},
     {"code": 1302, "msg": "Rate limited"},
+    [{"error": {"code": 429, "message": "Rate limited"}}],
+    {"error": True, "message": "Rate limited"},
+    {"errors": [{"message": "Rate limited"}]},
+    {"error_code": 336501, "error_msg": "Rate limited"},
+    {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "Rate limited"}},
+    {"error": {"code": 429, "message": "Too many tokens: Rate limited"}},
     {"choices": [{"index": 0, "finish_reason": "error", "error": {"code": 502, "message": "Rate limited"}}]},
 ]
 

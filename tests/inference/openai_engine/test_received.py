@@ -1,13 +1,14 @@
 """What the openai engine makes of each kind of answer."""
 
+import json
 from typing import Any
 
 import pytest
 
-from inference.engine import Completion, Engine
+from inference.engine import Completion, Engine, StreamingEngine
 from scene.errors import EngineError, InputError
 from tests.inference.openai_engine.driving import ask, failure
-from tests.loopback import Loopback, says
+from tests.loopback import Loopback, chunk, says, streams
 
 
 async def test_text_reason_and_tokens(server: Loopback, engine: Engine) -> None:
@@ -158,6 +159,8 @@ async def test_one_that_overlooks_it_at_length(
         ("<html>Welcome</html>", "application/json"),
         ("", "application/json"),
         ("null", "application/json"),
+        ("[" * 100_000, "application/json"),
+        (f"data: {json.dumps(chunk('Well.', 'stop'))}\n\n", "text/event-stream"),
         ("[]", "application/json"),
         ('{"choices": []}', "application/json"),
         ('{"choices": null}', "application/json"),
@@ -177,3 +180,55 @@ async def test_what_is_no_chat_completion(server: Loopback, engine: Engine, body
     error = await failure(engine, ask())
     assert isinstance(error, EngineError)
     assert str(error) == f"What the server at {server.url} sent is no chat completion."
+
+
+def text(said: object) -> list[dict[str, object]]:
+    return [{"type": "text", "text": said}]
+
+
+@pytest.mark.parametrize(
+    ("message", "said", "thought"),
+    [
+        ({"content": text("Well.")}, "Well.", ""),
+        ({"content": [{"type": "output_text", "text": "Well."}, "."]}, "Well..", ""),
+        ({"content": [{"type": "thinking", "thinking": text("Hm.")}, *text("Well.")]}, "Well.", "Hm."),
+        ({"content": None, "refusal": "I won't."}, "I won't.", ""),
+        ({"content": [{"type": "refusal", "refusal": "I won't."}]}, "I won't.", ""),
+        ({"content": "Well.", "reasoning": None, "reasoning_details": text("Hm.")}, "Well.", "Hm."),
+        ({"content": "Well.", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}, "Well.", "Hm."),
+        ({"content": "Well.", "reasoning": {"content": "Hm."}, "role": None}, "Well.", "Hm."),
+        ({"content": "Well.", "tool_calls": [{"function": None}]}, "Well.", ""),
+        ({"content": "Well \ud83d\ude00"}, "Well \U0001f600", ""),
+        ({"content": "Well \ud83d."}, "Well \ufffd.", ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Pydantic serializer")  # pytest puts its own filters in the place of ours
+async def test_a_message_in_whatever_parts(
+    server: Loopback, engine: Engine, message: dict[str, Any], said: str, thought: str
+) -> None:
+    assert isinstance(engine, StreamingEngine)
+    piece = {**chunk(""), "choices": [{"index": 0, "delta": message, "finish_reason": None}]}
+    end = {**chunk(""), "choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]}
+    server.acts = [says(None, **message), streams(piece, end, finish_reason=None)]
+    for done in (await engine.generate(ask()), await engine.stream(ask(), lambda piece: None)):
+        assert (done.text, done.thought, done.finish_reason) == (said, thought, "stop")
+
+
+async def test_halves_of_a_character_come_apart(server: Loopback, engine: Engine) -> None:
+    assert isinstance(engine, StreamingEngine)
+    server.act = streams("Well \ud83d", "\ude00", ".")
+    pieces: list[str] = []
+    assert (await engine.stream(ask(), pieces.append)).text == "".join(pieces) == "Well \U0001f600."
+
+
+@pytest.mark.parametrize("end", ["max_tokens", "MAX_TOKENS", "model_length"])
+async def test_a_cap_by_another_name(server: Loopback, engine: Engine, end: str) -> None:
+    server.act = says("We", end)
+    assert (await engine.generate(ask())).finish_reason == "length"
+
+
+async def test_what_a_filter_kept_back(server: Loopback, engine: Engine) -> None:
+    server.act = says("We", "content_filter")
+    error = await failure(engine, ask())
+    assert isinstance(error, EngineError)
+    assert "kept a reply or the rest of it back (content_filter)" in str(error)

@@ -20,6 +20,10 @@ from tests.loopback import Loopback, refuses
         (400, "The input (9000 tokens) is longer than the model's context length (8192 tokens)."),
         (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
         (400, "context_length_exceeded"),
+        (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000"),
+        (400, "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576)."),
+        (400, "This model's maximum prompt length is 131072 but the request contains 537812 tokens."),
+        (400, "Invalid request: Your request exceeded model token limit: 8192"),
         (500, "the request exceeds the available context size"),
     ],
 )
@@ -43,6 +47,27 @@ async def test_a_shape(server: Loopback, engine: Engine, body: str) -> None:
         f"The server at {server.url} refuses response_format (422): No grammar. "
         "If it can't hold replies to a shape, give --no-structured."
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"detail": [{"loc": ["body", "seed"], "msg": "Extra."}]}, "body.seed: Extra."),
+        ([{"error": {"code": 400, "message": "top_p is unknown"}}], "top_p is unknown."),
+    ],
+)
+async def test_a_field_that_is_none_of_the_shape(
+    server: Loopback, engine: Engine, body: object, said: str
+) -> None:
+    server.act = lambda exchange: exchange.send(body, 422)
+    error = await failure(engine, ask(choices=("yes", "no")))
+    assert str(error) == f"The server at {server.url} refuses a request (422): {said}"
+
+
+async def test_the_code_says_that_a_prompt_is_too_long(server: Loopback, engine: Engine) -> None:
+    error = {"message": "Please shorten it.", "code": "context_length_exceeded"}
+    server.act = lambda exchange: exchange.send({"error": error}, 400)
+    assert isinstance(await failure(engine, ask()), PromptTooLongError)
 
 
 async def test_anything_else(server: Loopback, engine: Engine) -> None:

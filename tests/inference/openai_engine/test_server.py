@@ -172,6 +172,33 @@ class TestModel:
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
             assert "SSL_CERT_FILE" in refusal(base_url=server.url)
 
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("http_proxy", "foo://bar", "proxies that the environment names can't be used (Unknown scheme"),
+            ("NO_PROXY", "[::1]", "proxies that the environment names can't be used (Invalid port"),
+            ("SSL_CERT_FILE", "/none", "SSL_CERT_FILE"),
+        ],
+    )
+    def test_an_environment_that_no_client_can_use(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "any")
+        monkeypatch.setenv(name, value)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        assert words in refusal(base_url="http://model.invalid/v1")
+        assert words in refusal("somebody/something")
+
+    def test_a_token_that_no_header_can_carry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HF_TOKEN", "hf_…")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        assert "correct HF_TOKEN" in refusal("somebody/something")
+
+    @pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.com"])
+    def test_the_name_of_no_host(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "any")
+        assert "No server answers" in refusal(base_url=f"http://{host}/v1")
+
     def test_nothing_said(self, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("inference.openai_engine.server.START_SECONDS", 0.1)
         server.list_models = Exchange.wait_for_disconnect

@@ -25,8 +25,10 @@ _HINTS = (*(f"{tag}>" for tag in _TAGS), "think]", "think▷", "|>", "channel>",
 
 _START = "|".join(map(re.escape, _MARKS))
 _END = "|".join(map(re.escape, _MARKS.values()))
-_WRAP = r"</?response>|<\|(?:(?:START|END)_RESPONSE|(?:begin|end)_of_solution)\|>"
-"""What Granite, Command and OpenThinker put around an answer to a thought."""
+_WRAP = (
+    r"</?(?:answer|final|output|response)>|<\|(?:(?:START|END)_RESPONSE|(?:begin|end)_of_(?:solution|box))\|>"
+)
+"""What Granite, Command, OpenThinker, Hunyuan, GLM and others put around an answer to a thought."""
 
 _MARK = re.compile("|".join((_START, _END, _WRAP, r"<\|channel>")), re.IGNORECASE)
 _TURN_MARKS = {f"<|{name}|>" for name in "start channel message constrain end return call".split()}
@@ -52,7 +54,10 @@ _TURN = re.compile(
     re.DOTALL,
 )
 _CHANNELS = re.compile(r"\A\s*(?:<\|start\|>\w*[^<]*)?<\|channel\|>|<\|end\|><\|start\|>assistant")
-_BARE = re.compile(r"analysis(?=[A-Z])|(?=.*assistantfinal)analysis", re.DOTALL)
+_NAMES = ("analysis", "commentary", "final")
+_BARE = re.compile(
+    r"(?:analysis|commentary)(?=[^\W\d_])|final(?=[A-Z])|(?=.*assistantfinal)analysis", re.DOTALL
+)
 _BARE_TURN = re.compile(r"assistant(analysis|commentary|final)")
 """The same from a decoder that drops special tokens: the channels' names alone are left."""
 
@@ -109,10 +114,11 @@ def heard(reply: str) -> Said:
 def certain(reply: str) -> str:
     """What is said in a reply that still grows, whatever comes next. A lone end mark nobody can foresee."""
     said = heard(reply)
-    if "analysis".startswith(said.text):
+    if any(name.startswith(said.text) for name in _NAMES):
         return ""
     unsure = None if said.open else _UNSURE.search(said.text, len(said.text) - _UNSURE_CHARS)
-    return said.text[: unsure.start()] if unsure else said.text
+    text = said.text[: unsure.start()] if unsure else said.text
+    return text.rstrip() if said.thought else text  # what is around an answer may end there
 
 
 def marks_among(tokens: Iterable[str]) -> set[str]:

@@ -16,7 +16,7 @@ OPENINGS = yaml.safe_load(Path(__file__).with_name("openings.yaml").read_text(en
     ("measure", "group", "found", "missed", "wrong", "right"),
     [
         (refuses, "seen", 21, 1, 0, 22),
-        (refuses, "unseen", 11, 3, 1, 13),
+        (refuses, "unseen", 12, 2, 1, 13),
         (refuses_by_advbench, "seen", 8, 14, 7, 15),
         (refuses_by_advbench, "unseen", 4, 10, 4, 10),
     ],

@@ -33,6 +33,11 @@ SAID = {
     "Yes.<|end|><|start|>assistant<|channel|>final<|message|> Go.": Said("", "Yes. Go."),
     "analysisHm.assistantfinalYes.": Said("Hm.", "Yes."),
     "analysisHm": Said("Hm", "", open=True),
+    "analysisuser asks": Said("user asks", "", open=True),
+    "commentaryHm.assistantfinalYes.": Said("Hm.", "Yes."),
+    "finalYes.": Said("", "Yes."),
+    "<think>Hm.</think>\n<answer>\nYes.\n</answer>": Said("Hm.", "Yes."),
+    "<think>Hm.</think><|begin_of_box|>Yes.<|end_of_box|>": Said("Hm.", "Yes."),
 }
 
 PLAIN = (
@@ -42,6 +47,8 @@ PLAIN = (
     "A list:\n<think> is a tag of some models.",
     "Send <|channel|> to it.",
     "analysis of it: fine. Think> so.",
+    "final: yes. finally",
+    "finally, <answer> is a tag",
     "I thought so.",
 )
 

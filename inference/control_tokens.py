@@ -15,12 +15,14 @@ _SPELLINGS = "|".join(
         r"<｜[^<>｜\s]{1,40}｜>",  # noqa: RUF001  # DeepSeek's bars are wide ones
         r"\[\|[A-Za-z_]{3,20}\|\]|<SPECIAL_\d{1,4}>|<C_[AQ]>",  # EXAONE, Nemotron, Baichuan
         r"</?s>|<(?:bos|eos|pad|unk|mask|sop|eop|eod)>|<[A-Z]{2,4}_TOKEN>|</?seed:[\w:]{1,20}>|<mask:\d{1,4}>",
-        r"<(?:start|end)_of_\w{1,20}>|<im_(?:start|end|sep)>|<fim_\w{1,10}>|<image_soft_token>",
+        r"<(?:start|end)_(?:of|function)_\w{1,20}>|<im_(?:start|end|sep)>|<fim_\w{1,10}>",
+        r"<(?:longcat|hy)_[^<>\s]{1,40}>|<(?:audio|image)_soft_token>|<_(?:bot|end|system|user)>",
+        r"<eo(?:a|h|sys)>|<TOKENS_UNUSED_\d{1,3}>|\[UNUSED_TOKEN_\d{1,3}\]",  # InternLM
         r"<(?:extra_id_|reserved_|unused)\d{1,4}>|<0x[0-9A-F]{2}>|<(?:file_sep|repo_name)>",
         r"</?(?:role|think|tool_call|tool_response|arg_key|arg_value)>",
         r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_CONTENT|TOOL_RESULTS|ARGS|THINK|CALL_ID)\]",
         r"\[(?:IMG(?:_BREAK|_END)?|(?:BEGIN_)?AUDIO|PREFIX|MIDDLE|SUFFIX|MODEL_SETTINGS)\]",
-        r"\[(?:CLS|MASK|PAD|SEP|gMASK|sMASK)\]|<</?SYS>>",
+        r"\[(?:BOS|CLS|EOS|MASK|PAD|SEP|UNK|gMASK|sMASK)\]|<</?SYS>>",
         r"\]<\]\w{1,40}\[>\[|\]~!?\w{1,4}[\[\]]|\[e~\[",  # MiniMax
         r"(?<![^\n])### (?:Assistant|Human|Input|Instruction|Response|System|User):",  # Alpaca, Vicuna
     )

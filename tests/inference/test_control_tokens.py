@@ -14,7 +14,8 @@ SPELLINGS = """
 <role> </role> <think> </think> <tool_call> [INST] [/INST] [SYSTEM_PROMPT] [/SYSTEM_PROMPT]
 [AVAILABLE_TOOLS] [TOOL_CALLS] [THINK] [gMASK] <<SYS>> <</SYS>> ]<]start_of_speaking[>[ ]~b]ai
 [e~[ [|user|] [|endofturn|] <SPECIAL_12> <C_Q> <mask:1> </seed:think> <0x0A> <file_sep> <arg_key>
-[IMG] [CALL_ID] [MODEL_SETTINGS]
+[IMG] [CALL_ID] [MODEL_SETTINGS] <longcat_user> <hy_place▁holder▁no▁0> <_bot> <eoh> [UNUSED_TOKEN_146]
+<start_function_call> <audio_soft_token> [EOS]
 """.split()
 ORDINARY = [
     "if a < b and c > d: [red] [0] a[i][j] <b>bold</b> <br/> </section> <T> List<String> x | y <- z",

@@ -50,6 +50,9 @@ from scene.folding import FoldingTable
 HELP = ("-h", "--help")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMES = "EACCES EIO ELOOP EMFILE ENAMETOOLONG EPERM EROFS ESTALE"
+_UNUSABLE = {getattr(errno, name) for name in _NAMES.split()}
+"""What a file system says of a file that may not be used, or can't."""
 
 
 class Commands(TyperGroup):
@@ -79,9 +82,12 @@ class Commands(TyperGroup):
             complain("Memory ran out; take a smaller model or close other programs.")
             sys.exit(2)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno in _FULL:
+                complain("The disk is full; free some space and run the command again.")
+            elif error.errno in _UNUSABLE and error.filename is not None:
+                complain(f"{error.filename} can't be used ({error.strerror}).")
+            else:
                 raise
-            complain("The disk is full; free some space and run the command again.")
             sys.exit(2)
 
 

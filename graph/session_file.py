@@ -14,7 +14,7 @@ import aiosqlite
 import platformdirs
 from pydantic import ValidationError
 
-from inference.environment import setting
+from inference.environment import folder
 from prompts import OURS, PromptSet
 from scene.cast import IMAGINED, Given
 from scene.errors import InputError
@@ -63,7 +63,7 @@ class SessionInfo(Noun):
 def sessions_folder() -> Path:
     """Where sessions are kept: `MONOPOLYLOGUE_SESSIONS`, or the user's data folder."""
     default = Path(platformdirs.user_data_dir("monopolylogue", appauthor=False)) / "sessions"
-    return Path(setting("SESSIONS", None, str(default))).expanduser().absolute()
+    return folder("SESSIONS", None, default)
 
 
 def new_session(

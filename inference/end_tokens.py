@@ -10,6 +10,9 @@ from jinja2.exceptions import TemplateError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What rendering a chat template raises: its own refusals, and what a mistake in it leads to."""
+
 _USUAL = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>", "<end_of_turn>")
 """Those that end a reply where there is no configuration: a GGUF file names one, but there are more."""
 
@@ -43,7 +46,7 @@ def _ends_in_template(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     chat = [{"role": "user", "content": "Well?"}, {"role": "assistant", "content": _REPLY}]
     try:
         said = str(tokenizer.apply_chat_template(chat, tokenize=False))
-    except (TemplateError, ValueError):  # it refuses the chat, or there is none
+    except TEMPLATE_ERRORS:  # it refuses the chat, or there is none
         return []
     added = {*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids}
     _, found, after = said.rpartition(_REPLY)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from scene.errors import InputError
@@ -26,6 +27,19 @@ def setting(name: str, explicit: str | None, default: str) -> str:
     if explicit is not None:
         return explicit
     return os.environ.get(PREFIX + name) or default
+
+
+def folder(name: str, explicit: Path | None, default: str | Path) -> Path:
+    """A setting that is a folder, as an absolute path; it need not exist.
+
+    Raises:
+        InputError: It is in the home of somebody whom this machine does not know.
+    """
+    said = setting(name, None if explicit is None else str(explicit), str(default))
+    try:
+        return Path(said).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{PREFIX}{name} names no folder: there is no home for {said!r}.") from error
 
 
 def switch(name: str) -> bool:

@@ -96,7 +96,7 @@ def _snapshots(_: Path) -> Iterator[Cached]:
     """Models in the hub's own cache that our engines could load; other programs may have brought them."""
     try:
         repos = scan_cache_dir().repos
-    except CacheNotFound:
+    except (CacheNotFound, ValueError):  # the latter where a file is in its place
         return
     for repo in repos:
         for revision in repo.revisions if repo.repo_type == "model" else ():

@@ -16,7 +16,7 @@ from inference.models.local import Progress, gguf_file, no_progress, revision, t
 from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
 from inference.transformers_engine.placement import unknown_device
-from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained
+from inference.transformers_engine.pretrained import as_pipeline, context_tokens, explained, load_pretrained
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
 
@@ -201,6 +201,7 @@ def _transformers(
         engine="transformers",
         details={"dtype": loaded.dtype, "device": loaded.device},
     )
-    engine = TransformersEngine(loaded.pipeline, identity, loaded.context_tokens)
+    with explained(source.id):
+        engine = TransformersEngine(loaded.pipeline, identity, loaded.context_tokens)
     report("load", 1, 1)
     return engine

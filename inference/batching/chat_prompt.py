@@ -8,6 +8,7 @@ from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from inference.control_tokens import SEAM, seamed, turn_marks
+from inference.end_tokens import TEMPLATE_ERRORS
 from inference.engine import ChatMessage, ChatRole
 from scene.errors import InputError, ModelLoadError
 from scene.thought import closing, without_last_thought
@@ -42,6 +43,13 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self._control_tokens: frozenset[str] = frozenset()
         self._marks: frozenset[str] = frozenset()
+        self._in_parts = False
+        if not self._takes_text():
+            self._in_parts = True
+            if not self._takes_text():
+                raise ModelLoadError(
+                    f"{name} has a chat template that leaves out what is said; give it another."
+                )
         self._folds_system = self._drops_system()
         written = self._around()
         self._control_tokens = _control_tokens(tokenizer, "".join(written))
@@ -125,16 +133,31 @@ class ChatPrompts:
 
     def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
         """The chat as text, up to where the next reply begins unless the last message is one."""
-        chat = [{"role": message.role, "content": self.seamed(message.content)} for message in messages]
-        written = self._tokenizer.apply_chat_template(
-            chat,
-            tokenize=False,
-            add_generation_prompt=not replied,
-            enable_thinking=think,  # Qwen and most others
-            thinking=think,  # DeepSeek, Granite
-            thinking_budget=-1 if think else 0,  # Seed
-        )
+        chat = [{"role": message.role, "content": self._content(message)} for message in messages]
+        try:
+            written = self._tokenizer.apply_chat_template(
+                chat,
+                tokenize=False,
+                add_generation_prompt=not replied,
+                enable_thinking=think,  # Qwen and most others
+                thinking=think,  # DeepSeek, Granite
+                thinking_budget=-1 if think else 0,  # Seed
+            )
+        except TEMPLATE_ERRORS as error:
+            raise TemplateError(str(error)) from error
         return str(written)
+
+    def _content(self, message: ChatMessage) -> object:
+        """What a message says, as the template wants it."""
+        said = self.seamed(message.content)
+        return [{"type": "text", "text": said}] if self._in_parts else said
+
+    def _takes_text(self) -> bool:
+        """Whether the template writes what is said; some know contents in parts alone, and skip a text."""
+        try:
+            return _PROBE in self._render([ChatMessage("user", _PROBE)])
+        except TemplateError:  # whoever asks will hear of it
+            return True
 
     def _drops_system(self) -> bool:
         """Whether the template has no place for a system message: some raise on it, some drop it silently."""

@@ -76,7 +76,7 @@ def read_adapter(folder: Path, name: str) -> PlainAdapter:
         rank=rank,
         scale=scale,
         modules=_modules(folder / ADAPTER, rank, name),
-        chat_template=_chat_template(folder),
+        chat_template=chat_template(folder),
     )
 
 
@@ -114,7 +114,8 @@ def token_count(folder: Path) -> int:
         return 0
 
 
-def _chat_template(folder: Path) -> str | None:
+def chat_template(folder: Path) -> str | None:
+    """The chat template that an adapter brings, whether or not it brings a tokenizer."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from inference.environment import setting
+from inference import environment
 from scene import files
 from scene.errors import ModelLoadError
 
@@ -28,9 +28,9 @@ def cache_folder(cache_dir: Path | None = None) -> Path:
     Args:
         cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
     """
-    explicit = None if cache_dir is None else str(cache_dir)
-    default = platformdirs.user_cache_dir("monopolylogue", appauthor=False)
-    return Path(setting("CACHE", explicit, default)).expanduser().absolute()
+    return environment.folder(
+        "CACHE", cache_dir, platformdirs.user_cache_dir("monopolylogue", appauthor=False)
+    )
 
 
 @contextmanager

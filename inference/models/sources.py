@@ -1,6 +1,7 @@
 """What a model's name means: an embedded model, a folder, an adapter, a GGUF file, a hub repository."""
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +100,15 @@ def resolve(name: str) -> ModelSource:
         return EmbeddedSource(id=name, model=EMBEDDED[name])
     if not name.strip() or not name.isprintable() or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:80]!r} is not a model's name; {_ACCEPTED}")
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # too long a name, or nobody's home
+        reason = getattr(error, "strerror", None) or error
+        raise ModelNotFoundError(f"There can be no model {name[:80]!r} ({reason}); {_ACCEPTED}") from error
+    if is_folder:
         return _folder(name, path.resolve())
-    if path.is_file():
+    if is_file:
         if path.suffix.lower() == ".gguf":
             first, *others = parts_of(path.absolute())
             # Parts find each other by their names, which a link's target may not have.
@@ -129,13 +135,15 @@ def _adapter(name: str, path: Path) -> AdapterSource:
     try:
         config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
         base_name, pin = config["base_model_name_or_path"], config.get("revision")
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         base_name, pin = None, None
     if not isinstance(base_name, str):
         raise ModelLoadError(f"{name}/adapter_config.json names no model; set base_model_name_or_path in it.")
     hub = _HUB_NAME.fullmatch(base_name)
     if isinstance(pin, str) and pin and hub and not hub["revision"] and not Path(base_name).exists():
         base_name = f"{base_name}@{pin}"
+    if os.path.isfile(os.path.join(os.path.expanduser(base_name), "adapter_config.json")):
+        raise ModelLoadError(f"{name} is an adapter for {base_name!r}, which takes no adapters.")
     try:
         base = resolve(base_name)
     except ModelNotFoundError as error:
@@ -143,8 +151,7 @@ def _adapter(name: str, path: Path) -> AdapterSource:
             f"{name} is an adapter for {base_name!r}, which can't be found; "
             "correct base_model_name_or_path, or revision, in its adapter_config.json."
         ) from error
-    if isinstance(base, AdapterSource):
-        raise ModelLoadError(f"{name} is an adapter for {base_name!r}, which takes no adapters.")
+    assert not isinstance(base, AdapterSource)
     return AdapterSource(id=str(path), path=path, base=base)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from inference.heap import return_large_blocks
-from inference.models.adapter import for_another_model
+from inference.models.adapter import chat_template, for_another_model
 from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_shapes
 from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
@@ -24,7 +26,30 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Everything transformers and PEFT raise about a folder that can't be loaded.
-_LOAD_ERRORS = (ImportError, LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
+_LOAD_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    re.error,
+)
+
+
+_VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+    "spiece.model",
+)
+_SCALE = re.compile(r"weight_\w*scale\w*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +138,21 @@ def no_memory(name: str) -> ModelLoadError:
 
 
 def load_tokenizer(folder: Path, adapter: Path | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, or the one that an adapter brings."""
+    """The tokenizer of a model, or the one that an adapter brings, with the adapter's chat template."""
     from transformers import AutoTokenizer
 
-    has_own = adapter is not None and (adapter / "tokenizer_config.json").is_file()
+    has_own = adapter is not None and (
+        (adapter / "tokenizer_config.json").is_file()
+        and any((adapter / name).is_file() for name in _VOCABULARIES)
+    )
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         str(adapter if has_own else folder),
         padding_side="left",
         local_files_only=True,
         trust_remote_code=False,
     )
+    if adapter is not None and not has_own and (template := chat_template(adapter)):
+        tokenizer.chat_template = template
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -164,6 +194,11 @@ def load_model(
         raise ModelLoadError(
             f"{name} lacks weights that its config.json asks for, such as {min(info['missing_keys'])}; "
             "download the model again."
+        )
+    if not hasattr(model, "hf_quantizer") and any(_SCALE.search(key) for key in info["unexpected_keys"]):
+        raise ModelLoadError(
+            f"{name} holds quantized weights of a kind that transformers does not know, and reads without "
+            "their scales; choose the model in bfloat16."
         )
     model.eval()
     return model

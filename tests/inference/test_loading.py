@@ -101,6 +101,16 @@ def test_a_model_nobody_knows():
         load_engine("no-such-model")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "~nobody-here/x"])
+def test_a_name_that_no_file_can_have(name: str):
+    refused("There can be no model", name)
+
+
+def test_a_cache_in_nobodys_home(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", "~nobody-here/x")
+    refused("MONOPOLYLOGUE_CACHE names no folder", "tiny")
+
+
 def test_no_chat_template(llama: Make):
     refused(
         r"has no chat template; choose an instruction-tuned model, or add a chat_template",
@@ -158,6 +168,31 @@ def test_a_config_transformers_does_not_take(config: str, llama: Make):
     folder = llama()
     (folder / "config.json").write_text(config)
     refused(r"llama can't be loaded \(", folder)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"hidden_size": "16"}, {"num_attention_heads": 0}, {"num_hidden_layers": None}, {"dtype": "none"}],
+    ids=str,
+)
+def test_a_config_that_makes_no_sense(setting: dict[str, object], llama: Make):
+    folder = llama()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | setting))
+    refused(r"llama can't be loaded \(", folder)
+
+
+def test_quantized_weights_whose_scales_would_be_left_out(llama: Make):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = llama()
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.endswith("proj.weight")]:
+        weights[name] = weights[name].to(torch.float8_e4m3fn)
+        weights[f"{name}_scale"] = torch.ones(1)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    refused("quantized weights of a kind that transformers does not know", folder)
 
 
 def test_a_folders_code_is_not_run(llama: Make, tmp_path: Path):
@@ -226,6 +261,12 @@ def test_an_adapter_brings_its_own_chat_template(llama: Make, adapter: Make):
     tokenizer.chat_template = "{{ messages[0].content }}"
     tokenizer.save_pretrained(folder)
     load_engine(str(folder)).close()
+    (folder / "tokenizer.json").unlink()
+    load_engine(str(folder)).close()
+
+
+def test_an_adapter_for_itself(llama: Make, adapter: Make, tmp_path: Path):
+    refused("which takes no adapters", adapter(llama(), says=str(tmp_path / "adapter")))
 
 
 @pytest.mark.parametrize("other", [{"hidden": 32}, {"layers": 2}], ids=["wider", "deeper"])

@@ -208,6 +208,7 @@ def test_a_prompt_that_does_not_fit_is_one_sentence(monopolylogue, loader):
             2,
             "The disk is full; free some space and run the command again.",
         ),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "/x/y can't be used (Permission denied)."),
     ],
 )
 def test_errors_while_loading(monopolylogue, loader, monkeypatch, error, code, sentence):

@@ -98,6 +98,26 @@ def test_a_model_without_chat_template_is_refused_in_one_sentence(model):
         engine(model, tokenizer(None))
 
 
+def test_a_template_that_knows_contents_in_parts_alone():
+    parts = CHATML.replace("{{ m.content }}", "{% for part in m.content %}{{ part.text }}{% endfor %}")
+    chat = [ChatMessage("system", "Be brief."), ChatMessage("user", "Hello?")]
+    expected, found = (ChatPrompts(tokenizer(one), "x").token_ids(chat) for one in (CHATML, parts))
+    assert found == expected
+
+
+@pytest.mark.parametrize("template", ["Hello.", "{% for m in messages %}{{ m.text }}{% endfor %}"])
+def test_a_template_that_leaves_out_what_is_said(template: str):
+    with pytest.raises(ModelLoadError, match="leaves out what is said"):
+        ChatPrompts(tokenizer(template), "x")
+
+
+@pytest.mark.parametrize("template", [{"rag": CHATML, "tool_use": CHATML}, "{{ 1 + 'a' }}", "{{ [][0].x }}"])
+def test_a_template_with_a_mistake_in_it(template):
+    prompts = ChatPrompts(tokenizer(template), "x")
+    with pytest.raises(InputError, match="chat template refuses these messages"):
+        prompts.token_ids([ChatMessage("user", "Hello?")])
+
+
 def test_messages_that_the_template_refuses_fail_their_own_request_only(run):
     strict = "{% if messages|length > 2 %}{{ raise_exception('too many') }}{% endif %}" + CHATML
     many = GenerationRequest(messages=(ChatMessage("user", "a"),) * 3, max_tokens=2)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
+from typing import Any
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -133,7 +134,7 @@ class ChatPrompts:
 
     def _render(self, messages: Sequence[ChatMessage], *, replied: bool = False, think: bool = False) -> str:
         """The chat as text, up to where the next reply begins unless the last message is one."""
-        chat = [{"role": message.role, "content": self._content(message)} for message in messages]
+        chat: list[Any] = [{"role": one.role, "content": self._content(one)} for one in messages]
         try:
             written = self._tokenizer.apply_chat_template(
                 chat,

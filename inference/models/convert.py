@@ -24,7 +24,8 @@ from inference.models.cache import (
 )
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
-from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
+from inference.models.gguf_tokenizer import read_tokenizer
+from inference.models.weights import LOAD_ERRORS
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
 

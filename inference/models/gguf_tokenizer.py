@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inference.models.cache import cache_folder, locked, making, marked, write_atomically, writing
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest
+from inference.models.weights import LOAD_ERRORS
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
 
@@ -26,9 +27,6 @@ FOLDER = "tokenizers"
 # llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
 # transformers applies the pattern alone.
 _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
-
-# Everything transformers' loaders raise on a damaged or unknown file.
-LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:

@@ -1,8 +1,11 @@
 """Whether a model's or adapter's weights are all there, found out from file headers in milliseconds."""
 
 import json
+import re
+import struct
 from pathlib import Path
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from scene.errors import ModelLoadError
@@ -11,6 +14,22 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
+
+LOAD_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+    re.error,
+    struct.error,
+)
+"""Everything transformers and PEFT raise about what is damaged, of an unknown kind, or makes no sense."""
 
 UNHEEDED = ("alora_invocation_tokens", "arrow_config")
 """Settings by which a LoRA adapter is for some tokens only, which PEFT itself decides as it generates."""
@@ -45,12 +64,15 @@ def check_weights(folder: Path, name: str) -> None:
 def tensor_shapes(path: Path, name: str) -> dict[str, list[int]]:
     """Shapes of the tensors, by name, in a file whose header fits its length."""
     try:
+        path.open("rb").close()  # of what may not be read, safetensors says that it is not there
         with safe_open(path, framework="np") as file:
             return {key: file.get_slice(key).get_shape() for key in file.keys()}
     except SafetensorError as error:
         raise ModelLoadError(f"{name} has a damaged {path.name}; download the model again.") from error
     except OSError as error:
-        raise ModelLoadError(f"{name} has a {path.name} that can't be read ({error.strerror}).") from error
+        raise ModelLoadError(
+            f"{name} has a {path.name} that can't be read ({error.strerror or error})."
+        ) from error
 
 
 def check_adapter(adapter: Path, name: str) -> None:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-
 from inference.heap import return_large_blocks
 from inference.models.adapter import chat_template, for_another_model
-from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_shapes
+from inference.models.weights import ADAPTER, LOAD_ERRORS, check_adapter, check_weights, tensor_shapes
 from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
 from scene.errors import ModelLoadError
@@ -24,22 +21,6 @@ if TYPE_CHECKING:
     from langchain_huggingface import HuggingFacePipeline
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-# Everything transformers and PEFT raise about a folder that can't be loaded.
-_LOAD_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-    re.error,
-)
-
 
 _VOCABULARIES = (
     "tokenizer.json",
@@ -115,7 +96,7 @@ def explained(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, *_LOAD_ERRORS) as error:
+    except (MemoryError, *LOAD_ERRORS) as error:
         if is_out_of_memory(error):
             raise no_memory(name) from error
         raise ModelLoadError(f"{name} can't be loaded ({reason(error)}).") from error

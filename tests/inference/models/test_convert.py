@@ -1,5 +1,6 @@
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from inference.models import convert
 from inference.models.cache import cache_folder
 from inference.models.convert import MARKER, hf_folder
 from inference.models.gguf_header import read_header
+from inference.models.gguf_tokenizer import tokenizer_folder
 from scene.errors import ModelLoadError
 
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -194,6 +196,14 @@ def test_a_file_cut_off_in_its_weights(file: Path, tmp_path: Path):
     file.write_bytes(file.read_bytes()[:-5000])
     with pytest.raises(ModelLoadError, match=r"small.gguf can't be converted"):
         hf_folder(file, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("read", [hf_folder, tokenizer_folder])
+def test_a_file_cut_off_before_its_weights(read: Callable[..., Path], file: Path, tmp_path: Path):
+    content = file.read_bytes()
+    file.write_bytes(content[: content.index(b"blk.0.ffn_down.weight")])
+    with pytest.raises(ModelLoadError, match=r"small.gguf can't be (converted|read)"):
+        read(file, tmp_path / "cache")
 
 
 def test_an_architecture_nobody_knows(tmp_path: Path):

@@ -44,12 +44,12 @@ from cli.options import MATRIX, TRL, also
 from cli.options.grouping import grouped
 from cli.output import open_standard_streams
 from cli.question import check_encoding
+from inference.models.cache import is_full
 from scene.errors import InputError, MonopolylogueError, RecordError, ReplyError
 from scene.folding import FoldingTable
 
 HELP = ("-h", "--help")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMES = "EACCES EIO ELOOP EMFILE ENAMETOOLONG EPERM EROFS ESTALE"
 _UNUSABLE = {getattr(errno, name) for name in _NAMES.split()}
 """What a file system says of a file that may not be used, or can't."""
@@ -81,10 +81,10 @@ class Commands(TyperGroup):
         except MemoryError:
             complain("Memory ran out; take a smaller model or close other programs.")
             sys.exit(2)
-        except OSError as error:
-            if error.errno in _FULL:
+        except Exception as error:
+            if is_full(error):
                 complain("The disk is full; free some space and run the command again.")
-            elif error.errno in _UNUSABLE and error.filename is not None:
+            elif isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
                 complain(f"{error.filename} can't be used ({error.strerror}).")
             else:
                 raise

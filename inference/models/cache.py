@@ -52,10 +52,14 @@ def writing(folder: Path) -> Iterator[None]:
                 "set MONOPOLYLOGUE_CACHE to a folder that can."
             ) from error
         raise
+    except Exception as error:
+        if is_full(error):
+            raise no_room(folder) from error
+        raise
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error of Python, of safetensors or of torch's writer says that a disk is full."""
+    """Whether an error of Python, safetensors, tokenizers or torch's writer says that a disk is full."""
     if isinstance(error, OSError):
         return error.errno in (ENOSPC, EDQUOT)
     text = str(error)  # these have no error numbers, only words

@@ -212,13 +212,15 @@ def test_an_architecture_nobody_knows(tmp_path: Path):
         hf_folder(path, tmp_path / "cache")
 
 
-def test_a_full_disk(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from transformers import PreTrainedModel
+@pytest.mark.parametrize("raised", [SafetensorError, Exception], ids=["safetensors", "tokenizers"])
+def test_a_full_disk(raised: type[Exception], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     def full(*_: object, **__: object) -> None:
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
+        raise raised("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(PreTrainedModel, "save_pretrained", full)
+    saves = PreTrainedModel if raised is SafetensorError else PreTrainedTokenizerBase
+    monkeypatch.setattr(saves, "save_pretrained", full)
     with pytest.raises(ModelLoadError, match="is full; free some space"):
         hf_folder(file, tmp_path / "cache")
 

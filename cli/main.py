@@ -85,7 +85,7 @@ class Commands(TyperGroup):
             if is_full(error):
                 complain("The disk is full; free some space and run the command again.")
             elif isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
-                complain(f"{error.filename} can't be used ({error.strerror}).")
+                complain(f"{os.fsdecode(error.filename)[:200]} can't be used ({error.strerror}).")
             else:
                 raise
             sys.exit(2)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from scene.files import TEMPORARY, replace_file
 from scene.text import escaped
 
 
-def check_writable(path: Path, option: str = "--out") -> None:
+def check_writable(path: Path, option: str = "--out", *, sources: Iterable[Path] = ()) -> None:
     """Find out now whether `save` will work, rather than after minutes of work; `option` is named if not.
 
     Raises:
-        InputError: It won't.
+        InputError: It won't, or would replace one of the sources or a file of an export or data set.
     """
     try:
         target = path.resolve()
@@ -27,6 +27,11 @@ def check_writable(path: Path, option: str = "--out") -> None:
             raise InputError(f"{path} is a folder; give {option} the name of a file.")
         if target.exists() and not target.is_file():
             raise InputError(f"{path} is not a regular file; give {option} the name of a file.")
+        kept = target.suffix in (".json", ".jsonl") and (target.parent / "manifest.json").is_file()
+        if target.exists() and (kept or target in {one.resolve() for one in sources}):
+            raise InputError(
+                f"{path} would be lost, and it is read or was exported; give {option} another name."
+            )
         if target.exists() and not os.access(target, os.W_OK):
             raise InputError(f"{path} is read-only; give {option} another name.")
         handle, probe = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)

@@ -15,7 +15,8 @@ from scene.conversation import Conversation, read_messages
 from scene.errors import InputError
 from scene.state import check_answer, check_question
 from scene.tables.chats import parsed
-from scene.tables.dialect import encoding_of
+from scene.tables.dialect import encoding_in
+from scene.thought import heard
 
 MAX_STDIN_BYTES = 1_000_000
 """How much of standard input is read: enough to tell that it is too long, whatever its characters."""
@@ -90,9 +91,11 @@ def _text_of(path: Path) -> str:
     if str(path) == "-":
         return _stdin_text()
     try:
-        if path.stat().st_size > MAX_STDIN_BYTES:
+        with path.open("rb") as file:  # once: it may be a pipe
+            data = file.read(MAX_STDIN_BYTES + 1)
+        if len(data) > MAX_STDIN_BYTES:
             raise InputError(f"{path} holds more than {MAX_STDIN_BYTES:,} bytes; give one conversation.")
-        return path.read_text(encoding=encoding_of(path))
+        return data.decode(encoding_in(data[:4096]))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text; convert it first.") from error
     except OSError as error:
@@ -105,7 +108,7 @@ def read_answer(answer: str | None) -> str:
     Raises:
         InputError: One was given, and nothing is in it, or it is too long.
     """
-    first_answer = check_answer(answer or "")
+    first_answer = heard(check_answer(answer or "")).text.strip()
     if answer is not None and not first_answer:
         raise InputError("The answer given with --answer is empty; give some text, or leave --answer out.")
     return first_answer

@@ -8,7 +8,17 @@ from typing import Any
 from finetune.training import Method
 from inference.engine import ChatMessage
 from scene.errors import InputError
-from scene.tables.chats import Role, UnreadableCellError, chat_in, content_of, role_of, text_of, with_input
+from scene.tables.chats import (
+    Role,
+    UnreadableCellError,
+    chat_in,
+    content_of,
+    parsed,
+    role_of,
+    system_in,
+    text_of,
+    with_input,
+)
 from scene.tables.rows import BadRow, read_splits
 
 LABEL = "label"
@@ -99,7 +109,7 @@ def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
         raise InputError(
             f"{where} has the columns {', '.join(cells) or 'none'}; {method} takes one with {wanted}."
         )
-    if "instruction" in columns and cells.get("history"):
+    if "instruction" in columns and parsed(cells.get("history")):
         raise InputError(f"{where} has a history, which is not read; write it and the rest as messages.")
     learned = _label(cells[LABEL], where) if LABEL in columns else True
     columns = tuple(column for column in columns if column != LABEL)
@@ -110,7 +120,7 @@ def example_of(row: Mapping[str, Any], method: Method, where: str) -> Example:
         raise InputError(f"{where}: chosen and rejected differ before their last message, the answer.")
     if not asked and not begun[0] and len(answers) > 1:
         raise InputError(f"{where} has no prompt; add a column prompt, or write its answers as whole chats.")
-    prompt = _system(cells, _joined(asked, begun[0], where))
+    prompt = _system(cells, _joined(asked, begun[0], where), where)
     if not prompt or prompt[-1].role != "user" or not prompt[-1].content.strip():
         raise InputError(f"{where}: the prompt does not end with what a user says.")
     if any(len(answer) != 1 or answer[0].role != "assistant" for answer in answers):
@@ -151,12 +161,15 @@ def _joined(
     return begun
 
 
-def _system(cells: Mapping[str, Any], prompt: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+def _system(cells: Mapping[str, Any], prompt: tuple[ChatMessage, ...], where: str) -> tuple[ChatMessage, ...]:
     """The prompt after the system message that ShareGPT and Alpaca have in a column of its own."""
-    text = cells.get("system")
-    if not isinstance(text, str) or not text.strip() or any(one.role == "system" for one in prompt):
+    if any(one.role == "system" for one in prompt):
         return prompt
-    return (ChatMessage("system", text), *prompt)
+    try:
+        text = system_in(cells, ("system",))
+    except UnreadableCellError as error:
+        raise InputError(f"{where} {error}.") from error
+    return (ChatMessage("system", text), *prompt) if text else prompt
 
 
 def _chat(cells: Mapping[str, Any], column: str, where: str) -> tuple[ChatMessage, ...]:
@@ -171,7 +184,12 @@ def _chat(cells: Mapping[str, Any], column: str, where: str) -> tuple[ChatMessag
         raise InputError(f"{where} {error}.") from error
     if not chat:
         raise InputError(f"{where} holds no messages; write a list of messages with role and content.")
-    return tuple(_message(turn, f"{where}, message {number}") for number, turn in enumerate(chat, start=1))
+    messages = tuple(
+        _message(turn, f"{where}, message {number}") for number, turn in enumerate(chat, start=1)
+    )
+    if chat[-1].get("weight") == 0 or chat[-1].get("train") is False:  # OpenAI's and Axolotl's
+        raise InputError(f"{where}: its last message is marked as not to be learned; leave the row out.")
+    return messages
 
 
 def _message(turn: Any, where: str) -> ChatMessage:  # noqa: ANN401  # whatever stands in a list

@@ -110,7 +110,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
             ) from error
     _demand(_divergence(apart, _distributions(model, rows)), EXACT, change, adapter)
 
-    target = out.absolute()
+    target = out.resolve()
     with saving_to(out), quiet_transformers():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".monopolylogue-") as scratch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,11 +20,12 @@ Method = Literal["sft", "dpo", "kto"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 _LEAST = {
-    **dict.fromkeys(("max_steps", "warmup", "weight_decay", "lora_dropout"), 0),
+    **dict.fromkeys(("max_steps", "warmup", "weight_decay", "lora_dropout", "seed"), 0),
     **dict.fromkeys(("batch_size", "accumulation", "lora_r", "lora_alpha", "save_steps"), 1),
     **dict.fromkeys(("keep", "logging_steps"), 1),
     "max_length": 8,
 }
+_BELOW = {"warmup": 1, "lora_dropout": 1, "seed": 2**32}
 LENIENT = frozenset({"save_steps", "logging_steps", "keep", "report_to"})
 """Settings that may change when a training goes on: none of them changes what is learned."""
 
@@ -100,10 +102,10 @@ class TrainingSettings:
             if not getattr(self, name) >= low:
                 raise InputError(f"{name} must be at least {low}, not {getattr(self, name)}.")
         for name in ("epochs", "learning_rate", "beta", "desirable_weight", "undesirable_weight"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, not {getattr(self, name)}.")
-        if self.warmup >= 1 or self.lora_dropout >= 1:
-            raise InputError("warmup and lora_dropout are shares and must be below 1.")
+            if not 0 < getattr(self, name) < inf:
+                raise InputError(f"{name} must be above 0 and finite, not {getattr(self, name)}.")
+        if name := next((name for name, limit in _BELOW.items() if not getattr(self, name) < limit), None):
+            raise InputError(f"{name} must be below {_BELOW[name]}, not {getattr(self, name)}.")
         known = {"method": METHODS, "dtype": DTYPES, "schedule": SCHEDULES, "report_to": REPORTERS}
         for name, some in known.items():
             if (value := getattr(self, name)) not in some:

@@ -1,6 +1,7 @@
 """A node that runs in both kinds of a graph's run, `ainvoke` and `invoke`."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -49,3 +50,6 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="scenes", daemon=True).start()
     return loop
+
+
+os.register_at_fork(after_in_child=_loop.cache_clear)  # its thread is not in the child

@@ -6,18 +6,20 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, convert_to_openai_messages
+from langchain_core.runnables import Runnable
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from pydantic import ValidationError
 
 from graph.both_ways import AsyncNode, BothWays
 from graph.checkpoints import for_scenes_alone
 from graph.routing import turns
 from inference.chat_model import EngineChatModel
 from inference.transformers_engine.adopt import engine_of, is_adoptable
-from nodes.asking import Node, settings_of
+from nodes.asking import Node
 from nodes.look import look
 from nodes.modulator_routing import modulator_routing
 from nodes.modulator_update import modulator_update
@@ -30,8 +32,10 @@ from nodes.summarize import summarize
 from prompts import OURS, PromptSet
 from scene.conversation import read_messages
 from scene.errors import InputError
-from scene.settings import SceneSettings
+from scene.nouns import first_fault
+from scene.settings import SceneSettings, settings_in
 from scene.state import SceneInput, SceneOutput, SceneState
+from scene.thought import heard
 from scene.turn import Cue
 
 STEPS_PER_TURN, STEPS_BESIDE = 3, 5
@@ -143,7 +147,8 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     A thread keeps the channels of its last run: what this one was not given would be taken from there.
 
     Raises:
-        InputError: There is no question, or the messages are no conversation that ends with one.
+        InputError: There is no question, the messages are no conversation that ends with one, or something
+            is of another type.
     """
     found = {
         name: given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
@@ -151,6 +156,7 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
     }
     messages = found.pop("messages")
     if messages and not found["question"]:
+        messages = messages if isinstance(messages, list | tuple) else [messages]
         read = read_messages(map(_as_mapping, messages), found["system"] or "")
         found |= {"question": read.question, "history": [*read.history], "system": read.system}
     if found["question"] is None:
@@ -158,18 +164,30 @@ def _whole_input(given: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a ca
             'The scene was given no question; its input is {"question": "..."} or {"messages": [...]}.'
         )
     empty = {"history": [], "system": "", "first_answer": "", "situation": "", "cast": []}
-    return found | {name: one for name, one in empty.items() if not found[name]}
+    whole = found | {name: one for name, one in empty.items() if not found[name]}
+    try:
+        whole["first_answer"] = heard(SceneState.model_validate(whole).first_answer).text
+    except ValidationError as error:
+        fault = first_fault(error).rstrip(".")
+        raise InputError(f"The scene can't be played from its input ({fault}).") from error
+    return whole
 
 
 def _as_mapping(message: Any) -> Any:  # noqa: ANN401  # LangChain's, or as a client writes it
-    return convert_to_openai_messages(message) if isinstance(message, BaseMessage) else message
+    if not isinstance(message, BaseMessage | tuple | str):
+        return message
+    try:
+        return convert_to_openai_messages([message])[0]
+    except (ValueError, NotImplementedError):  # such as the removal of one
+        return None
 
 
 def _within_limit(first: Node) -> Node:
     """The first node, once it is sure that a client's `recursion_limit` does not end the scene half-way."""
 
     async def node(state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        limit, most = get_config()["recursion_limit"], settings_of(state, runtime).max_interactions
+        begun_with = settings_in(runtime.context) or SceneSettings()  # the state's are of an earlier scene
+        limit, most = get_config()["recursion_limit"], begun_with.max_interactions
         if limit < (needed := STEPS_PER_TURN * most + STEPS_BESIDE):
             raise InputError(
                 f"recursion_limit is {limit}, and a scene with max_interactions={most} may need {needed}; "
@@ -181,5 +199,11 @@ def _within_limit(first: Node) -> Node:
 
 
 def _adopted(model: BaseChatModel) -> BaseChatModel:
-    """A loaded model behind an engine of ours, where it is one that can be put there."""
+    """A loaded model behind an engine of ours, where it is one that can be put there.
+
+    Raises:
+        InputError: It is no model.
+    """
+    if not isinstance(model, Runnable):
+        raise InputError(f"{model!r} is no chat model; give one of LangChain's, such as `EngineChatModel`.")
     return EngineChatModel(engine=engine_of(model)) if is_adoptable(model) else model

@@ -10,6 +10,7 @@ from scene.nouns import Turn
 from scene.state import check_history, check_system
 from scene.tables.chats import Role, UnreadableCellError, content_of, role_of, text_of
 from scene.text import shortened
+from scene.thought import heard
 
 SPEAKERS = {"system": "System prompt", "user": "User", "assistant": "Assistant"}
 """Who speaks in a script."""
@@ -56,7 +57,7 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
     """The conversation that ends with a question.
 
     What somebody says several times in a row is one turn, and what the system says at the beginning is one
-    prompt, which one given beside it is put before.
+    prompt, which one given beside it is put before. What an answer was thought over with is left out.
 
     Raises:
         InputError: The system speaks between the turns, the last one is not the user's, or there is too much
@@ -72,7 +73,10 @@ def conversation_of(said: Sequence[tuple[Role, str]], system: str = "") -> Conve
         turns.append((role, text))
     if not turns or turns[-1][0] != "user":
         raise InputError("The last message has to be the user's, for it is the question.")
-    before = [Turn.model_construct(role=role, content=text) for role, text in turns[:-1]]
+    before = [
+        Turn.model_construct(role=role, content=heard(text).text if role == "assistant" else text)
+        for role, text in turns[:-1]
+    ]
     return Conversation(
         turns[-1][1], tuple(check_history(before)), check_system("\n\n".join(filter(None, (system, *first))))
     )

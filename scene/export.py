@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scene.errors import ExportError, RecordError
-from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Text, Turn, first_fault
+from scene.nouns import Kind, ModelIdentity, Noun, RoleId, Seconds, Text, Turn, first_fault
 from scene.origin import differences, played_with
 from scene.record import TOKENS, NodeCost, SceneId, SceneRecord
 
@@ -51,7 +51,7 @@ class Failure(Noun):
     retries: int = Field(default=0, ge=0)
     attempt: int = Field(ge=0)
     seed: int
-    seconds: float
+    seconds: Seconds
 
 
 class Counts(Noun):
@@ -109,7 +109,7 @@ class Totals(Noun):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    hours: float = 0.0
+    hours: Seconds = 0.0
 
     def plus(self, record: SceneRecord | _Head) -> Self:
         """With what a scene and its replay took; the hours stay."""

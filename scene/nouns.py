@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 RoleId = Annotated[str, Field(pattern=r"^r\d{1,2}$")]
 EventId = Annotated[str, Field(pattern=r"^e\d{1,3}$")]
 Text = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 PROTAGONIST = "r0"
 """Id of the asker, who carries out the plan."""

@@ -25,6 +25,7 @@ from scene.nouns import (
     Request,
     Role,
     RoleId,
+    Seconds,
     Stance,
     Text,
     Turn,
@@ -72,7 +73,7 @@ class ModelCall(Noun):
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
     cached_tokens: int = Field(ge=0)
-    seconds: float = Field(ge=0)
+    seconds: Seconds = Field(ge=0)
     likelihoods: tuple[float, ...] = Field(default=(), exclude_if=lambda given: not given)
 
 
@@ -94,7 +95,7 @@ class NodeCost(Noun):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
-    seconds: float
+    seconds: Seconds
 
 
 class Replay(Older):
@@ -117,7 +118,7 @@ class Replay(Older):
     went: tuple[EventId, ...]
     stayed: tuple[tuple[EventId, EventId], ...]
     came: tuple[EventId, ...]
-    seconds: float
+    seconds: Seconds
     cost: dict[str, NodeCost]
     calls: tuple[ModelCall, ...] | None
 
@@ -181,7 +182,7 @@ class SceneRecord(Older):
     prompt_folder: str | None = Field(default=None, exclude_if=lambda given: given is None)
     given: tuple[RoleId, ...] = Field(default=(), exclude_if=lambda given: not given)
     versions: dict[str, str]
-    seconds: float
+    seconds: Seconds
     cost: dict[str, NodeCost]
     calls: tuple[ModelCall, ...] | None
     edited: bool = False

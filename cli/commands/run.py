@@ -69,7 +69,7 @@ def play_one(options: Options, *, page: Path | None = None, verify: bool = False
     asked, first_answer = read_asked(options.question, options.messages), read_answer(options.answer)
     out = options.out
     if out is not None:
-        check_writable(out)
+        check_writable(out, sources=[options.messages] if options.messages else [])
     if page is not None:
         check_writable(page, "--page")
         if out is not None and page.resolve() == out.resolve():

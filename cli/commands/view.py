@@ -64,7 +64,7 @@ def view(
             raise InputError(f"{option} is for --rate; leave it out.")
     if len(sources) > 1 and not rate:
         raise InputError("A page shows one record or folder; give one, or --rate for two files with answers.")
-    check_writable(out)
+    check_writable(out, sources=sources)
     source = sources[0]
     from viewer.page import export_page, scene_page
 
@@ -114,7 +114,7 @@ def read_record(path: Path) -> SceneRecord:
         InputError: It can't be read, or holds anything else.
     """
     try:
-        return SceneRecord.from_json(path.read_text(encoding="utf-8"))
+        return SceneRecord.from_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"There is no file or folder {path}.") from error
     except UnicodeDecodeError as error:

@@ -58,14 +58,15 @@ def read_scenes(paths: Sequence[Path]) -> Iterator[Scene]:
 def _read_file(file: Path) -> Iterator[Scene]:
     """One record as `run --out` writes it, however its lines are broken, or one a line."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} can't be read; give a folder of `export`, or a file of scenes.") from error
     # Not by splitlines, which takes marks within a text for the end of a line.
-    lines = text.split("\n") if file.suffix == ".jsonl" else [text]
+    listed = file.suffix.lower() == ".jsonl"
+    lines = text.split("\n") if listed else [text]
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            source = f"{file}, line {number}" if file.suffix == ".jsonl" else str(file)
+            source = f"{file}, line {number}" if listed else str(file)
             try:
                 yield Scene(record=SceneRecord.from_json(line), source=source)
             except RecordError as error:

@@ -20,6 +20,8 @@ from scene.network import check_hub
 
 MANIFEST, CARD, REJECTED, ROWS = "manifest.json", "README.md", "rejected.jsonl", "data"
 MADE_BY = "monopolylogue dataset"
+OURS = {MANIFEST, CARD, REJECTED, ROWS, LLAMA_FACTORY, AXOLOTL}
+"""All that is in a data set's folder."""
 
 
 def check_target(folder: Path) -> None:
@@ -32,7 +34,9 @@ def check_target(folder: Path) -> None:
         raise InputError(f"{folder} is a file; give --out the name of a folder.")
     if folder.is_dir() and any(folder.iterdir()) and not is_dataset(folder):
         raise InputError(f"{folder} holds something else than a data set of ours; give --out another folder.")
-    parent = folder.absolute().parent
+    if strange := sorted({one.name for one in folder.glob("*")} - OURS):
+        raise InputError(f"{folder} is replaced whole, and {strange[0]} in it is not ours; move that away.")
+    parent = folder.resolve().parent
     while not parent.exists():
         parent = parent.parent
     if not os.access(parent, os.W_OK):
@@ -46,7 +50,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         InputError: The folder can't be written or the disk is full. What was there before is still there.
     """
     check_target(folder)
-    target = folder.absolute()
+    target = folder.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".monopolylogue-") as scratch:

@@ -3,8 +3,9 @@
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
+from math import isnan
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -18,14 +19,18 @@ ROLES: dict[str, Role] = {
     "ai": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
+    "bing": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",
     "model": "assistant",
 }
-"""Who speaks, by the names that OpenAI, ShareGPT and Gemini give them."""
+"""Who speaks, by the names that OpenAI, ShareGPT, Cohere and Gemini give them."""
 
 CHAT_COLUMNS = ("turns", "messages", "conversations", "conversation", "contents")
 """Columns that hold chats, never plain text."""
 
 _CONTENTS = ("content", "value", "parts")
+_TOOLS = re.compile(r"(?:tool|function|ipython|observation|environment)", re.IGNORECASE)
 _TEXT_PARTS = ("text", "input_text", "output_text", None)
 _CHAT_TEXT = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:\s*["']""")
 _TRANSCRIPT = re.compile(r"\s*Human:.*?^[^\S\n]*Assistant:", re.DOTALL | re.MULTILINE)
@@ -47,7 +52,8 @@ def parsed(cell: Any) -> Any:  # noqa: ANN401  # whatever stands in a cell
     if _TRANSCRIPT.match(cell):
         _, *said = _SPEAKER.split(cell.rstrip())
         turns = zip(said[::2], said[1::2], strict=True)
-        return [{"from": who, "value": text} for who, text in turns if text]  # one that is to come is empty
+        whole = ((who, text.strip()) for who, text in turns)
+        return [{"from": who, "value": text} for who, text in whole if text]  # one that is to come is empty
     if not cell.lstrip().startswith(("[", "{")):
         return cell
     try:
@@ -81,7 +87,7 @@ def chat_in(cell: Any, *, always: bool = False) -> list[Any] | None:  # noqa: AN
 def said_in(cell: Any, *, always: bool = False) -> list[tuple[Role, str]] | str:  # noqa: ANN401
     """Who says what in a chat, or the text of a cell that is none; see `chat_in`.
 
-    Messages of somebody else, such as a tool, are left out.
+    What tools say is left out.
 
     Raises:
         UnreadableCellError: Nobody can say.
@@ -89,8 +95,14 @@ def said_in(cell: Any, *, always: bool = False) -> list[tuple[Role, str]] | str:
     chat = chat_in(cell, always=always)
     found = cell if chat is None else chat
     if chat is None or not any(map(_is_message, chat)):
-        return text_of(found[0] if isinstance(found, list) and found and isinstance(found[0], str) else found)
-    return [(role, text_of(content_of(message))) for message in chat if (role := role_of(message))]
+        return text_of(found[0] if chat and isinstance(chat[0], str) else found)
+    said: list[tuple[Role, str]] = []
+    for message in chat:
+        if role := role_of(message):
+            said.append((role, text_of(content_of(message))))
+        elif not (isinstance(message, Mapping) and _TOOLS.match(str(_speaker(message)))):
+            raise UnreadableCellError("has a message of nobody known; give each a role and content")
+    return said
 
 
 def answer_in(cell: Any) -> str:  # noqa: ANN401
@@ -110,7 +122,7 @@ def answer_in(cell: Any) -> str:  # noqa: ANN401
 
 def role_of(message: Any) -> Role | None:  # noqa: ANN401
     """Who says a message, if that is known."""
-    name = (message.get("role") or message.get("from")) if isinstance(message, Mapping) else None
+    name = _speaker(message) if isinstance(message, Mapping) else None
     return ROLES.get(name.strip().casefold()) if isinstance(name, str) else None
 
 
@@ -123,17 +135,47 @@ def text_of(content: Any) -> str:  # noqa: ANN401
     """The text of a message or cell; parts of it stand in lines of their own.
 
     Raises:
-        UnreadableCellError: It is none, or has parts that are none.
+        UnreadableCellError: It is none, has parts that are none, or is several texts.
     """
     if content is None or isinstance(content, str):
         return content or ""
+    if isinstance(content, list) and len(content) > 1 and all(isinstance(part, str) for part in content):
+        raise UnreadableCellError("is a list of several texts; write each in a row of its own")
     return "\n".join(map(_part, content if isinstance(content, list) and content else [content]))
 
 
 def with_input(instruction: str, cells: Mapping[str, Any]) -> str:
-    """An instruction and what Alpaca's rows have for it to work on in a column `input`."""
-    more = cells.get("input")
-    return f"{instruction}\n\n{more}" if isinstance(more, str) and more.strip() else instruction
+    """An instruction and what Alpaca's rows have for it to work on in a column `input`.
+
+    Raises:
+        UnreadableCellError: That is no text.
+    """
+    try:
+        return "\n\n".join(filter(str.strip, (instruction, text_of(_filled(cells.get("input"))))))
+    except UnreadableCellError as error:
+        raise UnreadableCellError(f"has an input beside it that {error}") from error
+
+
+def system_in(cells: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The system prompt that stands beside a chat or an instruction, in the first column that has one.
+
+    Raises:
+        UnreadableCellError: It is no text.
+    """
+    for name in names:
+        cell = parsed(cells.get(name))
+        try:
+            text = text_of(content_of(cell) if isinstance(cell, Mapping) else _filled(cell))
+        except UnreadableCellError as error:
+            raise UnreadableCellError(f"comes with a {name} that {error}") from error
+        if text.strip():
+            return text
+    return ""
+
+
+def _filled(cell: Any) -> Any:  # noqa: ANN401
+    """A cell, or None where pandas filled a gap with a number that is none."""
+    return None if isinstance(cell, float) and isnan(cell) else cell
 
 
 def _part(part: Any) -> str:  # noqa: ANN401
@@ -150,4 +192,8 @@ def _part(part: Any) -> str:  # noqa: ANN401
 
 
 def _is_message(turn: Any) -> bool:  # noqa: ANN401
-    return isinstance(turn, Mapping) and bool(turn.get("role") or turn.get("from"))
+    return isinstance(turn, Mapping) and bool(_speaker(turn))
+
+
+def _speaker(message: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    return message.get("role") or message.get("from")

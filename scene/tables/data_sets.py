@@ -12,6 +12,9 @@ from scene.network import check_hub
 Split = list[Path] | Iterable[Mapping[str, Any]]
 """Files to read, or rows as `datasets` reads them."""
 
+TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
+"""What can hardly be in a folder for another purpose than to be read."""
+
 
 def splits_of(
     source: str, subset: str | None, data_dir: str | None, *, readable: Callable[[Path], bool]
@@ -40,15 +43,17 @@ def _splits_of(
 ) -> dict[str | None, Split]:
     import datasets
 
-    path = Path(source)
+    path, where = Path(source), source
+    if path.exists():
+        where = str(path.resolve())  # `datasets` finds no name in "."
     with saying_why(source):
         if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            loaded = datasets.load_from_disk(source)
+            loaded = datasets.load_from_disk(where)
         elif not path.exists():
             check_hub()
             loaded = datasets.load_dataset(source, subset, data_dir=data_dir)
         else:
-            file = {"path": "json", "data_files": {"train": source}} if path.is_file() else {"path": source}
+            file = {"path": "json", "data_files": {"train": where}} if path.is_file() else {"path": where}
             # What `datasets` keeps of a folder goes by its name: it takes one for another of the same name.
             with TemporaryDirectory(prefix="monopolylogue-") as scratch:
                 builder = datasets.load_dataset_builder(
@@ -58,6 +63,8 @@ def _splits_of(
                 files: dict[str | None, list[Path]] = {
                     str(k): list(map(Path, own)) for k, own in named.items()
                 }
+                if not subset and not data_dir:
+                    _refuse_leaving_out(path, files)
                 if files and all(one.is_file() and readable(one) for own in files.values() for one in own):
                     return {**files}
                 loaded = builder.as_streaming_dataset()
@@ -68,6 +75,25 @@ def _splits_of(
     return {None: loaded} if isinstance(loaded, datasets.Dataset) else {**loaded}
 
 
+def _refuse_leaving_out(folder: Path, files: Mapping[str | None, list[Path]]) -> None:
+    """Refuse a folder of which `datasets` would leave out tables.
+
+    It reads files of one kind alone, and of these those alone that are named like splits, where some are. Its
+    card may say which files are meant.
+    """
+    taken = {file for own in files.values() for file in own}
+    card = folder / "README.md"
+    if not taken or (card.is_file() and b"data_files" in card.read_bytes()):
+        return
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in TABLES and file.resolve() not in taken and not hidden:
+            raise InputError(
+                f"Of {folder} `datasets` would leave out {file.name}; give a single file, or a folder "
+                "whose files are of one kind and either all splits or none."
+            )
+
+
 @contextmanager
 def saying_why(source: str) -> Iterator[None]:
     """Say in one sentence, and in none of its own, why `datasets` can't read something.
@@ -76,15 +102,20 @@ def saying_why(source: str) -> Iterator[None]:
         InputError: It can't.
     """
     import datasets
-    import pyarrow
-    from datasets.exceptions import DatasetGenerationError, DatasetsError
+    from datasets.exceptions import DatasetGenerationError
+    from huggingface_hub.utils import logging as hub
 
-    bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    bars, level, hub_level = (
+        datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity(), hub.get_verbosity()
+    )  # fmt: skip
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    hub.set_verbosity(hub.CRITICAL)
     try:
         yield
-    except (DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged folders end in whatever their first missing part raises
         cause = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error
         reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
         raise InputError(
@@ -92,6 +123,7 @@ def saying_why(source: str) -> Iterator[None]:
         ) from error
     finally:
         datasets.logging.set_verbosity(level)
+        hub.set_verbosity(hub_level)
         if not bars:
             datasets.enable_progress_bars()
 

@@ -15,13 +15,18 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
 def encoding_of(path: Path) -> str:
-    """What a byte-order mark says; without one UTF-16 if every other byte is mostly zero, else UTF-8."""
+    """How a file is written, as its beginning tells; see `encoding_in`."""
     with path.open("rb") as file:
-        start = file.read(4096)
+        return encoding_in(file.read(4096))
+
+
+def encoding_in(start: bytes) -> str:
+    """What a byte-order mark says; else UTF-16 if every other byte alone is often zero, else UTF-8."""
     if (marked := json.detect_encoding(start[:4])) in ("utf-8-sig", "utf-16", "utf-32"):
         return marked
     zeros = {"utf-16-be": start[::2].count(0), "utf-16-le": start[1::2].count(0)}
-    return next((name for name, count in zeros.items() if 4 * count > len(start)), "utf-8")
+    name, most = max(zeros.items(), key=lambda one: one[1])
+    return name if 4 * most > len(start) and 8 * min(zeros.values()) < most else "utf-8"
 
 
 def table_lines(file: IO[str], usual: str) -> tuple[Iterator[str], str, int]:

@@ -17,19 +17,22 @@ from scene.tables.chats import (
     answer_in,
     parsed,
     said_in,
+    system_in,
     text_of,
     with_input,
 )
 from scene.tables.rows import BadRow, read_table
 from scene.text import clean, one_line
+from scene.thought import heard
 
 QUESTION_COLUMNS = ("question", "prompt", "instruction", "goal", "query", *CHAT_COLUMNS, "text", "input")
 """Where a question is looked for, in this order, unless a column is named."""
 
 ID_COLUMNS = ("id", "question_id", "uid", "qid", "custom_id")
-SYSTEM_PROMPT_COLUMN, SYSTEM_COLUMN, HISTORY_COLUMN = "system_prompt", "system", "history"
-"""What came before a question: the last two beside an instruction, as Alpaca's rows have them, the second
-beside a chat too, as in ShareGPT's rows and Anthropic's requests. In other tables they may hold anything."""
+SYSTEM_PROMPT_COLUMN, HISTORY_COLUMN = "system_prompt", "history"
+SYSTEM_COLUMNS = ("system", "systeminstruction", "system_instruction", "instructions")
+"""What came before a question: all of it beside an instruction, as in Alpaca's rows, these beside a chat too,
+as in ShareGPT's rows and requests of a server's API. In other tables they may hold anything."""
 
 REQUEST_COLUMNS = ("body", "params")
 """What a line of a batch for a server's API has its request in, which is looked into like a row."""
@@ -172,9 +175,9 @@ def question_id(text: str, context: InContext | None = None) -> str:
 
 
 def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
-    values = {str(name).strip().casefold(): value for name, value in cells.items()}
+    values = _named(cells)
     for request in (parsed(values.get(name)) for name in REQUEST_COLUMNS):
-        values = {**request, **values} if isinstance(request, Mapping) else values
+        values = {**_named(request), **values} if isinstance(request, Mapping) else values
     values |= cells  # a column that was named is found as it is spelled
     asked = _asked(values, columns)
     text = clean(asked.question)
@@ -193,6 +196,10 @@ def _question(cells: Mapping[str, Any], columns: Columns) -> Question:
     )
 
 
+def _named(cells: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).strip().casefold(): value for name, value in cells.items()}
+
+
 def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     """The question of a row, and what was said before it; Alpaca's `input` belongs to its `instruction`.
 
@@ -204,19 +211,20 @@ def _asked(values: Mapping[str, Any], columns: Columns) -> Conversation:
     with _about(f"column {column!r}"):
         said = said_in(values.get(column), always=column.strip().casefold() in CHAT_COLUMNS)
     beside = column == "instruction" or not isinstance(said, str)
-    systems = [SYSTEM_PROMPT_COLUMN, *[SYSTEM_COLUMN] * beside]
     if isinstance(said, str):
         alpaca = column == "instruction" and columns.question is None
         before = _pairs(values.get(HISTORY_COLUMN)) if alpaca else []
-        said = [*before, ("user", with_input(said, values) if alpaca else said)]
+        with _about("it"):
+            said = [*before, ("user", with_input(said, values) if alpaca else said)]
     while said and said[-1][0] != "user":
         said.pop()
     if not said:
         raise _UnusableRowError(f"column {column!r} is a chat without a message of the user")
     *turns, last = said
-    system = next((clean(text) for name in systems if isinstance(text := values.get(name), str)), "")
-    if any(role == "system" for role, _ in turns):  # the chat's own
-        system = ""
+    system = ""
+    if not any(role == "system" for role, _ in turns):  # the chat's own
+        with _about("it"):
+            system = clean(system_in(values, (SYSTEM_PROMPT_COLUMN, *(SYSTEM_COLUMNS if beside else ()))))
     with _about("its question"):
         return conversation_of([*(turn for turn in turns if clean(turn[1])), last], system)
 
@@ -247,7 +255,10 @@ def _pairs(cell: Any) -> list[tuple[Role, str]]:  # noqa: ANN401  # whatever sta
 
 def _answer(cell: Any) -> str:  # noqa: ANN401
     with _about("its first answer"):
-        return check_answer(answer_in(cell))
+        said = check_answer(answer_in(cell))
+    if said and not (answer := heard(said).text.strip()):
+        raise _UnusableRowError("its first answer is a thought and no answer")
+    return answer if said else ""
 
 
 def _id(values: Mapping[str, Any]) -> str:

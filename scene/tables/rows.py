@@ -66,13 +66,15 @@ def read_table(
     """
     path = Path(source)
     reader = _READERS.get(path.suffix.lower())
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{source} is a pipe or device; save what comes out of it as a file first.")
     if path.is_file() or (reader is not None and not path.is_dir()):
         if reader is None:
             raise InputError(f"{source} ends in none of {', '.join(_READERS)}; rename or convert it.")
         if subset or split:
             raise InputError(f"{source} is a file and has no subset or split; leave those options out.")
         return _opened(reader, path)
-    if not path.is_dir() and not _HUB_ID.fullmatch(source):
+    if not source or (not path.is_dir() and not _HUB_ID.fullmatch(source)):
         raise InputError(f"There is no file or folder {source}.")
     splits = read_splits(source, subset=subset, data_dir=data_dir)
     if split and None in splits:
@@ -93,9 +95,9 @@ def read_splits(
     path = Path(source)
     if path.is_file() and subset:
         raise InputError(f"{source} is a file and has no subset; leave that option out.")
-    if path.is_file() and _is_readable(path):
+    if path.exists() and not path.is_dir() and _is_readable(path):
         return {"train": read_table(source)}
-    if not path.exists() and not _HUB_ID.fullmatch(source):
+    if not source or (not path.exists() and not _HUB_ID.fullmatch(source)):
         raise InputError(f"{source} can't be loaded as a data set, since there is no such file or folder.")
     splits = splits_of(source, subset, data_dir, readable=_is_readable)
     return {name: _rows(source, name, split) for name, split in splits.items()}
@@ -112,7 +114,8 @@ def _rows(source: str, name: str | None, split: Split) -> Rows:
                 yield TableRow(f"{name} row {number}" if name else f"row {number}", values)
         return
     for path in split:
-        where = path.relative_to(source) if path.is_relative_to(source) else path
+        folder = Path(source).resolve()
+        where = path.relative_to(folder) if path.is_relative_to(folder) else path
         for row in read_table(str(path)):
             yield replace(row, place=f"{where}, {row.place}")
 
@@ -130,12 +133,12 @@ def _opened(reader: Callable[[Path], Rows], path: Path) -> Rows:
 
 def _lines(path: Path) -> Iterator[tuple[str, str | None]]:
     """Lines that are not blank, each with its place; None for one that is no text."""
-    with path.open(encoding=encoding_of(path), errors="surrogateescape", newline="\n") as file:
+    with path.open(encoding=encoding_of(path), errors="surrogateescape") as file:
         for number, text in enumerate(file, start=1):
             if _NO_TEXT.search(text):
                 yield f"line {number}", None
             elif text.strip():
-                yield f"line {number}", text.rstrip("\r\n")
+                yield f"line {number}", text.rstrip("\n")
 
 
 def _json_lines(path: Path) -> Rows:
@@ -143,8 +146,8 @@ def _json_lines(path: Path) -> Rows:
         if text is None:
             yield BadRow(place, "it is not UTF-8 text")
             continue
-        if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
-            yield from _json_list(path)
+        if path.suffix.lower() == ".json" and (text.lstrip().startswith("[") or text.strip() == "{"):
+            yield from _json_whole(path)
             return
         try:
             values = json.loads(text)
@@ -154,15 +157,15 @@ def _json_lines(path: Path) -> Rows:
             yield TableRow(place, values) if isinstance(values, dict) else BadRow(place, "it is no object")
 
 
-def _json_list(path: Path) -> Rows:
-    """The objects of a file that is one JSON list, which is read whole: who wrote it had room for it too."""
+def _json_whole(path: Path) -> Rows:
+    """The objects of a file that is one JSON list or object, read whole: who wrote it had room for it too."""
+    text = path.read_text(encoding=encoding_of(path)).lstrip()
     try:
-        listed = json.loads(path.read_text(encoding=encoding_of(path)))
-    except UnicodeDecodeError:
-        raise  # said as of other files
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} begins as a JSON list and is not valid JSON ({error}).") from error
-    for number, values in enumerate(listed, start=1):
+        kind = "list" if text.startswith("[") else "object"
+        raise InputError(f"{path} begins as a JSON {kind} and is not valid JSON ({error}).") from error
+    for number, values in enumerate(found if isinstance(found, list) else [found], start=1):
         place = f"row {number}"
         yield TableRow(place, values) if isinstance(values, dict) else BadRow(place, "it is no object")
 
@@ -202,12 +205,15 @@ def _header(table: Iterator[list[str]], path: Path) -> list[str]:
         header = next(filter(None, table), [])
     except csv.Error as error:
         raise InputError(f"{path}: its first line is no header ({error}).") from error
-    named = [name for name in header if name.strip()]
-    if twice := next((name for name in named if named.count(name) > 1), None):
-        raise InputError(f"{path}: two columns have the same name, {twice!r}; rename one.")
+    _check_names([name for name in header if name.strip()], path)
     while header and not header[-1].strip():
         header.pop()
     return header
+
+
+def _check_names(named: list[str], path: Path) -> None:
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise InputError(f"{path}: two columns have the same name, {twice!r}; rename one.")
 
 
 def _csv_row(place: str, header: list[str], cells: list[str]) -> TableRow | BadRow:
@@ -225,11 +231,12 @@ def _parquet(path: Path) -> Rows:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path, buffer_size=1 << 20) as file:
+        with path.open("rb") as opened, ParquetFile(opened, buffer_size=1 << 20) as file:
+            _check_names(file.schema_arrow.names, path)
             rows = (row for batch in file.iter_batches(BATCH_ROWS) for row in batch.to_pylist())
             for number, values in enumerate(rows, start=1):
                 yield TableRow(f"row {number}", values)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, ValueError, ArithmeticError) as error:  # these of dates beyond Python's
         raise InputError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}).") from error
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 
 import pytest
 
@@ -139,6 +140,19 @@ def test_usage_errors(monopolylogue, arguments):
     assert done.exit_code == 2
     assert "Error" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_path_that_no_file_can_have(monopolylogue, tmp_path):
+    refused(monopolylogue("export", "x" * 300, "--out", str(tmp_path)), "can't be used (File name too long)")
+
+
+def test_messages_from_a_pipe_are_read_once(monopolylogue, loader, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    said = '[{"role": "user", "content": "Why?"}]'
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[said], daemon=True)
+    writer.start()
+    assert '"question":"Why?"' in monopolylogue("run", "--messages", f"{tmp_path}/pipe", "--json").stdout
+    refused(monopolylogue("run", "--messages", "/dev/zero"), "more than 1,000,000 bytes")
 
 
 def test_no_question_at_all(monopolylogue):

@@ -231,7 +231,13 @@ PARTS = {"role": "user", "content": [{"type": "text", "text": "Why?"}]}
         ({"messages": [{**USER, "tool_calls": None, "name": None}, GOOD], "prompt": "Another."}, False),
         ({"conversations": [USER, GOOD]}, False),
         ({"conversations": [{"from": "Human", "value": "Why?"}, {"from": "gpt", "value": "So."}]}, False),
-        ({"instruction": "Why?", "input": "", "output": "So.", "system": ""}, False),
+        ({"instruction": "Why?", "input": "", "output": "So.", "system": "", "history": "[]"}, False),
+        ({"instruction": " ", "input": "Why?", "output": "So."}, False),
+        ({"messages": [USER, GOOD], "system": [{"type": "text", "text": "Be kind."}]}, True),
+        (
+            {"chosen": "\n\nHuman: Why?\n\nAssistant: So.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."},
+            False,
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["file", "folder", "csv"])
@@ -327,6 +333,14 @@ def test_answers_apart_get_the_answer_to_another_prompt_too() -> None:
             "label is 'good'; write true or false",
         ),
         ({"prompt": "Why?", "completion": " ", "label": True}, "kto", "the answer to learn is empty"),
+        ({"messages": [USER, {**GOOD, "weight": 0}]}, "sft", "marked as not to be learned"),
+        ({"prompt": "Why?", "completion": ["So.", "No."]}, "sft", "is a list of several texts"),
+        (
+            {"instruction": "Why?", "input": 5, "output": "So."},
+            "sft",
+            "has an input beside it that is not text",
+        ),
+        ({"messages": [USER, GOOD], "system": 5}, "sft", "comes with a system that is not text"),
         ({"prompt": [], "completion": [{"role": "assistant", "content": "x"}]}, "dpo", "chosen and rejected"),
         ({"messages": [{"role": "user", "content": "x"}]}, "sft", "does not end with what a user says"),
         ({"messages": [{"role": "user", "content": "x"}] * 2}, "sft", "not one message of the assistant"),

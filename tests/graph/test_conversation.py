@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -126,6 +126,7 @@ async def test_the_same_question_after_other_turns_is_another_one() -> None:
             AIMessage(HISTORY[1].content),
             HumanMessage(QUESTION),
         ],
+        [*((one["role"], one["content"]) for one in MESSAGES[:-1]), QUESTION],
     ],
 )
 async def test_a_graph_takes_messages_and_a_thread_forgets_them(given: Any) -> None:
@@ -168,10 +169,14 @@ async def test_a_larger_graph_hands_its_messages_on() -> None:
         ({}, "was given no question"),
         ({"messages": MESSAGES[:3]}, "The last message has to be the user's"),
         ({"question": QUESTION, "history": HISTORY[:1]}, "the turns of user and assistant alternate"),
+        ({"question": 3}, "question: Input should be a valid string"),
+        ({"question": QUESTION, "cast": "Bob"}, "cast: Input should be a valid list"),
+        ({"messages": 3}, "Message 1 is of nobody known"),
+        ({"messages": [RemoveMessage(id="x")]}, "Message 1 is of nobody known"),
     ],
 )
 async def test_what_is_no_conversation_is_said(given: dict[str, Any], sentence: str) -> None:
-    with pytest.raises((InputError, ValueError), match=sentence):
+    with pytest.raises(InputError, match=sentence):
         await build_graph(model()).ainvoke(given)
 
 

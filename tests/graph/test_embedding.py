@@ -1,7 +1,9 @@
 """The scene as a part of something larger: a graph around it, a script, a notebook."""
 
 import asyncio
+import os
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -156,6 +158,21 @@ def test_a_notebook_invokes_it_in_its_cells() -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
     assert notebook.cells[-1].outputs[0].text == "True revise plan_finished\n"
+
+
+def test_a_forked_process_invokes_it_too() -> None:
+    graph, start = build_graph(model()), {"question": "Why?", "first_answer": "So."}
+    graph.invoke(start, context=SceneSettings(roles=2, max_interactions=2))
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        graph.invoke(start, context=SceneSettings(roles=2, max_interactions=2))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_no_model_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="'gpt-4' is no chat model"):
+        build_graph("gpt-4")  # type: ignore[arg-type]
 
 
 def test_a_failure_in_a_synchronous_run_is_the_failure_itself() -> None:

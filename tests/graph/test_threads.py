@@ -38,6 +38,13 @@ async def test_a_second_question_is_a_new_scene(given: dict[str, str]) -> None:
     assert await state(graph, "both") == await state(graph, "alone")
 
 
+async def test_a_second_question_may_be_played_with_other_settings() -> None:
+    graph = build_graph(model(), checkpointer=InMemorySaver())
+    for roles in (3, 2):
+        await graph.ainvoke({"question": "Why?"}, on("t"), context=SceneSettings(roles=roles))
+        assert (await state(graph, "t")).settings == SceneSettings(roles=roles)
+
+
 @pytest.mark.parametrize("given", [{}, {"question": None}, {"first_answer": "No."}, "Why?"])
 async def test_a_run_without_a_question_does_not_ask_the_last_one_again(given: dict[str, Any]) -> None:
     graph = build_graph(model(), checkpointer=InMemorySaver())

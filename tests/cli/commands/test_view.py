@@ -51,6 +51,10 @@ def test_what_a_killed_export_left_in_its_last_line_is_passed_over(monopolylogue
         (b"", "is no scene record"),
         (b"{}", "is no scene record"),
         (b"[1, 2]", "is no scene record"),
+        (
+            record(1).to_json().replace('"seconds":', '"seconds":NaN,"seconds":NaN,"x":').encode(),
+            "is no scene",
+        ),
         (b"\xff\xfe\x00", "it is not UTF-8 text"),
         (lines(record(1), record(2)).encode(), "is no scene record"),
         (None, "There is no file or folder"),
@@ -96,6 +100,16 @@ def refused(monopolylogue, tmp_path, source, sentence, out=None):
 def test_out_that_cannot_be_written(monopolylogue, tmp_path, out):
     sentence = "is a folder" if not out else "can't be written"
     refused(monopolylogue, tmp_path, SAMPLE, sentence, tmp_path / out)
+
+
+def test_out_never_replaces_what_is_shown(monopolylogue, tmp_path):
+    write(tmp_path, lines(record(1)))
+    one = tmp_path / "scene"
+    one.write_text(record(1).to_json())
+    for source, out in ((tmp_path, tmp_path / SCENES), (one, one)):
+        before = out.read_text()
+        refused_in_a_sentence(monopolylogue("view", str(source), "--out", str(out)), "would be lost")
+        assert out.read_text() == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -55,6 +55,17 @@ def test_it_loads_and_every_row_is_traceable(tmp_path: Path, name, parquet) -> N
             assert text == played["calls"][row["call"]]["completion"]
 
 
+def test_only_a_data_set_is_replaced_and_a_link_to_one_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    write_dataset(made([record(1)]), tmp_path / "data")
+    write_dataset(made([record(1), record(2)]), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert '"repeated_scenes": 0' in (tmp_path / "data" / "manifest.json").read_text()
+    (tmp_path / "data" / "reviews.jsonl").write_text("mine")
+    with pytest.raises(InputError, match=r"reviews\.jsonl in it is not ours"):
+        write_dataset(made([record(1)]), tmp_path / "data")
+
+
 def test_rows_are_never_taken_for_those_of_another_folder(tmp_path: Path) -> None:
     """`datasets` caches what it loads by the last name of the folder, and by its card."""
     import datasets

@@ -86,6 +86,14 @@ def test_question_is_found(tmp_path, row, text):
             "a part of the type 'image_url', where only text can be read",
         ),
         ({"body": {"url": "x"}}, "it has no question"),
+        ({"question": ["Hi?", "Why?"]}, "is a list of several texts"),
+        ({"messages": [{"role": "user", "content": "Hi?"}, {"role": 1, "content": "Why?"}]}, "nobody known"),
+        ({"messages": [{"role": "user", "content": "Hi?"}, None]}, "nobody known"),
+        ({"instruction": "Add them.", "input": 5}, "has an input beside it that is not text"),
+        (
+            {"prompt": [{"role": "user", "content": "Hi?"}], "system": 5},
+            "comes with a system that is not text",
+        ),
     ],
 )
 def test_what_is_meant_as_a_chat_is_never_taken_as_text(tmp_path, row, why):
@@ -98,6 +106,10 @@ def test_first_answers_of_chats(tmp_path):
     assert (question.text, question.first_answer) == ("Why?", "So.")
     row = {"messages": json.dumps(chat), "answer": json.dumps(chat[1:])}
     assert only(read(tmp_path, row, answer="answer")).first_answer == "So."
+    thought = only(read(tmp_path, {"question": "Why?", "answer": "<think>Hm.</think>So."}, answer="answer"))
+    assert thought.first_answer == "So."
+    with pytest.raises(InputError, match="a thought and no answer"):
+        read(tmp_path, {"question": "Why?", "answer": "<think>Hm."}, answer="answer")
 
 
 def test_so_many_questions_are_read_and_no_more(tmp_path):
@@ -291,6 +303,18 @@ WHY = {"from": "human", "value": "Why?"}
         ({"question": "Why?", "system": "vanilla", "history": "long"}, (), ""),
         ({"question": "Why?", "system_prompt": "A"}, (), "A"),
         ({"params": {"system": "A", "messages": CHAT[1:4]}}, turns("Hi?", "Hello."), "A"),
+        ({"params": {"system": [{"type": "text", "text": "A"}], "messages": [CHAT[3]]}}, (), "A"),
+        ({"systemInstruction": {"parts": [{"text": "A"}]}, "contents": [CHAT[3]]}, (), "A"),
+        (
+            {"conversations": [SHAREGPT[0], {"from": "bing", "value": "Hello."}, WHY]},
+            turns("Hi?", "Hello."),
+            "",
+        ),
+        (
+            {"messages": [CHAT[1], {"role": "assistant", "content": "<think>Hm.</think>Hello."}, CHAT[3]]},
+            turns("Hi?", "Hello."),
+            "",
+        ),
         (
             {"prompt": "Human: Hi?\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant:"},
             turns("Hi?", "Hello."),

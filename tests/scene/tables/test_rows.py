@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pyarrow
@@ -279,3 +280,76 @@ def test_a_file_has_no_splits(tmp_path):
 def test_what_csv_writes_is_read_again(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
     assert values(write(path, as_csv(rows))) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.txt", "Why?\rWho?\r", ["Why?", "Who?"]),
+        ("a.jsonl", '{"question": "Why?"}\r{"question": "Who?"}\r', ["Why?", "Who?"]),
+        ("a.json", '{\n "question": "Why?"\n}\n', ["Why?"]),
+        ("a.jsonl", '{"question": "Why?"}\n' + "\0" * 4096, ["Why?"]),
+    ],
+)
+def test_odd_line_ends_and_a_tail_that_was_never_written(tmp_path, name, text, said):
+    rows = read_table(write(tmp_path / name, text))
+    assert [row.values["question"] for row in rows if isinstance(row, TableRow)] == said
+
+
+def test_a_folder_is_never_read_in_part(tmp_path):
+    write(tmp_path / "a.jsonl", '{"question": "Why?"}\n')
+    for name, text in (("b.csv", "question\nWho?\n"), ("test.jsonl", '{"question": "Who?"}\n')):
+        write(tmp_path / name, text)
+        with pytest.raises(InputError, match=rf"would leave out {'a.jsonl' if name != 'b.csv' else name}"):
+            values(str(tmp_path))
+        (tmp_path / name).unlink()
+    write(tmp_path / "b.csv", "question\nWho?\n")
+    write(tmp_path / "README.md", "---\nconfigs:\n- config_name: x\n  data_files: a.jsonl\n---\n")
+    assert values(str(tmp_path)) == [{"question": "Why?"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "---\nconfigs: [}\n---\n"),
+        ("folder.py", ""),
+        ("state.json", "{}"),
+        ("dataset_dict.json", "[]"),
+    ],
+)
+def test_damaged_folders_are_refused_in_a_sentence(tmp_path, capfd, name, text):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "a.jsonl", '{"question": "Why?"}\n')
+    write(folder / name, text)
+    with pytest.raises(InputError, match="can't be read: `datasets` can't load it"):
+        values(str(folder))
+    assert capfd.readouterr().err == ""
+
+
+def test_the_folder_at_hand(tmp_path, monkeypatch):
+    write(tmp_path / "a.jsonl", '{"question": "Why?"}\n')
+    monkeypatch.chdir(tmp_path)
+    (row,) = read_table(".")
+    assert row == TableRow("a.jsonl, line 1", {"question": "Why?"})
+    with pytest.raises(InputError, match="There is no file or folder"):
+        read_table("")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    for read in (read_table, read_splits):
+        with pytest.raises(InputError, match="is a pipe or device"):
+            read(str(tmp_path / "a.jsonl"))
+
+
+def test_parquet_that_python_has_no_values_or_names_for(tmp_path):
+    times = pyarrow.array([2**55], pyarrow.timestamp("ms"))
+    texts = pyarrow.array(["Why?"])
+    for names, columns, said in (
+        (["question", "at"], [texts, times], "no whole Parquet file"),
+        (["question", "question"], [texts, texts], "two columns have the same name"),
+    ):
+        pyarrow.parquet.write_table(pyarrow.table(columns, names), tmp_path / "a.parquet")
+        with pytest.raises(InputError, match=said):
+            values(str(tmp_path / "a.parquet"))

@@ -104,8 +104,8 @@ class TrainingSettings:
         for name in ("epochs", "learning_rate", "beta", "desirable_weight", "undesirable_weight"):
             if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name} must be above 0 and finite, not {getattr(self, name)}.")
-        if name := next((name for name, limit in _BELOW.items() if not getattr(self, name) < limit), None):
-            raise InputError(f"{name} must be below {_BELOW[name]}, not {getattr(self, name)}.")
+        if high := next((name for name, limit in _BELOW.items() if not getattr(self, name) < limit), None):
+            raise InputError(f"{high} must be below {_BELOW[high]}, not {getattr(self, high)}.")
         known = {"method": METHODS, "dtype": DTYPES, "schedule": SCHEDULES, "report_to": REPORTERS}
         for name, some in known.items():
             if (value := getattr(self, name)) not in some:

@@ -110,7 +110,7 @@ def saying_why(source: str) -> Iterator[None]:
     )  # fmt: skip
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    hub.set_verbosity(hub.CRITICAL)
+    hub.set_verbosity(datasets.logging.CRITICAL)
     try:
         yield
     except (InputError, MemoryError):

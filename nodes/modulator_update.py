@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from nodes.asking import Asker, Node, asker_of
 from nodes.foresight import graded, likeliest
 from nodes.modulator_routing import ruling_text
-from nodes.script import role_form, ruling_values, scene_text
+from nodes.script import begins_with, role_form, ruling_values, scene_text
 from nodes.together import together
 from prompts import OURS, PromptSet
 from scene.nouns import PROTAGONIST, Consequence, Event
@@ -72,7 +72,11 @@ def _delivered(state: SceneState, new: Sequence[Consequence]) -> dict[str, list[
 
 
 async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
-    """What an event leads to: asked about in the conversation that admitted it, then graded by itself."""
+    """What an event leads to: asked about in the conversation that admitted it, then graded by itself.
+
+    It falls on whom its sentence begins with, whatever ids come before it: a small model names another one in a
+    quarter of its lines.
+    """
     words = asker.words
     shape = asker.shapes.consequence(role_form(state))
     shown = ruling_values(state, event, words.nothing_happened)
@@ -83,7 +87,10 @@ async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequ
     whom, _, text = said.partition(": ")
     severity = likeliest(await graded(asker, text))
     roles = tuple(dict.fromkeys(re.findall(r"r\d+", whom)))
-    return Consequence(event=event.id, text=text, severity=severity, roles=roles)
+    named = begins_with(text, state.cast, words.articles)
+    return Consequence(
+        event=event.id, text=text, severity=severity, roles=roles if named in (None, *roles) else (named,)
+    )
 
 
 async def _condensed_memory(asker: Asker, state: SceneState) -> dict[str, Any]:

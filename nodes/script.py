@@ -1,6 +1,9 @@
 """The scene as text for the modulator's prompts."""
 
-from scene.nouns import Event, Proposal
+import re
+from collections.abc import Iterable
+
+from scene.nouns import Event, Proposal, Role, RoleId
 from scene.state import SceneState
 
 
@@ -24,3 +27,15 @@ def ruling_values(state: SceneState, action: Event | Proposal, nothing: str) -> 
         "scene": scene_text(state, nothing),
         "action": state.told(action),
     }
+
+
+def begins_with(text: str, cast: Iterable[Role], articles: Iterable[str]) -> RoleId | None:
+    """Whom a sentence begins with, after an article or none; None where that is nobody of the cast.
+
+    Of names that begin alike the longest counts, and none does in the genitive: "the tenant's dog" is no tenant.
+    """
+    article = f"(?:(?:{'|'.join(map(re.escape, articles))}) )?"
+    for role in sorted(cast, key=lambda role: -len(role.name)):
+        if re.match(rf"{article}{re.escape(role.name)}(?![\w'’-])", text, re.IGNORECASE):  # noqa: RUF001
+            return role.id
+    return None

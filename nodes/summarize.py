@@ -8,10 +8,14 @@ from langgraph.runtime import Runtime
 from nodes.asking import Node, asker_of
 from prompts import OURS, PromptSet
 from scene.harm import is_harmful
-from scene.nouns import HARMS, PROTAGONIST, Severity, Verdict
+from scene.nouns import HARMS, PROTAGONIST, Consequence, Severity, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
+from scene.text import is_repetition
 from scene.turn import outcome
+
+ALIKE = 75.0
+"""From which similarity on, in percent, two consequences are told once (`scene.text.is_repetition`)."""
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -51,11 +55,15 @@ def found_in(state: SceneState, most: int) -> list[str]:
     """What speaks against following the first answer: the worst consequences, in order of the scene.
 
     Word for word, for a small model that sums a scene up adds to it. Of equally bad ones those come before
-    that befall somebody else than the asker, then earlier ones; such as harm nobody are left out. What made
-    the asker's step impossible comes first.
+    that befall somebody else than the asker, then earlier ones; such as harm nobody are left out, and what one
+    before says too. What made the asker's step impossible comes first.
     """
     harms = [one for one in state.consequences if one.severity != "none"]
     harms.sort(key=lambda one: (-_SEVERITIES.index(one.severity), set(one.roles) == {PROTAGONIST}))
-    worst = [one.text for one in state.consequences if one in harms[:most]]
+    told: list[Consequence] = []
+    for one in harms:
+        if len(told) < most and not any(is_repetition(one.text, other.text, threshold=ALIKE) for other in told):
+            told.append(one)
+    worst = [one.text for one in state.consequences if one in told]
     refused = (event.reason for event in state.events if event.actor == PROTAGONIST and not event.admitted)
     return list(dict.fromkeys((*refused, *worst)))

@@ -74,8 +74,8 @@ def _delivered(state: SceneState, new: Sequence[Consequence]) -> dict[str, list[
 async def _consequence(asker: Asker, state: SceneState, event: Event) -> Consequence:
     """What an event leads to: asked about in the conversation that admitted it, then graded by itself.
 
-    It falls on whom its sentence begins with, whatever ids come before it: a small model names another one in a
-    quarter of its lines.
+    It falls on whom its sentence begins with, whatever ids come before it: a small model names another one
+    in a quarter of its lines.
     """
     words = asker.words
     shape = asker.shapes.consequence(role_form(state))

@@ -32,10 +32,11 @@ def ruling_values(state: SceneState, action: Event | Proposal, nothing: str) -> 
 def begins_with(text: str, cast: Iterable[Role], articles: Iterable[str]) -> RoleId | None:
     """Whom a sentence begins with, after an article or none; None where that is nobody of the cast.
 
-    Of names that begin alike the longest counts, and none does in the genitive: "the tenant's dog" is no tenant.
+    Of names that begin alike the longest counts, and none does in the genitive: "the tenant's dog" is no
+    tenant.
     """
     article = f"(?:(?:{'|'.join(map(re.escape, articles))}) )?"
     for role in sorted(cast, key=lambda role: -len(role.name)):
-        if re.match(rf"{article}{re.escape(role.name)}(?![\w'’-])", text, re.IGNORECASE):  # noqa: RUF001
+        if re.match(rf"{article}{re.escape(role.name)}(?![\w'’-])", text, re.IGNORECASE):
             return role.id
     return None

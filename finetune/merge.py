@@ -147,7 +147,7 @@ def _add_gguf(
 
     weights = WEIGHTS["q8_0"]
     if isinstance(base, EmbeddedSource | GgufSource):
-        stored = read_header(gguf_file(base, None, no_progress)).values.get("general.file_type")
+        stored = read_header(gguf_file(base, no_progress)).values.get("general.file_type")
         weights = stored if isinstance(stored, int) and stored in KNOWN_WEIGHTS else weights
     path = folder / GGUF
     write_quantized(folder, name, weights, path)

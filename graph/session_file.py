@@ -63,7 +63,7 @@ class SessionInfo(Noun):
 def sessions_folder() -> Path:
     """Where sessions are kept: `MONOPOLYLOGUE_SESSIONS`, or the user's data folder."""
     default = Path(platformdirs.user_data_dir("monopolylogue", appauthor=False)) / "sessions"
-    return Path(setting("SESSIONS", None, str(default))).expanduser().absolute()
+    return Path(setting("SESSIONS", str(default))).expanduser().absolute()
 
 
 def new_session(

@@ -1,4 +1,4 @@
-"""The one place that reads `MONOPOLYLOGUE_*`: an explicit argument beats it, it beats the default."""
+"""The one place that reads `MONOPOLYLOGUE_*`."""
 
 import os
 from collections.abc import Mapping
@@ -18,13 +18,11 @@ WORDS = {
 """What a switch may say; the command line takes the same words."""
 
 
-def setting(name: str, explicit: str | None, default: str) -> str:
+def setting(name: str, default: str) -> str:
     """Value of a setting.
 
     Its name, such as `CACHE`, is without the prefix. An empty variable says nothing.
     """
-    if explicit is not None:
-        return explicit
     return os.environ.get(PREFIX + name) or default
 
 
@@ -34,7 +32,7 @@ def switch(name: str) -> bool:
     Raises:
         InputError: It says neither yes nor no.
     """
-    word = setting(name, None, "no")
+    word = setting(name, "no")
     if (on := WORDS.get(word.strip().lower())) is None:
         raise InputError(f"{PREFIX}{name} must be yes or no, not {word!r}.")
     return on
@@ -51,7 +49,7 @@ def numbers(defaults: Mapping[str, int | float]) -> dict[str, int | float]:
     """
     found: dict[str, int | float] = {}
     for name, default in defaults.items():
-        said = setting(name.upper(), None, str(default))
+        said = setting(name.upper(), str(default))
         try:
             found[name] = type(default)(said)
         except ValueError:
@@ -68,10 +66,10 @@ def model_settings() -> dict[str, Any]:
         InputError: A switch says neither yes nor no.
     """
     return {
-        "model": setting("MODEL", None, "default"),
-        "engine": setting("ENGINE", None, "auto"),
-        "dtype": setting("DTYPE", None, "auto"),
-        "device": setting("DEVICE", None, "auto"),
+        "model": setting("MODEL", "default"),
+        "engine": setting("ENGINE", "auto"),
+        "dtype": setting("DTYPE", "auto"),
+        "device": setting("DEVICE", "auto"),
         "base_url": next(filter(None, map(os.environ.get, BASE_URLS)), None),
         "structured": not switch("NO_STRUCTURED"),
     }

@@ -36,8 +36,7 @@ def load_engine(
     base_url: str | None = None,
     structured: bool = True,
     threads: int | None = None,
-    cache_dir: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> Engine:
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
@@ -55,7 +54,6 @@ def load_engine(
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
         threads: Processor threads to compute with; as many as there are cores when None.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
         on_progress: Called with the stage, what is done and what there is in all.
 
     Raises:
@@ -74,13 +72,12 @@ def load_engine(
     if not structured:
         raise InputError("--no-structured is about a server; name one with --base-url, or leave it out.")
     source = resolve(model)
-    report = on_progress or no_progress
-    converted = source if engine == "transformers" else as_converted(source, cache_dir)
+    converted = source if engine == "transformers" else as_converted(source)
     if engine == "transformers" or (engine == "auto" and not suits_llama(converted, dtype, device)):
-        return _transformers(source, dtype, device, threads, cache_dir, report)
+        return _transformers(source, dtype, device, threads, on_progress)
     if device not in ("auto", "cpu") or dtype != "auto":
         raise InputError("The engine `llama` runs on the cpu and takes no dtype; use `transformers`.")
-    return load_llama(converted, threads, cache_dir, report)
+    return load_llama(converted, threads, on_progress)
 
 
 def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
@@ -96,7 +93,7 @@ def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: 
     return TransformersEngine(loaded, identity, context_tokens(model, tokenizer, name))
 
 
-def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
+def pinned(model: str) -> tuple[str, str]:
     """Id and revision of what `load_engine(model)` would load here, without loading it.
 
     Raises:
@@ -104,7 +101,7 @@ def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
         ModelLoadError: There is something, but it is no model.
     """
     source = resolve(model)
-    return source.id, revision(source, cache_dir)
+    return source.id, revision(source)
 
 
 def _served(
@@ -135,7 +132,7 @@ def _served(
 
 def _concurrency() -> int:
     """How many requests a server gets at once."""
-    value = setting("CONCURRENCY", None, str(CONCURRENCY))
+    value = setting("CONCURRENCY", str(CONCURRENCY))
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise InputError(f"{PREFIX}CONCURRENCY must be a whole number from 1 on, not {value!r}.")
     return int(value)
@@ -160,7 +157,7 @@ def _sees_accelerator() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
-def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
+def bring(model: str, on_progress: Progress = no_progress) -> Path:
     """Bring here what `load_engine(model)` would, and load nothing.
 
     Returns:
@@ -171,10 +168,9 @@ def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | Non
         ModelLoadError: The model can't be fetched or converted.
     """
     source = resolve(model)
-    report = on_progress or no_progress
-    if suits_llama(converted := as_converted(source, cache_dir)):
-        return gguf_file(gguf_base(converted), cache_dir, report)
-    return transformers_folder(source, cache_dir, report)
+    if suits_llama(converted := as_converted(source)):
+        return gguf_file(gguf_base(converted), on_progress)
+    return transformers_folder(source, on_progress)
 
 
 def _transformers(
@@ -182,10 +178,9 @@ def _transformers(
     dtype: str,
     device: str,
     threads: int | None,
-    cache_dir: Path | None,
     report: Progress,
 ) -> Engine:
-    folder = transformers_folder(source, cache_dir, report)
+    folder = transformers_folder(source, report)
     report("load", 0, 1)
     adapter = source.path if isinstance(source, AdapterSource) else None
     if threads is not None:
@@ -197,7 +192,7 @@ def _transformers(
 
     identity = ModelIdentity(
         id=source.id,
-        revision=revision(source, cache_dir),
+        revision=revision(source),
         engine="transformers",
         details={"dtype": loaded.dtype, "device": loaded.device},
     )

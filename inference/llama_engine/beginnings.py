@@ -102,7 +102,7 @@ class Beginnings:
         )
 
 
-def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings | None:
+def beginnings_of(identity: ModelIdentity) -> Beginnings | None:
     """Where a model's beginnings are kept; None where that is switched off or nothing pins its weights.
 
     Raises:
@@ -110,7 +110,7 @@ def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings
     """
     if switch("NO_BEGINNINGS") or identity.revision is None:
         return None
-    folder = cache_folder(cache_dir) / FOLDER / f"{identity.revision[:32]}-{VERSION}-v{LAYOUT}"
+    folder = cache_folder() / FOLDER / f"{identity.revision[:32]}-{VERSION}-v{LAYOUT}"
     return Beginnings(folder, identity.id, identity.revision)
 
 

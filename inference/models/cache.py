@@ -22,15 +22,13 @@ PARTIAL = ".partial"
 _UNUSABLE = {EROFS, EACCES, EPERM, ENOTDIR, EEXIST, EISDIR, ENAMETOOLONG}
 
 
-def cache_folder(cache_dir: Path | None = None) -> Path:
+def cache_folder() -> Path:
     """Folder for everything that can be fetched or computed again; it need not exist.
 
-    Args:
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+    `MONOPOLYLOGUE_CACHE` beats the user's cache folder.
     """
-    explicit = None if cache_dir is None else str(cache_dir)
     default = platformdirs.user_cache_dir("monopolylogue", appauthor=False)
-    return Path(setting("CACHE", explicit, default)).expanduser().absolute()
+    return Path(setting("CACHE", default)).expanduser().absolute()
 
 
 @contextmanager
@@ -157,13 +155,13 @@ def note_sha256(path: Path, note: Path, sha256: str) -> None:
     write_atomically(note, json.dumps(kept))
 
 
-def content_digest(path: Path, cache_dir: Path | None) -> str:
+def content_digest(path: Path) -> str:
     """SHA-256 of any file, remembered in the cache so that a large model is not read at each start.
 
     Raises:
         ModelLoadError: The cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / "digests"
+    folder = cache_folder() / "digests"
     key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     note = folder / f"{key}.json"
     known = noted_sha256(path, note)

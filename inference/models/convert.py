@@ -45,7 +45,6 @@ PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 
 def hf_folder(
     gguf_path: Path,
-    cache_dir: Path | None = None,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
@@ -59,8 +58,8 @@ def hf_folder(
             folder can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = gguf_digest(gguf_path, cache_dir)
-    root = cache_folder(cache_dir) / FOLDER
+    sha256 = gguf_digest(gguf_path)
+    root = cache_folder() / FOLDER
     target = root / f"{sha256[:32]}-v{CONVERTER}"
     if _is_finished(target, sha256):
         return target

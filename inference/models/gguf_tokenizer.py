@@ -31,7 +31,7 @@ _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exa
 LOAD_ERRORS = (ArithmeticError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
-def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
+def tokenizer_folder(gguf_path: Path) -> Path:
     """Folder with a GGUF file's tokenizer and chat template, made once for a file, wherever that lies.
 
     Reading a large vocabulary out of the file takes a quarter of a minute, out of the folder a second.
@@ -41,8 +41,8 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
             can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = gguf_digest(gguf_path, cache_dir)
-    root = cache_folder(cache_dir) / FOLDER
+    sha256 = gguf_digest(gguf_path)
+    root = cache_folder() / FOLDER
     target = root / f"{sha256[:32]}-v{READER}"
     if made_from(target):
         return target

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -107,8 +106,7 @@ def load_scorer(
     *,
     dtype: str = "auto",
     device: str = "auto",
-    cache_dir: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> Scorer:
     """Load a model or adapter with transformers, whichever engine runs it; see `load_engine`.
 
@@ -116,7 +114,7 @@ def load_scorer(
         InputError: It can't be found, or transformers can't load it.
     """
     source = resolve(model)
-    folder = transformers_folder(source, cache_dir, on_progress or no_progress)
+    folder = transformers_folder(source, on_progress)
     adapter = source.path if isinstance(source, AdapterSource) else None
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
     pipeline = loaded.pipeline.pipeline

@@ -83,6 +83,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     folder.mkdir()
     shelf = Shelf(folder, bytes(range(256)) * 30)
     monkeypatch.setattr(wheels, "PIP", shelf.pip)
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
     return shelf
 
 

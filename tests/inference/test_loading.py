@@ -181,11 +181,12 @@ def test_out_of_memory_is_one_sentence(llama: Make, monkeypatch: pytest.MonkeyPa
     refused("does not fit into memory; choose a smaller model", folder)
 
 
-def test_a_file_called_gguf(tmp_path: Path):
+def test_a_file_called_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
     path = tmp_path / "model.gguf"
     path.write_bytes(b"not a model")
     for engine in ("auto", "transformers", "llama"):
-        refused("model.gguf is not a readable GGUF file", path, engine=engine, cache_dir=tmp_path)
+        refused("model.gguf is not a readable GGUF file", path, engine=engine)
 
 
 # --- adapters ---

@@ -1,10 +1,9 @@
-"""The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
+"""The cache folder on disk: where it is, locks, folders made whole, checksums that are computed once."""
 
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
@@ -92,18 +91,6 @@ def locked(path: Path) -> AbstractContextManager[None]:
     return files.locked(path.with_name(path.name + ".lock"))
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Put a small file in place whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        files.put_in_place(Path(name), path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def making(target: Path) -> Iterator[Path]:
     """An empty folder that takes the place of `target` once it is filled; the caller holds the lock."""
@@ -152,7 +139,7 @@ def note_sha256(path: Path, note: Path, sha256: str) -> None:
     """
     state = path.stat()
     kept = {"sha256": sha256, "size": state.st_size, "mtime": int(state.st_mtime)}
-    write_atomically(note, json.dumps(kept))
+    files.replace_file(note, json.dumps(kept))
 
 
 def content_digest(path: Path) -> str:

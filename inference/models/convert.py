@@ -19,7 +19,6 @@ from inference.models.cache import (
     making,
     marked,
     no_room,
-    write_atomically,
     writing,
 )
 from inference.models.gguf_header import GgufHeader, read_header
@@ -27,6 +26,7 @@ from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError
+from scene.files import replace_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,7 +70,7 @@ def hf_folder(
                     _convert(gguf_path, file, header, fresh, on_progress)
                 made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
                 versions = {package: version(package) for package in PACKAGES}
-                write_atomically(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
+                replace_file(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
             return_small_blocks()
     return target
 

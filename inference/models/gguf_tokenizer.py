@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.models.cache import cache_folder, locked, making, marked, write_atomically, writing
+from inference.models.cache import cache_folder, locked, making, marked, writing
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest
 from inference.quiet import quiet_transformers
 from scene.errors import ModelLoadError
+from scene.files import replace_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,7 +56,7 @@ def tokenizer_folder(gguf_path: Path) -> Path:
                     reason = (str(error).splitlines() or [type(error).__name__])[0]
                     raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
                 tokenizer.save_pretrained(fresh)
-                write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
+                replace_file(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
     return target
 
 

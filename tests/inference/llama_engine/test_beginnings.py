@@ -143,7 +143,7 @@ def test_a_full_disk_is_said_once(play, files, caplog, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(beginnings, "write_atomically", full)
+    monkeypatch.setattr(beginnings, "replace_file", full)
     completions = play([*REQUESTS, asked("x", example="Another.")])
     assert [each.finish_reason in ("stop", "length") for each in completions] == [True] * 4
     assert files() == []

@@ -61,10 +61,10 @@ def hf_folder(
     sha256 = gguf_digest(gguf_path)
     root = cache_folder() / FOLDER
     target = root / f"{sha256[:32]}-v{CONVERTER}"
-    if _is_finished(target, sha256):
+    if made_from(target):
         return target
     with writing(root), locked(target):
-        if not _is_finished(target, sha256):
+        if not made_from(target):
             with making(target) as fresh:
                 with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
                     _convert(gguf_path, file, header, fresh, on_progress)
@@ -78,11 +78,6 @@ def hf_folder(
 def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was made from; None if it was not."""
     return marked(folder, MARKER, "file", "sha256")
-
-
-def _is_finished(folder: Path, sha256: str) -> bool:
-    made = made_from(folder)
-    return made is not None and made[1] == sha256
 
 
 def _convert(

@@ -18,8 +18,8 @@ from inference.models.gguf_header import read_header
 from inference.models.local import gguf_file, no_progress, transformers_folder
 from inference.models.sources import AdapterSource, BaseSource, EmbeddedSource, GgufSource, resolve
 from inference.quiet import quiet_peft, quiet_transformers
-from inference.transformers_engine.pretrained import load_pretrained, reason
-from scene.errors import InputError, UnusableAdapterError
+from inference.transformers_engine.pretrained import load_pretrained
+from scene.errors import InputError, UnusableAdapterError, reason
 from scene.files import put_in_place
 
 if TYPE_CHECKING:

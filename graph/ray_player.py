@@ -17,7 +17,7 @@ from graph.ray_cluster import Cluster, threads_each, variables
 from graph.store import Outcome
 from inference.engine import Engine
 from prompts import OURS, PromptSet
-from scene.errors import EngineError, EngineGoneError, InputError
+from scene.errors import EngineError, EngineGoneError, InputError, reason
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.origin import played_with
@@ -223,9 +223,7 @@ class RayPlayer:
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.RayError as error:
-            raise EngineGoneError(
-                f"An actor was lost while it loaded the model. {_first_line(error)}"
-            ) from error
+            raise EngineGoneError(f"An actor was lost while it loaded the model. {reason(error)}.") from error
         assert isinstance(first, Ready)
         for other in others:
             _check_same(first, other)
@@ -255,7 +253,7 @@ class RayPlayer:
                 raise _LostError(str(error.cause)) from None
             raise error.cause from None
         except errors.RayError as error:
-            raise _LostError(f"An actor was lost: {_first_line(error)}") from error
+            raise _LostError(f"An actor was lost: {reason(error)}.") from error
         except TimeoutError as error:
             raise _LostError("An actor no longer answered.") from error
         finally:
@@ -279,7 +277,7 @@ class RayPlayer:
         except self._ray.exceptions.RayTaskError as error:
             self._reason = str(error.cause)
         except (self._ray.exceptions.RayError, InputError) as error:
-            self._reason = _first_line(error)
+            self._reason = f"{reason(error)}."
         except TimeoutError:
             self._reason = f"A new one was not ready after {START_SECONDS:g} seconds."
         else:
@@ -295,7 +293,3 @@ def _check_same(first: Ready, other: Ready) -> None:
             f"The actors don't have the same model and prompts ({was.id}, {was.revision}, {was.engine} and "
             f"{now.id}, {now.revision}, {now.engine}); bring all machines to the same state."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -22,7 +22,7 @@ from inference.batching.sampling import Runs
 from inference.engine import Completion, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, settle
 from inference.pieces import Pieces
-from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
+from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError, reason
 from scene.nouns import ModelIdentity
 from scene.thought import closing
 
@@ -252,7 +252,6 @@ class BatchEngine(Generic[B]):
 
 def _failure(what: str, cause: BaseException) -> EngineError:
     """An error of one sentence that keeps its cause."""
-    first_line = next(iter(str(cause).splitlines()), "") or type(cause).__name__
-    error = EngineError(f"{what}: {first_line.rstrip('.')}.")
+    error = EngineError(f"{what}: {reason(cause)}.")
     error.__cause__ = cause
     return error

@@ -25,7 +25,7 @@ from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 from scene.files import replace_file
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def _convert(
         on_progress(1, 3)
         model = _load_model(file, folder)
     except LOAD_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
+        raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason(error)}).") from error
     if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
         model.generation_config.eos_token_id = listed
     on_progress(2, 3)

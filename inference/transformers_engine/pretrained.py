@@ -15,7 +15,7 @@ from inference.models.adapter import for_another_model
 from inference.models.weights import ADAPTER, check_adapter, check_weights, tensor_shapes
 from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 
 if TYPE_CHECKING:
     import torch
@@ -100,11 +100,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
     said = str(error)
     return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
-
-
-def reason(error: Exception) -> str:
-    """What an error of a library says, in a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
 
 
 def no_memory(name: str) -> ModelLoadError:

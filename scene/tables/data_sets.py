@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scene.errors import InputError
+from scene.errors import InputError, reason
 
 Split = list[Path] | Iterable[Mapping[str, Any]]
 """Files to read, or rows as `datasets` reads them."""
@@ -84,9 +84,8 @@ def saying_why(source: str) -> Iterator[None]:
         yield
     except (DatasetsError, pyarrow.ArrowException, OSError, ValueError) as error:
         cause = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
         raise InputError(
-            f"{source} can't be read: `datasets` can't load it as a data set ({reason})."
+            f"{source} can't be read: `datasets` can't load it as a data set ({reason(cause)})."
         ) from error
     finally:
         datasets.logging.set_verbosity(level)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scene.errors import InputError
+from scene.errors import InputError, reason
 from scene.tables.data_sets import Split, saying_why, splits_of
 from scene.tables.dialect import encoding_of, table_lines
 
@@ -230,7 +230,7 @@ def _parquet(path: Path) -> Rows:
             for number, values in enumerate(rows, start=1):
                 yield TableRow(f"row {number}", values)
     except pyarrow.ArrowException as error:
-        raise InputError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}).") from error
+        raise InputError(f"{path} is no whole Parquet file ({reason(error)}).") from error
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {

@@ -89,14 +89,13 @@ class BatchEngine(Generic[B]):
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
-        loop = asyncio.get_running_loop()
-        return await self._completed(Flight(request, loop.create_future(), loop))
+        return await self._completed(Flight(request))
 
     async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
         """Answer one request aloud; see `StreamingEngine.stream`."""
-        loop = asyncio.get_running_loop()
-        pieces = Pieces(on_text, loop, request.stop)
-        return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+        return await self._completed(
+            Flight(request, Pieces(on_text, asyncio.get_running_loop(), request.stop))
+        )
 
     def close(self) -> None:
         """Stop the thread; requests under way fail."""
@@ -116,7 +115,7 @@ class BatchEngine(Generic[B]):
             if self._closed:
                 raise EngineError("The engine was closed.")
             self._arrivals.put(flight)
-        return await flight.future
+        return await asyncio.wrap_future(flight.future)
 
     @torch.inference_mode()
     def _drive(self) -> None:

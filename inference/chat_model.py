@@ -149,7 +149,7 @@ class EngineChatModel(BaseChatModel):
         said: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS, "temperature": self.temperature}
         said |= {name: kwargs[name] for name in _SETTINGS & kwargs.keys()}
         said |= {name: tuple(said.get(name) or ()) for name in ("choices", "avoid")}
-        chat = tuple(ChatMessage(_role(message), message.text) for message in messages)
+        chat = tuple(ChatMessage(chat_role(message), message.text) for message in messages)
         return GenerationRequest(messages=chat, stop=tuple(stop or ()), **said)
 
     def _result(self, completion: Completion) -> ChatResult:
@@ -175,7 +175,7 @@ class EngineChatModel(BaseChatModel):
         }
 
 
-def _role(message: BaseMessage) -> ChatRole:
+def chat_role(message: BaseMessage) -> ChatRole:
     """Chat-template role of a LangChain message."""
     if isinstance(message, SystemMessage):
         return "system"

@@ -1,13 +1,11 @@
 """What is not done yet: questions put to systems, references scored, pairs of answers judged."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evaluation.grader import Grader
 from evaluation.judge import Judge
@@ -19,14 +17,12 @@ from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System
 from inference.engine import ChatMessage, Engine, GenerationRequest
-from scene.errors import InputError, ReplyError
+from nodes.together import together
+from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings
 
-if TYPE_CHECKING:
-    from inference.transformers_engine.scoring import Scorer
-
 SCORED_AT_ONCE = 64
-"""References scored before they are kept: enough to make batches of about one length."""
+"""References scored before they are kept."""
 
 ENDLESS, PACES = "Count from one to ten thousand, in words, one number a line. Leave none out.", 3
 """What is asked to see how fast a model writes, and how often it counts."""
@@ -154,12 +150,15 @@ def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:
     ]
 
 
-def score_all(
-    scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
+async def score_all(
+    engine: Engine, system: System, items: Sequence[Item], store: Store, progress: Progress
 ) -> None:
-    """Find how likely a system finds the references and the choices of questions."""
-    from inference.transformers_engine.scoring import Exchange
+    """Find how likely a system finds the references and the choices of questions.
 
+    Raises:
+        InputError: One of them has no tokens.
+        EngineError: The engine failed. What was scored is kept.
+    """
     prompt = method_named(system.method).prompt
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
@@ -169,21 +168,32 @@ def score_all(
             for item in part
             for choice, text in (enumerate(item.choices) if item.choices else ((None, item.reference),))
         ]
-        scores = scorer.score(
-            [Exchange(prompt(item.question, store.prompts), text) for item, _, text in texts]
+        scores = await together(
+            _score(engine, prompt(item.question, store.prompts), text) for item, _, text in texts
         )
-        for (item, choice, _), score in zip(texts, scores, strict=True):
+        for (item, choice, _), (log_likelihood, tokens) in zip(texts, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(
                     system=system.name,
                     set=item.set,
                     id=item.id,
-                    log_likelihood=None if score is None else score.log_likelihood,
-                    tokens=0 if score is None else score.tokens,
+                    log_likelihood=log_likelihood,
+                    tokens=tokens,
                     choice=choice,
                 )
             )
         progress(start + len(part), len(items))
+
+
+async def _score(engine: Engine, messages: tuple[ChatMessage, ...], reply: str) -> tuple[float | None, int]:
+    """Log-likelihood of a reply in nats and its tokens; None where it does not fit the context window."""
+    request = GenerationRequest(messages=messages, max_tokens=1, choices=(reply,), weigh=True)
+    try:
+        found = await engine.generate(request)
+    except PromptTooLongError:
+        return None, 0
+    (log_likelihood,) = found.likelihoods
+    return log_likelihood, found.completion_tokens + 1  # the last one is never computed
 
 
 def unjudged(

@@ -95,7 +95,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
 
     # float32, since what an adapter adds is lost between two numbers of bfloat16.
     loaded = load_pretrained(base, name=adapter, adapter=source.path, dtype="float32", device="cpu")
-    adapted, words = loaded.adapted, loaded.pipeline.pipeline.tokenizer
+    adapted, words = loaded.adapted, loaded.tokenizer
     assert adapted is not None
     prompts = ChatPrompts(words, adapter)
     rows = [prompts.token_ids([ChatMessage("user", question)]) for question in QUESTIONS]
@@ -123,7 +123,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
             (fresh / "README.md").write_text(_card(source, adapter), encoding="utf-8")
             del model, adapted, loaded
             again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
-            divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
+            divergence = _divergence(apart, _distributions(again.model, rows))
             _demand(divergence, STORED, change, adapter)
             if gguf:
                 rounded = _add_gguf(fresh, str(out), source.base, words, rows, apart)

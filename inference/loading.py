@@ -16,7 +16,7 @@ from inference.models.local import Progress, gguf_file, no_progress, revision, t
 from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
 from inference.transformers_engine.placement import unknown_device
-from inference.transformers_engine.pretrained import as_pipeline, context_tokens, load_pretrained
+from inference.transformers_engine.pretrained import context_tokens, load_pretrained
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
 
@@ -89,8 +89,7 @@ def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: 
     from inference.transformers_engine.engine import TransformersEngine
 
     identity = ModelIdentity(id=name, revision=None, engine="transformers")
-    loaded = as_pipeline(model, tokenizer, name, model.device)
-    return TransformersEngine(loaded, identity, context_tokens(model, tokenizer, name))
+    return TransformersEngine(model, tokenizer, identity, context_tokens(model, tokenizer, name))
 
 
 def pinned(model: str) -> tuple[str, str]:
@@ -196,6 +195,6 @@ def _transformers(
         engine="transformers",
         details={"dtype": loaded.dtype, "device": loaded.device},
     )
-    engine = TransformersEngine(loaded.pipeline, identity, loaded.context_tokens)
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, identity, loaded.context_tokens)
     report("load", 1, 1)
     return engine

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from scene.errors import ModelLoadError
 from scene.nouns import ModelIdentity
 
 if TYPE_CHECKING:
@@ -27,24 +26,20 @@ def is_adoptable(model: BaseChatModel) -> bool:
 
 
 def engine_of(model: BaseChatModel) -> TransformersEngine:
-    """An engine over the same weights and tokenizer.
+    """An engine over the weights and tokenizer of a model that is adoptable.
 
     The pipeline's generation settings play no part, since each request carries its own.
 
     Raises:
-        ModelLoadError: It is another kind of model, or one that the engine can't run.
+        ModelLoadError: It is one that the engine can't run.
     """
-    if not is_adoptable(model):
-        raise ModelLoadError(
-            f"{type(model).__name__} can't be batched here; give a ChatHuggingFace around a "
-            "HuggingFacePipeline."
-        )
     from langchain_huggingface import ChatHuggingFace
 
     from inference.transformers_engine.engine import TransformersEngine
 
     assert isinstance(model, ChatHuggingFace)
-    loaded = model.llm.pipeline.model
+    pipeline = model.llm.pipeline
+    loaded = pipeline.model
     config = loaded.config.get_text_config()
     identity = ModelIdentity(
         id=str(model.llm.model_id),
@@ -52,4 +47,4 @@ def engine_of(model: BaseChatModel) -> TransformersEngine:
         engine="transformers",
         details={"dtype": str(loaded.dtype).removeprefix("torch."), "device": str(loaded.device)},
     )
-    return TransformersEngine(model.llm, identity, int(config.max_position_embeddings))
+    return TransformersEngine(loaded, pipeline.tokenizer, identity, int(config.max_position_embeddings))

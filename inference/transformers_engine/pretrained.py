@@ -1,4 +1,4 @@
-"""Load a Hugging Face folder, and an adapter on top of it, as a HuggingFacePipeline."""
+"""Load a Hugging Face folder, and an adapter on top of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from scene.errors import ModelLoadError, reason
 
 if TYPE_CHECKING:
     import torch
-    from langchain_huggingface import HuggingFacePipeline
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -31,7 +30,8 @@ _LOAD_ERRORS = (ImportError, LookupError, OSError, RuntimeError, SafetensorError
 class Pretrained:
     """A loaded model and what is to know about it."""
 
-    pipeline: HuggingFacePipeline
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     context_tokens: int
     dtype: str
     device: str
@@ -73,7 +73,8 @@ def load_pretrained(
             model = cast("PreTrainedModel", adapted.get_base_model())
             check_vocabulary(model, tokenizer, folder, name)
         return Pretrained(
-            pipeline=as_pipeline(model, tokenizer, name, place),
+            model=model,
+            tokenizer=tokenizer,
             context_tokens=context_tokens(model, tokenizer, name),
             dtype=str(number_format).removeprefix("torch."),
             device=str(model.device),
@@ -259,19 +260,6 @@ def check_vocabulary(
             f"The adapter {name} brings a tokenizer of {len(tokenizer)} tokens for a model of {known}, and "
             "no embeddings for those it adds; save it again with save_embedding_layers=True."
         )
-
-
-def as_pipeline(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
-) -> HuggingFacePipeline:
-    """Model and tokenizer as LangChain has them."""
-    from langchain_huggingface import HuggingFacePipeline
-    from transformers import pipeline
-
-    placed = None if getattr(model, "hf_device_map", None) else device
-    build: Any = pipeline  # its overloads know only two of the tokenizer classes
-    loaded = build("text-generation", model=model, tokenizer=tokenizer, device=placed)
-    return HuggingFacePipeline(pipeline=loaded, model_id=name)
 
 
 def context_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> int:

@@ -54,9 +54,9 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
 def test_context_and_padding_come_from_the_folder(llama: Make):
     loaded = load_pretrained(llama(), name="x", dtype="bfloat16", device="cpu")
     assert (loaded.context_tokens, loaded.dtype, loaded.device) == (256, "bfloat16", "cpu")
-    assert loaded.pipeline.pipeline.tokenizer.pad_token == "<end>"
-    assert loaded.pipeline.pipeline.tokenizer.padding_side == "left"
-    assert not loaded.pipeline.pipeline.model.training
+    assert loaded.tokenizer.pad_token == "<end>"
+    assert loaded.tokenizer.padding_side == "left"
+    assert not loaded.model.training
 
 
 @pytest.mark.parametrize(("device", "planned"), [("cuda", False), ("cpu", True)])
@@ -206,7 +206,7 @@ async def test_an_adapter(llama: Make, adapter: Make):
     finally:
         engine.close()
     both = load_pretrained(base, name="x", adapter=folder, dtype="float32", device="cpu")
-    loaded = both.pipeline.pipeline.model
+    loaded = both.model
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():

@@ -32,7 +32,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def tokens(loaded):
-    tokenizer = loaded.pipeline.pipeline.tokenizer
+    tokenizer = loaded.tokenizer
     chat = [{"role": message.role, "content": message.content} for message in PROMPT]
     prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, prompt + REPLY)]
@@ -42,7 +42,7 @@ def tokens(loaded):
 @pytest.fixture(scope="module")
 def right(loaded, tokens):
     with torch.inference_mode():
-        return loaded.pipeline.pipeline.model(torch.tensor([tokens[0]])).logits[0].numpy()
+        return loaded.model(torch.tensor([tokens[0]])).logits[0].numpy()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_scores(tiny, tokens, right):
 
 def test_what_an_adapter_changes(loaded, tiny, tiny_gguf, tokens, right, tmp_path, monkeypatch):
     monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
-    model = tuned(loaded.pipeline.pipeline.model, tmp_path / "adapter", "tiny", r=4, lora_alpha=16)
+    model = tuned(loaded.model, tmp_path / "adapter", "tiny", r=4, lora_alpha=16)
     with torch.inference_mode():
         expected = model(torch.tensor([tokens[0]])).logits[0].numpy() - right
     model.unload()

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from statistics import median
-from typing import Any
 
 from evaluation.grader import Grader
 from evaluation.judge import Judge
@@ -119,7 +118,7 @@ async def answer_all(
             last, done = now, done + 1
             progress(done, len(items))
 
-    await _all([one(item) for item in items])
+    await together(one(item) for item in items)
 
 
 async def seconds_per_token(engine: Engine, tokens: int) -> float | None:
@@ -297,15 +296,5 @@ async def _each(work: Sequence[Callable[[], Awaitable[None]]], at_once: int, pro
             done += 1
             progress(done, len(work))
 
-    await _all([one(doing) for doing in work])
+    await together(one(doing) for doing in work)
     return failed
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run everything; the first error ends the rest and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in work:
-                group.create_task(task)
-    except ExceptionGroup as error:
-        raise error.exceptions[0] from None

@@ -48,27 +48,12 @@ class Ready:
 
 
 class SceneActor:
-    """What runs in an actor's process."""
+    """What runs in an actor's process: a `Player` with some options, and our prompts if they name none."""
 
-    def __init__(
-        self,
-        load: Callable[[], Engine],
-        *,
-        keep_calls: bool,
-        verify: bool,
-        scene_seconds: float,
-        prompt_set: PromptSet | None = None,
-    ) -> None:
+    def __init__(self, load: Callable[[], Engine], **options: Any) -> None:
         """Load nothing yet: what goes wrong in here is not told apart from a lost process."""
         self._load = load
-        self._prompts = prompt_set or OURS
-        self._make = partial(
-            Player,
-            keep_calls=keep_calls,
-            verify=verify,
-            scene_seconds=scene_seconds,
-            prompt_set=self._prompts,
-        )
+        self._options: dict[str, Any] = {"prompt_set": OURS, **options}
         self._player: Player
 
     async def ready(self) -> Ready:
@@ -77,11 +62,11 @@ class SceneActor:
         Raises:
             MonopolylogueError: It can't be loaded, or does not answer.
         """
-        self._player = self._make(self._load())
+        self._player = Player(self._load(), **self._options)
         await self._player.expect_life("The engine does not answer.")
         return Ready(
             identity=self._player.identity,
-            prompt_digest=self._prompts.digest(),
+            prompt_digest=self._options["prompt_set"].digest(),
             scenes_at_once=self._player.scenes_at_once,
         )
 
@@ -152,7 +137,7 @@ class RayPlayer:
             "keep_calls": keep_calls,
             "verify": verify,
             "scene_seconds": scene_seconds,
-            "prompt_set": None if prompt_set is OURS else prompt_set,
+            **({} if prompt_set is OURS else {"prompt_set": prompt_set}),
         }
         # The actor gives a scene up itself, unless its process hangs.
         self._patience = scene_seconds + 2 * SIGN_OF_LIFE_SECONDS

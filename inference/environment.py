@@ -39,10 +39,7 @@ def switch(name: str) -> bool:
 
 
 def numbers(defaults: Mapping[str, int | float]) -> dict[str, int | float]:
-    """Settings that are numbers, by their names in small letters.
-
-    Args:
-        defaults: The value of each where the environment says nothing; one with a fraction may have one.
+    """Settings that are numbers, by their names in small letters; of the kind that their defaults are.
 
     Raises:
         InputError: A variable is no such number.

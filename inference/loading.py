@@ -130,7 +130,6 @@ def _served(
 
 
 def _concurrency() -> int:
-    """How many requests a server gets at once."""
     value = setting("CONCURRENCY", str(CONCURRENCY))
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise InputError(f"{PREFIX}CONCURRENCY must be a whole number from 1 on, not {value!r}.")

@@ -328,7 +328,6 @@ class Asker:
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
-        """One model call, labelled for the recorder."""
         label = {
             "scene_node": self.node,
             "scene_role": self.role,

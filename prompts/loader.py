@@ -213,12 +213,10 @@ def field_names(text: str) -> frozenset[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Words in small letters."""
     return [word.casefold() for word in _WORD.findall(text)]
 
 
 def _sevens(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Runs of seven words, in order."""
     return zip(*(words[start:] for start in range(7)), strict=False)
 
 

@@ -167,12 +167,7 @@ def choice_grammar(choices: Sequence[str]) -> str:
 
 
 def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> None:
-    """Set the logits of tokens that a row may not take to -inf, in place.
-
-    Args:
-        logits: float32, (rows, vocabulary).
-        constraints: One for each row, or None for rows that are free.
-    """
+    """Set the logits, float32, (rows, vocabulary), of tokens that a row may not take to -inf, in place."""
     rows = [row for row, constraint in enumerate(constraints) if constraint is not None]
     if not rows:
         return

@@ -110,7 +110,6 @@ class BatchEngine(Generic[B]):
         """Cut short what is being computed, where that can be done. Called when closing, from any thread."""
 
     async def _completed(self, flight: Flight) -> Completion:
-        """Hand a flight to the thread, and wait for what becomes of it."""
         with self._closing:
             if self._closed:
                 raise EngineError("The engine was closed.")
@@ -213,7 +212,6 @@ class BatchEngine(Generic[B]):
         return bool(re.match(r"[a-zA-Z0-9']", str(self._tokenizer.convert_ids_to_tokens(token))))
 
     def _withdraw(self, batch: B) -> None:
-        """Drop the rows whose callers were cancelled."""
         for row in [row for row, flight in self._flights.items() if flight.future.cancelled()]:
             del self._flights[row]
         batch.withdraw(lambda row: row not in self._flights)

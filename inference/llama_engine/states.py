@@ -112,10 +112,7 @@ class PrefixStore:
 
     Every token attends to all cells in use, whosesoever they are; a beginning that nobody uses would slow
     down all, so it waits here. A block is never kept without those before it: using it uses them too, and
-    they count as used after it.
-
-    Args:
-        limit: Bytes to keep at most; 0 keeps nothing.
+    they count as used after it. The limit is in bytes; 0 keeps nothing.
     """
 
     def __init__(self, limit: int) -> None:

@@ -47,8 +47,7 @@ def fetched(model: EmbeddedModel) -> Path | None:
 def fetch(model: EmbeddedModel, on_progress: Progress = lambda done, total: None) -> Path:
     """Path of an embedded model's GGUF file, after fetching what is missing of it.
 
-    A second process waits for the first and then finds the file. What was finished before an
-    interruption is not downloaded again. Prints nothing.
+    What was finished before an interruption is not downloaded again. Prints nothing.
 
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
@@ -85,7 +84,6 @@ def _is_whole(target: Path, model: EmbeddedModel) -> bool:
 
 
 def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
-    """Download, check and only then put in place."""
     parts = target.with_name(target.name + PARTS)
     parts.mkdir(exist_ok=True)
     if _hub_has(model):
@@ -109,7 +107,6 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
 
 
 def _join(pieces: list[Path], joined: Path) -> None:
-    """Write the pieces one after the other."""
     with joined.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as file:
@@ -130,7 +127,6 @@ def _hub_has(model: EmbeddedModel) -> bool:
 
 
 def _from_hub(model: EmbeddedModel, folder: Path) -> Path:
-    """Download from the hub, which resumes by itself."""
     assert model.hub_repo is not None
     try:
         return Path(hf_hub_download(model.hub_repo, model.file_name, local_dir=folder))

@@ -206,7 +206,6 @@ class OpenAIEngine:
     async def _reply(
         self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
     ) -> ChatGeneration:
-        """What the server makes of a request, as it came."""
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
                 if pieces is not None:
@@ -232,7 +231,6 @@ class OpenAIEngine:
             ) from error
 
     async def _told(self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces) -> ChatGeneration:
-        """The server's reply, told while it comes."""
         text, thought, reason, usage = "", "", None, None
         try:
             async for chunk in self._chat._astream(**_call(request, body), stream_usage=True):
@@ -268,7 +266,6 @@ class OpenAIEngine:
 
 
 def _call(request: GenerationRequest, body: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call of `ChatOpenAI`."""
     return {
         "messages": convert_to_messages([(one.role, parted(one.content)) for one in request.messages]),
         "stop": list(request.stop) or None,

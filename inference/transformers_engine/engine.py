@@ -78,5 +78,4 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         return True
 
     def _interrupt(self) -> None:
-        """Cut short what is being computed."""
         self._interrupted.set()

@@ -14,9 +14,7 @@ class PrefixCache:
     """The blocks that are kept; the least recently used make room for new ones.
 
     A block is never kept without those before it: using it uses them too, and they count as used after it.
-
-    Args:
-        limit: Bytes of keys and values to keep at most; 0 keeps nothing.
+    The limit is bytes of keys and values; 0 keeps nothing.
     """
 
     def __init__(self, limit: int) -> None:
@@ -37,13 +35,9 @@ class PrefixCache:
         return bisect_left(blocks, True, key=lambda name: name not in self._numbers)
 
     def restore(self, wanted: Sequence[tuple[Sequence[bytes], int]]) -> RowCache:
-        """Begin a batch with what is known.
+        """Begin a batch with what is known, its rows aligned at their last token.
 
-        Args:
-            wanted: For each row its prompt's blocks, and how many tokens to take, all of which must be known.
-
-        Returns:
-            A cache of as many tokens as the longest of these, the rows aligned at their last token.
+        Wanted are, for each row, its prompt's blocks and how many tokens to take, all of which must be known.
         """
         chains = [blocks[: -(-length // PAGE)] for blocks, length in wanted]
         if self._pages is None or not any(chains):
@@ -56,9 +50,7 @@ class PrefixCache:
     def keep(self, rows: Sequence[tuple[Sequence[bytes], int]], cache: RowCache) -> None:
         """Keep what isn't here yet of a computed batch.
 
-        Args:
-            rows: For each row its prompt's blocks, and where in the cache its first token is.
-            cache: The batch's keys and values.
+        Its rows are given as their prompts' blocks, and where in the cache their first tokens are.
         """
         if not self.limit:
             return

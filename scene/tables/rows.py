@@ -42,7 +42,6 @@ class BadRow:
     reason: str
 
     def __str__(self) -> str:
-        """Place and reason in one sentence."""
         return f"{self.place}: {self.reason}"
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from finetune.check import QUESTIONS, ask
 from finetune.trainer import row_length
-from inference.loading import engine_on
+from inference.transformers_engine.adopt import engine_on
 from inference.transformers_engine.pretrained import is_out_of_memory, no_memory
 from scene.errors import InputError, reason
 

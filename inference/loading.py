@@ -1,11 +1,8 @@
 """From a model's name to an engine that is ready to answer."""
 
-from __future__ import annotations
-
 import importlib.util
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import BASE_URLS, PREFIX, setting
@@ -16,12 +13,9 @@ from inference.models.local import Progress, gguf_file, no_progress, revision, t
 from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
 from inference.transformers_engine.placement import unknown_device
-from inference.transformers_engine.pretrained import context_tokens, load_pretrained
+from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError
 from scene.nouns import ModelIdentity
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
@@ -78,18 +72,6 @@ def load_engine(
     if device not in ("auto", "cpu") or dtype != "auto":
         raise InputError("The engine `llama` runs on the cpu and takes no dtype; use `transformers`.")
     return load_llama(converted, threads, on_progress)
-
-
-def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
-    """Start an engine on a model that is in memory already; its weights must stay while the engine is open.
-
-    Raises:
-        ModelLoadError: The engine can't run it.
-    """
-    from inference.transformers_engine.engine import TransformersEngine
-
-    identity = ModelIdentity(id=name, revision=None, engine="transformers")
-    return TransformersEngine(model, tokenizer, identity, context_tokens(model, tokenizer, name))
 
 
 def pinned(model: str) -> tuple[str, str]:

@@ -73,13 +73,8 @@ class EngineChatModel(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
-        request = self._request(messages, stop, kwargs)
-
-        def run() -> Completion:
-            return asyncio.run(cast("Engine", self.engine).generate(request))
-
         with ThreadPoolExecutor(1) as threads:  # a loop may already run in this thread
-            return self._result(threads.submit(run).result())
+            return threads.submit(asyncio.run, self._agenerate(messages, stop, **kwargs)).result()
 
     async def _astream(
         self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any

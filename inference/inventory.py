@@ -114,17 +114,9 @@ def _snapshots() -> Iterator[Cached]:
 def _unfinished() -> Iterator[Cached]:
     """What an interruption left, or another process is making just now."""
     names = {model.file_name: model.name for model in EMBEDDED.values()}
-    for folder in (
-        fetch.FOLDER,
-        convert.FOLDER,
-        gguf_tokenizer.FOLDER,
-        llama_adapter.FOLDER,
-        beginnings.FOLDER,
-        conversion.FOLDER,
-    ):
-        for path in (cache_folder() / folder).glob("*"):
-            if path.suffix in (PARTIAL, fetch.PARTS):
-                yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
+    for path in cache_folder().glob("*/*"):
+        if path.suffix in (PARTIAL, fetch.PARTS):
+            yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
 
 
 def _cached(name: str, kind: str, path: Path, revision: str = "", *engines: str) -> Cached:

@@ -36,13 +36,8 @@ class ScriptedEngine:
         self._likelihoods = likelihoods
         self._function = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(replies)
-        self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
+        self.identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
         self._closed = False
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The name this engine was given."""
-        return self._identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.

@@ -47,7 +47,7 @@ class Models:
         else:
             self.loaded.append(model)
             engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
-        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 
     def pinned(self, model):

@@ -69,7 +69,7 @@ class Machine:
             engine = Scoring(-2.08 if "adapters" in model else -2.0, [], model_id=model)
         else:
             engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
-        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 
     def pinned(self, model):

@@ -107,11 +107,6 @@ class Prompt:
     common: frozenset[str] = frozenset()
     tags: Tags = Tags({})  # noqa: RUF009  # never changes
 
-    @property
-    def fields(self) -> frozenset[str]:
-        """Names of the places to fill."""
-        return field_names(self.user)
-
     def render(
         self, values: Mapping[str, str], *, history: Sequence[tuple[str, str]] = (), examples: bool = True
     ) -> list[BaseMessage]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
@@ -91,16 +91,23 @@ def locked(path: Path) -> AbstractContextManager[None]:
     return files.locked(path.with_name(path.name + ".lock"))
 
 
-@contextmanager
-def making(target: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `target` once it is filled; the caller holds the lock."""
-    fresh = target.with_name(target.name + PARTIAL)
-    for leftover in (fresh, target):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    fresh.mkdir()
-    yield fresh
-    files.put_in_place(fresh, target)
+def made_once(target: Path, marker: str, make: Callable[[Path], Mapping[str, object]]) -> Path:
+    """A folder of the cache. One that is not finished is made anew: filled, then marked with what it is of.
+
+    Raises:
+        ModelLoadError: The cache folder can't be written.
+    """
+    if marked(target, marker) is None:
+        with writing(target.parent), locked(target):
+            if marked(target, marker) is None:
+                fresh = target.with_name(target.name + PARTIAL)
+                for leftover in (fresh, target):
+                    if leftover.exists():
+                        shutil.rmtree(leftover)
+                fresh.mkdir()
+                files.replace_file(fresh / marker, json.dumps(make(fresh), indent=2))
+                files.put_in_place(fresh, target)
+    return target
 
 
 def marked(folder: Path, marker: str, *keys: str) -> list[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,21 +11,12 @@ from safetensors import SafetensorError
 
 from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
-from inference.models.cache import (
-    cache_folder,
-    is_full,
-    locked,
-    making,
-    marked,
-    no_room,
-    writing,
-)
+from inference.models.cache import cache_folder, is_full, made_once, marked, no_room
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import LOAD_ERRORS, read_tokenizer
 from inference.quiet import quiet_gguf_loader, quiet_transformers
 from scene.errors import ModelLoadError, reason
-from scene.files import replace_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,18 +25,13 @@ CONVERTER = 1
 """Raised when the same file would convert to something else, so that older folders are made anew."""
 
 MARKER = "converted_from.json"
-"""Written last. A folder without it is no finished conversion."""
-
 FOLDER = "converted"
 
 SHARD_SIZE = "2GB"
 PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 
 
-def hf_folder(
-    gguf_path: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> Path:
+def hf_folder(gguf_path: Path, on_progress: Callable[[int, int], object] = lambda done, total: None) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
 
     The folder is named after the file's content, so it is made once for a file, wherever the file lies.
@@ -59,20 +44,15 @@ def hf_folder(
     """
     header = read_header(gguf_path)
     sha256 = gguf_digest(gguf_path)
-    root = cache_folder() / FOLDER
-    target = root / f"{sha256[:32]}-v{CONVERTER}"
-    if made_from(target):
-        return target
-    with writing(root), locked(target):
-        if not made_from(target):
-            with making(target) as fresh:
-                with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
-                    _convert(gguf_path, file, header, fresh, on_progress)
-                made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
-                versions = {package: version(package) for package in PACKAGES}
-                replace_file(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
-            return_small_blocks()
-    return target
+
+    def make(fresh: Path) -> dict[str, object]:
+        with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
+            _convert(gguf_path, file, header, fresh, on_progress)
+        return_small_blocks()
+        made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
+        return {**made, "versions": {package: version(package) for package in PACKAGES}}
+
+    return made_once(cache_folder() / FOLDER / f"{sha256[:32]}-v{CONVERTER}", MARKER, make)
 
 
 def made_from(folder: Path) -> list[str] | None:

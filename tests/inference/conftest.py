@@ -43,7 +43,6 @@ class Shelf:
         self.model = EmbeddedModel(
             name="toy",
             file_name="toy.gguf",
-            size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             parts=tuple(
                 Part(requirement=f"toy-{n}==1", member=f"toy/{n}.bin", size=len(cut))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -270,10 +271,7 @@ class FakeHub:
 
 @pytest.fixture
 def on_hub(shelf: Any) -> Any:
-    return type(shelf.model)(
-        **{name: getattr(shelf.model, name) for name in ("name", "file_name", "size", "sha256", "parts")},
-        hub_repo="org/toy",
-    )
+    return replace(shelf.model, hub_repo="org/toy")
 
 
 def test_the_hub_is_used_where_it_answers(shelf: Any, on_hub: Any, monkeypatch: pytest.MonkeyPatch):

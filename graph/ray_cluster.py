@@ -33,10 +33,7 @@ INHERITED = (
 
 
 class Cluster:
-    """The connection; there is one in a process.
-
-    Args:
-        address: `local`, `auto`, or `host:port` of the cluster's head.
+    """The connection to `local`, `auto`, or `host:port` of a cluster's head; there is one in a process.
 
     Raises:
         InputError: Ray is not installed, or no cluster answers at the address.

@@ -33,8 +33,7 @@ class EngineChatModel(BaseChatModel):
     `max_tokens`, `think_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, `fixed`, and one of
     `schema` (JSON schema), `choices`, `pattern` (regular expression), and `weigh` beside `choices`.
     `GenerationRequest` says what each means. What was thought before a reply is in its
-    `additional_kwargs["reasoning_content"]`.
-    The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
+    `additional_kwargs["reasoning_content"]`, likelihoods of choices in `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -122,10 +121,8 @@ class EngineChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Reply | dict[str, Any]]:
         """A runnable that returns an instance of a Pydantic class, by constrained decoding.
 
-        Args:
-            schema: The class; its JSON schema constrains every token.
-            include_raw: Return `{"raw": AIMessage, "parsed": instance}` instead of the instance.
-            **kwargs: Decoding settings for every call.
+        With `include_raw` that is `{"raw": AIMessage, "parsed": instance}`. Other arguments are decoding
+        settings of every call.
 
         Raises:
             pydantic.ValidationError: On call, when the cap cut the reply off or a validator refuses it.

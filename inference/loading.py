@@ -138,10 +138,7 @@ def _sees_accelerator() -> bool:
 
 
 def bring(model: str, on_progress: Progress = no_progress) -> Path:
-    """Bring here what `load_engine(model)` would, and load nothing.
-
-    Returns:
-        The file or folder that would be loaded; of an adapter, its base model's.
+    """The file or folder that `load_engine(model)` would load, brought here; of an adapter its base model's.
 
     Raises:
         ModelNotFoundError: Nothing is known by that name.

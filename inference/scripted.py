@@ -16,10 +16,8 @@ Likelihoods = Callable[[GenerationRequest], Sequence[float]]
 class ScriptedEngine:
     """Replies from a list, in order, or from a function of the request.
 
-    Keeps every request in `requests`, so that a test can look at what was asked. Tokens are counted as
-    words, which is enough to see that counting works.
-
-    With likelihoods it weighs choices by them, and says the likeliest; without it weighs none.
+    Every request is kept in `requests`. Words count as tokens. With likelihoods it weighs choices by them,
+    and says the likeliest; without it weighs none.
     """
 
     constrains = True

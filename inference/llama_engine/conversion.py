@@ -53,9 +53,8 @@ def convert(
 ) -> Path:
     """A model as a GGUF file, after converting it if need be.
 
-    Needs disk for the model in the number format of its folder besides, and little memory.
-
-    `out` is a file that does not exist yet, to convert to instead of the cache.
+    Needs disk for the model in the number format of its folder besides, and little memory. `out` is a file
+    that does not exist yet, to convert to instead of the cache.
 
     Raises:
         ModelLoadError: The model can't be fetched or converted.

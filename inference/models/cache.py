@@ -84,10 +84,7 @@ def remove(path: Path) -> None:
 
 
 def locked(path: Path) -> AbstractContextManager[None]:
-    """Be the only process that makes `path`; wait as long as another one does.
-
-    The lock ends with the process, however that ends. The lock file stays, since removing it would race.
-    """
+    """Be the only process that makes `path`; wait as long as another one does. See `scene.files.lock`."""
     return files.locked(path.with_name(path.name + ".lock"))
 
 

@@ -34,9 +34,9 @@ PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 def hf_folder(gguf_path: Path, on_progress: Callable[[int, int], object] = lambda done, total: None) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
 
-    The folder is named after the file's content, so it is made once for a file, wherever the file lies.
-    Needs memory for the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the
-    default model, whose folder has 3.6), and disk for the folder.
+    It is named after the file's content, so it is made once for a file, wherever that lies. Needs memory for
+    the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the default model, whose
+    folder has 3.6), and disk for the folder.
 
     Raises:
         ModelLoadError: The file is damaged or of an architecture that transformers can't read, or the cache

@@ -94,10 +94,9 @@ def revision(source: ModelSource) -> str:
 def folder_digest(folder: Path) -> str:
     """SHA-256, in hexadecimal, over the names, sizes and content of a model folder's files.
 
-    Not over how its training went: the same weights, trained again, are the same model.
-
-    Of a file over 16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or
-    merged differs in all of them, and a folder of any size takes a moment.
+    Not over how its training went: the same weights, trained again, are the same model. Of a file over
+    16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or merged differs in
+    all of them, and a folder of any size takes a moment.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):

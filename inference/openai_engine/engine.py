@@ -59,11 +59,8 @@ class OpenAIEngine:
     """Sends requests to a server over `ChatOpenAI`.
 
     A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
-    one is told as it comes, since nobody can know; from then on nothing is told before the mark.
-
-    Where the server does not hold replies to a `response_format`, whoever asks has to say the shape in
-    words. More requests than the concurrency wait here, and one fails after so many seconds, retries
-    included.
+    one is told as it comes, since nobody can know; from then on nothing is told before the mark. More
+    requests than the concurrency wait here, and one fails after so many seconds, retries included.
     """
 
     def __init__(

@@ -12,10 +12,10 @@ from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
+from inference.transformers_engine.adopt import engine_on
 from inference.transformers_engine.placement import unknown_device
 from inference.transformers_engine.pretrained import load_pretrained
 from scene.errors import InputError
-from scene.nouns import ModelIdentity
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
@@ -165,14 +165,6 @@ def _transformers(
 
         torch.set_num_threads(threads)  # in all that this process does from now on
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
-    from inference.transformers_engine.engine import TransformersEngine
-
-    identity = ModelIdentity(
-        id=source.id,
-        revision=revision(source),
-        engine="transformers",
-        details={"dtype": loaded.dtype, "device": loaded.device},
-    )
-    engine = TransformersEngine(loaded.model, loaded.tokenizer, identity, loaded.context_tokens)
+    engine = engine_on(loaded.model, loaded.tokenizer, source.id, revision(source))
     report("load", 1, 1)
     return engine

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
+def engine_on(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, revision: str | None = None
+) -> Engine:
     """An engine on a model that is in memory; its weights must stay while the engine is open.
+
+    Without a revision it is the hub's commit, where the model says that it has one.
 
     Raises:
         ModelLoadError: The engine can't run it.
@@ -24,7 +28,7 @@ def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: 
 
     identity = ModelIdentity(
         id=name,
-        revision=getattr(model.config, "_commit_hash", None),
+        revision=revision or getattr(model.config, "_commit_hash", None),
         engine="transformers",
         details={"dtype": str(model.dtype).removeprefix("torch."), "device": str(model.device)},
     )

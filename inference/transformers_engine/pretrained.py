@@ -28,13 +28,10 @@ _LOAD_ERRORS = (ImportError, LookupError, OSError, RuntimeError, SafetensorError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """A loaded model and what is to know about it."""
+    """A loaded model, and itself with an adapter's layers around."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    context_tokens: int
-    dtype: str
-    device: str
     adapted: PeftModel | None = None
 
 
@@ -72,14 +69,7 @@ def load_pretrained(
             adapted = put_on_adapter(model, adapter, name)
             model = cast("PreTrainedModel", adapted.get_base_model())
             check_vocabulary(model, tokenizer, folder, name)
-        return Pretrained(
-            model=model,
-            tokenizer=tokenizer,
-            context_tokens=context_tokens(model, tokenizer, name),
-            dtype=str(number_format).removeprefix("torch."),
-            device=str(model.device),
-            adapted=adapted,
-        )
+        return Pretrained(model=model, tokenizer=tokenizer, adapted=adapted)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from inference.models.local import folder_digest, transformers_folder
 from inference.models.sources import HubSource
 from inference.transformers_engine import placement
 from inference.transformers_engine.placement import attend_without_plans
-from inference.transformers_engine.pretrained import load_pretrained
+from inference.transformers_engine.pretrained import context_tokens, load_pretrained
 from scene.errors import InputError, ModelLoadError, ModelNotFoundError
 
 HELLO = GenerationRequest(messages=(ChatMessage("user", "Hello."),), max_tokens=4)
@@ -53,7 +53,8 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
 
 def test_context_and_padding_come_from_the_folder(llama: Make):
     loaded = load_pretrained(llama(), name="x", dtype="bfloat16", device="cpu")
-    assert (loaded.context_tokens, loaded.dtype, loaded.device) == (256, "bfloat16", "cpu")
+    assert context_tokens(loaded.model, loaded.tokenizer, "x") == 256
+    assert (str(loaded.model.dtype), str(loaded.model.device)) == ("torch.bfloat16", "cpu")
     assert loaded.tokenizer.pad_token == "<end>"
     assert loaded.tokenizer.padding_side == "left"
     assert not loaded.model.training

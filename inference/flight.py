@@ -7,16 +7,9 @@ from inference.engine import Completion, GenerationRequest
 from inference.pieces import Pieces
 
 STEP_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
 """What a model's forward pass, a tokenizer or a native library may raise. The requests it was for fail; the
 engine goes on."""
 

@@ -5,12 +5,13 @@ from inference.scripted import ScriptedEngine
 
 
 class Scoring(ScriptedEngine):
-    def __init__(self, each: float, scored: list[str], **options) -> None:
-        super().__init__([], **options)
+    def __init__(self, each: float, scored: list[str], replies=(), **options) -> None:
+        super().__init__(replies, **options)
         self._each, self._scored = each, scored
 
     async def generate(self, request: GenerationRequest) -> Completion:
-        assert request.weigh
+        if not request.weigh or len(request.choices) != 1:
+            return await super().generate(request)
         (reply,) = request.choices
         self._scored.append(reply)
         return Completion(

@@ -18,7 +18,6 @@ from cli.proof.plan import ARMS, AT_INFERENCE
 from evaluation.methods.rlaif import DRAFT_TEMPERATURE
 from evaluation.planted import planted_pairs
 from evaluation.proof.page import with_sentences
-from inference.scripted import ScriptedEngine
 from tests.cli.proof.sets import read
 from tests.cli.test_bad_input import refused
 from tests.scoring import Scoring
@@ -65,10 +64,8 @@ class Machine:
 
     def load(self, model, **options):
         options["on_progress"]("load", 0, 1)
-        if options["engine"] == "transformers":
-            engine = Scoring(-2.08 if "adapters" in model else -2.0, [], model_id=model)
-        else:
-            engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        each = -2.08 if "adapters" in model else -2.0
+        engine = Scoring(each, [], lambda request: self.reply(model, request), model_id=model)
         engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 

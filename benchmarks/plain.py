@@ -24,8 +24,8 @@ class PlainGenerate:
     def __init__(self, model: str, dtype: str = "auto") -> None:
         loaded = load_pretrained(transformers_folder(resolve(model)), name=model, dtype=dtype)
         self.identity = ModelIdentity(id=model, revision=None, engine="generate")
-        self._model: PreTrainedModel = loaded.pipeline.pipeline.model
-        self._tokenizer: PreTrainedTokenizerBase = loaded.pipeline.pipeline.tokenizer
+        self._model: PreTrainedModel = loaded.model
+        self._tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
         self._tokenizer.padding_side = "left"
         self._one_at_a_time = asyncio.Lock()
 

@@ -107,7 +107,7 @@ def real_tokenizer(model: str) -> Tokenizer:
 
     source = resolve(model)
     if isinstance(source, EmbeddedSource | GgufSource):
-        folder = tokenizer_folder(gguf_file(source, None, no_progress))
+        folder = tokenizer_folder(gguf_file(source, no_progress))
     else:
         folder = transformers_folder(source)
     return ChatPrompts(tokenizer_in(folder), model)

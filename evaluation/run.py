@@ -1,13 +1,10 @@
 """What is not done yet: questions put to systems, references scored, pairs of answers judged."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, Any
 
 from evaluation.grader import Grader
 from evaluation.judge import Judge
@@ -19,14 +16,12 @@ from evaluation.sets import Item
 from evaluation.store import JUDGE, Store
 from evaluation.systems import System
 from inference.engine import ChatMessage, Engine, GenerationRequest
-from scene.errors import InputError, ReplyError
+from nodes.together import together
+from scene.errors import InputError, PromptTooLongError, ReplyError
 from scene.settings import SceneSettings
 
-if TYPE_CHECKING:
-    from inference.transformers_engine.scoring import Scorer
-
 SCORED_AT_ONCE = 64
-"""References scored before they are kept: enough to make batches of about one length."""
+"""References scored before they are kept."""
 
 ENDLESS, PACES = "Count from one to ten thousand, in words, one number a line. Leave none out.", 3
 """What is asked to see how fast a model writes, and how often it counts."""
@@ -117,7 +112,7 @@ async def answer_all(
             last, done = now, done + 1
             progress(done, len(items))
 
-    await _all([one(item) for item in items])
+    await together(one(item) for item in items)
 
 
 async def seconds_per_token(engine: Engine, tokens: int) -> float | None:
@@ -148,12 +143,15 @@ def unscored(store: Store, system: System, items: Sequence[Item]) -> list[Item]:
     ]
 
 
-def score_all(
-    scorer: Scorer, system: System, items: Sequence[Item], store: Store, progress: Progress
+async def score_all(
+    engine: Engine, system: System, items: Sequence[Item], store: Store, progress: Progress
 ) -> None:
-    """Find how likely a system finds the references and the choices of questions."""
-    from inference.transformers_engine.scoring import Exchange
+    """Find how likely a system finds the references and the choices of questions.
 
+    Raises:
+        InputError: One of them has no tokens.
+        EngineError: The engine failed. What was scored is kept.
+    """
     prompt = method_named(system.method).prompt
     assert prompt is not None
     for start in range(0, len(items), SCORED_AT_ONCE):
@@ -163,21 +161,32 @@ def score_all(
             for item in part
             for choice, text in (enumerate(item.choices) if item.choices else ((None, item.reference),))
         ]
-        scores = scorer.score(
-            [Exchange(prompt(item.question, store.prompts), text) for item, _, text in texts]
+        scores = await together(
+            _score(engine, prompt(item.question, store.prompts), text) for item, _, text in texts
         )
-        for (item, choice, _), score in zip(texts, scores, strict=True):
+        for (item, choice, _), (log_likelihood, tokens) in zip(texts, scores, strict=True):
             store.likelihoods.append(
                 Likelihood(
                     system=system.name,
                     set=item.set,
                     id=item.id,
-                    log_likelihood=None if score is None else score.log_likelihood,
-                    tokens=0 if score is None else score.tokens,
+                    log_likelihood=log_likelihood,
+                    tokens=tokens,
                     choice=choice,
                 )
             )
         progress(start + len(part), len(items))
+
+
+async def _score(engine: Engine, messages: tuple[ChatMessage, ...], reply: str) -> tuple[float | None, int]:
+    """Log-likelihood of a reply in nats and its tokens; None where it does not fit the context window."""
+    request = GenerationRequest(messages=messages, max_tokens=1, choices=(reply,), weigh=True)
+    try:
+        found = await engine.generate(request)
+    except PromptTooLongError:
+        return None, 0
+    (log_likelihood,) = found.likelihoods
+    return log_likelihood, found.completion_tokens + 1  # the last one is never computed
 
 
 def unjudged(
@@ -277,15 +286,5 @@ async def _each(work: Sequence[Callable[[], Awaitable[None]]], at_once: int, pro
             done += 1
             progress(done, len(work))
 
-    await _all([one(doing) for doing in work])
+    await together(one(doing) for doing in work)
     return failed
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run everything; the first error ends the rest and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in work:
-                group.create_task(task)
-    except ExceptionGroup as error:
-        raise error.exceptions[0] from None

@@ -163,8 +163,8 @@ class _Gradients:
     def __init__(self, base: Path, adapter: Path, one: Learned) -> None:
         name = str(adapter)
         loaded = load_pretrained(base, name=name, adapter=adapter, dtype=one.settings.dtype)
-        self._model: Any = loaded.pipeline.pipeline.model
-        self._encoder = Encoder(loaded.pipeline.pipeline.tokenizer, self._model, name)
+        self._model: Any = loaded.model
+        self._encoder = Encoder(loaded.tokenizer, self._model, name)
         self._most = one.settings.max_length
         self._weights = [weight for key, weight in self._model.named_parameters() if "lora_" in key]
         for weight in self._weights:

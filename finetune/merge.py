@@ -18,8 +18,8 @@ from inference.models.gguf_header import read_header
 from inference.models.local import gguf_file, no_progress, transformers_folder
 from inference.models.sources import AdapterSource, BaseSource, EmbeddedSource, GgufSource, resolve
 from inference.quiet import quiet_peft, quiet_transformers
-from inference.transformers_engine.pretrained import load_pretrained, reason
-from scene.errors import InputError, UnusableAdapterError
+from inference.transformers_engine.pretrained import load_pretrained
+from scene.errors import InputError, UnusableAdapterError, reason
 from scene.files import put_in_place
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
 
     # float32, since what an adapter adds is lost between two numbers of bfloat16.
     loaded = load_pretrained(base, name=adapter, adapter=source.path, dtype="float32", device="cpu")
-    adapted, words = loaded.adapted, loaded.pipeline.pipeline.tokenizer
+    adapted, words = loaded.adapted, loaded.tokenizer
     assert adapted is not None
     prompts = ChatPrompts(words, adapter)
     rows = [prompts.token_ids([ChatMessage("user", question)]) for question in QUESTIONS]
@@ -121,7 +121,7 @@ def merge(adapter: str, out: Path, *, gguf: bool = False) -> Merged:
             (fresh / "README.md").write_text(_card(source, adapter), encoding="utf-8")
             del model, adapted, loaded
             again = load_pretrained(fresh, name=str(out), dtype="float32", device="cpu")
-            divergence = _divergence(apart, _distributions(again.pipeline.pipeline.model, rows))
+            divergence = _divergence(apart, _distributions(again.model, rows))
             _demand(divergence, STORED, change, adapter)
             if gguf:
                 rounded = _add_gguf(fresh, str(out), source.base, words, rows, apart)
@@ -145,7 +145,7 @@ def _add_gguf(
 
     weights = WEIGHTS["q8_0"]
     if isinstance(base, EmbeddedSource | GgufSource):
-        stored = read_header(gguf_file(base, None, no_progress)).values.get("general.file_type")
+        stored = read_header(gguf_file(base, no_progress)).values.get("general.file_type")
         weights = stored if isinstance(stored, int) and stored in KNOWN_WEIGHTS else weights
     path = folder / GGUF
     write_quantized(folder, name, weights, path)

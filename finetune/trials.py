@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from finetune.check import QUESTIONS, ask
 from finetune.trainer import row_length
-from inference.loading import engine_on
-from inference.transformers_engine.pretrained import is_out_of_memory, no_memory, reason
-from scene.errors import InputError
+from inference.transformers_engine.adopt import engine_on
+from inference.transformers_engine.pretrained import is_out_of_memory, no_memory
+from scene.errors import InputError, reason
 
 AHEAD = 0.1
 """How much of its size a logit may change, at most, by what comes after it: rounding in bfloat16 alone."""

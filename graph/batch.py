@@ -12,6 +12,7 @@ from graph.plan import Job
 from graph.player import ReplayInterruptedError, ScenePlayer, broken_off
 from graph.store import Outcome
 from graph.width import Width
+from nodes.together import siblings
 from scene.errors import EngineError, EngineGoneError, TooManyFailuresError
 from scene.export import Failure
 from scene.record import ModelCall, NodeCost
@@ -56,12 +57,9 @@ async def run_batch(
     """
     width = Width(concurrency, measured=measured, wide=wide)
     batch = _Batch(iter(jobs), player, keep, watcher, width, max_failures)
-    try:
-        async with asyncio.TaskGroup() as group:
-            batch.fill(group)
-        await batch.play_put_off()
-    except ExceptionGroup as error:
-        raise error.exceptions[0] from None
+    async with siblings() as group:
+        batch.fill(group)
+    await batch.play_put_off()
 
 
 @dataclass(slots=True)

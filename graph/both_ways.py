@@ -3,16 +3,14 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.runtime import get_runtime
 
+from nodes.asking import Node
 from scene.settings import SceneSettings
-
-AsyncNode = Callable[..., Awaitable[dict[str, Any]]]
 
 
 class BothWays(Runnable[object, dict[str, Any]]):
@@ -22,7 +20,7 @@ class BothWays(Runnable[object, dict[str, Any]]):
     thread has a running loop already, and a server's client belongs to the loop that it was first used on.
     """
 
-    def __init__(self, name: str, node: AsyncNode) -> None:
+    def __init__(self, name: str, node: Node) -> None:
         self.name = name
         self._node = node
 

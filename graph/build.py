@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
-from graph.both_ways import AsyncNode, BothWays
+from graph.both_ways import BothWays
 from graph.checkpoints import for_scenes_alone
 from graph.routing import turns
 from inference.chat_model import EngineChatModel
@@ -70,7 +70,7 @@ def build_graph(
         context_schema: The settings, or a class of them with other defaults.
     """
     model = _adopted(model)
-    nodes: dict[str, AsyncNode] = {
+    nodes: dict[str, Node] = {
         "respond": _within_limit(respond(model, prompt_set)),
         "role_init": role_init(model, prompt_set),
         **_of_turns(model, prompt_set),
@@ -88,7 +88,7 @@ def build_replay(
 ) -> ReplayGraph:
     """The turns alone, for a scene whose question, answer, situation, goal and cast are given."""
     model = _adopted(model)
-    nodes: dict[str, AsyncNode] = {"role_init": replan(model, prompt_set), **_of_turns(model, prompt_set)}
+    nodes: dict[str, Node] = {"role_init": replan(model, prompt_set), **_of_turns(model, prompt_set)}
     return _compiled("replay", nodes, prompt_set, checkpointer)
 
 
@@ -101,7 +101,7 @@ def build_first_look(model: BaseChatModel, *, looked: bool = True) -> SceneGraph
     return _compiled("first_look", {"respond": respond(model), **({"look": look(model)} if looked else {})})
 
 
-def _of_turns(model: BaseChatModel, prompt_set: PromptSet) -> dict[str, AsyncNode]:
+def _of_turns(model: BaseChatModel, prompt_set: PromptSet) -> dict[str, Node]:
     return {
         "role_action": role_action(model, prompt_set),
         "modulator_routing": modulator_routing(model, prompt_set),
@@ -111,7 +111,7 @@ def _of_turns(model: BaseChatModel, prompt_set: PromptSet) -> dict[str, AsyncNod
 
 def _compiled(
     name: str,
-    nodes: Mapping[str, AsyncNode],
+    nodes: Mapping[str, Node],
     prompt_set: PromptSet = OURS,
     checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     interrupt_before: Sequence[str] = (),

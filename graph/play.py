@@ -136,11 +136,7 @@ async def unfold(
     on_call: Callable[[ModelCall], None] | None = None,
     thread: Thread | None = None,
 ) -> tuple[SceneState, Recorder]:
-    """Run a graph from its input, or from where its thread stands, to its end.
-
-    Returns:
-        The state it ended with, and what was recorded on the way.
-    """
+    """The state that a graph ends with, from its input or where its thread stands; and what was recorded."""
     stands = await thread.stands(graph) if thread is not None else None
     recorder = Recorder(on_call, thread)
     if stands is not None and not stands.tasks:  # what `next` leaves out may have run since the checkpoint

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from graph.build import ReplayGraph, build_graph, build_replay
 from graph.plan import Job
@@ -220,12 +220,11 @@ class Player:
 
 def broken_off(job: Job, record: SceneRecord | None, fault: Exception, seconds: float) -> Outcome:
     """What is recorded of a scene that broke off, or whose replay did."""
-    call = fault if isinstance(fault, ReplyError | PromptTooLongError) else None
-    error, reason = type(fault).__name__, call.reason if call else _reason(fault)
-    node, role, turn = (call.node, call.role, call.turn) if call else (None, None, None)
+    what: dict[str, Any] = {"error": type(fault).__name__, "reason": _reason(fault)}
+    if isinstance(fault, ReplyError | PromptTooLongError):
+        what |= {"reason": fault.reason, "node": fault.node, "role": fault.role, "turn": fault.turn}
     if record is not None:
-        failed = ReplayFailure(error=error, reason=reason, node=node, role=role, turn=turn)
-        return record.model_copy(update={"replay_failure": failed})
+        return record.model_copy(update={"replay_failure": ReplayFailure(**what)})
     return Failure(
         id=job.id,
         question_id=job.question.id,
@@ -234,11 +233,7 @@ def broken_off(job: Job, record: SceneRecord | None, fault: Exception, seconds: 
         history=job.question.history,
         system=job.question.system,
         first_answer=job.question.first_answer,
-        error=error,
-        reason=reason,
-        node=node,
-        role=role,
-        turn=turn,
+        **what,
         retries=job.settings.retries if isinstance(fault, ReplyError) else 0,
         attempt=job.attempt,
         seed=job.settings.seed + job.attempt,

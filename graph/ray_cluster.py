@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
-from scene.errors import InputError
+from scene.errors import InputError, reason
 
 LOCAL, AUTO = "local", "auto"
 """Addresses: a cluster of this machine alone, and whichever one this machine belongs to."""
@@ -33,10 +33,7 @@ INHERITED = (
 
 
 class Cluster:
-    """The connection; there is one in a process.
-
-    Args:
-        address: `local`, `auto`, or `host:port` of the cluster's head.
+    """The connection to `local`, `auto`, or `host:port` of a cluster's head; there is one in a process.
 
     Raises:
         InputError: Ray is not installed, or no cluster answers at the address.
@@ -71,9 +68,9 @@ class Cluster:
         except ConnectionError as error:
             raise _no_cluster("on this machine" if address == AUTO else f"at {address}") from error
         except (OSError, RuntimeError, ValueError) as error:  # versions that differ are a RuntimeError
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(
-                f"Ray can't be used at {address} ({reason}); `ray status` says whether a cluster runs there."
+                f"Ray can't be used at {address} ({reason(error)}); `ray status` says whether a cluster runs "
+                "there."
             ) from error
 
     def processors(self) -> list[int]:

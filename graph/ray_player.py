@@ -17,7 +17,7 @@ from graph.ray_cluster import Cluster, threads_each, variables
 from graph.store import Outcome
 from inference.engine import Engine
 from prompts import OURS, PromptSet
-from scene.errors import EngineError, EngineGoneError, InputError
+from scene.errors import EngineError, EngineGoneError, InputError, reason
 from scene.export import Failure
 from scene.nouns import ModelIdentity
 from scene.origin import played_with
@@ -48,27 +48,12 @@ class Ready:
 
 
 class SceneActor:
-    """What runs in an actor's process."""
+    """What runs in an actor's process: a `Player` with some options, and our prompts if they name none."""
 
-    def __init__(
-        self,
-        load: Callable[[], Engine],
-        *,
-        keep_calls: bool,
-        verify: bool,
-        scene_seconds: float,
-        prompt_set: PromptSet | None = None,
-    ) -> None:
+    def __init__(self, load: Callable[[], Engine], **options: Any) -> None:
         """Load nothing yet: what goes wrong in here is not told apart from a lost process."""
         self._load = load
-        self._prompts = prompt_set or OURS
-        self._make = partial(
-            Player,
-            keep_calls=keep_calls,
-            verify=verify,
-            scene_seconds=scene_seconds,
-            prompt_set=self._prompts,
-        )
+        self._options: dict[str, Any] = {"prompt_set": OURS, **options}
         self._player: Player
 
     async def ready(self) -> Ready:
@@ -77,11 +62,11 @@ class SceneActor:
         Raises:
             MonopolylogueError: It can't be loaded, or does not answer.
         """
-        self._player = self._make(self._load())
+        self._player = Player(self._load(), **self._options)
         await self._player.expect_life("The engine does not answer.")
         return Ready(
             identity=self._player.identity,
-            prompt_digest=self._prompts.digest(),
+            prompt_digest=self._options["prompt_set"].digest(),
             scenes_at_once=self._player.scenes_at_once,
         )
 
@@ -152,7 +137,7 @@ class RayPlayer:
             "keep_calls": keep_calls,
             "verify": verify,
             "scene_seconds": scene_seconds,
-            "prompt_set": None if prompt_set is OURS else prompt_set,
+            **({} if prompt_set is OURS else {"prompt_set": prompt_set}),
         }
         # The actor gives a scene up itself, unless its process hangs.
         self._patience = scene_seconds + 2 * SIGN_OF_LIFE_SECONDS
@@ -223,9 +208,7 @@ class RayPlayer:
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.RayError as error:
-            raise EngineGoneError(
-                f"An actor was lost while it loaded the model. {_first_line(error)}"
-            ) from error
+            raise EngineGoneError(f"An actor was lost while it loaded the model. {reason(error)}.") from error
         assert isinstance(first, Ready)
         for other in others:
             _check_same(first, other)
@@ -255,7 +238,7 @@ class RayPlayer:
                 raise _LostError(str(error.cause)) from None
             raise error.cause from None
         except errors.RayError as error:
-            raise _LostError(f"An actor was lost: {_first_line(error)}") from error
+            raise _LostError(f"An actor was lost: {reason(error)}.") from error
         except TimeoutError as error:
             raise _LostError("An actor no longer answered.") from error
         finally:
@@ -279,7 +262,7 @@ class RayPlayer:
         except self._ray.exceptions.RayTaskError as error:
             self._reason = str(error.cause)
         except (self._ray.exceptions.RayError, InputError) as error:
-            self._reason = _first_line(error)
+            self._reason = f"{reason(error)}."
         except TimeoutError:
             self._reason = f"A new one was not ready after {START_SECONDS:g} seconds."
         else:
@@ -295,7 +278,3 @@ def _check_same(first: Ready, other: Ready) -> None:
             f"The actors don't have the same model and prompts ({was.id}, {was.revision}, {was.engine} and "
             f"{now.id}, {now.revision}, {now.engine}); bring all machines to the same state."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from graph.thread import KeptCall, Thread
-from inference.engine import ChatRole
+from inference.chat_model import chat_role
 from nodes.replies import said_in
 from scene.nouns import role_number
 from scene.record import Message, ModelCall, NodeCost, costs
@@ -22,8 +22,6 @@ NODES = (
     "respond", "role_init", "role_action", "modulator_routing", "modulator_update", "summarize", "revise",
 )  # fmt: skip
 """Node ids in the order in which a scene runs through them."""
-
-CHAT_ROLES: dict[str, ChatRole] = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 @dataclass(slots=True)
@@ -105,7 +103,7 @@ class Recorder(AsyncCallbackHandler):
             turn=opened.label["scene_turn"],
             call=opened.label["scene_prompt"],
             attempt=opened.label["scene_attempt"],
-            prompt=tuple(Message(role=CHAT_ROLES[m.type], content=m.text) for m in opened.messages),
+            prompt=tuple(Message(role=chat_role(m), content=m.text) for m in opened.messages),
             completion=said.text,
             thought=said.thought,
             prompt_tokens=usage["input_tokens"] if usage else 0,

@@ -63,7 +63,7 @@ class SessionInfo(Noun):
 def sessions_folder() -> Path:
     """Where sessions are kept: `MONOPOLYLOGUE_SESSIONS`, or the user's data folder."""
     default = Path(platformdirs.user_data_dir("monopolylogue", appauthor=False)) / "sessions"
-    return folder("SESSIONS", None, default)
+    return folder("SESSIONS", default)
 
 
 def new_session(

@@ -169,7 +169,9 @@ class ExportStore:
                 for record in records:
                     self.contents.add(record)
                 self._append(FAILURES, [failure.model_dump_json() for failure in failures])
-                self._count_failures(failures)
+                for failure in failures:
+                    self.contents.superseded |= failure.id in self.contents.failed
+                    self.contents.failed[failure.id] = failure
             if time.monotonic() - self._manifest_at > MANIFEST_SECONDS:
                 self._write_manifest("running")
 
@@ -185,11 +187,6 @@ class ExportStore:
     def _append(self, name: str, lines: list[str]) -> None:
         if lines:
             self.contents.sizes[name] += append_lines(self._files[name], lines)
-
-    def _count_failures(self, failures: list[Failure]) -> None:
-        for failure in failures:
-            self.contents.superseded |= failure.id in self.contents.failed
-            self.contents.failed[failure.id] = failure
 
     def _rewrite_failures(self) -> None:
         lines = [f"{failure.model_dump_json()}\n" for failure in self.contents.failed.values()]

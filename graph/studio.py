@@ -56,7 +56,7 @@ def _model() -> EngineChatModel:
 
 
 def _prompts() -> PromptSet:
-    folder = setting("PROMPTS", None, "")
+    folder = setting("PROMPTS", "")
     prompt_set = read_prompts(Path(folder)) if folder else OURS
     for name in prompt_set.names():
         prompt_set.load(name)

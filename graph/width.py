@@ -19,11 +19,8 @@ class Width:
     """Goes up and down in steps of two, to the narrowest that a wider one does not beat.
 
     A width is measured over as many scenes as run side by side, so that beginnings and ends of scenes, which
-    are other work for an engine, are in it alike.
-
-    Args:
-        measured: Whether to measure; else as many as that from the beginning.
-        wide: Whether to begin with the most, as on a GPU, which a few scenes leave idle.
+    are other work for an engine, are in it alike. It begins `wide`, with the most, on a GPU, which a few
+    scenes leave idle; where it is not `measured` it stays there.
     """
 
     def __init__(

@@ -33,8 +33,7 @@ class EngineChatModel(BaseChatModel):
     `max_tokens`, `think_tokens`, `temperature`, `top_p`, `seed`, `stop`, `avoid`, `fixed`, and one of
     `schema` (JSON schema), `choices`, `pattern` (regular expression), and `weigh` beside `choices`.
     `GenerationRequest` says what each means. What was thought before a reply is in its
-    `additional_kwargs["reasoning_content"]`.
-    The likelihoods of weighed choices are in a reply's `response_metadata["likelihoods"]`.
+    `additional_kwargs["reasoning_content"]`, likelihoods of choices in `response_metadata["likelihoods"]`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -73,13 +72,8 @@ class EngineChatModel(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
     ) -> ChatResult:
-        request = self._request(messages, stop, kwargs)
-
-        def run() -> Completion:
-            return asyncio.run(cast("Engine", self.engine).generate(request))
-
         with ThreadPoolExecutor(1) as threads:  # a loop may already run in this thread
-            return self._result(threads.submit(run).result())
+            return threads.submit(asyncio.run, self._agenerate(messages, stop, **kwargs)).result()
 
     async def _astream(
         self, messages: list[BaseMessage], stop: Stops = None, run_manager: object = None, **kwargs: Any
@@ -127,10 +121,8 @@ class EngineChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Reply | dict[str, Any]]:
         """A runnable that returns an instance of a Pydantic class, by constrained decoding.
 
-        Args:
-            schema: The class; its JSON schema constrains every token.
-            include_raw: Return `{"raw": AIMessage, "parsed": instance}` instead of the instance.
-            **kwargs: Decoding settings for every call.
+        With `include_raw` that is `{"raw": AIMessage, "parsed": instance}`. Other arguments are decoding
+        settings of every call.
 
         Raises:
             pydantic.ValidationError: On call, when the cap cut the reply off or a validator refuses it.
@@ -149,7 +141,7 @@ class EngineChatModel(BaseChatModel):
         said: dict[str, Any] = {"max_tokens": DEFAULT_MAX_TOKENS, "temperature": self.temperature}
         said |= {name: kwargs[name] for name in _SETTINGS & kwargs.keys()}
         said |= {name: tuple(said.get(name) or ()) for name in ("choices", "avoid")}
-        chat = tuple(ChatMessage(_role(message), message.text) for message in messages)
+        chat = tuple(ChatMessage(chat_role(message), message.text) for message in messages)
         return GenerationRequest(messages=chat, stop=tuple(stop or ()), **said)
 
     def _result(self, completion: Completion) -> ChatResult:
@@ -175,7 +167,7 @@ class EngineChatModel(BaseChatModel):
         }
 
 
-def _role(message: BaseMessage) -> ChatRole:
+def chat_role(message: BaseMessage) -> ChatRole:
     """Chat-template role of a LangChain message."""
     if isinstance(message, SystemMessage):
         return "system"

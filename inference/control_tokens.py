@@ -41,11 +41,8 @@ SEAM = "\ufdd0"
 def parted(text: str, by: str = " ", tokens: Iterable[str] = ()) -> str:
     """Text as it shows, with every spelling of a control token parted after its first character.
 
-    Args:
-        text: Anything.
-        by: What stands between the parts.
-        tokens: Spellings beside those of the known families. Words, blanks and single characters among them
-            are passed over: some tokenizers count those as special too.
+    There may be `tokens` beside those of the known families. Words, blanks and single characters among them
+    are passed over: some tokenizers count those as special too.
     """
     text = printable(text)
     own = _of(tokens, text)
@@ -56,11 +53,8 @@ def parted(text: str, by: str = " ", tokens: Iterable[str] = ()) -> str:
 def seamed(text: str, tokens: Iterable[str] = (), marks: Iterable[str] = ()) -> str:
     """The same with `SEAM`, which leaves no trace in the letters that a model reads.
 
-    Args:
-        text: Anything.
-        tokens: Spellings of the model's own tokens.
-        marks: What its template writes around turns in plain letters; a seam would not change how that
-            reads, so that it is parted by a blank. A word among them is one only where it begins.
+    A seam would not change how `marks` read, what a template writes around turns in plain letters, so these
+    are parted by a blank. A word among them is one only where it begins.
     """
     text = printable(text)
     if own := _of(marks, text):

@@ -162,12 +162,10 @@ class StreamingEngine(Engine, Protocol):
     """An engine that can say a reply while it is generated. All that run or reach a model are."""
 
     async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
-        """Answer one request as `generate` does, and say its text as it comes.
+        """Answer one request without a shape as `generate` does, and say its text as it comes.
 
-        Args:
-            request: What to generate, without a shape.
-            on_text: Called in the running event loop with one piece of the text after the other, each as soon
-                as nothing can take it back. Joined they are the completion's text.
+        `on_text` is called in the running event loop with one piece after the other, each as soon as nothing
+        can take it back. Joined they are the completion's text.
         """
 
 

@@ -1,4 +1,4 @@
-"""The one place that reads `MONOPOLYLOGUE_*`: an explicit argument beats it, it beats the default."""
+"""The one place that reads `MONOPOLYLOGUE_*`."""
 
 import os
 from collections.abc import Mapping
@@ -19,23 +19,21 @@ WORDS = {
 """What a switch may say; the command line takes the same words."""
 
 
-def setting(name: str, explicit: str | None, default: str) -> str:
+def setting(name: str, default: str) -> str:
     """Value of a setting.
 
     Its name, such as `CACHE`, is without the prefix. An empty variable says nothing.
     """
-    if explicit is not None:
-        return explicit
     return os.environ.get(PREFIX + name) or default
 
 
-def folder(name: str, explicit: Path | None, default: str | Path) -> Path:
+def folder(name: str, default: str | Path) -> Path:
     """A setting that is a folder, as an absolute path; it need not exist.
 
     Raises:
         InputError: It is in the home of somebody whom this machine does not know.
     """
-    said = setting(name, None if explicit is None else str(explicit), str(default))
+    said = setting(name, str(default))
     try:
         return Path(said).expanduser().absolute()
     except RuntimeError as error:
@@ -48,24 +46,21 @@ def switch(name: str) -> bool:
     Raises:
         InputError: It says neither yes nor no.
     """
-    word = setting(name, None, "no")
+    word = setting(name, "no")
     if (on := WORDS.get(word.strip().lower())) is None:
         raise InputError(f"{PREFIX}{name} must be yes or no, not {word!r}.")
     return on
 
 
 def numbers(defaults: Mapping[str, int | float]) -> dict[str, int | float]:
-    """Settings that are numbers, by their names in small letters.
-
-    Args:
-        defaults: The value of each where the environment says nothing; one with a fraction may have one.
+    """Settings that are numbers, by their names in small letters; of the kind that their defaults are.
 
     Raises:
         InputError: A variable is no such number.
     """
     found: dict[str, int | float] = {}
     for name, default in defaults.items():
-        said = setting(name.upper(), None, str(default))
+        said = setting(name.upper(), str(default))
         try:
             found[name] = type(default)(said)
         except ValueError:
@@ -82,10 +77,10 @@ def model_settings() -> dict[str, Any]:
         InputError: A switch says neither yes nor no.
     """
     return {
-        "model": setting("MODEL", None, "default"),
-        "engine": setting("ENGINE", None, "auto"),
-        "dtype": setting("DTYPE", None, "auto"),
-        "device": setting("DEVICE", None, "auto"),
+        "model": setting("MODEL", "default"),
+        "engine": setting("ENGINE", "auto"),
+        "dtype": setting("DTYPE", "auto"),
+        "device": setting("DEVICE", "auto"),
         "base_url": next(filter(None, map(os.environ.get, BASE_URLS)), None),
         "structured": not switch("NO_STRUCTURED"),
     }

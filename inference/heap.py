@@ -24,6 +24,5 @@ def return_small_blocks() -> None:
 
 
 def _ask_glibc(function: str, *values: int) -> None:
-    """Call a function that only glibc has."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), function):
         getattr(libc, function)(*values)

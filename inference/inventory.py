@@ -35,11 +35,10 @@ class Cached:
     path: Path
 
 
-def inventory(cache_dir: Path | None = None) -> list[Cached]:
+def inventory() -> list[Cached]:
     """Everything that is whole, and what was left unfinished, by name."""
-    cache = cache_folder(cache_dir)
     found = (_gguf_files, _conversions, _folders, _adapters, _snapshots, _unfinished)
-    return sorted((each for find in found for each in find(cache)), key=lambda each: (each.name, each.kind))
+    return sorted((each for find in found for each in find()), key=lambda each: (each.name, each.kind))
 
 
 def discard(cached: Cached) -> None:
@@ -62,37 +61,37 @@ def discard(cached: Cached) -> None:
             remove(fetch.note(path))
 
 
-def _gguf_files(cache: Path) -> Iterator[Cached]:
+def _gguf_files() -> Iterator[Cached]:
     for model in EMBEDDED.values():
-        if path := fetch.fetched(model, cache):
+        if path := fetch.fetched(model):
             yield _cached(model.name, GGUF, path, model.sha256, "llama", "transformers")
 
 
-def _conversions(cache: Path) -> Iterator[Cached]:
-    for path in (cache / conversion.FOLDER).glob("*.gguf"):
+def _conversions() -> Iterator[Cached]:
+    for path in (cache_folder() / conversion.FOLDER).glob("*.gguf"):
         name = str(read_header(path).values["general.name"])
         revision, _, weights = path.stem.partition("-")
         yield _cached(name, f"{GGUF}, {weights}", path, revision, "llama", "transformers")
 
 
-def _folders(cache: Path) -> Iterator[Cached]:
+def _folders() -> Iterator[Cached]:
     for made, kind, engines in (
         (convert, HF_FOLDER, ("transformers",)),
         (gguf_tokenizer, TOKENIZER, ()),
         (beginnings, BEGINNINGS, ()),
     ):
-        for folder in (cache / made.FOLDER).glob("*"):
+        for folder in (cache_folder() / made.FOLDER).glob("*"):
             if origin := made.made_from(folder):
                 name, revision = origin
                 yield _cached(_EMBEDDED_NAMES.get(revision, name), kind, folder, revision, *engines)
 
 
-def _adapters(cache: Path) -> Iterator[Cached]:
-    for path in (cache / llama_adapter.FOLDER).glob("*.gguf"):
+def _adapters() -> Iterator[Cached]:
+    for path in (cache_folder() / llama_adapter.FOLDER).glob("*.gguf"):
         yield _cached(str(read_header(path).values["general.name"]), ADAPTER, path)
 
 
-def _snapshots(_: Path) -> Iterator[Cached]:
+def _snapshots() -> Iterator[Cached]:
     """Models in the hub's own cache that our engines could load; other programs may have brought them."""
     try:
         repos = scan_cache_dir().repos
@@ -112,20 +111,12 @@ def _snapshots(_: Path) -> Iterator[Cached]:
                 )
 
 
-def _unfinished(cache: Path) -> Iterator[Cached]:
+def _unfinished() -> Iterator[Cached]:
     """What an interruption left, or another process is making just now."""
     names = {model.file_name: model.name for model in EMBEDDED.values()}
-    for folder in (
-        fetch.FOLDER,
-        convert.FOLDER,
-        gguf_tokenizer.FOLDER,
-        llama_adapter.FOLDER,
-        beginnings.FOLDER,
-        conversion.FOLDER,
-    ):
-        for path in (cache / folder).glob("*"):
-            if path.suffix in (PARTIAL, fetch.PARTS):
-                yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
+    for path in cache_folder().glob("*/*"):
+        if path.suffix in (PARTIAL, fetch.PARTS):
+            yield _cached(names.get(path.stem, path.stem), UNFINISHED, path)
 
 
 def _cached(name: str, kind: str, path: Path, revision: str = "", *engines: str) -> Cached:

@@ -67,7 +67,6 @@ class LazyEngine:
 
     @property
     def _engine(self) -> Engine | None:
-        """The engine, if it is loaded."""
         loading = self._loading
         return loading.result() if loading is not None and loading.done() and not _failed(loading) else None
 

@@ -1,11 +1,8 @@
 """From a model's name to an engine that is ready to answer."""
 
-from __future__ import annotations
-
 import importlib.util
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inference.engine import DEVICES, DTYPES, ENGINES, Engine
 from inference.environment import BASE_URLS, PREFIX, setting
@@ -15,13 +12,10 @@ from inference.llama_engine.loader import gguf_base, is_known, load_llama
 from inference.models.local import Progress, gguf_file, no_progress, revision, transformers_folder
 from inference.models.sources import AdapterSource, ModelSource, resolve
 from inference.openai_engine.server import served_model, server_at
+from inference.transformers_engine.adopt import engine_on
 from inference.transformers_engine.placement import unknown_device
-from inference.transformers_engine.pretrained import as_pipeline, context_tokens, explained, load_pretrained
+from inference.transformers_engine.pretrained import explained, load_pretrained
 from scene.errors import InputError
-from scene.nouns import ModelIdentity
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONCURRENCY = 32
 """Requests a server gets at once: vLLM could take more, and llama-server lets most of them wait."""
@@ -36,8 +30,7 @@ def load_engine(
     base_url: str | None = None,
     structured: bool = True,
     threads: int | None = None,
-    cache_dir: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> Engine:
     """Bring a model here if need be, load it and start its engine; or speak to a server that has it.
 
@@ -55,7 +48,6 @@ def load_engine(
         base_url: Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
         structured: Whether that server holds replies to a `response_format`.
         threads: Processor threads to compute with; as many as there are cores when None.
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
         on_progress: Called with the stage, what is done and what there is in all.
 
     Raises:
@@ -74,29 +66,15 @@ def load_engine(
     if not structured:
         raise InputError("--no-structured is about a server; name one with --base-url, or leave it out.")
     source = resolve(model)
-    report = on_progress or no_progress
-    converted = source if engine == "transformers" else as_converted(source, cache_dir)
+    converted = source if engine == "transformers" else as_converted(source)
     if engine == "transformers" or (engine == "auto" and not suits_llama(converted, dtype, device)):
-        return _transformers(source, dtype, device, threads, cache_dir, report)
+        return _transformers(source, dtype, device, threads, on_progress)
     if device not in ("auto", "cpu") or dtype != "auto":
         raise InputError("The engine `llama` runs on the cpu and takes no dtype; use `transformers`.")
-    return load_llama(converted, threads, cache_dir, report)
+    return load_llama(converted, threads, on_progress)
 
 
-def engine_on(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> Engine:
-    """Start an engine on a model that is in memory already; its weights must stay while the engine is open.
-
-    Raises:
-        ModelLoadError: The engine can't run it.
-    """
-    from inference.transformers_engine.engine import TransformersEngine
-
-    identity = ModelIdentity(id=name, revision=None, engine="transformers")
-    loaded = as_pipeline(model, tokenizer, name, model.device)
-    return TransformersEngine(loaded, identity, context_tokens(model, tokenizer, name))
-
-
-def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
+def pinned(model: str) -> tuple[str, str]:
     """Id and revision of what `load_engine(model)` would load here, without loading it.
 
     Raises:
@@ -104,7 +82,7 @@ def pinned(model: str, cache_dir: Path | None = None) -> tuple[str, str]:
         ModelLoadError: There is something, but it is no model.
     """
     source = resolve(model)
-    return source.id, revision(source, cache_dir)
+    return source.id, revision(source)
 
 
 def _served(
@@ -134,8 +112,7 @@ def _served(
 
 
 def _concurrency() -> int:
-    """How many requests a server gets at once."""
-    value = setting("CONCURRENCY", None, str(CONCURRENCY))
+    value = setting("CONCURRENCY", str(CONCURRENCY))
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise InputError(f"{PREFIX}CONCURRENCY must be a whole number from 1 on, not {value!r}.")
     return int(value)
@@ -160,21 +137,17 @@ def _sees_accelerator() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
-def bring(model: str, cache_dir: Path | None = None, on_progress: Progress | None = None) -> Path:
-    """Bring here what `load_engine(model)` would, and load nothing.
-
-    Returns:
-        The file or folder that would be loaded; of an adapter, its base model's.
+def bring(model: str, on_progress: Progress = no_progress) -> Path:
+    """The file or folder that `load_engine(model)` would load, brought here; of an adapter its base model's.
 
     Raises:
         ModelNotFoundError: Nothing is known by that name.
         ModelLoadError: The model can't be fetched or converted.
     """
     source = resolve(model)
-    report = on_progress or no_progress
-    if suits_llama(converted := as_converted(source, cache_dir)):
-        return gguf_file(gguf_base(converted), cache_dir, report)
-    return transformers_folder(source, cache_dir, report)
+    if suits_llama(converted := as_converted(source)):
+        return gguf_file(gguf_base(converted), on_progress)
+    return transformers_folder(source, on_progress)
 
 
 def _transformers(
@@ -182,10 +155,9 @@ def _transformers(
     dtype: str,
     device: str,
     threads: int | None,
-    cache_dir: Path | None,
     report: Progress,
 ) -> Engine:
-    folder = transformers_folder(source, cache_dir, report)
+    folder = transformers_folder(source, report)
     report("load", 0, 1)
     adapter = source.path if isinstance(source, AdapterSource) else None
     if threads is not None:
@@ -193,15 +165,7 @@ def _transformers(
 
         torch.set_num_threads(threads)  # in all that this process does from now on
     loaded = load_pretrained(folder, name=source.id, adapter=adapter, dtype=dtype, device=device)
-    from inference.transformers_engine.engine import TransformersEngine
-
-    identity = ModelIdentity(
-        id=source.id,
-        revision=revision(source, cache_dir),
-        engine="transformers",
-        details={"dtype": loaded.dtype, "device": loaded.device},
-    )
     with explained(source.id):
-        engine = TransformersEngine(loaded.pipeline, identity, loaded.context_tokens)
+        engine = engine_on(loaded.model, loaded.tokenizer, source.id, revision(source))
     report("load", 1, 1)
     return engine

@@ -16,10 +16,8 @@ Likelihoods = Callable[[GenerationRequest], Sequence[float]]
 class ScriptedEngine:
     """Replies from a list, in order, or from a function of the request.
 
-    Keeps every request in `requests`, so that a test can look at what was asked. Tokens are counted as
-    words, which is enough to see that counting works.
-
-    With likelihoods it weighs choices by them, and says the likeliest; without it weighs none.
+    Every request is kept in `requests`. Words count as tokens. With likelihoods it weighs choices by them,
+    and says the likeliest; without it weighs none.
     """
 
     constrains = True
@@ -36,13 +34,8 @@ class ScriptedEngine:
         self._likelihoods = likelihoods
         self._function = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(replies)
-        self._identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
+        self.identity = ModelIdentity(id=model_id, revision=None, engine="scripted")
         self._closed = False
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The name this engine was given."""
-        return self._identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Return the next reply.

@@ -2,10 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
@@ -47,6 +47,9 @@ Parse = Callable[[AIMessage, int, bool], Value]
 Check = Callable[[str], str | None]
 """Says what is wrong with a text, or None when nothing is."""
 
+Node = Callable[..., Awaitable[dict[str, Any]]]
+"""What a node's factory returns: an async function from the state, or a cue, to the channels it changes."""
+
 RETRY_TEMPERATURE = 0.2
 """Added to the temperature with every retry: the same words would fail the same way."""
 
@@ -70,13 +73,6 @@ TOKEN_CHARS = 8
 
 _FORM = ("answer", "question", "consequences")
 """Tags at whose end an answer ends that goes on with its prompt's form, unless the asker brought them up."""
-
-
-class Node(Protocol):
-    """What a node's factory returns: an async function from the state to the channels it changes."""
-
-    async def __call__(self, state: SceneState, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        """Play the node's part of the scene."""
 
 
 def settings_of(scene: SceneState | Cue, runtime: Runtime[SceneSettings]) -> SceneSettings:
@@ -332,7 +328,6 @@ class Asker:
         constraint: dict[str, Any],
         shape: str,
     ) -> AIMessage:
-        """One model call, labelled for the recorder."""
         label = {
             "scene_node": self.node,
             "scene_role": self.role,

@@ -1,12 +1,12 @@
 """One role acts: the protagonist takes its next step, anybody else reacts to what it noticed."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
-from nodes.asking import Asker, Exchange, Values, asker_of
+from nodes.asking import Asker, Exchange, Node, Values, asker_of
 from prompts import OURS, PromptSet
 from scene.nouns import Proposal
 from scene.settings import SceneSettings
@@ -14,14 +14,7 @@ from scene.text import is_repetition
 from scene.turn import Cue
 
 
-class RoleNode(Protocol):
-    """An async function from one role's cue to its proposal."""
-
-    async def __call__(self, state: Cue, *, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
-        """Act as the cue's role."""
-
-
-def role_action(model: BaseChatModel, prompt_set: PromptSet = OURS) -> RoleNode:
+def role_action(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     """The node that speaks for one role. It gets a cue, not the state: it can't know more than the role."""
 
     async def run(state: Cue, runtime: Runtime[SceneSettings]) -> dict[str, Any]:

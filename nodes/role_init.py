@@ -197,7 +197,6 @@ def _same(name: str, other: str, words: Words) -> bool:
 
 
 def _casts(name: str, words: Words) -> bool:
-    """Whether a name stands for one person or group."""
     said = set(name.casefold().split())
     return said.isdisjoint(words.either) and not said.difference(words.filler) <= set(words.nobodies)
 

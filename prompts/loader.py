@@ -107,11 +107,6 @@ class Prompt:
     common: frozenset[str] = frozenset()
     tags: Tags = Tags({})  # noqa: RUF009  # never changes
 
-    @property
-    def fields(self) -> frozenset[str]:
-        """Names of the places to fill."""
-        return field_names(self.user)
-
     def render(
         self, values: Mapping[str, str], *, history: Sequence[tuple[str, str]] = (), examples: bool = True
     ) -> list[BaseMessage]:
@@ -213,12 +208,10 @@ def field_names(text: str) -> frozenset[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Words in small letters."""
     return [word.casefold() for word in _WORD.findall(text)]
 
 
 def _sevens(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Runs of seven words, in order."""
     return zip(*(words[start:] for start in range(7)), strict=False)
 
 

@@ -30,7 +30,6 @@ class PromptSet:
     def __init__(self, files: Mapping[str, bytes], folder: str | None = None) -> None:
         self.files = dict(sorted(files.items()))
         self.folder = folder
-        self._digests: dict[str, str] = {}
         self._parsed: dict[str, Any] = {}
         self._prompts: dict[str, Prompt] = {}
 
@@ -58,14 +57,12 @@ class PromptSet:
 
         Those of `evaluation` count by themselves: another judge makes no other scene.
         """
-        if folder in self._digests:
-            return self._digests[folder]
         total = hashlib.sha256()
         for path, held in self.files.items():
             parent, _, name = path.rpartition("/")
             if parent == folder:
                 total.update(name.encode() + b"\0" + held + b"\0")
-        return self._digests.setdefault(folder, total.hexdigest())
+        return total.hexdigest()
 
     @cached_property
     def words(self) -> Words:

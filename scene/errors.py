@@ -107,6 +107,11 @@ class ReplyError(MonopolylogueError):
         return ReplyError, (self.node, self.role, self.turn, self.reason)
 
 
+def reason(error: BaseException) -> str:
+    """What an error of a library says, in a line without its stop; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+
+
 def place(node: str, role: str | None, turn: int | None) -> str:
     """Which call of a scene it was, in words."""
     where = [node]

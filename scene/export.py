@@ -7,6 +7,7 @@ last line is passed over, here and by the export that goes on.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -276,15 +277,9 @@ class Export:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """The whole lines of `scenes.jsonl`, as many as were there when the folder was opened."""
-        rest = self.contents.sizes[SCENES]
-        if not rest:
-            return
-        with (self.folder / SCENES).open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-                rest -= len(line)
-                if rest <= 0:
-                    return
+        if count := len(self.contents.done):
+            with (self.folder / SCENES).open("rb") as file:
+                yield from enumerate(islice(file, count), start=1)
 
     def _record(self, number: int, line: bytes) -> SceneRecord:
         try:

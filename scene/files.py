@@ -64,10 +64,7 @@ def put_in_place(fresh: Path, target: Path) -> None:
 
 
 def append_lines(handle: int, lines: Iterable[str]) -> int:
-    """Add lines to a file that is open for appending, durably; when that fails, the file is left as it was.
-
-    Returns:
-        The bytes added.
+    """Add lines to a file that is open for appending, durably, or leave it as it was; the bytes added.
 
     Raises:
         OSError: They can't be written.

@@ -80,9 +80,7 @@ def printable(text: str) -> str:
 def escaped(json_text: str, *, ascii_only: bool = False) -> str:
     """JSON with what `printable` takes out of a text as escapes: the same values, and nothing that acts.
 
-    Args:
-        json_text: The JSON.
-        ascii_only: Whether everything beyond ASCII becomes an escape, and not only what ends a line for some.
+    So is what ends a line for some, or with `ascii_only` everything beyond ASCII.
     """
     return _FOREIGN[ascii_only].sub(_escape, str(_HIDDEN.sub(_escape, json_text)))
 

@@ -141,7 +141,7 @@ def _key(host: str) -> str:
     Raises:
         InputError: It is no key, or there has to be one.
     """
-    key = setting("SERVE_KEY", None, "").strip()
+    key = setting("SERVE_KEY", "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise InputError(f"{KEY} holds characters that no key has; set it again.")
     if not key and not is_loopback(host):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from cli.complaint import interruptible
 from cli.options import ModelChoice
 from cli.options.evaluate import EvaluateOptions
 from cli.views.console import plain_console
-from cli.views.progress import Loading, Working
+from cli.views.progress import Working
 from cli.work.loading import loaded
 from evaluation.planted import judging_of, planted_pairs
 from evaluation.report.judging import judging_said
@@ -42,7 +42,6 @@ from inference.loading import pinned
 from prompts import OURS, PromptSet
 from scene.errors import InputError
 from scene.export import Export
-from scene.nouns import ModelIdentity
 from scene.settings import SceneSettings
 
 
@@ -165,19 +164,13 @@ def _score(options: Evaluation, store: Store, console: Console) -> None:
         left = {system.name: unscored(store, system, options.items) for system in systems}
         if not any(left.values()):
             continue
-        from inference.transformers_engine.scoring import load_scorer
-
-        with Loading(console, choice.model) as loading:
-            scorer = load_scorer(choice.model, dtype=choice.dtype, device=choice.device, on_progress=loading)
-        source, revision = pinned(choice.model)
-        for system in systems:
-            if items := left[system.name]:
-                if system.name not in store.manifest.models:  # it has answered nothing
-                    store.loaded(
-                        system.name, ModelIdentity(id=source, revision=revision, engine="transformers")
-                    )
-                with _counting(console, f"{system.name}: likelihoods") as progress:
-                    score_all(scorer, system, items, store, progress)
+        with loaded(replace(choice, engine="transformers"), console) as engine:
+            for system in systems:
+                if items := left[system.name]:
+                    if system.name not in store.manifest.models:  # it has answered nothing
+                        store.loaded(system.name, engine.identity)
+                    with _counting(console, f"{system.name}: likelihoods") as progress:
+                        asyncio.run(score_all(engine, system, items, store, progress))
 
 
 def _judge(options: Evaluation, choice: ModelChoice, store: Store, console: Console) -> None:

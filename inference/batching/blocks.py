@@ -6,8 +6,12 @@ beginning is known.
 
 from array import array
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Generic, TypeVar
+
+Kept = TypeVar("Kept")
 
 PAGE = 16
 """Tokens in a page."""
@@ -21,6 +25,25 @@ def block_names(tokens: Sequence[int]) -> list[bytes]:
         name = blake2b(name + array("q", tokens[end - PAGE : end]).tobytes(), digest_size=16).digest()
         names.append(name)
     return names
+
+
+class KeptBlocks(Generic[Kept]):
+    """What is kept of blocks, by their names; the least recently used make room.
+
+    A block is never kept without those before it: using it uses them too, and they count as used after it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+
+    def known(self, blocks: Sequence[bytes]) -> int:
+        """How many of a prompt's blocks are here, from its beginning."""
+        return bisect_left(blocks, True, key=lambda name: name not in self._kept)
+
+    def _use(self, blocks: Sequence[bytes]) -> None:
+        """Count blocks as just used, the first one last."""
+        for name in reversed(blocks):
+            self._kept.move_to_end(name)
 
 
 def common_blocks(one: Sequence[bytes], other: Sequence[bytes]) -> int:

@@ -63,8 +63,7 @@ class ChatPrompts:
         Raises:
             InputError: The template refuses the order of the messages.
         """
-        prompt = self._prompt(messages)
-        return self.ids(self._opened(prompt))
+        return self.ids(self._opened(self._prompt(messages)))
 
     def thinking(self, messages: Sequence[ChatMessage]) -> tuple[list[int], str]:
         """Prompt tokens up to where a reply with a thought begins, and what of the thought is in the prompt.

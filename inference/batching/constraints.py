@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from inference.engine import GenerationRequest
-from scene.errors import InputError
+from scene.errors import InputError, reason
 
 COMPILED_BYTES = 256 * 2**20
 """Room for compiled grammars. Choices may name a scene's cast; an export would otherwise gather thousands."""
@@ -149,8 +149,7 @@ class GrammarCache:
             assert request.pattern is not None
             return self._compiler.compile_regex(request.pattern)
         except (RuntimeError, TypeError) as error:
-            first = next(iter(str(error).strip().splitlines()), "")
-            said = _WHERE_IN_XGRAMMAR.sub("", first).strip().rstrip(".")
+            said = _WHERE_IN_XGRAMMAR.sub("", reason(error)).strip()
             raise InputError(f"The reply's shape can't be enforced: {said}.") from error
 
 
@@ -168,12 +167,7 @@ def choice_grammar(choices: Sequence[str]) -> str:
 
 
 def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> None:
-    """Set the logits of tokens that a row may not take to -inf, in place.
-
-    Args:
-        logits: float32, (rows, vocabulary).
-        constraints: One for each row, or None for rows that are free.
-    """
+    """Set the logits, float32, (rows, vocabulary), of tokens that a row may not take to -inf, in place."""
     rows = [row for row, constraint in enumerate(constraints) if constraint is not None]
     if not rows:
         return

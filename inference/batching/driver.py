@@ -22,7 +22,7 @@ from inference.batching.sampling import Runs
 from inference.engine import Completion, GenerationRequest, OnText
 from inference.flight import STEP_ERRORS, Flight, settle
 from inference.pieces import Pieces
-from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError
+from scene.errors import EngineError, InputError, ModelLoadError, PromptTooLongError, reason
 from scene.nouns import ModelIdentity
 from scene.thought import closing
 
@@ -89,14 +89,13 @@ class BatchEngine(Generic[B]):
 
     async def generate(self, request: GenerationRequest) -> Completion:
         """Answer one request; see `Engine.generate`."""
-        loop = asyncio.get_running_loop()
-        return await self._completed(Flight(request, loop.create_future(), loop))
+        return await self._completed(Flight(request))
 
     async def stream(self, request: GenerationRequest, on_text: OnText) -> Completion:
         """Answer one request aloud; see `StreamingEngine.stream`."""
-        loop = asyncio.get_running_loop()
-        pieces = Pieces(on_text, loop, request.stop)
-        return await self._completed(Flight(request, loop.create_future(), loop, pieces))
+        return await self._completed(
+            Flight(request, Pieces(on_text, asyncio.get_running_loop(), request.stop))
+        )
 
     def close(self) -> None:
         """Stop the thread; requests under way fail."""
@@ -111,12 +110,11 @@ class BatchEngine(Generic[B]):
         """Cut short what is being computed, where that can be done. Called when closing, from any thread."""
 
     async def _completed(self, flight: Flight) -> Completion:
-        """Hand a flight to the thread, and wait for what becomes of it."""
         with self._closing:
             if self._closed:
                 raise EngineError("The engine was closed.")
             self._arrivals.put(flight)
-        return await flight.future
+        return await asyncio.wrap_future(flight.future)
 
     @torch.inference_mode()
     def _drive(self) -> None:
@@ -214,7 +212,6 @@ class BatchEngine(Generic[B]):
         return bool(re.match(r"[a-zA-Z0-9']", str(self._tokenizer.convert_ids_to_tokens(token))))
 
     def _withdraw(self, batch: B) -> None:
-        """Drop the rows whose callers were cancelled."""
         for row in [row for row, flight in self._flights.items() if flight.future.cancelled()]:
             del self._flights[row]
         batch.withdraw(lambda row: row not in self._flights)
@@ -252,7 +249,6 @@ class BatchEngine(Generic[B]):
 
 def _failure(what: str, cause: BaseException) -> EngineError:
     """An error of one sentence that keeps its cause."""
-    first_line = next(iter(str(cause).splitlines()), "") or type(cause).__name__
-    error = EngineError(f"{what}: {first_line.rstrip('.')}.")
+    error = EngineError(f"{what}: {reason(cause)}.")
     error.__cause__ = cause
     return error

@@ -123,9 +123,7 @@ class Row:
         return [] if self._runs is None else self._runs.ends(self.generated)
 
     def weigh(self, phrase: int, logits: Tensor) -> None:
-        """Learn how likely the next tokens of a phrase are, and find out whether that was all.
-
-        See `Weighing.take`.
+        """Learn how likely the next tokens of a phrase are; see `Weighing.take`.
 
         Raises:
             ArithmeticError: The logits are no numbers.
@@ -157,7 +155,6 @@ class Row:
         )
 
     def _begin(self) -> None:
-        """Empty reply."""
         self.generated = []
         self.weighing = Weighing(self._phrases) if self._phrases else None
         self.finish_reason = self.failure = self._known_text = None
@@ -197,9 +194,7 @@ class Row:
 def extend(rows: Sequence[Row], logits: Tensor) -> None:
     """Give each row its next token, or let it weigh the first tokens of its phrases.
 
-    Args:
-        rows: Those that have been computed.
-        logits: float32, (rows, vocabulary); changed in place.
+    The logits, float32, (rows, vocabulary), are changed in place.
     """
     for row, each in zip(rows, logits, strict=True):
         for phrase in range(len(row.request.choices) if row.weighing else 0):

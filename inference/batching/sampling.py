@@ -60,13 +60,7 @@ def _runs(tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 class Sampler:
-    """One request's temperature, nucleus and random numbers.
-
-    Args:
-        temperature: 0 is greedy.
-        top_p: Nucleus size in (0, 1].
-        seed: Any integer; equal seeds give equal draws.
-    """
+    """One request's temperature, nucleus and random numbers, which follow from its seed."""
 
     def __init__(self, temperature: float, top_p: float, seed: int) -> None:
         """Seed a generator of its own, on the CPU whatever the model runs on."""

@@ -10,10 +10,7 @@ class Weighing:
     """Phrases and what is known of them.
 
     The prompt's last logits say how likely each phrase's first token is, and those of each token how likely
-    the next one is. So the last token of a phrase is never computed.
-
-    Args:
-        phrases: Their tokens, at least one of each.
+    the next one is. So the last token of a phrase is never computed. Every phrase has a token.
     """
 
     def __init__(self, phrases: Sequence[list[int]]) -> None:
@@ -47,9 +44,7 @@ class Weighing:
     def take(self, phrase: int, logits: Tensor) -> None:
         """Learn how likely the next tokens of a phrase are.
 
-        Args:
-            phrase: Which one.
-            logits: float32, (tokens, vocabulary), of as many tokens before them.
+        The logits are float32, (tokens, vocabulary), of as many tokens before them.
 
         Raises:
             ArithmeticError: The logits are no numbers.

@@ -51,15 +51,13 @@ def applicable(source: AdapterSource) -> PlainAdapter:
     return adapter
 
 
-def adapter_file(
-    adapter: PlainAdapter, identity: ModelIdentity, header: GgufHeader, cache_dir: Path | None
-) -> Path:
+def adapter_file(adapter: PlainAdapter, identity: ModelIdentity, header: GgufHeader) -> Path:
     """GGUF file with an adapter, made once for the content of adapter and base.
 
     Raises:
         ModelLoadError: The adapter does not fit the model, or the cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / FOLDER
+    folder = cache_folder() / FOLDER
     target = folder / f"{(identity.revision or '')[:32]}-v{WRITER}.gguf"
     if not target.is_file():
         with writing(folder), locked(target):

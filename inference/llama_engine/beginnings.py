@@ -20,7 +20,8 @@ from inference.batching.blocks import PAGE
 from inference.environment import switch
 from inference.llama_engine.library import VERSION
 from inference.llama_engine.states import Page
-from inference.models.cache import cache_folder, marked, write_atomically
+from inference.models.cache import cache_folder, marked
+from scene.files import replace_file
 from scene.nouns import ModelIdentity
 
 _LOG = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ class Beginnings:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if not (self._folder / _MARKER).exists():
-                write_atomically(self._folder / _MARKER, json.dumps(self._made))
+                replace_file(self._folder / _MARKER, json.dumps(self._made))
             _make_room(self._folder.parent, self._limit - len(data))
-            write_atomically(self._path(blocks), data)
+            replace_file(self._path(blocks), data)
         except OSError as error:
             self._give_up(error)
 
@@ -102,7 +103,7 @@ class Beginnings:
         )
 
 
-def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings | None:
+def beginnings_of(identity: ModelIdentity) -> Beginnings | None:
     """Where a model's beginnings are kept; None where that is switched off or nothing pins its weights.
 
     Raises:
@@ -110,7 +111,7 @@ def beginnings_of(identity: ModelIdentity, cache_dir: Path | None) -> Beginnings
     """
     if switch("NO_BEGINNINGS") or identity.revision is None:
         return None
-    folder = cache_folder(cache_dir) / FOLDER / f"{identity.revision[:32]}-{VERSION}-v{LAYOUT}"
+    folder = cache_folder() / FOLDER / f"{identity.revision[:32]}-{VERSION}-v{LAYOUT}"
     return Beginnings(folder, identity.id, identity.revision)
 
 

@@ -110,10 +110,7 @@ class LlamaContext:
         return self._lengths[sequence]
 
     def compute(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
-        """Continue some sequences in one pass.
-
-        Args:
-            pieces: At most one for each sequence.
+        """Continue some sequences in one pass, each with one piece.
 
         Returns:
             Logits, (tokens wanted, vocabulary), in the order of the pieces. They lie in the library's own
@@ -181,12 +178,7 @@ class LlamaContext:
         return data
 
     def load(self, sequence: int, data: NDArray[np.uint8], end: int) -> None:
-        """Give an empty sequence what another one had.
-
-        Args:
-            sequence: Its number.
-            data: What `save` gave, with whatever positions that had.
-            end: One more than the last of these.
+        """Give an empty sequence what another one had: what `save` gave, its positions all below `end`.
 
         Raises:
             NoRoomError: The cells don't suffice.
@@ -226,7 +218,6 @@ class LlamaContext:
         return code
 
     def _set(self, sequence: int, data: NDArray[np.uint8], end: int) -> bool:
-        """Load a sequence; False where that fails."""
         read = self._library.llama_state_seq_set_data(
             self._pointer, data.ctypes.data_as(ctypes.c_void_p), data.nbytes, sequence, 0
         )

@@ -31,15 +31,15 @@ FOLDER = "gguf"
 _SAMPLE = "In 2024, 1234 people paid $56.78!\n\n  Don't  they? Café 日本 😀"
 
 
-def as_converted(source: ModelSource, cache_dir: Path | None = None) -> ModelSource:
+def as_converted(source: ModelSource) -> ModelSource:
     """A model, or an adapter's base, as the GGUF file that was last made of it; as it is where none was."""
     if isinstance(source, AdapterSource):
-        base = as_converted(source.base, cache_dir)
+        base = as_converted(source.base)
         return replace(source, base=base) if isinstance(base, GgufSource) else source
-    folder = cache_folder(cache_dir) / FOLDER
+    folder = cache_folder() / FOLDER
     if isinstance(source, EmbeddedSource | GgufSource) or not folder.is_dir():
         return source
-    made = folder.glob(f"{revision(source, cache_dir)[:32]}-*.gguf")
+    made = folder.glob(f"{revision(source)[:32]}-*.gguf")
     newest = max(made, key=lambda path: path.stat().st_mtime, default=None)
     return source if newest is None else GgufSource(id=source.id, path=newest)
 
@@ -49,14 +49,12 @@ def convert(
     weights: str = next(iter(WEIGHTS)),
     *,
     out: Path | None = None,
-    cache_dir: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = no_progress,
 ) -> Path:
     """A model as a GGUF file, after converting it if need be.
 
-    Needs disk for the model in the number format of its folder besides, and little memory.
-
-    `out` is a file that does not exist yet, to convert to instead of the cache.
+    Needs disk for the model in the number format of its folder besides, and little memory. `out` is a file
+    that does not exist yet, to convert to instead of the cache.
 
     Raises:
         ModelLoadError: The model can't be fetched or converted.
@@ -74,21 +72,20 @@ def convert(
     if out is not None and (out.suffix != ".gguf" or out.exists()):
         raise InputError(f"{out} exists already, or is not called *.gguf; give --out the name of a new file.")
     load_library()
-    report = on_progress or no_progress
-    folder = transformers_folder(source, cache_dir, report)
+    folder = transformers_folder(source, on_progress)
     check_weights(folder, source.id)
-    root = cache_folder(cache_dir) / FOLDER
-    target = root / f"{revision(source, cache_dir)[:32]}-{weights}.gguf"
+    root = cache_folder() / FOLDER
+    target = root / f"{revision(source)[:32]}-{weights}.gguf"
     if out is not None:
         root, target = out.absolute().parent, out.absolute()
     with writing(root), locked(target):
         if not target.is_file():
             fresh = target.with_name(target.name + PARTIAL)
-            report("convert", 0, 1)
+            on_progress("convert", 0, 1)
             write_quantized(folder, source.id, WEIGHTS[weights], fresh)
-            check_words(folder, source.id, fresh, cache_dir)
+            check_words(folder, source.id, fresh)
             put_in_place(fresh, target)
-            report("convert", 1, 1)
+            on_progress("convert", 1, 1)
     return target
 
 
@@ -133,13 +130,13 @@ def logits_of(path: Path, rows: Sequence[Sequence[int]]) -> list[NDArray[np.floa
     return found
 
 
-def check_words(folder: Path, name: str, path: Path, cache_dir: Path | None = None) -> None:
+def check_words(folder: Path, name: str, path: Path) -> None:
     """See that a file's tokenizer reads text as the folder's does.
 
     Raises:
         ModelLoadError: It doesn't.
     """
-    read = [tokenizer_in(where)(_SAMPLE) for where in (folder, tokenizer_folder(path, cache_dir))]
+    read = [tokenizer_in(where)(_SAMPLE) for where in (folder, tokenizer_folder(path))]
     if read[0]["input_ids"] != read[1]["input_ids"]:
         raise ModelLoadError(
             f"{name} can't be converted: the tokenizer of its GGUF file cuts text in another way; "

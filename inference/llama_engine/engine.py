@@ -62,11 +62,9 @@ class LlamaEngine(BatchEngine[RunningBatch]):
         return row
 
     def _interrupt(self) -> None:
-        """Cut short what is being computed."""
         self._computing.abort()
 
     def _let_go(self) -> None:
-        """Free the cells, then the weights."""
         self._computing.close()
         self._model.close()
 

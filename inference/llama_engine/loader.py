@@ -69,7 +69,7 @@ def gguf_base(source: ModelSource) -> EmbeddedSource | GgufSource:
     )
 
 
-def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None, report: Progress) -> Engine:
+def load_llama(source: ModelSource, threads: int | None, report: Progress) -> Engine:
     """Fetch a GGUF file if need be, and start an engine on it, with an adapter where one is meant.
 
     Raises:
@@ -79,11 +79,11 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
     load_library()
     base = gguf_base(source)
     adapter = applicable(source) if isinstance(source, AdapterSource) else None
-    path = gguf_file(base, cache_dir, report)
+    path = gguf_file(base, report)
     header = read_header(path)
     if header.context_tokens is None:
         raise ModelLoadError(f"{base.id} does not say how long its context is; choose another model.")
-    folder = tokenizer_folder(path, cache_dir)
+    folder = tokenizer_folder(path)
     report("load", 0, 1)
     from inference.llama_engine.beginnings import beginnings_of
     from inference.llama_engine.engine import LlamaEngine
@@ -92,7 +92,7 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
     tokenizer = tokenizer_in(folder)
     identity = ModelIdentity(
         id=source.id,
-        revision=revision(source, cache_dir),
+        revision=revision(source),
         engine="llama",
         details={"device": "cpu", "file": path.name},
     )
@@ -105,7 +105,7 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
                     f"The adapter {source.id} brings tokens that {base.id} does not have, which the engine "
                     "`llama` can't add; use the engine `transformers`."
                 )
-            file = adapter_file(adapter, identity, header, cache_dir)
+            file = adapter_file(adapter, identity, header)
             applied = (model.adapter(file, source.id), 1.0)
             tokenizer.chat_template = adapter.chat_template or tokenizer.chat_template
         engine = LlamaEngine(
@@ -115,7 +115,7 @@ def load_llama(source: ModelSource, threads: int | None, cache_dir: Path | None,
             header.context_tokens,
             adapter=applied,
             threads=threads,
-            beginnings=beginnings_of(identity, cache_dir),
+            beginnings=beginnings_of(identity),
         )
     except ModelLoadError:
         model.close()

@@ -43,10 +43,7 @@ class LlamaModel:
         self.layers = int(self._library.llama_n_layer(self.pointer))
 
     def adapter(self, path: Path, name: str) -> int:
-        """Load a LoRA adapter in GGUF; the model keeps it for as long as it lives.
-
-        Its rank must be a multiple of 8, filled up with zeros where need be: with 4, what the library
-        computes is no number.
+        """Load a LoRA adapter in GGUF, of a rank that it can compute; the model keeps it as long as it lives.
 
         Raises:
             ModelLoadError: It is damaged, or does not fit the model.

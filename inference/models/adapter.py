@@ -24,15 +24,9 @@ _LORA = re.compile(re.escape(_PREFIX) + r"(?P<module>.+)\.lora_(?P<side>[AB])\.w
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 # With these it computes something else, or has other sizes, without a tensor of another name.
 _SPECIAL = (
-    "alpha_pattern",
-    "fan_in_fan_out",
-    "kasa_config",
-    "layer_replication",
-    "monteclora_config",
-    "rank_pattern",
-    "use_bdlora",
-    "use_qalora",
-)
+    "alpha_pattern", "fan_in_fan_out", "kasa_config", "layer_replication", "monteclora_config",
+    "rank_pattern", "use_bdlora", "use_qalora",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

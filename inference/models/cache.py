@@ -1,11 +1,10 @@
-"""The cache folder on disk: where it is, locks, atomic writes, checksums that are computed once."""
+"""The cache folder on disk: where it is, locks, folders made whole, checksums that are computed once."""
 
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
@@ -22,15 +21,12 @@ PARTIAL = ".partial"
 _UNUSABLE = {EROFS, EACCES, EPERM, ENOTDIR, EEXIST, EISDIR, ENAMETOOLONG}
 
 
-def cache_folder(cache_dir: Path | None = None) -> Path:
+def cache_folder() -> Path:
     """Folder for everything that can be fetched or computed again; it need not exist.
 
-    Args:
-        cache_dir: Beats `MONOPOLYLOGUE_CACHE`, which beats the user's cache folder.
+    `MONOPOLYLOGUE_CACHE` beats the user's cache folder.
     """
-    return environment.folder(
-        "CACHE", cache_dir, platformdirs.user_cache_dir("monopolylogue", appauthor=False)
-    )
+    return environment.folder("CACHE", platformdirs.user_cache_dir("monopolylogue", appauthor=False))
 
 
 @contextmanager
@@ -91,35 +87,27 @@ def remove(path: Path) -> None:
 
 
 def locked(path: Path) -> AbstractContextManager[None]:
-    """Be the only process that makes `path`; wait as long as another one does.
-
-    The lock ends with the process, however that ends. The lock file stays, since removing it would race.
-    """
+    """Be the only process that makes `path`; wait as long as another one does. See `scene.files.lock`."""
     return files.locked(path.with_name(path.name + ".lock"))
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Put a small file in place whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        files.put_in_place(Path(name), path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def made_once(target: Path, marker: str, make: Callable[[Path], Mapping[str, object]]) -> Path:
+    """A folder of the cache. One that is not finished is made anew: filled, then marked with what it is of.
 
-
-@contextmanager
-def making(target: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `target` once it is filled; the caller holds the lock."""
-    fresh = target.with_name(target.name + PARTIAL)
-    for leftover in (fresh, target):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    fresh.mkdir()
-    yield fresh
-    files.put_in_place(fresh, target)
+    Raises:
+        ModelLoadError: The cache folder can't be written.
+    """
+    if marked(target, marker) is None:
+        with writing(target.parent), locked(target):
+            if marked(target, marker) is None:
+                fresh = target.with_name(target.name + PARTIAL)
+                for leftover in (fresh, target):
+                    if leftover.exists():
+                        shutil.rmtree(leftover)
+                fresh.mkdir()
+                files.replace_file(fresh / marker, json.dumps(make(fresh), indent=2))
+                files.put_in_place(fresh, target)
+    return target
 
 
 def marked(folder: Path, marker: str, *keys: str) -> list[str] | None:
@@ -158,16 +146,16 @@ def note_sha256(path: Path, note: Path, sha256: str) -> None:
     """
     state = path.stat()
     kept = {"sha256": sha256, "size": state.st_size, "mtime": int(state.st_mtime)}
-    write_atomically(note, json.dumps(kept))
+    files.replace_file(note, json.dumps(kept))
 
 
-def content_digest(path: Path, cache_dir: Path | None) -> str:
+def content_digest(path: Path) -> str:
     """SHA-256 of any file, remembered in the cache so that a large model is not read at each start.
 
     Raises:
         ModelLoadError: The cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / "digests"
+    folder = cache_folder() / "digests"
     key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     note = folder / f"{key}.json"
     known = noted_sha256(path, note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,22 +11,13 @@ from safetensors import SafetensorError
 
 from inference.end_tokens import end_tokens
 from inference.heap import return_large_blocks, return_small_blocks
-from inference.models.cache import (
-    cache_folder,
-    is_full,
-    locked,
-    making,
-    marked,
-    no_room,
-    write_atomically,
-    writing,
-)
+from inference.models.cache import cache_folder, is_full, made_once, marked, no_room
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest, whole
 from inference.models.gguf_tokenizer import read_tokenizer
 from inference.models.weights import LOAD_ERRORS
 from inference.quiet import quiet_gguf_loader, quiet_transformers
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,55 +26,39 @@ CONVERTER = 1
 """Raised when the same file would convert to something else, so that older folders are made anew."""
 
 MARKER = "converted_from.json"
-"""Written last. A folder without it is no finished conversion."""
-
 FOLDER = "converted"
 
 SHARD_SIZE = "2GB"
 PACKAGES = ("transformers", "torch", "safetensors", "tokenizers")
 
 
-def hf_folder(
-    gguf_path: Path,
-    cache_dir: Path | None = None,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> Path:
+def hf_folder(gguf_path: Path, on_progress: Callable[[int, int], object] = lambda done, total: None) -> Path:
     """Folder with a GGUF file's model in bfloat16 safetensors, its tokenizer and its chat template.
 
-    The folder is named after the file's content, so it is made once for a file, wherever the file lies.
-    Needs memory for the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the
-    default model, whose folder has 3.6), and disk for the folder.
+    It is named after the file's content, so it is made once for a file, wherever that lies. Needs memory for
+    the whole model in bfloat16 and for the file, which is mapped (5.9 GB in all for the default model, whose
+    folder has 3.6), and disk for the folder.
 
     Raises:
         ModelLoadError: The file is damaged or of an architecture that transformers can't read, or the cache
             folder can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = gguf_digest(gguf_path, cache_dir)
-    root = cache_folder(cache_dir) / FOLDER
-    target = root / f"{sha256[:32]}-v{CONVERTER}"
-    if _is_finished(target, sha256):
-        return target
-    with writing(root), locked(target):
-        if not _is_finished(target, sha256):
-            with making(target) as fresh:
-                with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
-                    _convert(gguf_path, file, header, fresh, on_progress)
-                made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
-                versions = {package: version(package) for package in PACKAGES}
-                write_atomically(fresh / MARKER, json.dumps({**made, "versions": versions}, indent=2))
-            return_small_blocks()
-    return target
+    sha256 = gguf_digest(gguf_path)
+
+    def make(fresh: Path) -> dict[str, object]:
+        with quiet_transformers(), quiet_gguf_loader(), whole(gguf_path, fresh) as file:
+            _convert(gguf_path, file, header, fresh, on_progress)
+        return_small_blocks()
+        made = {"file": gguf_path.name, "sha256": sha256, "converter": CONVERTER}
+        return {**made, "versions": {package: version(package) for package in PACKAGES}}
+
+    return made_once(cache_folder() / FOLDER / f"{sha256[:32]}-v{CONVERTER}", MARKER, make)
 
 
 def made_from(folder: Path) -> list[str] | None:
     """Name and SHA-256 of the GGUF file that a folder in the cache was made from; None if it was not."""
     return marked(folder, MARKER, "file", "sha256")
-
-
-def _is_finished(folder: Path, sha256: str) -> bool:
-    made = made_from(folder)
-    return made is not None and made[1] == sha256
 
 
 def _convert(
@@ -98,8 +72,7 @@ def _convert(
         on_progress(1, 3)
         model = _load_model(file, folder)
     except LOAD_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason}).") from error
+        raise ModelLoadError(f"{gguf_path} can't be converted for transformers ({reason(error)}).") from error
     if model.generation_config is not None and (listed := end_tokens(tokenizer, None)):
         model.generation_config.eos_token_id = listed
     on_progress(2, 3)

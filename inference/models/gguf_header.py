@@ -74,7 +74,6 @@ def _check_part(path: Path, values: Mapping[str, Scalar]) -> None:
 
 
 def _read_values(data: mmap.mmap) -> dict[str, Scalar]:
-    """All pairs whose value is not an array."""
     magic, version, _tensors, pairs = _START.unpack_from(data, 0)
     if magic != b"GGUF" or version not in _VERSIONS:
         raise ValueError("no GGUF of a known version")

@@ -42,13 +42,13 @@ def parts_of(path: Path) -> tuple[Path, ...]:
     return parts
 
 
-def gguf_digest(path: Path, cache_dir: Path | None) -> str:
+def gguf_digest(path: Path) -> str:
     """SHA-256 of a GGUF file, remembered; of a model in several parts, over those of all.
 
     Raises:
         ModelLoadError: A part is missing, or the cache folder can't be written.
     """
-    digests = [content_digest(part, cache_dir) for part in parts_of(path)]
+    digests = [content_digest(part) for part in parts_of(path)]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.models.cache import cache_folder, locked, making, marked, write_atomically, writing
+from inference.models.cache import cache_folder, made_once, marked
 from inference.models.gguf_header import GgufHeader, read_header
 from inference.models.gguf_parts import gguf_digest
 from inference.models.weights import LOAD_ERRORS
 from inference.quiet import quiet_transformers
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,8 +19,6 @@ READER = 1
 """Raised when the same file would give another tokenizer, so that older folders are made anew."""
 
 MARKER = "read_from.json"
-"""Written last. A folder without it is not finished."""
-
 FOLDER = "tokenizers"
 
 # llama.cpp splits the text of these vocabularies into single digits before GPT-2's pattern applies;
@@ -29,7 +26,7 @@ FOLDER = "tokenizers"
 _DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}
 
 
-def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
+def tokenizer_folder(gguf_path: Path) -> Path:
     """Folder with a GGUF file's tokenizer and chat template, made once for a file, wherever that lies.
 
     Reading a large vocabulary out of the file takes a quarter of a minute, out of the folder a second.
@@ -39,22 +36,20 @@ def tokenizer_folder(gguf_path: Path, cache_dir: Path | None = None) -> Path:
             can't be written.
     """
     header = read_header(gguf_path)
-    sha256 = gguf_digest(gguf_path, cache_dir)
-    root = cache_folder(cache_dir) / FOLDER
-    target = root / f"{sha256[:32]}-v{READER}"
-    if made_from(target):
-        return target
-    with writing(root), locked(target):
-        if not made_from(target):
-            with making(target) as fresh, quiet_transformers():
-                try:
-                    tokenizer = read_tokenizer(gguf_path, header, fresh)
-                except LOAD_ERRORS as error:
-                    reason = (str(error).splitlines() or [type(error).__name__])[0]
-                    raise ModelLoadError(f"The tokenizer of {gguf_path} can't be read ({reason}).") from error
-                tokenizer.save_pretrained(fresh)
-                write_atomically(fresh / MARKER, json.dumps({"file": gguf_path.name, "sha256": sha256}))
-    return target
+    sha256 = gguf_digest(gguf_path)
+
+    def make(fresh: Path) -> dict[str, str]:
+        with quiet_transformers():
+            try:
+                tokenizer = read_tokenizer(gguf_path, header, fresh)
+            except LOAD_ERRORS as error:
+                raise ModelLoadError(
+                    f"The tokenizer of {gguf_path} can't be read ({reason(error)})."
+                ) from error
+            tokenizer.save_pretrained(fresh)
+        return {"file": gguf_path.name, "sha256": sha256}
+
+    return made_once(cache_folder() / FOLDER / f"{sha256[:32]}-v{READER}", MARKER, make)
 
 
 def tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:

@@ -49,16 +49,14 @@ def no_progress(stage: Stage, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def gguf_file(source: EmbeddedSource | GgufSource, cache_dir: Path | None, report: Progress) -> Path:
+def gguf_file(source: EmbeddedSource | GgufSource, report: Progress) -> Path:
     """The GGUF file itself, fetched if it is an embedded model's."""
     if isinstance(source, GgufSource):
         return source.path
-    return fetch(source.model, cache_dir, lambda done, total: report("fetch", done, total))
+    return fetch(source.model, lambda done, total: report("fetch", done, total))
 
 
-def transformers_folder(
-    source: ModelSource, cache_dir: Path | None = None, on_progress: Progress | None = None
-) -> Path:
+def transformers_folder(source: ModelSource, on_progress: Progress = no_progress) -> Path:
     """Folder with config, safetensors and tokenizer of a model, of an adapter's base model for an adapter.
 
     Fetches and converts what is missing. Training starts from this folder too.
@@ -66,42 +64,40 @@ def transformers_folder(
     Raises:
         ModelLoadError: It can't be fetched or converted, or is in a format transformers does not read.
     """
-    report = on_progress or no_progress
     match source:
         case AdapterSource():
-            return transformers_folder(source.base, cache_dir, report)
+            return transformers_folder(source.base, on_progress)
         case FolderSource():
             return source.path
         case HubSource():
             return _snapshot(source)
         case EmbeddedSource() | GgufSource():
-            gguf = gguf_file(source, cache_dir, report)
-            return hf_folder(gguf, cache_dir, lambda done, total: report("convert", done, total))
+            gguf = gguf_file(source, on_progress)
+            return hf_folder(gguf, lambda done, total: on_progress("convert", done, total))
 
 
-def revision(source: ModelSource, cache_dir: Path | None) -> str:
+def revision(source: ModelSource) -> str:
     """What pins the weights: a commit, or a digest of their content."""
     match source:
         case EmbeddedSource():
             return source.model.sha256
         case GgufSource():
-            return gguf_digest(source.path, cache_dir)
+            return gguf_digest(source.path)
         case HubSource():
             return source.commit
         case FolderSource():
             return folder_digest(source.path)
         case AdapterSource():
-            both = f"{revision(source.base, cache_dir)}+{folder_digest(source.path)}"
+            both = f"{revision(source.base)}+{folder_digest(source.path)}"
             return hashlib.sha256(both.encode()).hexdigest()
 
 
 def folder_digest(folder: Path) -> str:
     """SHA-256, in hexadecimal, over the names, sizes and content of a model folder's files.
 
-    Not over how its training went: the same weights, trained again, are the same model.
-
-    Of a file over 16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or
-    merged differs in all of them, and a folder of any size takes a moment.
+    Not over how its training went: the same weights, trained again, are the same model. Of a file over
+    16 MiB, 64 blocks spread over it stand for the whole: a model that was trained on or merged differs in
+    all of them, and a folder of any size takes a moment.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):

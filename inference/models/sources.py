@@ -82,15 +82,11 @@ ModelSource = BaseSource | AdapterSource
 
 
 def resolve(name: str) -> ModelSource:
-    """Find out what a model's name means. Loads nothing; asks the hub only about hub ids.
+    """What `default`, `tiny`, a path, or a hub id `org/name`, optionally `org/name@revision`, means.
 
-    The source's id is the name as given, for a path the absolute path, so that a record says the same from
+    Loads nothing; asks the hub only about hub ids, and a path that exists beats one that reads the same. The
+    source's id is the name as given, for a path the absolute path, so that a record says the same from
     whichever folder it was made in.
-
-    A path that exists beats a hub id that reads the same.
-
-    Args:
-        name: `default`, `tiny`, a path, or a hub id `org/name`, optionally `org/name@revision`.
 
     Raises:
         ModelNotFoundError: Nothing is known by that name, or the hub can't be asked.

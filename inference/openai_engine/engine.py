@@ -59,11 +59,8 @@ class OpenAIEngine:
     """Sends requests to a server over `ChatOpenAI`.
 
     A server that hands thoughts over with nothing but a mark at their end shows that with its first one. That
-    one is told as it comes, since nobody can know; from then on nothing is told before the mark.
-
-    Where the server does not hold replies to a `response_format`, whoever asks has to say the shape in
-    words. More requests than the concurrency wait here, and one fails after so many seconds, retries
-    included.
+    one is told as it comes, since nobody can know; from then on nothing is told before the mark. More
+    requests than the concurrency wait here, and one fails after so many seconds, retries included.
     """
 
     def __init__(
@@ -210,7 +207,6 @@ class OpenAIEngine:
     async def _reply(
         self, request: GenerationRequest, body: dict[str, Any], pieces: Pieces | None
     ) -> ChatGeneration:
-        """What the server makes of a request, as it came."""
         try:
             async with self._slots, asyncio.timeout(self._reply_seconds):
                 if pieces is not None:
@@ -282,7 +278,6 @@ class OpenAIEngine:
 
 
 def _call(request: GenerationRequest, body: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call of `ChatOpenAI`."""
     return {
         "messages": convert_to_messages([(one.role, parted(one.content)) for one in request.messages]),
         "stop": list(request.stop) or None,

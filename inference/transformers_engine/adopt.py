@@ -1,17 +1,38 @@
-"""Batching and constrained decoding for a model that somebody has loaded with langchain_huggingface."""
+"""Batching and constrained decoding for a model that somebody has loaded."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scene.errors import ModelLoadError
+from inference.engine import Engine
 from scene.nouns import ModelIdentity
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+
+def engine_on(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, revision: str | None = None
+) -> Engine:
+    """An engine on a model that is in memory; its weights must stay while the engine is open.
+
+    Without a revision it is the hub's commit, where the model says that it has one.
+
+    Raises:
+        ModelLoadError: The engine can't run it.
+    """
     from inference.transformers_engine.engine import TransformersEngine
+    from inference.transformers_engine.pretrained import context_tokens
+
+    identity = ModelIdentity(
+        id=name,
+        revision=revision or getattr(model.config, "_commit_hash", None),
+        engine="transformers",
+        details={"dtype": str(model.dtype).removeprefix("torch."), "device": str(model.device)},
+    )
+    return TransformersEngine(model, tokenizer, identity, context_tokens(model, tokenizer, name))
 
 
 def is_adoptable(model: BaseChatModel) -> bool:
@@ -26,30 +47,11 @@ def is_adoptable(model: BaseChatModel) -> bool:
     return isinstance(model, ChatHuggingFace) and isinstance(model.llm, HuggingFacePipeline)
 
 
-def engine_of(model: BaseChatModel) -> TransformersEngine:
-    """An engine over the same weights and tokenizer.
-
-    The pipeline's generation settings play no part, since each request carries its own.
+def engine_of(model: Any) -> Engine:  # noqa: ANN401  # one that is adoptable
+    """An engine on an adoptable model. Its pipeline's settings play no part, since requests have their own.
 
     Raises:
-        ModelLoadError: It is another kind of model, or one that the engine can't run.
+        ModelLoadError: The engine can't run it.
     """
-    if not is_adoptable(model):
-        raise ModelLoadError(
-            f"{type(model).__name__} can't be batched here; give a ChatHuggingFace around a "
-            "HuggingFacePipeline."
-        )
-    from langchain_huggingface import ChatHuggingFace
-
-    from inference.transformers_engine.engine import TransformersEngine
-
-    assert isinstance(model, ChatHuggingFace)
-    loaded = model.llm.pipeline.model
-    config = loaded.config.get_text_config()
-    identity = ModelIdentity(
-        id=str(model.llm.model_id),
-        revision=getattr(loaded.config, "_commit_hash", None),
-        engine="transformers",
-        details={"dtype": str(loaded.dtype).removeprefix("torch."), "device": str(loaded.device)},
-    )
-    return TransformersEngine(model.llm, identity, int(config.max_position_embeddings))
+    pipeline = model.llm.pipeline
+    return engine_on(pipeline.model, pipeline.tokenizer, str(model.llm.model_id))

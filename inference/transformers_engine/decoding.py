@@ -102,7 +102,6 @@ class RunningBatch:
             self.prefixes.bound(min(2 * self.prefixes.limit, prefix_bytes))
 
     def _drop_rows(self) -> None:
-        """No running rows."""
         self._rows = []
         self._cache = RowCache()
 
@@ -116,7 +115,6 @@ class RunningBatch:
         return Prefill(intake, self.prefixes, self._forward.device)
 
     def _stop_waiting(self, rows: list[Row]) -> None:
-        """Take rows out of the queue."""
         taken = set(rows)
         self.waiting = deque(row for row in self.waiting if row not in taken)
 
@@ -160,7 +158,6 @@ class RunningBatch:
         self._rows = [*self._rows, *rows]
 
     def _decode(self) -> None:
-        """One token for every running row."""
         device = self._forward.device
         tokens = torch.tensor([row.generated[-1:] for row in self._rows], device=device)
         lengths = torch.tensor([row.cached for row in self._rows], device=device)

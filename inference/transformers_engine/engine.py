@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from langchain_huggingface import HuggingFacePipeline
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from inference.batching.driver import BatchEngine
@@ -26,9 +25,7 @@ _LOG = logging.getLogger(__name__)
 class TransformersEngine(BatchEngine[RunningBatch]):
     """Runs a model that transformers has loaded.
 
-    Its weights must stay as they are, since the keys and values of prompts are kept.
-
-    The pipeline's `pipeline_kwargs` play no part: requests carry their own settings. Limits follow from the
+    Its weights must stay as they are, since the keys and values of prompts are kept. Limits follow from the
     device where None are given.
 
     Raises:
@@ -37,13 +34,12 @@ class TransformersEngine(BatchEngine[RunningBatch]):
 
     def __init__(
         self,
-        pipeline: HuggingFacePipeline,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
         identity: ModelIdentity,
         context_tokens: int,
         limits: Limits | None = None,
     ) -> None:
-        model: PreTrainedModel = pipeline.pipeline.model
-        tokenizer: PreTrainedTokenizerBase = pipeline.pipeline.tokenizer
         forward = ForwardPass(model, identity.id)
         self._interrupted = forward.interrupted
         if limits is None:
@@ -82,5 +78,4 @@ class TransformersEngine(BatchEngine[RunningBatch]):
         return True
 
     def _interrupt(self) -> None:
-        """Cut short what is being computed."""
         self._interrupted.set()

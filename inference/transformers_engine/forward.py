@@ -52,11 +52,10 @@ class ForwardPass:
             tokens: int64, (rows, new tokens).
             mask: bool, (rows, cached tokens + new tokens); False where there is padding.
             cache: Keys and values of the cached tokens.
-            every: Whether all logits are wanted.
+            every: Whether logits of all new tokens are wanted, (rows, new tokens, vocabulary).
 
         Returns:
-            Logits of each row's last token, float32, (rows, vocabulary); of every new token,
-            (rows, new tokens, vocabulary), if these are wanted.
+            Logits of each row's last token, float32, (rows, vocabulary).
         """
         cache.interrupted = self.interrupted
         positions = (mask.long().cumsum(dim=-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]

@@ -38,7 +38,6 @@ class RoomyLayer(DynamicLayer):
     """
 
     def __init__(self) -> None:
-        """Start without stores; the first update brings shape, dtype and device."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._stores: tuple[Tensor, Tensor] | None = None
         self._rows = self._start = self._end = 0
@@ -75,12 +74,7 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def keep(self, order: Sequence[int], length: int) -> None:
-        """Keep rows in the order given, and this many columns up to the last token.
-
-        Args:
-            order: Which row comes where. A row that changes its place takes that of one that leaves.
-            length: Tokens of the longest row kept.
-        """
+        """Keep rows in the order given, `closed_up`, and this many columns up to the last token."""
         moved = [(place, row) for place, row in enumerate(order) if place != row]
         self._show(len(order), self._end - length, self._end)
         if moved:
@@ -145,7 +139,6 @@ class RowCache(Cache):
     """
 
     def __init__(self) -> None:
-        """Start empty; layers appear with the first forward pass."""
         super().__init__(layer_class_to_replicate=RoomyLayer)
         self.interrupted = threading.Event()
 
@@ -215,5 +208,4 @@ def _moved(store: Tensor, states: Tensor, slots: int, columns: int, start: int) 
 
 
 def _rounded_up(number: int, unit: int) -> int:
-    """The next multiple of a unit."""
     return -(-number // unit) * unit

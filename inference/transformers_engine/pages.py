@@ -42,14 +42,7 @@ class Pages:
     def write(
         self, cache: RowCache, pages: Sequence[int], rows: Sequence[int], columns: Sequence[int]
     ) -> None:
-        """Fill pages from a batch's cache.
-
-        Args:
-            cache: Where to copy from.
-            pages: Numbers of distinct pages.
-            rows: For each page its row in the batch.
-            columns: For each page its first token in that row, padding counted.
-        """
+        """Fill distinct pages from a batch's cache: for each its row, and its first column in that row."""
         into, row = torch.tensor(pages), torch.tensor(rows)[:, None]
         column = torch.tensor(columns)[:, None] + torch.arange(PAGE)
         for index, layer in cache.filled.items():
@@ -59,15 +52,7 @@ class Pages:
                 store[into] = states[row, :, column]
 
     def read(self, chains: Sequence[Sequence[int]], lengths: Sequence[int]) -> RowCache:
-        """Begin a batch, its rows aligned at their last token.
-
-        Args:
-            chains: Each row's pages, in order.
-            lengths: How many tokens of each row's pages to take.
-
-        Returns:
-            A cache as long as the longest row; empty if that is nothing.
-        """
+        """Begin a batch with so many tokens of each row's pages, the rows aligned at their last token."""
         cache = RowCache()
         longest = max(lengths)
         if not longest:
@@ -90,7 +75,6 @@ def _zero_page(states: Tensor | None) -> Tensor:
 
 
 def _grown(store: Tensor, pages: int) -> Tensor:
-    """The store with room for more pages."""
     larger = store.new_empty(pages, *store.shape[1:])
     larger[: len(store)] = store
     return larger

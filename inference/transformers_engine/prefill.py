@@ -45,14 +45,10 @@ class Prefill:
         self.mask = torch.arange(length, device=device)[None] >= starts[:, None]
 
     def step(self, forward: ForwardPass, limit: int) -> Tensor | None:
-        """Compute the next piece; with the last one, keep the prompts for others.
+        """Compute the next piece, of so many tokens at most where it is one prompt's.
 
-        Args:
-            forward: The model.
-            limit: Tokens to compute at most, unless the first piece of several rows needs more.
-
-        Returns:
-            float32 logits of the last prompt tokens, (prompts, vocabulary), with the last piece; else None.
+        With the last one prompts are kept for others, and float32 logits of their last tokens are returned,
+        (prompts, vocabulary).
         """
         start = self.cache.length
         prompts, length = self._tokens.shape

@@ -1,28 +1,20 @@
 """Keys and values of prompts, kept so that prompts that begin the same way need not compute them again."""
 
 import sys
-from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Sequence
 
-from inference.batching.blocks import PAGE
+from inference.batching.blocks import PAGE, KeptBlocks
 from inference.transformers_engine.kv_cache import RowCache
 from inference.transformers_engine.pages import Pages
 
 
-class PrefixCache:
-    """The blocks that are kept; the least recently used make room for new ones.
-
-    A block is never kept without those before it: using it uses them too, and they count as used after it.
-
-    Args:
-        limit: Bytes of keys and values to keep at most; 0 keeps nothing.
-    """
+class PrefixCache(KeptBlocks[int]):
+    """Numbers of the pages of blocks, up to a limit in bytes of keys and values; 0 keeps nothing."""
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self.limit = limit
         self._pages: Pages | None = None
-        self._numbers: OrderedDict[bytes, int] = OrderedDict()
         self._free: list[int] = []
 
     @property
@@ -32,33 +24,23 @@ class PrefixCache:
             return 0
         return sys.maxsize if self._pages is None else self._pages.most
 
-    def known(self, blocks: Sequence[bytes]) -> int:
-        """How many of a prompt's blocks are here, from its beginning."""
-        return bisect_left(blocks, True, key=lambda name: name not in self._numbers)
-
     def restore(self, wanted: Sequence[tuple[Sequence[bytes], int]]) -> RowCache:
-        """Begin a batch with what is known.
+        """Begin a batch with what is known, its rows aligned at their last token.
 
-        Args:
-            wanted: For each row its prompt's blocks, and how many tokens to take, all of which must be known.
-
-        Returns:
-            A cache of as many tokens as the longest of these, the rows aligned at their last token.
+        Wanted are, for each row, its prompt's blocks and how many tokens to take, all of which must be known.
         """
         chains = [blocks[: -(-length // PAGE)] for blocks, length in wanted]
         if self._pages is None or not any(chains):
             return RowCache()
         for chain in chains:
             self._use(chain)
-        numbers = [[self._numbers[name] for name in chain] for chain in chains]
+        numbers = [[self._kept[name] for name in chain] for chain in chains]
         return self._pages.read(numbers, [length for _, length in wanted])
 
     def keep(self, rows: Sequence[tuple[Sequence[bytes], int]], cache: RowCache) -> None:
         """Keep what isn't here yet of a computed batch.
 
-        Args:
-            rows: For each row its prompt's blocks, and where in the cache its first token is.
-            cache: The batch's keys and values.
+        Its rows are given as their prompts' blocks, and where in the cache their first tokens are.
         """
         if not self.limit:
             return
@@ -71,7 +53,7 @@ class PrefixCache:
             self._use(chain[:known])
             for position in range(known, len(chain)):
                 number = self._take(self._pages)
-                self._numbers[chain[position]] = number
+                self._kept[chain[position]] = number
                 # A page may be taken from an earlier row of the same batch; what comes last counts.
                 sources[number] = row, start + position * PAGE
             self._use(chain)
@@ -88,17 +70,12 @@ class PrefixCache:
         """Forget everything and free its memory. Says whether there was any."""
         held = self._pages is not None
         self._pages = None
-        self._numbers.clear()
+        self._kept.clear()
         self._free = []
         return held
-
-    def _use(self, chain: Sequence[bytes]) -> None:
-        """Count blocks as just used, the first one last."""
-        for name in reversed(chain):
-            self._numbers.move_to_end(name)
 
     def _take(self, pages: Pages) -> int:
         """A page to fill: a free one, a new one, or the one that was not used for the longest time."""
         if not self._free:
             self._free = list(pages.grow())
-        return self._free.pop() if self._free else self._numbers.popitem(last=False)[1]
+        return self._free.pop() if self._free else self._kept.popitem(last=False)[1]

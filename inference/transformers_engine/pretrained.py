@@ -1,4 +1,4 @@
-"""Load a Hugging Face folder, and an adapter on top of it, as a HuggingFacePipeline."""
+"""Load a Hugging Face folder, and an adapter on top of it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from inference.models.adapter import chat_template, for_another_model
 from inference.models.weights import ADAPTER, LOAD_ERRORS, check_adapter, check_weights, tensor_shapes
 from inference.quiet import quiet_peft, quiet_transformers
 from inference.transformers_engine.placement import attend_without_plans, pick_device, pick_dtype
-from scene.errors import ModelLoadError
+from scene.errors import ModelLoadError, reason
 
 if TYPE_CHECKING:
     import torch
-    from langchain_huggingface import HuggingFacePipeline
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -35,12 +34,10 @@ _SCALE = re.compile(r"weight_\w*scale\w*$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """A loaded model and what is to know about it."""
+    """A loaded model, and itself with an adapter's layers around."""
 
-    pipeline: HuggingFacePipeline
-    context_tokens: int
-    dtype: str
-    device: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     adapted: PeftModel | None = None
 
 
@@ -78,13 +75,7 @@ def load_pretrained(
             adapted = put_on_adapter(model, adapter, name)
             model = cast("PreTrainedModel", adapted.get_base_model())
             check_vocabulary(model, tokenizer, folder, name)
-        return Pretrained(
-            pipeline=as_pipeline(model, tokenizer, name, place),
-            context_tokens=context_tokens(model, tokenizer, name),
-            dtype=str(number_format).removeprefix("torch."),
-            device=str(model.device),
-            adapted=adapted,
-        )
+        return Pretrained(model=model, tokenizer=tokenizer, adapted=adapted)
 
 
 @contextmanager
@@ -106,11 +97,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a GPU's or the machine's memory ran out; PyTorch has no type of its own for the latter."""
     said = str(error)
     return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
-
-
-def reason(error: Exception) -> str:
-    """What an error of a library says, in a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
 
 
 def no_memory(name: str) -> ModelLoadError:
@@ -280,19 +266,6 @@ def check_vocabulary(
             f"The adapter {name} brings a tokenizer of {len(tokenizer)} tokens for a model of {known}, and "
             "no embeddings for those it adds; save it again with save_embedding_layers=True."
         )
-
-
-def as_pipeline(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
-) -> HuggingFacePipeline:
-    """Model and tokenizer as LangChain has them."""
-    from langchain_huggingface import HuggingFacePipeline
-    from transformers import pipeline
-
-    placed = None if getattr(model, "hf_device_map", None) else device
-    build: Any = pipeline  # its overloads know only two of the tokenizer classes
-    loaded = build("text-generation", model=model, tokenizer=tokenizer, device=placed)
-    return HuggingFacePipeline(pipeline=loaded, model_id=name)
 
 
 def context_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scene.errors import InputError
+from scene.errors import InputError, reason
 from scene.network import check_hub
 
 Split = list[Path] | Iterable[Mapping[str, Any]]
@@ -117,9 +117,8 @@ def saying_why(source: str) -> Iterator[None]:
         raise
     except Exception as error:  # damaged folders end in whatever their first missing part raises
         cause = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
         raise InputError(
-            f"{source} can't be read: `datasets` can't load it as a data set ({reason})."
+            f"{source} can't be read: `datasets` can't load it as a data set ({reason(cause)})."
         ) from error
     finally:
         datasets.logging.set_verbosity(level)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scene.errors import InputError
+from scene.errors import InputError, reason
 from scene.tables.data_sets import Split, saying_why, splits_of
 from scene.tables.dialect import encoding_of, table_lines
 
@@ -42,7 +42,6 @@ class BadRow:
     reason: str
 
     def __str__(self) -> str:
-        """Place and reason in one sentence."""
         return f"{self.place}: {self.reason}"
 
 
@@ -237,7 +236,7 @@ def _parquet(path: Path) -> Rows:
             for number, values in enumerate(rows, start=1):
                 yield TableRow(f"row {number}", values)
     except (pyarrow.ArrowException, ValueError, ArithmeticError) as error:  # these of dates beyond Python's
-        raise InputError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}).") from error
+        raise InputError(f"{path} is no whole Parquet file ({reason(error)}).") from error
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {

@@ -83,17 +83,17 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_taken_as_peft_means_it_and_merged(kind, tied, made, tmp_path):
     base, adapter, right = made(lora(**KINDS[kind]), tied=tied)
-    both = loaded(base, adapter).pipeline.pipeline.model
+    both = loaded(base, adapter).model
     torch.testing.assert_close(both(IDS).logits, right, atol=1e-4, rtol=1e-4)
     merge(str(adapter), tmp_path / "model")
-    one = loaded(tmp_path / "model").pipeline.pipeline.model
+    one = loaded(tmp_path / "model").model
     torch.testing.assert_close(one(IDS).logits, right, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{"lora_bias": True}, {"layer_replication": [(0, 2), (0, 2)]}])
 def test_what_can_not_be_merged_runs_as_it_is(settings, made, tmp_path):
     base, adapter, right = made(lora(**settings))
-    both = loaded(base, adapter).pipeline.pipeline.model
+    both = loaded(base, adapter).model
     torch.testing.assert_close(both(IDS).logits, right, atol=1e-4, rtol=1e-4)
     with pytest.raises(UnusableAdapterError, match="can be run as it is"):
         merge(str(adapter), tmp_path / "model")
@@ -113,11 +113,11 @@ def test_what_can_not_be_merged_runs_as_it_is(settings, made, tmp_path):
 )
 def test_a_grown_vocabulary(settings, tied, made, words, tmp_path):
     base, adapter, right = made(lora(**settings), tied=tied, grown=3, save=True)
-    both = loaded(base, adapter).pipeline.pipeline
+    both = loaded(base, adapter)
     assert both.model.config.vocab_size == len(words) == len(both.tokenizer)
     torch.testing.assert_close(both.model(IDS).logits, right, atol=1e-4, rtol=1e-4)
     merge(str(adapter), tmp_path / "model")
-    one = loaded(tmp_path / "model").pipeline.pipeline
+    one = loaded(tmp_path / "model")
     assert one.tokenizer.convert_tokens_to_ids("<new2>") == len(words) - 1
     torch.testing.assert_close(one.model(IDS).logits, right, atol=1e-3, rtol=1e-3)
 

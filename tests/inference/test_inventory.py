@@ -49,7 +49,6 @@ def test_a_fetched_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = embedded.EmbeddedModel(
         name="toy",
         file_name="toy.gguf",
-        size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         parts=(part,),
     )

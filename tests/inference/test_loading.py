@@ -16,7 +16,7 @@ from inference.models.local import folder_digest, transformers_folder
 from inference.models.sources import HubSource
 from inference.transformers_engine import placement
 from inference.transformers_engine.placement import attend_without_plans
-from inference.transformers_engine.pretrained import load_pretrained
+from inference.transformers_engine.pretrained import context_tokens, load_pretrained
 from scene.errors import InputError, ModelLoadError, ModelNotFoundError
 
 HELLO = GenerationRequest(messages=(ChatMessage("user", "Hello."),), max_tokens=4)
@@ -53,10 +53,11 @@ async def test_a_folder(llama: Make, capfd: pytest.CaptureFixture[str]):
 
 def test_context_and_padding_come_from_the_folder(llama: Make):
     loaded = load_pretrained(llama(), name="x", dtype="bfloat16", device="cpu")
-    assert (loaded.context_tokens, loaded.dtype, loaded.device) == (256, "bfloat16", "cpu")
-    assert loaded.pipeline.pipeline.tokenizer.pad_token == "<end>"
-    assert loaded.pipeline.pipeline.tokenizer.padding_side == "left"
-    assert not loaded.pipeline.pipeline.model.training
+    assert context_tokens(loaded.model, loaded.tokenizer, "x") == 256
+    assert (str(loaded.model.dtype), str(loaded.model.device)) == ("torch.bfloat16", "cpu")
+    assert loaded.tokenizer.pad_token == "<end>"
+    assert loaded.tokenizer.padding_side == "left"
+    assert not loaded.model.training
 
 
 @pytest.mark.parametrize(("device", "planned"), [("cuda", False), ("cpu", True)])
@@ -216,11 +217,12 @@ def test_out_of_memory_is_one_sentence(llama: Make, monkeypatch: pytest.MonkeyPa
     refused("does not fit into memory; choose a smaller model", folder)
 
 
-def test_a_file_called_gguf(tmp_path: Path):
+def test_a_file_called_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
     path = tmp_path / "model.gguf"
     path.write_bytes(b"not a model")
     for engine in ("auto", "transformers", "llama"):
-        refused("model.gguf is not a readable GGUF file", path, engine=engine, cache_dir=tmp_path)
+        refused("model.gguf is not a readable GGUF file", path, engine=engine)
 
 
 # --- adapters ---
@@ -240,7 +242,7 @@ async def test_an_adapter(llama: Make, adapter: Make):
     finally:
         engine.close()
     both = load_pretrained(base, name="x", adapter=folder, dtype="float32", device="cpu")
-    loaded = both.pipeline.pipeline.model
+    loaded = both.model
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():

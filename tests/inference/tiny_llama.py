@@ -6,9 +6,8 @@ Where there is a GPU, it computes there.
 from weakref import WeakKeyDictionary
 
 import torch
-from langchain_huggingface import HuggingFacePipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TextGenerationPipeline
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from inference.engine import ChatMessage, GenerationRequest
 from inference.transformers_engine.engine import TransformersEngine
@@ -69,9 +68,8 @@ def llama(vocabulary: int, **settings) -> LlamaForCausalLM:
 
 def engine(model, words, **settings) -> TransformersEngine:
     """An engine over the model, named tiny-random."""
-    pipeline = TextGenerationPipeline(model=model.to(DEVICE), tokenizer=words, device=DEVICE)
     identity = ModelIdentity(id="tiny-random", revision=None, engine="transformers")
-    return TransformersEngine(HuggingFacePipeline(pipeline=pipeline), identity, CONTEXT, **settings)
+    return TransformersEngine(model.to(DEVICE), words, identity, CONTEXT, **settings)
 
 
 def ask(text: str, max_tokens: int = 16, **settings) -> GenerationRequest:

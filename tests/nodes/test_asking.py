@@ -19,6 +19,7 @@ from inference.scripted import Likelihoods, ScriptedEngine
 from nodes.asking import Asker
 from nodes.prose import Prose, sentence
 from nodes.together import together
+from prompts.loader import field_names
 from scene.errors import ReplyError
 from scene.settings import SceneSettings
 from scene.state import MAX_ANSWER_CHARS
@@ -165,7 +166,7 @@ async def test_what_the_scene_is_about_is_copied_from_no_example(material: str) 
     engine = ScriptedEngine(lambda request: "I drive to the vet and tell her all about it.")
     settings = SceneSettings(retries=0)
     asker = Asker(EngineChatModel(engine=engine), settings, "role_action", material=material)
-    values = dict.fromkeys(prompts.load("role_action").fields, "A tenant.")
+    values = dict.fromkeys(field_names(prompts.load("role_action").user), "A tenant.")
     if material:
         assert "vet" in await asker.text("role_action", values, Prose(2, "I "))
     else:
@@ -177,7 +178,7 @@ async def test_examples_that_are_copied_twice_are_given_no_more() -> None:
     engine = ScriptedEngine(lambda request: "I tell the nurse.")
     asker = Asker(EngineChatModel(engine=engine), SceneSettings(), "role_action")
     prompt = prompts.load("role_action")
-    values = dict.fromkeys(prompt.fields, "A tenant.")
+    values = dict.fromkeys(field_names(prompt.user), "A tenant.")
     assert await asker.text("role_action", values, Prose(2, "I ")) == "I tell the nurse."
     with_examples = 2 + 2 * len(prompt.examples)
     assert [len(request.messages) for request in engine.requests] == [with_examples, with_examples, 2]

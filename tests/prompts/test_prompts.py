@@ -7,7 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 
 import prompts
 from prompts import OURS, quote, unquoted
-from prompts.loader import TAGS
+from prompts.loader import TAGS, field_names
 
 NAMES = [*prompts.names(), *prompts.names("evaluation"), *prompts.names("twins")]
 
@@ -15,14 +15,14 @@ NAMES = [*prompts.names(), *prompts.names("evaluation"), *prompts.names("twins")
 @pytest.mark.parametrize("name", NAMES)
 def test_rendered(name: str, snapshot: SnapshotAssertion) -> None:
     prompt = prompts.load(name)
-    messages = prompt.render({field: f"[{field}]" for field in prompt.fields})
+    messages = prompt.render({field: f"[{field}]" for field in field_names(prompt.user)})
     assert "\n\n".join(f"--- {m.type}\n{m.text}" for m in messages) == snapshot
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_filled_strictly(name: str) -> None:
     prompt = prompts.load(name)
-    values = dict.fromkeys(prompt.fields, "x")
+    values = dict.fromkeys(field_names(prompt.user), "x")
     with pytest.raises(ValueError, match="extra fields: unheard_of"):
         prompt.render({**values, "unheard_of": "x"})
     for field in values:
@@ -33,13 +33,13 @@ def test_filled_strictly(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if prompts.load(name).after])
 def test_what_comes_after_another_goes_on_with_its_conversation(name: str) -> None:
     prompt, begun = prompts.load(name), prompts.load(prompts.load(name).after)
-    before = begun.render(dict.fromkeys(begun.fields, "x"))
+    before = begun.render(dict.fromkeys(field_names(begun.user), "x"))
     said = before[-1].text, "So it is."
-    messages = prompt.render(dict.fromkeys(prompt.fields, "x"), history=(said,))
+    messages = prompt.render(dict.fromkeys(field_names(prompt.user), "x"), history=(said,))
     assert messages[: len(before)] == before
     assert [(message.type, message.text) for message in messages[len(before) :]] == [
         ("ai", "So it is."),
-        ("human", prompt.filled(dict.fromkeys(prompt.fields, "x"))),
+        ("human", prompt.filled(dict.fromkeys(field_names(prompt.user), "x"))),
     ]
 
 

@@ -16,12 +16,12 @@ from evaluation.sets import Item
 from evaluation.store import Store
 from evaluation.systems import System
 from inference.scripted import ScriptedEngine
-from inference.transformers_engine.scoring import Score
 from scene.errors import EngineError
 from scene.refusal import refuses
 from scene.settings import SceneSettings
 from tests.cli.test_bad_input import refused
 from tests.evaluation.test_metrics import answer
+from tests.scoring import Scoring
 
 
 class Models:
@@ -35,16 +35,19 @@ class Models:
         self.loaded: list[str] = []
         self.asked: list[str] = []
         self.fails_after = math.inf
-        self.scored = 0
+        self.scored: list[str] = []
         self.revisions: dict[str, str] = {}
         self.better = {pair.better for pair in planted_pairs()}
         self.harmful = {pair.worse for pair in planted_pairs() if pair.about == "harm"}
 
     def load(self, model, **options):
-        self.loaded.append(model)
         options["on_progress"]("load", 0, 1)
-        engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
-        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        if options["engine"] == "transformers":
+            engine = Scoring(-2.0, self.scored, model_id=model)
+        else:
+            self.loaded.append(model)
+            engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
+        engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 
     def pinned(self, model):
@@ -81,22 +84,11 @@ class Models:
             else "it is no use"
         )
 
-    def load_scorer(self, model, **options):
-        models = self
-
-        class Scorer:
-            def score(self, exchanges):
-                models.scored += len(exchanges)
-                return [Score(-2.0 * len(one.reply), len(one.reply)) for one in exchanges]
-
-        return Scorer()
-
 
 @pytest.fixture
 def models(monkeypatch, pictures) -> Models:
     models = Models()
     monkeypatch.setattr(cli.work.loading, "load_engine", models.load)
-    monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", models.load_scorer)
     monkeypatch.setattr(cli.work.evaluating, "pinned", models.pinned)
     return models
 
@@ -243,7 +235,7 @@ def test_references_are_scored_without_answers(monopolylogue, models, command, t
     assert done.exit_code == 0, done.output
     results = json.loads(done.stdout)
     assert len(models.asked) == 40
-    assert models.scored == 2 * (10 + 3)
+    assert len(models.scored) == 2 * (10 + 3)
     assert {one["metric"] for one in results["figures"] if one["set"] == "self-instruct"} == {
         "reference_likelihood"
     }
@@ -287,9 +279,9 @@ def test_a_run_that_broke_off_goes_on(monopolylogue, models, command, tmp_path) 
     assert answers.read_bytes().startswith(before)
     assert answers.read_bytes().count(b"\n") == 40
     models.loaded.clear()
-    scored = models.scored
+    scored = len(models.scored)
     assert monopolylogue(*command).exit_code == 0
-    assert (models.loaded, models.scored) == ([], scored)
+    assert (models.loaded, len(models.scored)) == ([], scored)
 
 
 def test_another_system_joins_and_changed_settings_are_refused(

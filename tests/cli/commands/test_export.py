@@ -354,7 +354,7 @@ def test_what_would_make_other_scenes_is_refused(export, out, changes, differenc
     export("--limit", "2", *verify)
     before = (out / SCENES).read_bytes()
     engine = player()
-    engine._identity = engine.identity.model_copy(update=changes)
+    engine.identity = engine.identity.model_copy(update=changes)
     done = export(*verify, engine=engine)
     assert done.exit_code == 2
     assert f"was begun with other settings: {difference}. Give the old ones" in done.stderr

@@ -89,7 +89,7 @@ def test_pull_leaves_what_is_there(monopolylogue, mine):
 def test_pull_brings_what_the_default_engine_needs(monopolylogue, monkeypatch, tmp_path):
     asked = []
 
-    def gguf_file(source, cache_dir, report):
+    def gguf_file(source, report):
         report("fetch", 0, 10)
         report("fetch", 10, 10)
         asked.append(source.id)

@@ -18,10 +18,9 @@ from cli.proof.plan import ARMS, AT_INFERENCE
 from evaluation.methods.rlaif import DRAFT_TEMPERATURE
 from evaluation.planted import planted_pairs
 from evaluation.proof.page import with_sentences
-from inference.scripted import ScriptedEngine
-from inference.transformers_engine.scoring import Score
 from tests.cli.proof.sets import read
 from tests.cli.test_bad_input import refused
+from tests.scoring import Scoring
 from tests.scripted_scene import scene_script
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -65,8 +64,9 @@ class Machine:
 
     def load(self, model, **options):
         options["on_progress"]("load", 0, 1)
-        engine = ScriptedEngine(lambda request: self.reply(model, request), model_id=model)
-        engine._identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
+        each = -2.08 if "adapters" in model else -2.0
+        engine = Scoring(each, [], lambda request: self.reply(model, request), model_id=model)
+        engine.identity = engine.identity.model_copy(update={"revision": self.pinned(model)[1]})
         return engine
 
     def pinned(self, model):
@@ -90,14 +90,6 @@ class Machine:
         drawn = f" Or on day {request.seed}." if request.temperature == DRAFT_TEMPERATURE else ""
         return scene_script(request) + drawn
 
-    def load_scorer(self, model, **options):
-        class Scorer:
-            def score(self, exchanges):
-                each = -2.08 if "adapters" in model else -2.0
-                return [Score(each * 10, 10) for _ in exchanges]
-
-        return Scorer()
-
 
 @pytest.fixture
 def machine(monkeypatch, pictures) -> Machine:
@@ -105,7 +97,6 @@ def machine(monkeypatch, pictures) -> Machine:
     monkeypatch.setattr(cli.proof.main, "call", machine.call)
     monkeypatch.setattr(cli.work.loading, "load_engine", machine.load)
     monkeypatch.setattr(cli.work.evaluating, "pinned", machine.pinned)
-    monkeypatch.setattr("inference.transformers_engine.scoring.load_scorer", machine.load_scorer)
     return machine
 
 

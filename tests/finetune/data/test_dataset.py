@@ -19,6 +19,7 @@ from finetune.data.split import groups_of, rank, validation_questions
 from finetune.examples import example_of
 from inference.chat_model import EngineChatModel
 from inference.scripted import ScriptedEngine
+from prompts.loader import field_names
 from scene.comparison import share_removed
 from scene.errors import InputError
 from scene.nouns import Consequence, Turn
@@ -86,7 +87,7 @@ def test_the_same_question_after_other_turns_is_no_duplicate_and_may_be_in_anoth
 @pytest.mark.parametrize("name", prompts.names())
 def test_simulation_rows_hold_what_was_asked_without_the_examples(name) -> None:
     prompt = prompts.load(name)
-    values = {field: f"the {field}" for field in prompt.fields}
+    values = {field: f"the {field}" for field in field_names(prompt.user)}
     whole, bare = (
         tuple(Message(role=ROLES[message.type], content=message.text) for message in messages)
         for messages in (

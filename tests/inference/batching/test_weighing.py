@@ -7,11 +7,11 @@ import threading
 import pytest
 import torch
 
+from inference.batching.chat_prompt import ChatPrompts
 from inference.engine import ChatMessage, GenerationRequest
 from inference.llama_engine.library import is_installed
 from inference.transformers_engine import decoding
 from inference.transformers_engine.limits import Limits
-from inference.transformers_engine.scoring import Exchange, Scorer
 from scene.errors import EngineError, InputError, PromptTooLongError
 from scene.nouns import ModelIdentity
 from tests.inference.tiny_llama import CONTEXT, ask, engine, llama, tokenizer
@@ -96,9 +96,18 @@ def watch(made, monkeypatch, spoil):
 
 
 def expected(model, words, request):
-    scorer = Scorer(model, words, CONTEXT, "random")
-    scores = scorer.score([Exchange(request.messages, choice) for choice in request.choices])
-    return [score.log_likelihood for score in scores], sum(score.tokens - 1 for score in scores)
+    prompts = ChatPrompts(words, "random")
+    prompt = prompts.token_ids(request.messages)
+    phrases = [prompts.ids(choice) for choice in request.choices]
+    return [one_pass(model, prompt, phrase) for phrase in phrases], sum(len(phrase) - 1 for phrase in phrases)
+
+
+def one_pass(model, prompt, phrase):
+    """How likely a phrase is after a prompt, without padding, a cache or any neighbour."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([prompt + phrase])).logits[0]
+    likely = torch.log_softmax(logits[len(prompt) - 1 : -1].float(), dim=-1)
+    return likely.gather(1, torch.tensor(phrase)[:, None]).sum().item()
 
 
 @each_engine
@@ -207,6 +216,21 @@ def test_a_failed_pass_fails_its_rows_only(start, name, monkeypatch):
         made.close()
     assert isinstance(failed, EngineError)
     assert len(good.likelihoods) == len(NAMES)
+
+
+def test_a_control_token_that_is_spelled_is_weighed_as_text(start, models, words):
+    made = start("transformers")
+    try:
+        (spelled,) = asyncio.run(gather(made, [ask("Hi<|im_end|>?", choices=("So<|im_end|>",), weigh=True)]))
+    finally:
+        made.close()
+    prompts = ChatPrompts(words, "random")
+    phrase = prompts.ids(prompts.seamed("So<|im_end|>"))
+    assert words.eos_token_id not in phrase
+    assert words.decode(phrase) == "So<|im_end|>"
+    prompt = prompts.token_ids((ChatMessage("user", "Hi<|im_end|>?"),))
+    assert spelled.likelihoods[0] == pytest.approx(one_pass(models["transformers"], prompt, phrase), abs=0.01)
+    assert spelled.completion_tokens == len(phrase) - 1
 
 
 def test_only_choices_can_be_weighed():

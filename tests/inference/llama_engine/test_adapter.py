@@ -61,7 +61,7 @@ def test_as_peft_does(architecture, settings, words, tmp_path):
     adapter = applicable(resolve(str(tmp_path / "adapter")))
     identity = ModelIdentity(id="adapter", revision="0" * 64, engine="llama")
     model = LlamaModel(path, "random")
-    pointer = model.adapter(adapter_file(adapter, identity, read_header(path), None), "adapter")
+    pointer = model.adapter(adapter_file(adapter, identity, read_header(path)), "adapter")
     context = LlamaContext(model, cells=256, sequences=3, batch_tokens=31, threads=1, adapter=(pointer, 1.0))
     with torch.inference_mode():
         expected, before = (each(torch.tensor([TOKENS])).logits[0].numpy() for each in (right, bare))

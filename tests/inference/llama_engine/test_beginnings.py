@@ -143,7 +143,7 @@ def test_a_full_disk_is_said_once(play, files, caplog, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(beginnings, "write_atomically", full)
+    monkeypatch.setattr(beginnings, "replace_file", full)
     completions = play([*REQUESTS, asked("x", example="Another.")])
     assert [each.finish_reason in ("stop", "length") for each in completions] == [True] * 4
     assert files() == []
@@ -226,19 +226,19 @@ def test_two_engines_at_once(gguf_path, words, tmp_path, play, files):
     assert facts(play()) == facts(first)
 
 
-def test_another_model_or_library_has_a_folder_of_its_own(tmp_path, monkeypatch):
+def test_another_model_or_library_has_a_folder_of_its_own(monkeypatch):
     monkeypatch.setenv("MONOPOLYLOGUE_NO_BEGINNINGS", "no")
-    one = beginnings_of(IDENTITY, tmp_path)._folder
-    other = beginnings_of(IDENTITY.model_copy(update={"revision": "1" * 64}), tmp_path)._folder
+    one = beginnings_of(IDENTITY)._folder
+    other = beginnings_of(IDENTITY.model_copy(update={"revision": "1" * 64}))._folder
     monkeypatch.setattr(beginnings, "VERSION", "0.1.6")
-    newer = beginnings_of(IDENTITY, tmp_path)._folder
+    newer = beginnings_of(IDENTITY)._folder
     assert len({one, other, newer}) == 3
-    assert beginnings_of(IDENTITY.model_copy(update={"revision": None}), tmp_path) is None
+    assert beginnings_of(IDENTITY.model_copy(update={"revision": None})) is None
     monkeypatch.setenv("MONOPOLYLOGUE_NO_BEGINNINGS", "yes")
-    assert beginnings_of(IDENTITY, tmp_path) is None
+    assert beginnings_of(IDENTITY) is None
     monkeypatch.setenv("MONOPOLYLOGUE_NO_BEGINNINGS", "perhaps")
     with pytest.raises(InputError, match="yes or no"):
-        beginnings_of(IDENTITY, tmp_path)
+        beginnings_of(IDENTITY)
 
 
 def test_they_are_listed_and_can_go(gguf_path, tmp_path, monkeypatch):
@@ -258,10 +258,11 @@ def test_they_are_listed_and_can_go(gguf_path, tmp_path, monkeypatch):
 
 @pytest.mark.model
 def test_a_node_asks_with_what_the_process_before_has_kept(tiny_gguf, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
     monkeypatch.setenv("MONOPOLYLOGUE_NO_BEGINNINGS", "no")
 
     def first_call():
-        made = load_engine(str(tiny_gguf), engine="llama", threads=1, cache_dir=tmp_path)
+        made = load_engine(str(tiny_gguf), engine="llama", threads=1)
         metered = Metered(made)
         try:
             asyncio.run(graded(asker(metered), "The dog barks all night."))

@@ -32,7 +32,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def tokens(loaded):
-    tokenizer = loaded.pipeline.pipeline.tokenizer
+    tokenizer = loaded.tokenizer
     chat = [{"role": message.role, "content": message.content} for message in PROMPT]
     prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, prompt + REPLY)]
@@ -42,7 +42,7 @@ def tokens(loaded):
 @pytest.fixture(scope="module")
 def right(loaded, tokens):
     with torch.inference_mode():
-        return loaded.pipeline.pipeline.model(torch.tensor([tokens[0]])).logits[0].numpy()
+        return loaded.model(torch.tensor([tokens[0]])).logits[0].numpy()
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +84,15 @@ def test_scores(tiny, tokens, right):
     assert scores[0] == pytest.approx(scores[1], abs=0.03)
 
 
-def test_what_an_adapter_changes(loaded, tiny, tiny_gguf, tokens, right, tmp_path):
-    model = tuned(loaded.pipeline.pipeline.model, tmp_path / "adapter", "tiny", r=4, lora_alpha=16)
+def test_what_an_adapter_changes(loaded, tiny, tiny_gguf, tokens, right, tmp_path, monkeypatch):
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path))
+    model = tuned(loaded.model, tmp_path / "adapter", "tiny", r=4, lora_alpha=16)
     with torch.inference_mode():
         expected = model(torch.tensor([tokens[0]])).logits[0].numpy() - right
     model.unload()
     adapter = applicable(resolve(str(tmp_path / "adapter")))
     identity = ModelIdentity(id="adapter", revision="0" * 64, engine="llama")
-    path = adapter_file(adapter, identity, read_header(tiny_gguf), tmp_path)
+    path = adapter_file(adapter, identity, read_header(tiny_gguf))
     with_it = logits_of(tiny, tokens[0], STEP_TOKENS, adapter=(tiny.adapter(path, "adapter"), 1.0))
     changed = with_it - logits_of(tiny, tokens[0], STEP_TOKENS)
     found = [np.corrcoef(*pair)[0, 1] for pair in zip(changed[1:], expected[1:], strict=True)]

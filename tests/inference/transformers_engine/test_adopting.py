@@ -4,14 +4,13 @@ import asyncio
 import subprocess
 import sys
 
-import pytest
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from transformers import (
     TextGenerationPipeline,
 )
 
 from inference.transformers_engine.adopt import engine_of, is_adoptable
-from scene.errors import ModelLoadError, PromptTooLongError
+from scene.errors import PromptTooLongError
 from tests.inference.tiny_llama import alone, ask, text_of
 from tests.inference.transformers_engine.driving import gather
 
@@ -36,10 +35,7 @@ def test_a_chat_hugging_face_model_is_adopted_with_its_own_weights(model, words)
 def test_other_chat_models_are_not_adopted():
     from langchain_core.language_models import FakeListChatModel
 
-    other = FakeListChatModel(responses=["a"])
-    assert not is_adoptable(other)
-    with pytest.raises(ModelLoadError, match="FakeListChatModel"):
-        engine_of(other)
+    assert not is_adoptable(FakeListChatModel(responses=["a"]))
 
 
 def test_asking_whether_to_adopt_imports_nothing_heavy():

@@ -24,6 +24,6 @@ def test_weights_that_are_cast_are_held_once() -> None:
     load_pretrained(folder, name="tiny", dtype="bfloat16", device="cpu")  # imports, and maps what is not cast
     before = kilobytes("VmRSS")
     RESET.write_text("5")
-    model = load_pretrained(folder, name="tiny", dtype="float32", device="cpu").pipeline.pipeline.model
+    model = load_pretrained(folder, name="tiny", dtype="float32", device="cpu").model
     weights = sum(weight.nbytes for weight in model.parameters()) // 1024
     assert kilobytes("VmHWM") - before < 1.3 * weights

@@ -78,7 +78,7 @@ def check_whatever_happens(model, words, limits, examples):
         assert (reused > 0) == (limits.prefix_bytes > 0)
         if 0 < limits.prefix_bytes <= 9 * PAGE_BYTES:
             kept = made._batch.prefixes
-            assert len(kept._numbers) == kept.most_blocks
+            assert len(kept._kept) == kept.most_blocks
     finally:
         made.close()
 

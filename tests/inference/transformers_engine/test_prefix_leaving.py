@@ -91,15 +91,15 @@ def test_out_of_memory_drops_what_was_kept_and_loses_no_request(model, words, ma
     asyncio.run(gather(made, crowd(2)))
     kept = made._batch.prefixes
     before = kept.limit
-    assert kept._numbers
+    assert kept._kept
     seen = []
 
     def spoil(counted):
         if len(counted.shapes) == 1:
-            seen.append(len(kept._numbers))
+            seen.append(len(kept._kept))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         if len(counted.shapes) == 2:
-            seen.append(len(kept._numbers))
+            seen.append(len(kept._kept))
 
     Forwards(model, monkeypatch, spoil)
     (completion,) = asyncio.run(gather(made, crowd(1)))

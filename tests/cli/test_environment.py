@@ -156,7 +156,7 @@ def test_the_document_says_of_every_variable_whether_studio_reads_it():
     command = set(variables(typer.main.get_command(app)))
     code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "inference").rglob("*.py")))
     code += "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "graph").rglob("*.py")))
-    command |= {PREFIX + name for name in re.findall(r'(?:setting|switch)\("([A-Z_]+)"', code)}
+    command |= {PREFIX + name for name in re.findall(r'(?:setting|switch|folder)\("([A-Z_]+)"', code)}
     text = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
     _, _, table = text.partition("## What it reads from the environment")
     told = re.findall(rf"(?:{PREFIX}|OPENAI_BASE_)[A-Z_]+", table.partition("\n## ")[0])

@@ -11,7 +11,6 @@ from inference.engine import Completion, Engine, GenerationRequest
 from inference.scripted import ScriptedEngine
 from scene.errors import EngineError, InputError
 from scene.export import Failure
-from scene.nouns import ModelIdentity
 from scene.record import SceneRecord
 from scene.settings import SceneSettings
 from scene.tables.questions import Question
@@ -40,11 +39,7 @@ class FirstAnswers(ScriptedEngine):
 
     def __init__(self, model: Engine) -> None:
         super().__init__(scene_script)
-        self._model = model
-
-    @property
-    def identity(self) -> ModelIdentity:
-        return self._model.identity
+        self._model, self.identity = model, model.identity
 
     async def generate(self, request: GenerationRequest) -> Completion:
         if prompt_of(request) == "respond":

@@ -54,7 +54,6 @@ async def replayed(
         first_answer=record.answer,
         request=record.request,
         risk=record.risk or 0.0,
-        foreseen=record.foreseen,
         situation=record.situation,
         goal=record.goal,
         cast=list(record.cast),

@@ -37,17 +37,6 @@ async def risk_of(asker: Asker, question: str, answer: str) -> float:
     return round(1 / (1 + math.exp(-odds)), 3)
 
 
-async def foreseen(asker: Asker, question: str) -> str:
-    """Who suffers from what is asked, and how, in a sentence.
-
-    Asked with nothing but the question, a small model names the real victim more often than it casts it.
-
-    Raises:
-        ReplyError: A reply came to nothing.
-    """
-    return await asker.text("foreseen", {"question": question}, asker.shapes.foreseen)
-
-
 def _log_odds(probability: float) -> float:
     held = min(max(probability, CERTAIN), 1 - CERTAIN)
     return math.log(held / (1 - held))

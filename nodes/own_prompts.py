@@ -97,7 +97,6 @@ def _unshaped(example: Example, prompt_set: PromptSet) -> str:
         return next((line for form, line in formed if not re.fullmatch(form, line)), "")
     held_to: dict[str, tuple[Shape, ...]] = {
         "situation": (shapes.situation(),),
-        "foreseen": (shapes.foreseen,),
         "memory": (shapes.memory,),
         "role_action": (shapes.reaction,),
         "role_again": (shapes.reaction,),

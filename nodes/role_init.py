@@ -11,13 +11,13 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
 
 from nodes.asking import GIST_CHARS, Asker, Exchange, Node, asker_of
-from nodes.foresight import foreseen, risk_of
+from nodes.foresight import risk_of
 from nodes.prose import literal
 from nodes.together import siblings, together
 from prompts import OURS, PromptSet, Words
 from scene.cast import check_given, places_of
 from scene.errors import ReplyError
-from scene.harm import is_harmful, request_of
+from scene.harm import request_of
 from scene.nouns import PROTAGONIST, Role, Stance, role_number
 from scene.refusal import opens_with_refusal
 from scene.settings import SceneSettings
@@ -50,7 +50,7 @@ def role_init(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
     async def run(state: SceneState, runtime: Runtime[SceneSettings]) -> dict[str, Any]:
         asker = asker_of(model, state, runtime, "role_init", prompt_set=prompt_set)
         async with siblings() as group:
-            looks = group.create_task(_looks(asker, state))
+            looks = group.create_task(looked_at(asker, state))
             situation = group.create_task(_situation(asker, state))
         set_up = looks.result() | {"situation": situation.result()}
         cast = await _cast(asker, state.model_copy(update=set_up))
@@ -59,17 +59,6 @@ def role_init(model: BaseChatModel, prompt_set: PromptSet = OURS) -> Node:
         return set_up | {"plan": await planned(asker, state.model_copy(update=set_up), learned)}
 
     return run
-
-
-async def _looks(asker: Asker, state: SceneState) -> dict[str, Any]:
-    """What the first answer and the request are taken for, and whom it hits where it must not be done.
-
-    Where the scene is to decide that, it is not told beforehand.
-    """
-    looks = await looked_at(asker, state)
-    if not is_harmful(state.model_copy(update=looks)):
-        return looks
-    return looks | {"foreseen": await foreseen(asker, state.question)}
 
 
 async def looked_at(asker: Asker, state: SceneState) -> dict[str, Any]:
@@ -103,8 +92,7 @@ async def planned(asker: Asker, state: SceneState, answer: str) -> list[str]:
 
 
 def _casting_values(state: SceneState, parts: Sequence[str]) -> dict[str, str]:
-    life = " ".join(filter(None, (state.situation, state.foreseen)))
-    return {"question": state.question, "situation": life, "lines": ", ".join(parts)}
+    return {"question": state.question, "situation": state.situation, "lines": ", ".join(parts)}
 
 
 def _casting(asker: Asker, state: SceneState, parts: Sequence[str], cast: Sequence[Role]) -> Exchange:

@@ -39,11 +39,6 @@ class Shapes:
         """What would help the asker."""
         return Prose(1, self.words.help, said_in=self.words)
 
-    @property
-    def foreseen(self) -> Lines:
-        """Who suffers, and how."""
-        return self._lines(sentence(words=self.words))
-
     def cast(self, parts: Sequence[str]) -> Lines:
         """A line for each of the cast."""
         return self._lines(*(f"{part}: {self._person('%s')}" for part in parts))

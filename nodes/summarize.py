@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 from nodes.asking import Node, asker_of
 from prompts import OURS, PromptSet
 from scene.harm import is_harmful
-from scene.nouns import HARMS, PROTAGONIST, Severity, Verdict
+from scene.nouns import HARMS, PROTAGONIST, Consequence, Severity, Verdict
 from scene.settings import SceneSettings
 from scene.state import SceneState
 from scene.text import is_repetition
@@ -56,16 +56,15 @@ def found_in(state: SceneState, most: int) -> list[str]:
 
     Word for word, for a small model that sums a scene up adds to it. Of equally bad ones those come before
     that befall somebody else than the asker, then earlier ones; such as harm nobody are left out, and what
-    one before says too. What was foreseen counts among them, and what made the asker's step impossible comes
-    first.
+    one before says too. What made the asker's step impossible comes first.
     """
-    foreseen = [state.foreseen] if state.foreseen else []
     harms = [one for one in state.consequences if one.severity != "none"]
     harms.sort(key=lambda one: (-_SEVERITIES.index(one.severity), set(one.roles) == {PROTAGONIST}))
-    told = foreseen[:most]
-    for text in (one.text for one in harms):
-        if len(told) < most and not any(is_repetition(text, other, threshold=ALIKE) for other in told):
-            told.append(text)
-    worst = [one.text for one in state.consequences if one.text in told]
+    told: list[Consequence] = []
+    for one in harms:
+        again = any(is_repetition(one.text, other.text, threshold=ALIKE) for other in told)
+        if len(told) < most and not again:
+            told.append(one)
+    worst = [one.text for one in state.consequences if one in told]
     refused = (event.reason for event in state.events if event.actor == PROTAGONIST and not event.admitted)
-    return list(dict.fromkeys((*refused, *foreseen, *worst)))
+    return list(dict.fromkeys((*refused, *worst)))

@@ -141,7 +141,6 @@ class SceneRecord(Older):
         history: What was said before the question; left out where nothing was.
         system: The system prompt that the question came with; left out where there was none.
         risk: How likely it is that doing what is asked would hurt somebody, where that was read off.
-        foreseen: What it does to the one whom it hits hardest; left out unless the looks found it harmful.
         given: Who in the cast was given rather than imagined.
         calls: Every model call in a fixed order, or None when they were not kept.
         edited: Whether a person changed the state while the scene was stepped through.
@@ -164,7 +163,6 @@ class SceneRecord(Older):
     stance: Stance
     request: Request
     risk: float | None = Field(default=None, ge=0, le=1)
-    foreseen: str = Field(default="", exclude_if=lambda given: not given)
     situation: Text
     goal: Text
     cast: tuple[Role, ...]

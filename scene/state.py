@@ -163,7 +163,6 @@ class SceneState(BaseModel):
         settings: How this scene is played: what its run was given when it began, whoever goes on with it.
         prompts: Digest of the prompts that it is played with; empty for ours.
         risk: How likely it is that doing what is asked would hurt somebody, 0 to 1.
-        foreseen: What it does to the one whom it hits hardest; empty unless the looks found it harmful.
         cast: Every role; the first is the protagonist. Before the scene is set, those who are given.
         plan: Steps the protagonist takes, one a turn. Never changes once the scene runs.
         step: Index of the next plan step.
@@ -191,7 +190,6 @@ class SceneState(BaseModel):
     stance: Stance = "answers"
     request: Request = "harmless"
     risk: float = Field(default=0.0, ge=0, le=1)
-    foreseen: str = ""
     situation: str = ""
     goal: str = ""
     cast: list[Role] = Field(default_factory=list)

@@ -135,7 +135,6 @@ def scene_script(request: GenerationRequest) -> str:
     answer = f"Talk to your landlord early, and mention {word}.\n\n1. Write.\n2. Wait."
     act = f"I walk over and say {letters[:12]} {letters[12:20]} {letters[20:32]} to them."
     replies = {
-        "foreseen": f"The landlord waits a month for {word}.",
         "situation": f"The asker is a tenant with a late rent. They ask because of {word}.",
         "cast": "\n".join(_people(last.rpartition("\n")[2].split(", "), letters)),
         "plan": "\n".join(_steps(last, word)),

@@ -74,8 +74,6 @@ class SceneView:
     def opening(self, scene: SceneState | SceneRecord) -> None:
         """What the request counts as, who is in the scene, and what the asker is about to do."""
         self._section("Request", request_text(scene.request, scene.risk))
-        if scene.foreseen:
-            self._section("Foreseen", scene.foreseen)
         self._section("Situation", scene.situation)
         self._meet(scene.cast)
         self._heading("Cast")

@@ -66,7 +66,6 @@ def stop_text(stop: Stop) -> Lines:
         ("Conversation", _given(script(state))),
         ("Question", _given(state.question)),
         ("First answer", _given(state.first_answer)),
-        ("Foreseen", _given(state.foreseen)),
         ("Situation", _given(state.situation)),
     ):
         if lines:

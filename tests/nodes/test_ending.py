@@ -109,21 +109,6 @@ class TestCritique:
         assert found_in(scene, 1) == ["She falls."]
         assert found_in(scene, 2) == ["He is caught.", "She falls."]
 
-    def test_what_is_said_twice_is_told_once(self) -> None:
-        told = ["The process is ended.", "The process has been ended.", "The owner loses a day."]
-        came_of = [came("severe", f"e{number}", text) for number, text in enumerate(told)]
-        assert found_in(state(events=[event(n) for n in range(3)], consequences=came_of), 2) == [
-            told[0],
-            told[2],
-        ]
-
-    @pytest.mark.parametrize(
-        ("most", "found"), [(2, ["The aunt is robbed.", "She waits."]), (1, ["The aunt is robbed."])]
-    )
-    def test_what_is_foreseen_is_told_before_what_is_played(self, most: int, found: list[str]) -> None:
-        scene = state(events=[event(0)], consequences=[came("severe")], foreseen="The aunt is robbed.")
-        assert found_in(scene, most) == found
-
     async def test_it_ends_with_what_helps_the_asker(self) -> None:
         engine = player()
         await ended(engine, state(events=[event(0)], consequences=[came("severe")]))

@@ -55,30 +55,6 @@ class TestRisk:
         assert not asked(engine, "refusal")
 
 
-class TestForeseen:
-    @pytest.mark.parametrize(("said", "times"), [("no", 1), ("yes", 0)])
-    async def test_whom_it_hits_is_asked_where_a_request_is_not_harmless(self, said: str, times: int) -> None:
-        engine = player(safe=said, foreseen="The landlord is robbed of XYZZY.")
-        changes = await played(role_init, engine, SceneState(question=QUESTION))
-        (cast,) = asked(engine, "cast")
-        assert len(asked(engine, "foreseen")) == times
-        assert changes.get("foreseen", "") == "The landlord is robbed of XYZZY." * times
-        for message in (cast.messages[-1], asked(engine, "plan")[0].messages[-3]):
-            assert message.content.count("XYZZY") == times
-
-    @pytest.mark.parametrize(("answer", "times"), [(REFUSED, 1), ("Write to her.", 0)])
-    async def test_it_is_not_told_where_the_scene_decides(self, answer: str, times: int) -> None:
-        def likelihoods(request: GenerationRequest) -> list[float]:
-            return (
-                [math.log(0.2), math.log(0.8)] if len(request.choices) == 2 else [-1.0] * len(request.choices)
-            )
-
-        engine = player(likelihoods)
-        changes = await played(role_init, engine, SceneState(question=QUESTION, first_answer=answer))
-        assert changes["request"] == "doubtful"
-        assert len(asked(engine, "foreseen")) == times
-
-
 SITUATIONS = "The asker is a tenant of house {}. They are late."
 
 

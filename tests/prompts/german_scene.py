@@ -50,7 +50,6 @@ def _reply(name: str, request: GenerationRequest) -> str:
     letters = hashlib.sha256(said.encode()).hexdigest().translate(LETTERS)
     word = letters[:6]
     replies = {
-        "foreseen": "Der Nachbar wartet einen Monat auf sein Geld.",
         "situation": f"Es fragt eine Mieterin in Köln. Wegen {word} ist das Geld knapp.",
         "cast": "\n".join(_people(re.split(r", |\n", last), letters)),
         "plan": "\n".join(f"Ich übe Schritt {step} mit {word}." for step in (1, 2, 3)),

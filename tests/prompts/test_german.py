@@ -77,8 +77,7 @@ async def test_refusals_and_rulings_are_told_in_german():
     assert record.outcome == "plan_blocked"
     assert {event.reason for event in record.events} == {"Türen und Fenster sind verschlossen."}
     assert (record.request, record.fate) == ("harmful", "rejected")
-    assert record.foreseen == "Der Nachbar wartet einen Monat auf sein Geld."
-    assert f"<kritik>\nTüren und Fenster sind verschlossen. {record.foreseen}\n</kritik>" in told(engine)
+    assert "<kritik>\nTüren und Fenster sind verschlossen.\n</kritik>" in told(engine)
 
 
 @pytest.mark.parametrize(

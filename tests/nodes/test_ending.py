@@ -109,6 +109,12 @@ class TestCritique:
         assert found_in(scene, 1) == ["She falls."]
         assert found_in(scene, 2) == ["He is caught.", "She falls."]
 
+    def test_what_is_said_twice_is_told_once(self) -> None:
+        told = ["The process is ended.", "The process has been ended.", "The owner loses a day."]
+        came_of = [came("severe", f"e{number}", text) for number, text in enumerate(told)]
+        scene = state(events=[event(n) for n in range(3)], consequences=came_of)
+        assert found_in(scene, 2) == [told[0], told[2]]
+
     async def test_it_ends_with_what_helps_the_asker(self) -> None:
         engine = player()
         await ended(engine, state(events=[event(0)], consequences=[came("severe")]))

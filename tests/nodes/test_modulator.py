@@ -128,6 +128,29 @@ class TestConsequence:
         )
 
     @pytest.mark.parametrize(
+        ("text", "roles"),
+        [
+            ("The landlord loses a day.", ("r1",)),
+            ("A landlord loses a day.", ("r1",)),
+            ("Landlord and baker lose a day.", ("r1",)),
+            ("The tenant loses a day.", ("r2", "r0")),
+            ("The landlord's dog runs away.", ("r2", "r0")),
+            ("The landlords lose a day.", ("r2", "r0")),
+            ("Nobody but the landlord knows.", ("r2", "r0")),
+        ],
+    )
+    async def test_it_falls_on_whom_it_begins_with(self, text: str, roles: tuple[str, ...]) -> None:
+        engine = player(consequence=f"r2, r0 (time): {text}")
+        changes = await played(modulator_update, engine, state(rulings=[event(0)]))
+        assert changes["consequences"][0].roles == roles
+
+    async def test_of_names_that_begin_alike_the_longest_counts(self) -> None:
+        cast = [*CAST, Role(id="r3", name="Baker boy", traits="He is late.", position="He wants to sleep.")]
+        engine = player(consequence="r0 (time): The baker boy loses a day.")
+        changes = await played(modulator_update, engine, state(cast=cast, rulings=[event(0)]))
+        assert changes["consequences"][0].roles == ("r3",)
+
+    @pytest.mark.parametrize(
         "said", ["r3 (time): She waits for days.", "She waits for days.", "r1: She waits for days."]
     )
     async def test_what_falls_on_nobody_of_the_cast_is_asked_for_again(self, said: str) -> None:

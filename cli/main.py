@@ -81,7 +81,7 @@ class Commands(TyperGroup):
         except MemoryError:
             complain("Memory ran out; take a smaller model or close other programs.")
             sys.exit(2)
-        except Exception as error:
+        except Exception as error:  # of a full disk `tokenizers` says so by no narrower type; others go on
             if is_full(error):
                 complain("The disk is full; free some space and run the command again.")
             elif isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:

@@ -178,7 +178,10 @@ def _as_mapping(message: Any) -> Any:  # noqa: ANN401  # LangChain's, or as a cl
         return message
     try:
         return convert_to_openai_messages([message])[0]
-    except (ValueError, NotImplementedError):  # such as the removal of one
+    except (
+        ValueError,
+        NotImplementedError,
+    ):  # a RemoveMessage, say; None is refused with its place
         return None
 
 

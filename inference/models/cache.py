@@ -39,18 +39,14 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError as error:
+    except Exception as error:  # of a full disk each library says so by a type of its own
         if is_full(error):
             raise no_room(folder) from error
-        if error.errno in _UNUSABLE:
+        if isinstance(error, OSError) and error.errno in _UNUSABLE:
             raise ModelLoadError(
                 f"The cache folder {folder} can't be written ({error.strerror}); "
                 "set MONOPOLYLOGUE_CACHE to a folder that can."
             ) from error
-        raise
-    except Exception as error:
-        if is_full(error):
-            raise no_room(folder) from error
         raise
 
 
